@@ -1,0 +1,266 @@
+// Package operation is the whole API on one page: which requests exist, what
+// authorises each, which may be repeated, what answers mean success and which
+// inputs are secret. Everything that has to know an operation reads this table.
+package operation
+
+import "slices"
+
+// Operation is one line of the table. It is never changed after start-up.
+type Operation struct {
+	// Name is the service and the method, such as "Customers.Get". Logs, spans
+	// and errors use it.
+	Name string
+	// Method is the HTTP method.
+	Method string
+	// Path is the path template with its placeholders in braces; {tenant} comes
+	// first where there is one.
+	Path string
+	// Bearer is the kind of token that authorises the request.
+	Bearer Bearer
+	// Retry says when the request may be sent again.
+	Retry Class
+	// Success lists the accepted status codes, the documented one first. An
+	// empty success may come as 200 or 204, whichever of them is documented.
+	Success []int
+	// Secrets names the inputs that nobody may print, as place and name:
+	// "query:code", "path:token", "header:session-id", "body:signup.password".
+	Secrets []string
+	// LogsIn is set where the answer can hold a customer's tokens.
+	LogsIn bool
+	// PasswordCall is set where the request proves who the customer is with a
+	// password. A 401 with a message then means a wrong password and not a bad
+	// bearer.
+	PasswordCall bool
+	// Doc is the vendor's page about the operation.
+	Doc string
+}
+
+// Bearer is the kind of token in the Authorization header.
+type Bearer int
+
+const (
+	// None sends no Authorization header.
+	None Bearer = iota
+	// Anonymous is an anonymous token of the tenant.
+	Anonymous
+	// Customer is the token of a logged-in customer; without one the call is
+	// refused locally.
+	Customer
+	// CustomerOrAnonymous is the customer's token when there is a customer, and
+	// the anonymous one otherwise.
+	CustomerOrAnonymous
+	// Employee is a token of the tenant's own staff or backend.
+	Employee
+)
+
+// Class says when a request may be sent more than once.
+type Class int
+
+const (
+	// Once is exactly one request on the wire: it redeems something that the
+	// server takes only once.
+	Once Class = iota
+	// Unsent repeats only what surely was not processed: the request never
+	// reached the server, or was refused with 429.
+	Unsent
+	// Repeatable is Safe for requests that change something but end in the same
+	// state however often they arrive. A repeated DELETE that finds nothing
+	// counts as done if an earlier try may have arrived.
+	Repeatable
+	// Safe repeats on connection errors, 408, 429, 502, 503 and 504.
+	Safe
+)
+
+const (
+	guides      = "https://developer.emporix.io/api-references/api-guides/"
+	reference   = guides + "companies-and-customers/customer-management/api-reference/"
+	authDoc     = reference + "authentication-and-authorization#"
+	profileDoc  = reference + "account-and-profile#"
+	addressDoc  = reference + "addresses#"
+	passwordDoc = reference + "credentials#"
+	optInDoc    = reference + "double-opt-in#"
+	staffDoc    = guides + "companies-and-customers/customer-service/api-reference/account-and-profile#"
+)
+
+// Tokens.
+var (
+	AuthAnonymous = &Operation{
+		Name: "Auth.Anonymous", Method: "GET", Path: "/customerlogin/auth/anonymous/login",
+		Bearer: None, Retry: Safe, Success: []int{200},
+		Doc: authDoc + "get-customerlogin-auth-anonymous-login",
+	}
+	AuthRefreshAnonymous = &Operation{
+		Name: "Auth.RefreshAnonymous", Method: "GET", Path: "/customerlogin/auth/anonymous/refresh",
+		Bearer: None, Retry: Once, Success: []int{200},
+		Secrets: []string{"query:refresh_token"},
+		Doc:     authDoc + "get-customerlogin-auth-anonymous-refresh",
+	}
+	AuthLogin = &Operation{
+		Name: "Auth.Login", Method: "POST", Path: "/customer/{tenant}/login",
+		Bearer: Anonymous, Retry: Unsent, Success: []int{200},
+		Secrets: []string{"body:password"}, LogsIn: true, PasswordCall: true,
+		Doc: authDoc + "post-customer-tenant-login",
+	}
+	AuthSocialLogin = &Operation{
+		Name: "Auth.SocialLogin", Method: "POST", Path: "/customer/{tenant}/socialLogin",
+		Bearer: Anonymous, Retry: Unsent, Success: []int{200},
+		Secrets: []string{"query:code", "query:code_verifier", "header:session-id"}, LogsIn: true,
+		Doc: authDoc + "post-customer-tenant-sociallogin",
+	}
+	AuthExchangeToken = &Operation{
+		Name: "Auth.ExchangeToken", Method: "POST", Path: "/customer/{tenant}/exchangeauthtoken",
+		Bearer: Anonymous, Retry: Unsent, Success: []int{200},
+		Secrets: []string{"query:subjectAccessToken"}, LogsIn: true,
+		Doc: authDoc + "post-customer-tenant-exchangeauthtoken",
+	}
+	AuthRefresh = &Operation{
+		Name: "Auth.Refresh", Method: "GET", Path: "/customer/{tenant}/refreshauthtoken",
+		Bearer: Anonymous, Retry: Once, Success: []int{200},
+		Secrets: []string{"query:refreshToken"},
+		Doc:     authDoc + "get-customer-tenant-refreshauthtoken",
+	}
+	AuthValidate = &Operation{
+		Name: "Auth.Validate", Method: "GET", Path: "/customer/{tenant}/validateauthtoken",
+		Bearer: Customer, Retry: Safe, Success: []int{200},
+		Doc: authDoc + "get-customer-tenant-validateauthtoken",
+	}
+	AuthLogout = &Operation{
+		Name: "Auth.Logout", Method: "GET", Path: "/customer/{tenant}/logout",
+		Bearer: Customer, Retry: Once, Success: []int{204, 200},
+		Secrets: []string{"query:accessToken"},
+		Doc:     authDoc + "get-customer-tenant-logout",
+	}
+)
+
+// Accounts and profiles.
+var (
+	CustomersSignUp = &Operation{
+		Name: "Customers.SignUp", Method: "POST", Path: "/customer/{tenant}/signup",
+		Bearer: Anonymous, Retry: Unsent, Success: []int{201, 200},
+		Secrets: []string{"body:password", "body:signup.password"},
+		Doc:     authDoc + "post-customer-tenant-signup",
+	}
+	CustomersConfirmSignUp = &Operation{
+		Name: "Customers.ConfirmSignUp", Method: "GET", Path: "/customer/{tenant}/signup/optin/{token}",
+		Bearer: Anonymous, Retry: Unsent, Success: []int{200, 204},
+		Secrets: []string{"path:token"}, LogsIn: true,
+		Doc: optInDoc + "get-customer-tenant-signup-optin-token",
+	}
+	CustomersResendActivation = &Operation{
+		Name: "Customers.ResendActivation", Method: "POST", Path: "/customer/{tenant}/signup/optin/refresh_token",
+		Bearer: Anonymous, Retry: Unsent, Success: []int{202, 200, 204},
+		Doc: optInDoc + "post-customer-tenant-signup-optin-refresh_token",
+	}
+	CustomersGet = &Operation{
+		Name: "Customers.Get", Method: "GET", Path: "/customer/{tenant}/me",
+		Bearer: CustomerOrAnonymous, Retry: Safe, Success: []int{200},
+		Doc: profileDoc + "get-customer-tenant-me",
+	}
+	CustomersUpdate = &Operation{
+		Name: "Customers.Update", Method: "PATCH", Path: "/customer/{tenant}/me",
+		Bearer: Customer, Retry: Unsent, Success: []int{200, 204},
+		Doc: profileDoc + "patch-customer-tenant-me",
+	}
+	CustomersActivate = &Operation{
+		Name: "Customers.Activate", Method: "PATCH", Path: "/customer/{tenant}/customers/{customerNumber}",
+		Bearer: Employee, Retry: Unsent, Success: []int{200, 204},
+		Doc: staffDoc + "patch-customer-tenant-customers-customernumber",
+	}
+)
+
+// Addresses.
+var (
+	AddressesList = &Operation{
+		Name: "Addresses.List", Method: "GET", Path: "/customer/{tenant}/me/addresses",
+		Bearer: Customer, Retry: Safe, Success: []int{200},
+		Doc: addressDoc + "get-customer-tenant-me-addresses",
+	}
+	AddressesGet = &Operation{
+		Name: "Addresses.Get", Method: "GET", Path: "/customer/{tenant}/me/addresses/{addressId}",
+		Bearer: Customer, Retry: Safe, Success: []int{200},
+		Doc: addressDoc + "get-customer-tenant-me-addresses-addressid",
+	}
+	AddressesAdd = &Operation{
+		Name: "Addresses.Add", Method: "POST", Path: "/customer/{tenant}/me/addresses",
+		Bearer: Customer, Retry: Unsent, Success: []int{201, 200},
+		Doc: addressDoc + "post-customer-tenant-me-addresses",
+	}
+	AddressesUpdate = &Operation{
+		Name: "Addresses.Update", Method: "PATCH", Path: "/customer/{tenant}/me/addresses/{addressId}",
+		Bearer: Customer, Retry: Unsent, Success: []int{200, 204},
+		Doc: addressDoc + "patch-customer-tenant-me-addresses-addressid",
+	}
+	AddressesDelete = &Operation{
+		Name: "Addresses.Delete", Method: "DELETE", Path: "/customer/{tenant}/me/addresses/{addressId}",
+		Bearer: Customer, Retry: Repeatable, Success: []int{204, 200},
+		Doc: addressDoc + "delete-customer-tenant-me-addresses-addressid",
+	}
+	AddressesAddTags = &Operation{
+		Name: "Addresses.AddTags", Method: "POST", Path: "/customer/{tenant}/me/addresses/{addressId}/tags",
+		Bearer: Customer, Retry: Repeatable, Success: []int{204, 200},
+		Doc: addressDoc + "post-customer-tenant-me-addresses-addressid-tags",
+	}
+	AddressesRemoveTags = &Operation{
+		Name: "Addresses.RemoveTags", Method: "DELETE", Path: "/customer/{tenant}/me/addresses/{addressId}/tags",
+		Bearer: Customer, Retry: Repeatable, Success: []int{204, 200},
+		Doc: addressDoc + "delete-customer-tenant-me-addresses-addressid-tags",
+	}
+)
+
+// Credentials.
+var (
+	CredentialsRequestPasswordReset = &Operation{
+		Name: "Credentials.RequestPasswordReset", Method: "POST", Path: "/customer/{tenant}/password/reset",
+		Bearer: Anonymous, Retry: Unsent, Success: []int{204, 200},
+		Doc: passwordDoc + "post-customer-tenant-password-reset",
+	}
+	// CredentialsResetPassword carries a mail token and no proof by password: it
+	// is no PasswordCall.
+	CredentialsResetPassword = &Operation{
+		Name: "Credentials.ResetPassword", Method: "POST", Path: "/customer/{tenant}/password/reset/update",
+		Bearer: Anonymous, Retry: Unsent, Success: []int{204, 200},
+		Secrets: []string{"body:token", "body:password"},
+		Doc:     passwordDoc + "post-customer-tenant-password-reset-update",
+	}
+	CredentialsChangePassword = &Operation{
+		Name: "Credentials.ChangePassword", Method: "POST", Path: "/customer/{tenant}/password/change",
+		Bearer: Customer, Retry: Unsent, Success: []int{204, 200},
+		Secrets: []string{"body:currentPassword", "body:newPassword"}, PasswordCall: true,
+		Doc: passwordDoc + "post-customer-tenant-password-change",
+	}
+	CredentialsRequestEmailChange = &Operation{
+		Name: "Credentials.RequestEmailChange", Method: "POST", Path: "/customer/{tenant}/me/accounts/internal/email/change",
+		Bearer: Customer, Retry: Unsent, Success: []int{204, 200},
+		Secrets: []string{"body:password"}, PasswordCall: true,
+		Doc: passwordDoc + "post-customer-tenant-me-accounts-internal-email-change",
+	}
+	CredentialsConfirmEmailChange = &Operation{
+		Name: "Credentials.ConfirmEmailChange", Method: "POST", Path: "/customer/{tenant}/me/accounts/internal/email/change/confirm",
+		Bearer: Anonymous, Retry: Unsent, Success: []int{204, 200},
+		Secrets: []string{"body:token"},
+		Doc:     passwordDoc + "post-customer-tenant-me-accounts-internal-email-change-confirm",
+	}
+)
+
+// OAuthToken gets the employee's bearer. It belongs to another service and is
+// not in All. Asking again only issues one more token, hence Safe.
+var OAuthToken = &Operation{
+	Name: "OAuth.Token", Method: "POST", Path: "/oauth/token",
+	Bearer: None, Retry: Safe, Success: []int{200},
+	Secrets: []string{"body:client_secret"},
+	Doc:     guides + "authentication/oauth-service",
+}
+
+var all = []*Operation{
+	AuthAnonymous, AuthRefreshAnonymous, AuthLogin, AuthSocialLogin,
+	AuthExchangeToken, AuthRefresh, AuthValidate, AuthLogout,
+	CustomersSignUp, CustomersConfirmSignUp, CustomersResendActivation,
+	CustomersGet, CustomersUpdate, CustomersActivate,
+	AddressesList, AddressesGet, AddressesAdd, AddressesUpdate,
+	AddressesDelete, AddressesAddTags, AddressesRemoveTags,
+	CredentialsRequestPasswordReset, CredentialsResetPassword, CredentialsChangePassword,
+	CredentialsRequestEmailChange, CredentialsConfirmEmailChange,
+}
+
+// All returns the 26 operations of the customer API.
+func All() []*Operation { return slices.Clone(all) }
