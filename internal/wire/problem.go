@@ -1,0 +1,195 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"unicode"
+)
+
+// Problem is what an error answer says, whichever of the API's shapes it has:
+//
+//	the customer service  {"status":400,"type":"bad_request","message":"…","details":[{…}]}
+//	the gateway           {"fault":{"faultstring":"…","detail":{"errorcode":"…"}}}
+//	other services        {"code":400,"status":"Bad Request","message":"…","errorCode":"…","details":["…"]}
+//	OAuth                 {"error":"invalid_client","error_description":"…"}
+//	a proxy               HTML, plain text or nothing
+//
+// All texts are cleaned and cut. Nothing of a proxy's page is kept.
+type Problem struct {
+	// Code is the machine-readable kind, such as "conflict_resource" or
+	// "oauth.v2.InvalidAccessToken".
+	Code     string
+	Message  string
+	MoreInfo string
+	Details  []Detail
+	// Fault marks the gateway's shape: the problem is the bearer.
+	Fault bool
+	// Empty marks a body without content, HTML a page, and Other anything that
+	// is none of the shapes.
+	Empty bool
+	HTML  bool
+	Other bool
+}
+
+// Detail is one cause of a problem.
+type Detail struct {
+	Field    string
+	Type     string
+	Message  string
+	MoreInfo string
+}
+
+const (
+	maxTextLen = 512
+	maxCodeLen = 128
+	maxDetails = 20
+)
+
+// DecodeProblem reads the body of an error answer. It never fails.
+func DecodeProblem(body []byte, contentType string) Problem {
+	body = bytes.TrimSpace(body)
+	switch {
+	case len(body) == 0:
+		return Problem{Empty: true}
+	case body[0] == '{':
+		if p, ok := decodeProblemObject(body); ok {
+			return p
+		}
+		return Problem{Other: true}
+	case body[0] == '<', strings.Contains(strings.ToLower(contentType), "html"):
+		return Problem{HTML: true}
+	default:
+		return Problem{Other: true}
+	}
+}
+
+func decodeProblemObject(body []byte) (Problem, bool) {
+	// An answer that breaks off may still have said what is wrong.
+	members, _ := readObject(body, "fault", "type", "errorCode", "code", "error",
+		"message", "error_description", "moreInfo", "details")
+	if members.has("fault") {
+		return decodeFault(members["fault"]), true
+	}
+	p := Problem{
+		Code:     firstOf(cleanCode, members, "type", "errorCode", "error", "code"),
+		Message:  firstOf(cleanText, members, "message", "error_description"),
+		MoreInfo: cleanText(members.text("moreInfo")),
+		Details:  decodeDetails(members["details"]),
+	}
+	return p, p.Code != "" || p.Message != "" || len(p.Details) > 0
+}
+
+func decodeFault(raw json.RawMessage) Problem {
+	p := Problem{Fault: true}
+	fault, err := readObject(raw, "faultstring", "detail")
+	if err != nil {
+		text, _ := stringOf(raw)
+		p.Message = cleanText(text)
+		return p
+	}
+	p.Message = cleanText(fault.text("faultstring"))
+	detail, _ := readObject(fault["detail"], "errorcode")
+	p.Code = cleanCode(detail.text("errorcode"))
+	return p
+}
+
+// decodeDetails takes a list of objects or strings, or a single one of them.
+func decodeDetails(raw json.RawMessage) []Detail {
+	if len(raw) == 0 {
+		return nil
+	}
+	list := []json.RawMessage{raw}
+	if raw[0] == '[' {
+		list = nil
+		dec := json.NewDecoder(bytes.NewReader(raw))
+		_, _ = dec.Token() // the opening bracket, seen above
+		for len(list) < maxDetails && dec.More() {
+			var item json.RawMessage
+			if dec.Decode(&item) != nil {
+				break
+			}
+			list = append(list, item)
+		}
+	}
+	var details []Detail
+	for _, item := range list {
+		d, ok := decodeDetail(item)
+		if ok {
+			details = append(details, d)
+		}
+	}
+	return details
+}
+
+func decodeDetail(raw json.RawMessage) (Detail, bool) {
+	if text, ok := stringOf(raw); ok {
+		d := Detail{Message: cleanText(text)}
+		return d, d.Message != ""
+	}
+	members, err := readObject(raw, "field", "type", "message", "moreInfo")
+	if err != nil {
+		return Detail{}, false
+	}
+	d := Detail{
+		Field:    cleanText(members.text("field")),
+		Type:     cleanCode(members.text("type")),
+		Message:  cleanText(members.text("message")),
+		MoreInfo: cleanText(members.text("moreInfo")),
+	}
+	return d, d != Detail{}
+}
+
+// firstOf returns the first member that still says something once it is clean.
+func firstOf(clean func(string) string, members object, names ...string) string {
+	for _, name := range names {
+		if text := clean(members.text(name)); text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// cleanCode lets only what looks like a code pass; some answers put a media
+// type or a sentence there.
+func cleanCode(s string) string {
+	if len(s) > maxCodeLen {
+		return ""
+	}
+	for i := range len(s) {
+		c := s[i]
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if !letter && c != '.' && c != '_' && c != '-' {
+			return ""
+		}
+	}
+	return s
+}
+
+// cleanText makes one printable line of at most 512 bytes, cut between runes.
+func cleanText(s string) string {
+	// Whitespace shrinks below, so look at more than what is kept.
+	s = cut(s, 8*maxTextLen)
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	return cut(strings.Join(strings.Fields(s), " "), maxTextLen)
+}
+
+// cut shortens s to at most n bytes, between runes.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	end := 0
+	for i := range s {
+		if i > n {
+			break
+		}
+		end = i
+	}
+	return s[:end]
+}

@@ -1,0 +1,111 @@
+package wire_test
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/emporix-community/emporix-go/internal/wire"
+)
+
+func TestDecodeProblem(t *testing.T) {
+	tests := map[string]struct {
+		contentType, body string
+		want              wire.Problem
+	}{
+		"A, customer service": {
+			"application/json", `{"status":409,"type":"conflict_resource","message":"Duplicate account","moreInfo":"https://x.example/y","details":[{"field":"email","type":"duplicate","message":"taken","moreInfo":"m"},{}]}`,
+			wire.Problem{Code: "conflict_resource", Message: "Duplicate account", MoreInfo: "https://x.example/y",
+				Details: []wire.Detail{{Field: "email", Type: "duplicate", Message: "taken", MoreInfo: "m"}}},
+		},
+		"A with a media type for a type": {
+			"application/json", `{"status":404,"type":"application/json","message":"Customer not Found","details":[{"message":"none"}]}`,
+			wire.Problem{Message: "Customer not Found", Details: []wire.Detail{{Message: "none"}}},
+		},
+		"B, gateway": {
+			"application/json", `{"fault":{"faultstring":"Access Token expired","detail":{"errorcode":"keymanagement.service.access_token_expired"}}}`,
+			wire.Problem{Fault: true, Code: "keymanagement.service.access_token_expired", Message: "Access Token expired"},
+		},
+		"B without detail":  {"", `{"fault":{"faultstring":"Invalid ApiKey"}}`, wire.Problem{Fault: true, Message: "Invalid ApiKey"}},
+		"B as a string":     {"", `{"fault":"no"}`, wire.Problem{Fault: true, Message: "no"}},
+		"B of another type": {"", `{"fault":[1],"message":"m"}`, wire.Problem{Fault: true}},
+		"B with an odd detail": {
+			"", `{"fault":{"faultstring":7,"detail":"x"}}`, wire.Problem{Fault: true},
+		},
+		"B null is no fault": {"", `{"fault":null,"message":"m"}`, wire.Problem{Message: "m"}},
+		"C, other services": {
+			"application/json", `{"code":400,"status":"Bad Request","message":"bad","errorCode":"E-7","details":["missing scope: x","",null]}`,
+			wire.Problem{Code: "E-7", Message: "bad", Details: []wire.Detail{{Message: "missing scope: x"}}},
+		},
+		"C with details as a string": {"", `{"message":"bad","details":"why"}`, wire.Problem{Message: "bad", Details: []wire.Detail{{Message: "why"}}}},
+		"C with details as an object": {
+			"", `{"message":"bad","details":{"field":"f"}}`, wire.Problem{Message: "bad", Details: []wire.Detail{{Field: "f"}}},
+		},
+		"C with details null": {"", `{"message":"bad","details":null}`, wire.Problem{Message: "bad"}},
+		"D, OAuth":            {"", `{"error":"invalid_client","error_description":"no such client"}`, wire.Problem{Code: "invalid_client", Message: "no such client"}},
+		"D short":             {"", `{"error":"invalid_client"}`, wire.Problem{Code: "invalid_client"}},
+		"JSON called HTML":    {"text/html", `{"message":"m"}`, wire.Problem{Message: "m"}},
+		"breaks off":          {"", `{"status":400,"message":"bad","details":[{"fie`, wire.Problem{Message: "bad"}},
+		"E, page":             {"text/html; charset=utf-8", "<html>\n<p>token=abc</p>", wire.Problem{HTML: true}},
+		"E, page unannounced": {"application/json", "<!DOCTYPE html>", wire.Problem{HTML: true}},
+		"E, page without tag": {"Text/HTML", "oops", wire.Problem{HTML: true}},
+		"E, text":             {"text/plain", "upstream connect error", wire.Problem{Other: true}},
+		"E, nothing":          {"application/json", "", wire.Problem{Empty: true}},
+		"E, space":            {"text/html", " \r\n", wire.Problem{Empty: true}},
+		"null":                {"", "null", wire.Problem{Other: true}},
+		"array":               {"", "[]", wire.Problem{Other: true}},
+		"empty object":        {"", "{}", wire.Problem{Other: true}},
+		"other object":        {"", `{"Message":"case counts","x":1}`, wire.Problem{Other: true}},
+		"members of odd type": {"", `{"message":{"a":1},"type":7,"error":["x"]}`, wire.Problem{Other: true}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, tt.want, wire.DecodeProblem([]byte(tt.body), tt.contentType))
+		})
+	}
+}
+
+func TestDecodeProblemCleansTexts(t *testing.T) {
+	p := wire.DecodeProblem([]byte(`{"message":"a\r\nb\u0000\u001b[31mc\u202ed\u2028e \t f","type":"bad\nrequest"}`), "")
+	assert.Equal(t, "a b [31mc d e f", p.Message)
+	assert.Empty(t, p.Code)
+
+	p = wire.DecodeProblem([]byte(`{"message":"`+strings.Repeat("é", 10_000)+`"}`), "")
+	assert.Equal(t, strings.Repeat("é", 256), p.Message)
+
+	p = wire.DecodeProblem([]byte(`{"message":"x`+strings.Repeat("é", 10_000)+`"}`), "")
+	assert.Equal(t, "x"+strings.Repeat("é", 255), p.Message, "cut between runes")
+
+	p = wire.DecodeProblem([]byte("{\"message\":\"a\xff\xfeb\"}"), "")
+	assert.True(t, utf8.ValidString(p.Message))
+}
+
+func TestDecodeProblemCapsDetails(t *testing.T) {
+	p := wire.DecodeProblem([]byte(`{"message":"m","details":[`+strings.Repeat(`"d",`, 10_000)+`"d"]}`), "")
+	assert.Len(t, p.Details, 20)
+}
+
+func FuzzDecodeProblem(f *testing.F) {
+	for _, seed := range []string{
+		`{"fault":{"faultstring":"x","detail":{"errorcode":"y"}}}`, `{"message":"m","details":["a",{"field":"b"}]}`,
+		`{"error":"e"}`, `<html>`, `{`, ``, "\xff",
+	} {
+		f.Add([]byte(seed), "application/json")
+	}
+	f.Fuzz(func(t *testing.T, body []byte, contentType string) {
+		p := wire.DecodeProblem(body, contentType)
+		assert.LessOrEqual(t, len(p.Details), 20)
+		texts := []string{p.Code, p.Message, p.MoreInfo}
+		for _, d := range p.Details {
+			texts = append(texts, d.Field, d.Type, d.Message, d.MoreInfo)
+		}
+		for _, text := range texts {
+			assert.LessOrEqual(t, len(text), 512)
+			assert.True(t, utf8.ValidString(text))
+			assert.False(t, strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }))
+		}
+	})
+}
