@@ -1,0 +1,179 @@
+package lifecycle
+
+import (
+	"context"
+	"time"
+
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+)
+
+// flight is work on one session that is under way. It runs in a goroutine of
+// its own, detached from whoever started it, so that a caller who leaves can't
+// break a renewal that others wait for, or that the server has half done.
+type flight struct {
+	alone bool          // its result is its starter's only
+	done  chan struct{} // closed when err is set
+	err   error
+	ended chan struct{} // closed when the goroutine has nothing left to do
+}
+
+// work runs in a flight. What it returns in after is done when the waiters have
+// been let go: callbacks, and writes that are still owed.
+type work func(ctx context.Context) (after func(), err error)
+
+// launch starts work for v, or returns the flight that is already under way.
+func (m *Manager) launch(v *Visitor, alone bool, do work) (f *flight, mine bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.isClosed {
+		f = &flight{done: make(chan struct{}), err: sentinel.Closed}
+		close(f.done)
+		return f, false
+	}
+	if f = m.flights[m.key(v)]; f != nil {
+		return f, false
+	}
+	f = &flight{alone: alone, done: make(chan struct{}), ended: make(chan struct{})}
+	m.flights[m.key(v)] = f
+	m.running[f] = struct{}{}
+	go m.fly(v, f, do)
+	return f, true
+}
+
+func (m *Manager) fly(v *Visitor, f *flight, do work) {
+	defer func() {
+		m.mu.Lock()
+		delete(m.running, f)
+		m.mu.Unlock()
+		close(f.ended)
+	}()
+	var after func()
+	func() {
+		finished := false
+		defer func() {
+			// A panic or Goexit in a user's store or transport must release the waiters.
+			if !finished {
+				_ = recover()
+				f.err = errPanic
+			}
+			m.mu.Lock()
+			delete(m.flights, m.key(v))
+			m.mu.Unlock()
+			m.epoch(v).Add(1) // whatever happened, everyone looks again
+			close(f.done)
+		}()
+		ctx, cancel := context.WithTimeout(m.ctx, m.cfg.RefreshLimit)
+		defer cancel()
+		after, f.err = do(ctx)
+		finished = true
+	}()
+	if after != nil {
+		after()
+	}
+}
+
+// join starts work, or waits for the flight that is under way; its result then
+// counts for this caller too, unless it was somebody's own: then the caller
+// looks again.
+func (m *Manager) join(ctx context.Context, v *Visitor, do work) error {
+	f, mine := m.launch(v, false, do)
+	err := m.wait(ctx, f)
+	if f.alone && !mine && ctx.Err() == nil && !m.shut() {
+		return nil
+	}
+	return err
+}
+
+// alone waits until no other flight is under way, then runs work and waits for it.
+func (m *Manager) alone(ctx context.Context, v *Visitor, do work) error {
+	for {
+		f, mine := m.launch(v, true, do)
+		err := m.wait(ctx, f)
+		if mine || ctx.Err() != nil || m.shut() {
+			return err
+		}
+	}
+}
+
+func (m *Manager) wait(ctx context.Context, f *flight) error {
+	select {
+	case <-f.done:
+		return f.err
+	default:
+	}
+	select {
+	case <-f.done:
+		return f.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-m.closed:
+		return sentinel.Closed
+	}
+}
+
+// trouble remembers a session whose renewals fail, or were forced by the server.
+type trouble struct {
+	failures int
+	next     time.Time // no early renewal before
+	forced   time.Time // the last renewal that a rejected token asked for
+}
+
+const (
+	forcedPause  = 30 * time.Second // between renewals that rejected tokens ask for
+	manyTroubles = 1024
+)
+
+func (m *Manager) trouble(v *Visitor) trouble {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.troubles[m.key(v)]
+}
+
+func (m *Manager) setTrouble(v *Visitor, change func(*trouble)) {
+	now := time.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.troubles[m.key(v)]
+	change(&t)
+	if t.failures == 0 && now.Sub(t.forced) >= forcedPause {
+		delete(m.troubles, m.key(v))
+		return
+	}
+	m.troubles[m.key(v)] = t
+	if len(m.troubles)%manyTroubles != 0 {
+		return
+	}
+	for key, t := range m.troubles { // visitors who never came back
+		if now.Sub(t.next) > lastPause && now.Sub(t.forced) >= forcedPause {
+			delete(m.troubles, key)
+		}
+	}
+}
+
+// renewInBackground starts an early renewal unless the last one failed a moment
+// ago. Nobody waits for it.
+func (m *Manager) renewInBackground(v *Visitor, r *Record) {
+	if time.Now().Before(m.trouble(v).next) {
+		return
+	}
+	m.launch(v, false, m.upkeep(v))
+}
+
+// guardLoad and guardSave keep a store's panic from ending the process.
+func guardLoad(ctx context.Context, s Store, key string) (data []byte, found bool, err error) {
+	defer func() {
+		if recover() != nil {
+			data, found, err = nil, false, errPanic
+		}
+	}()
+	return s.Load(ctx, key)
+}
+
+func guardSave(do func() (bool, error)) (saved bool, err error) {
+	defer func() {
+		if recover() != nil {
+			saved, err = false, errPanic
+		}
+	}()
+	return do()
+}

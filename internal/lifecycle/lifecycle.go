@@ -1,0 +1,151 @@
+// Package lifecycle keeps the sessions of a client alive: it obtains anonymous
+// tokens, upgrades them to customer tokens, renews both in time, and persists
+// every step. It knows no HTTP: tokens come from an Issuer, rows live in a Store.
+//
+// A session is a Record under one key. Its state decides what a call does next
+// (plan.go); everything that changes a record runs in one flight per key
+// (flight.go) or is an explicit login or logout (login.go), and every change is
+// written by comparing generations (commit.go).
+package lifecycle
+
+import (
+	"context"
+	"time"
+
+	"github.com/emporix-community/emporix-go/internal/secret"
+	"github.com/emporix-community/emporix-go/internal/wire"
+)
+
+// Kind says whose session a record holds.
+type Kind uint8
+
+// None is a key without a session: never seen, or logged out.
+const (
+	None Kind = iota
+	Anonymous
+	Customer
+	Employee
+)
+
+func (k Kind) String() string {
+	return [...]string{"none", "anonymous", "customer", "employee"}[k]
+}
+
+// Want says which bearer a call needs.
+type Want uint8
+
+const (
+	// WantAnonymous is the visitor's own anonymous bearer, or the utility
+	// session's while a customer is logged in.
+	WantAnonymous Want = iota
+	// WantCustomer is the logged-in customer's bearer.
+	WantCustomer
+	// WantAny is the customer's bearer, else the anonymous one.
+	WantAny
+	// WantEmployee is the bearer of the configured employee credentials.
+	WantEmployee
+)
+
+// SessionContext is what an anonymous session starts with.
+type SessionContext struct {
+	Currency       string `json:"c,omitempty" url:"currency,omitempty"`
+	SiteCode       string `json:"s,omitempty" url:"siteCode,omitempty"`
+	Language       string `json:"l,omitempty" url:"language,omitempty"`
+	TargetLocation string `json:"t,omitempty" url:"targetLocation,omitempty"`
+}
+
+// Grant is the answer of a token call, and when the call was sent: lifetimes
+// count from there.
+type Grant struct {
+	wire.Token
+	SentAt time.Time
+}
+
+// Issuer makes the token calls. Each sends at most what its name says and
+// returns a *CallError when it fails.
+type Issuer interface {
+	Anonymous(ctx context.Context, sc SessionContext) (Grant, error)
+	RefreshAnonymous(ctx context.Context, refresh secret.Secret) (Grant, error)
+	RefreshCustomer(ctx context.Context, bearer, refresh secret.Secret, legalEntityID string) (Grant, error)
+	Employee(ctx context.Context) (Grant, error)
+	// Revoke ends an access token that nobody will use; best effort.
+	Revoke(ctx context.Context, access secret.Secret) error
+}
+
+// Outcome classifies a failed token call by what it means for the token that
+// was sent.
+type Outcome uint8
+
+const (
+	// Unknown: the request may have been processed, the answer is lost.
+	Unknown Outcome = iota
+	// Failed: the server answered that it could not; nothing was consumed.
+	Failed
+	// NotSent: the request surely never reached the server.
+	NotSent
+	// Refused: a definite no about the refresh token.
+	Refused
+	// BearerRefused: a no about the bearer that authorised the call.
+	BearerRefused
+)
+
+// CallError is a failed token call.
+type CallError struct {
+	Outcome    Outcome
+	RetryAfter time.Duration
+	Err        error
+}
+
+func (e *CallError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *CallError) Unwrap() error { return e.Err }
+
+// Store keeps rows. Its methods have the semantics of the root package's
+// TokenStore.
+type Store interface {
+	Load(ctx context.Context, key string) (data []byte, found bool, err error)
+	Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error
+	Delete(ctx context.Context, key string) error
+}
+
+// conditionalStore is the optional upgrade of a Store: save only if the row has
+// the expected generation (0: there is no row).
+type conditionalStore interface {
+	Store
+	SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (saved bool, err error)
+}
+
+// EventKind says what happened to a session.
+type EventKind uint8
+
+// The events; the root package exports and documents each.
+const (
+	EventStarted EventKind = iota + 1
+	EventRefreshed
+	EventReplaced
+	EventLoggedIn
+	EventLoggedOut
+	EventExpired
+	EventSessionIDChanged
+	EventRefreshFailed
+	EventStoreWriteFailed
+)
+
+// Event is one thing that happened to one session.
+type Event struct {
+	Kind    EventKind
+	Session Kind
+	Key     secret.Secret // the visitor's key, not the store's
+	Err     error
+}
+
+// Token is a bearer ready for use.
+type Token struct {
+	Kind       Kind
+	Generation uint64
+	Access     secret.Secret
+	Bearer     secret.Secret // "Bearer …", the value of an Authorization header
+	SessionID  string
+	owner      *Visitor
+}

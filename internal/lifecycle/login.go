@@ -1,0 +1,156 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/emporix-community/emporix-go/internal/secret"
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+)
+
+// Login is what a login came to.
+type Login struct {
+	Grant          Grant
+	SessionID      string
+	SessionChanged bool
+	Established    bool // false: the call succeeded and answered without tokens
+}
+
+// Login runs a call that may answer with a customer's tokens, authorised with
+// the visitor's own anonymous token so that cart and session ID survive. Over
+// another customer's session it is authorised with a new anonymous session, and
+// nothing of the old one is carried over.
+func (m *Manager) Login(ctx context.Context, v *Visitor, call func(context.Context, Token) (Grant, error)) (Login, error) {
+	if m.shut() {
+		return Login{}, sentinel.Closed
+	}
+	before, bearer, err := m.loginBearer(ctx, v)
+	if err != nil {
+		return Login{}, err
+	}
+	g, err := call(ctx, bearer)
+	if outcome(err) == BearerRefused && err != nil && bearer.owner != nil {
+		renewed, ok, renewErr := m.Renew(ctx, v, WantAnonymous, bearer)
+		switch {
+		case renewErr != nil:
+			return Login{}, renewErr
+		case ok && renewed.owner == v:
+			bearer = renewed
+			g, err = call(ctx, bearer)
+		}
+	}
+	if err != nil {
+		return Login{}, cause(err)
+	}
+	if g.Access.IsZero() {
+		return Login{Grant: g, SessionID: before.SessionID}, nil
+	}
+	if g.SessionID == "" {
+		g.SessionID = bearer.SessionID
+	}
+	m.put(v, before, func(current *Record) *Record { return begin(Customer, g, current.Generation) }, EventLoggedIn)
+	return Login{Grant: g, SessionID: g.SessionID, SessionChanged: g.SessionID != before.SessionID, Established: true}, nil
+}
+
+// loginBearer returns the session as it was, and the bearer for a login.
+func (m *Manager) loginBearer(ctx context.Context, v *Visitor) (*Record, Token, error) {
+	s, err := m.read(ctx, v)
+	if err != nil {
+		return nil, Token{}, err
+	}
+	if s.record.Kind == Customer {
+		g, err := m.cfg.Issuer.Anonymous(ctx, m.cfg.Context)
+		if err != nil {
+			return nil, Token{}, cause(err)
+		}
+		return s.record, Token{
+			Kind: Anonymous, Access: g.Access, Bearer: secret.New("Bearer " + g.Access.Reveal()), SessionID: g.SessionID,
+		}, nil
+	}
+	bearer, err := m.Token(ctx, v, WantAnonymous)
+	if err != nil {
+		return nil, Token{}, err
+	}
+	s, err = m.read(ctx, v)
+	if err != nil {
+		return nil, Token{}, err
+	}
+	return s.record, bearer, nil
+}
+
+// put makes build(row) the truth whatever the row has become meanwhile: the
+// last login wins, and so does a logout. It returns the record it replaced.
+func (m *Manager) put(v *Visitor, known *Record, build func(*Record) *Record, event EventKind) (replaced, next *Record, err error) {
+	for range writeTries {
+		next = build(known)
+		base := m.baseOf(v, known)
+		var how verdict
+		how, err = m.write(m.ctx, v, base, next, writeTries, writeLimit, writePause)
+		switch how {
+		case written:
+			m.forget(v)
+			m.publish(v, next)
+			m.told(event, v, known, next)
+			return known, next, nil
+		case beaten:
+			current, _, lookErr := m.look(m.ctx, v)
+			if lookErr == nil {
+				m.forget(v)
+				known = current
+				continue
+			}
+			err = lookErr
+		}
+		m.mu.Lock()
+		m.unsaved[m.key(v)] = unsaved{record: next, base: base}
+		m.mu.Unlock()
+		m.publish(v, next)
+		m.notify(EventStoreWriteFailed, v, next.Kind, err)
+		m.told(event, v, known, next)
+		return known, next, err
+	}
+	return known, next, fmt.Errorf("%w: the session kept changing while it was written", sentinel.StoreUnavailable)
+}
+
+// Logout removes the customer's session, whatever the server says, and then
+// tells the server with call.
+func (m *Manager) Logout(ctx context.Context, v *Visitor, call func(context.Context, Token) error) error {
+	if m.shut() {
+		return sentinel.Closed
+	}
+	s, err := m.read(ctx, v)
+	if errors.Is(err, sentinel.StoreCorrupt) {
+		return m.discard(ctx, v)
+	}
+	if err != nil {
+		return err
+	}
+	if s.record.Kind != Customer && !s.record.Ended {
+		return sentinel.NotLoggedIn
+	}
+	out, _, storeErr := m.put(v, s.record, func(current *Record) *Record { return current.gone(false) }, EventLoggedOut)
+	if storeErr != nil {
+		storeErr = m.discard(ctx, v)
+	}
+	var callErr error
+	if out.Kind == Customer && time.Now().Before(out.AccessUntil) {
+		callErr = call(ctx, m.snapshot(v, out, 0).token)
+	}
+	return errors.Join(storeErr, cause(callErr))
+}
+
+// discard deletes a row that can't be replaced.
+func (m *Manager) discard(ctx context.Context, v *Visitor) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.cfg.StoreLimit)
+	defer cancel()
+	_, err := guardSave(func() (bool, error) { return true, m.rows(v).Delete(ctx, m.key(v)) })
+	m.epoch(v).Add(1)
+	v.snap.Store(nil)
+	if err != nil {
+		return fmt.Errorf("%w: the session could not be removed: %w", sentinel.StoreUnavailable, err)
+	}
+	m.forget(v)
+	return nil
+}

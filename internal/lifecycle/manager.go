@@ -1,0 +1,329 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/emporix-community/emporix-go/internal/secret"
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+)
+
+// Config is what a Manager needs.
+type Config struct {
+	Tenant       string
+	Store        Store
+	Issuer       Issuer
+	Notify       func(Event)    // called outside every lock; may be nil
+	Context      SessionContext // what anonymous sessions start with
+	RefreshLimit time.Duration  // a whole renewal, from reading the row to having written it
+	StoreLimit   time.Duration  // one store operation
+}
+
+// Manager keeps the sessions of one client.
+type Manager struct {
+	cfg     Config
+	store   conditionalStore
+	private conditionalStore // rows that are the client's own and never leave the process
+	utility *Visitor         // the anonymous session that authorises customers' refreshes
+	staff   *Visitor         // the employee's
+
+	// epochs grow when this process changes a row, so that other values of the
+	// same visitor read it again. They are shared by hash: no state per visitor.
+	epochs [256]atomic.Uint64
+
+	ctx    context.Context // of everything that runs detached
+	cancel context.CancelFunc
+	closed chan struct{}
+
+	mu       sync.Mutex // guards what follows; never held across I/O or a wait
+	isClosed bool
+	flights  map[string]*flight
+	running  map[*flight]struct{} // also those whose waiters have gone
+	troubles map[string]trouble
+	unsaved  map[string]unsaved
+}
+
+// New returns a Manager. Nothing runs until a token is asked for.
+func New(cfg Config) *Manager {
+	ctx, cancel := context.WithCancel(context.Background())
+	m := &Manager{
+		cfg: cfg, store: conditional(cfg.Store), private: &cellar{rows: map[string]cell{}},
+		ctx: ctx, cancel: cancel, closed: make(chan struct{}),
+		flights: map[string]*flight{}, running: map[*flight]struct{}{}, troubles: map[string]trouble{}, unsaved: map[string]unsaved{},
+	}
+	m.utility, m.staff = &Visitor{private: true}, &Visitor{private: true}
+	m.utility.Init("utility")
+	m.staff.Init("employee")
+	return m
+}
+
+// Visitor is one value through which a session is used: cheap, without a
+// goroutine or timer, and one of possibly many over the same key.
+type Visitor struct {
+	key     secret.Secret // as the caller named it; in a BFF, whoever has it has the session
+	stripe  uint8         // which epoch counts for it
+	private bool
+	snap    atomic.Pointer[snapshot]
+}
+
+// Init makes v the visitor of key.
+func (v *Visitor) Init(key string) {
+	v.key = secret.New(key)
+	var h uint32 = 2166136261
+	for i := 0; i < len(key); i++ {
+		h = (h ^ uint32(key[i])) * 16777619
+	}
+	v.stripe = uint8(h ^ h>>16)
+}
+
+// key is the name of the visitor's row.
+func (m *Manager) key(v *Visitor) string {
+	if v.private {
+		return v.key.Reveal()
+	}
+	return m.cfg.Tenant + "/" + v.key.Reveal()
+}
+
+// snapshot is an immutable reading of a row.
+type snapshot struct {
+	record *Record
+	token  Token
+	epoch  uint64
+	taken  time.Time     // has a monotonic reading
+	good   time.Duration // after taken: no need to plan again before
+	// checked is how long after taken the wall clock may be left unread. The
+	// monotonic clock stops while a machine sleeps, and the wall clock jumps;
+	// a token is used only while both call it good.
+	checked atomic.Int64
+}
+
+const wallCheck = time.Second
+
+func (m *Manager) snapshot(v *Visitor, r *Record, epoch uint64) *snapshot {
+	now := time.Now()
+	s := &snapshot{record: r, epoch: epoch, taken: now}
+	if r.Kind == None {
+		return s
+	}
+	s.token = Token{
+		Kind: r.Kind, Generation: r.Generation, Access: r.Access,
+		Bearer: secret.New("Bearer " + r.Access.Reveal()), SessionID: r.SessionID, owner: v,
+	}
+	switch r.plan(m.key(v), now) {
+	case use:
+		until := r.AccessUntil
+		if at := r.renewAt(m.key(v)); at.After(now) && at.Before(until) {
+			until = at
+		}
+		s.good = until.Sub(now)
+		s.checked.Store(int64(min(s.good, wallCheck)))
+	}
+	return s
+}
+
+func (m *Manager) epoch(v *Visitor) *atomic.Uint64 { return &m.epochs[v.stripe] }
+
+// Token returns a bearer for v. While the token is good it costs a look at the
+// monotonic clock: no lock, no store, no allocation.
+func (m *Manager) Token(ctx context.Context, v *Visitor, want Want) (Token, error) {
+	switch want {
+	case WantEmployee:
+		v = m.staff
+	default:
+	}
+	if s := v.snap.Load(); s != nil && s.serves(want) && int64(time.Since(s.taken)) < s.checked.Load() && s.epoch == m.epoch(v).Load() {
+		return s.token, nil
+	}
+	return m.find(ctx, v, want)
+}
+
+func (s *snapshot) serves(want Want) bool {
+	switch k := s.record.Kind; want {
+	case WantCustomer:
+		return k == Customer
+	case WantAny:
+		return k == Customer || k == Anonymous && !s.record.Ended
+	case WantEmployee:
+		return k == Employee
+	default:
+		return k == Anonymous
+	}
+}
+
+// find is the way of every call that has no good token at hand.
+func (m *Manager) find(ctx context.Context, v *Visitor, want Want) (Token, error) {
+	for range 4 { // a renewal may be overtaken by a login or logout; then look again
+		if m.shut() {
+			return Token{}, sentinel.Closed
+		}
+		s, err := m.read(ctx, v)
+		if err != nil {
+			return Token{}, err
+		}
+		r := s.record
+		if err := r.refuses(want); err != nil {
+			return Token{}, err
+		}
+		if want == WantAnonymous && r.Kind == Customer {
+			v = m.utility
+			continue
+		}
+		now := time.Now()
+		switch r.plan(m.key(v), now) {
+		case use:
+			s.checked.Store(int64(min(now.Sub(s.taken)+wallCheck, s.good)))
+			return s.token, nil
+		case renewEarly:
+			m.renewInBackground(v, r)
+			return s.token, nil
+		default:
+			if err := m.join(ctx, v, m.upkeep(v)); err != nil {
+				return Token{}, err
+			}
+		}
+	}
+	return Token{}, fmt.Errorf("%w: the session changed again and again while it was being renewed; try again", sentinel.Unavailable)
+}
+
+// refuses returns why a session of this kind can't serve the call at all.
+func (r *Record) refuses(want Want) error {
+	switch {
+	case want == WantAnonymous || want == WantEmployee || r.Kind == Customer:
+		return nil
+	case r.Ended:
+		return sentinel.SessionExpired
+	case want == WantCustomer:
+		return sentinel.NotLoggedIn
+	}
+	return nil
+}
+
+// read returns the row as this process knows it, from the snapshot if nothing
+// here has changed it since.
+func (m *Manager) read(ctx context.Context, v *Visitor) (*snapshot, error) {
+	epoch := m.epoch(v).Load()
+	if s := v.snap.Load(); s != nil && s.epoch == epoch {
+		return s, nil
+	}
+	r, err := m.load(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	s := m.snapshot(v, r, epoch)
+	v.snap.Store(s)
+	return s, nil
+}
+
+// load reads the row, or what this process holds that the store would not take.
+func (m *Manager) load(ctx context.Context, v *Visitor) (*Record, error) {
+	m.mu.Lock()
+	unsaved := m.unsaved[m.key(v)].record
+	m.mu.Unlock()
+	limited, cancel := context.WithTimeout(ctx, m.cfg.StoreLimit)
+	defer cancel()
+	data, found, err := guardLoad(limited, m.rows(v), m.key(v))
+	switch {
+	case err != nil && unsaved != nil:
+		return unsaved, nil
+	case err != nil:
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, fmt.Errorf("%w: reading the session failed: %w", sentinel.StoreUnavailable, err)
+	case !found && unsaved != nil:
+		return unsaved, nil
+	case !found:
+		return &Record{}, nil
+	}
+	r, err := decode(data)
+	if err == nil && r.Kind == Employee && !v.private {
+		err = fmt.Errorf("%w: it holds no visitor's session; Logout discards the row", sentinel.StoreCorrupt)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if unsaved != nil && unsaved.Generation > r.Generation {
+		return unsaved, nil
+	}
+	return r, nil
+}
+
+func (m *Manager) rows(v *Visitor) conditionalStore {
+	if v.private {
+		return m.private
+	}
+	return m.store
+}
+
+// Info returns a copy of the session's record, without starting anything.
+func (m *Manager) Info(ctx context.Context, v *Visitor) (Record, error) {
+	if m.shut() {
+		return Record{}, sentinel.Closed
+	}
+	s, err := m.read(ctx, v)
+	if err != nil {
+		return Record{}, err
+	}
+	return *s.record, nil
+}
+
+// CanRenew reports whether the session can be renewed at this moment.
+func (r *Record) CanRenew() bool {
+	return !r.Refresh.IsZero() && time.Now().Before(r.RefreshUntil)
+}
+
+func (m *Manager) shut() bool {
+	select {
+	case <-m.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Close refuses new calls, lets the running flights end until ctx does, and
+// then cancels what is left.
+func (m *Manager) Close(ctx context.Context) error {
+	m.mu.Lock()
+	if !m.isClosed {
+		m.isClosed = true
+		close(m.closed)
+	}
+	running := make([]*flight, 0, len(m.running))
+	for f := range m.running {
+		running = append(running, f)
+	}
+	m.mu.Unlock()
+	var err error
+	for _, f := range running {
+		select {
+		case <-f.ended:
+		case <-ctx.Done():
+			err = fmt.Errorf("emporix: closing: renewals were cut short: %w", context.Cause(ctx))
+		}
+		if err != nil {
+			break
+		}
+	}
+	m.cancel()
+	for _, f := range running {
+		<-f.ended // their context is over
+	}
+	return err
+}
+
+// notify tells the observer; whatever the observer does stays there.
+func (m *Manager) notify(kind EventKind, v *Visitor, session Kind, err error) {
+	if m.cfg.Notify == nil || v.private {
+		return
+	}
+	defer func() { _ = recover() }()
+	m.cfg.Notify(Event{Kind: kind, Session: session, Key: v.key, Err: err})
+}
+
+// errPanic stands for a panic in code of the user's: a store, a transport.
+var errPanic = errors.New("a panic in the token store or transport (its text may hold secrets and is dropped)")

@@ -1,0 +1,116 @@
+package lifecycle
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// conditional returns the store's own conditional save, or one that compares
+// within this process.
+func conditional(s Store) conditionalStore {
+	if c, ok := s.(conditionalStore); ok {
+		return c
+	}
+	return &comparing{Store: s, held: map[string]chan struct{}{}}
+}
+
+// comparing reads, compares and saves, one writer per key at a time. Other
+// processes are not kept out: a store that is shared needs its own conditional
+// save.
+type comparing struct {
+	Store
+	mu   sync.Mutex
+	held map[string]chan struct{}
+}
+
+func (c *comparing) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
+	if err := c.hold(ctx, key); err != nil {
+		return false, err
+	}
+	defer c.release(key)
+	row, found, err := c.Load(ctx, key)
+	if err != nil {
+		return false, err
+	}
+	var current uint64
+	if found {
+		r, err := decode(row)
+		if err != nil {
+			return false, err
+		}
+		current = r.Generation
+	}
+	if current != expected {
+		return false, nil
+	}
+	return true, c.Save(ctx, key, data, generation, ttl)
+}
+
+func (c *comparing) hold(ctx context.Context, key string) error {
+	for {
+		c.mu.Lock()
+		busy, taken := c.held[key]
+		if !taken {
+			c.held[key] = make(chan struct{})
+		}
+		c.mu.Unlock()
+		if !taken {
+			return nil
+		}
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (c *comparing) release(key string) {
+	c.mu.Lock()
+	close(c.held[key])
+	delete(c.held, key)
+	c.mu.Unlock()
+}
+
+// cellar keeps the client's own two rows.
+type cellar struct {
+	mu   sync.Mutex
+	rows map[string]cell
+}
+
+type cell struct {
+	data       []byte
+	generation uint64
+}
+
+func (c *cellar) Load(_ context.Context, key string) ([]byte, bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	row, found := c.rows[key]
+	return row.data, found, nil
+}
+
+func (c *cellar) Save(_ context.Context, key string, data []byte, generation uint64, _ time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rows[key] = cell{data: data, generation: generation}
+	return nil
+}
+
+func (c *cellar) SaveIf(_ context.Context, key string, data []byte, expected, generation uint64, _ time.Duration) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rows[key].generation != expected {
+		return false, nil
+	}
+	c.rows[key] = cell{data: data, generation: generation}
+	return true, nil
+}
+
+func (c *cellar) Delete(_ context.Context, key string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.rows, key)
+	return nil
+}

@@ -1,0 +1,31 @@
+// Package sentinel holds the errors that callers branch on with errors.Is.
+// They are constants, so nobody can take their address or overwrite them.
+package sentinel
+
+// Error is a sentinel error.
+type Error string
+
+func (e Error) Error() string { return string(e) }
+
+// The sentinels; the root package exports and documents each.
+const (
+	Unauthorized       Error = "emporix: unauthorized"
+	Forbidden          Error = "emporix: forbidden"
+	NotFound           Error = "emporix: not found"
+	Conflict           Error = "emporix: conflict"
+	InvalidRequest     Error = "emporix: invalid request"
+	RateLimited        Error = "emporix: rate limited"
+	Unavailable        Error = "emporix: unavailable"
+	NotLoggedIn        Error = "emporix: not logged in"
+	LoggedIn           Error = "emporix: a customer is logged in"
+	SessionExpired     Error = "emporix: session expired"
+	InvalidCredentials Error = "emporix: invalid credentials"
+	NotRefreshable     Error = "emporix: no live refresh token"
+	OutcomeUnknown     Error = "emporix: outcome unknown"
+	BadResponse        Error = "emporix: bad response"
+	StoreUnavailable   Error = "emporix: token store unavailable"
+	StoreCorrupt       Error = "emporix: token store row unreadable"
+	EmptyPatch         Error = "emporix: empty patch"
+	Closed             Error = "emporix: client closed"
+	NoEmployee         Error = "emporix: no employee credentials"
+)

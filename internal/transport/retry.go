@@ -1,0 +1,142 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emporix-community/emporix-go/internal/operation"
+)
+
+// Backoff between tries: full jitter below a ceiling that doubles.
+const (
+	firstCeiling = 100 * time.Millisecond
+	lastCeiling  = 5 * time.Second
+)
+
+func ceiling(attempt int) time.Duration {
+	return min(firstCeiling<<min(attempt, 16), lastCeiling)
+}
+
+// checkRetry is retryablehttp's question after each try. It never returns an
+// error of its own: the last answer or error is the call's.
+func checkRetry(ctx context.Context, resp *http.Response, err error) (bool, error) {
+	x := exchangeOf(ctx)
+	if x == nil || ctx.Err() != nil {
+		return false, nil
+	}
+	status := 0
+	if err == nil {
+		status = resp.StatusCode
+	}
+	x.retryAfter = 0
+	if resp != nil {
+		x.retryAfter = retryAfter(resp.Header, time.Now())
+	}
+	if !x.mayRepeat(status, err) || x.attempts >= x.pipeline.cfg.MaxAttempts {
+		return false, nil
+	}
+	if x.retryAfter > x.pipeline.cfg.MaxRetryAfter {
+		return false, nil
+	}
+	x.wait = rand.N(ceiling(x.attempts - 1))
+	if x.retryAfter > 0 {
+		x.wait = x.retryAfter
+	}
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= max(x.wait, ceiling(x.attempts-1)) {
+		x.lateDeadline = true
+		return false, nil
+	}
+	if !x.pipeline.budget.spend(err) {
+		return false, nil
+	}
+	if err == nil { // an answer like 502 does not say what happened behind it
+		x.sent = status != http.StatusTooManyRequests
+	}
+	return true, nil
+}
+
+// backoff is retryablehttp's second question. There is no way to the exchange
+// when there is no answer; the jitter is then drawn anew.
+func backoff(_, _ time.Duration, attempt int, resp *http.Response) time.Duration {
+	if resp != nil && resp.Request != nil {
+		if x := exchangeOf(resp.Request.Context()); x != nil {
+			return x.wait
+		}
+	}
+	return rand.N(ceiling(attempt))
+}
+
+// mayRepeat is the retry class of the operation, applied to one outcome.
+func (x *exchange) mayRepeat(status int, err error) bool {
+	if err != nil && isFinal(err) {
+		return false
+	}
+	switch x.op.Retry {
+	case operation.Safe, operation.Repeatable:
+		if err != nil {
+			return true
+		}
+		switch status {
+		case http.StatusRequestTimeout, http.StatusTooManyRequests,
+			http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+			return true
+		}
+		return false
+	case operation.Unsent:
+		if err != nil {
+			return !x.sent
+		}
+		return status == http.StatusTooManyRequests
+	default:
+		return false
+	}
+}
+
+// isFinal reports errors that another try can't mend.
+func isFinal(err error) bool {
+	var failure *Failure
+	if errors.As(err, &failure) {
+		return true
+	}
+	var (
+		certificate *tls.CertificateVerificationError
+		authority   x509.UnknownAuthorityError
+		hostname    x509.HostnameError
+		invalid     x509.CertificateInvalidError
+		escape      url.EscapeError
+	)
+	return errors.As(err, &certificate) || errors.As(err, &authority) || errors.As(err, &hostname) ||
+		errors.As(err, &invalid) || errors.As(err, &escape)
+}
+
+// longest is the wait that an absurd Retry-After saturates at.
+const longest = 365 * 24 * time.Hour
+
+// retryAfter reads the header in seconds or as a date; 0 when it is absent,
+// past, or makes no sense.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	values := h.Values("Retry-After")
+	if len(values) != 1 {
+		return 0
+	}
+	value := strings.TrimSpace(values[0])
+	if value != "" && strings.Trim(value, "0123456789") == "" {
+		seconds, err := strconv.ParseInt(value, 10, 64)
+		if err != nil || seconds > int64(longest/time.Second) {
+			return longest
+		}
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return min(max(at.Sub(now), 0), longest)
+	}
+	return 0
+}
