@@ -1,0 +1,169 @@
+package emporixfake
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const controlPrefix = "/__fake"
+
+func isControl(r *http.Request) bool {
+	return r.URL.Path == controlPrefix || strings.HasPrefix(r.URL.Path, controlPrefix+"/")
+}
+
+// serveControl answers the control interface: what Server's methods do, over
+// HTTP and as JSON. It has no password.
+func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
+	body, err := s.control(r)
+	status := http.StatusOK
+	if err != nil {
+		status = http.StatusBadRequest
+		if errors.Is(err, errNoControl) {
+			status = http.StatusNotFound
+		}
+		body = object{"error": err.Error()}
+	}
+	writeAnswer(w, answer{status: status, body: body})
+}
+
+var errNoControl = errors.New("the control interface has no such method and path; it has " +
+	"GET health, GET outbox, GET and POST clock, GET, POST and DELETE faults, GET journal, GET coverage, GET assumptions, " +
+	"POST reset, POST customers, POST companies, POST social-identities, POST subject-tokens, POST revoke")
+
+func (s *Server) control(r *http.Request) (any, error) {
+	done := object{"status": "ok"}
+	name := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, controlPrefix), "/")
+	switch r.Method + " " + name {
+	case "GET health":
+		return object{"status": "ok", "tenant": s.cfg.Tenant, "clientId": s.cfg.ClientID, "backendClientId": s.cfg.BackendClientID}, nil
+	case "GET outbox":
+		query := r.URL.Query()
+		return s.Outbox(MailFilter{Kind: query.Get("kind"), Email: query.Get("email")}), nil
+	case "GET clock":
+		return object{"now": s.Now()}, nil
+	case "POST clock":
+		return s.controlClock(r)
+	case "GET faults":
+		return s.Faults(), nil
+	case "POST faults":
+		return s.controlFaults(r)
+	case "DELETE faults":
+		s.ClearFaults()
+		return done, nil
+	case "GET journal":
+		return s.Journal(), nil
+	case "GET coverage":
+		return s.Coverage(), nil
+	case "GET assumptions":
+		return s.Assumptions(), nil
+	case "POST reset":
+		s.Reset()
+		return done, nil
+	case "POST customers":
+		return control(r, s.AddCustomer)
+	case "POST companies":
+		return control(r, func(c Company) (object, error) { return done, s.AddCompany(c) })
+	case "POST social-identities":
+		return control(r, func(in struct {
+			Code     string   `json:"code"`
+			Identity Identity `json:"identity"`
+		}) (object, error) {
+			return done, s.AddSocialIdentity(in.Code, in.Identity)
+		})
+	case "POST subject-tokens":
+		return control(r, func(in Subject) (object, error) {
+			return done, s.AddSubjectToken(in.Token, in.Identity, in.Config)
+		})
+	case "POST revoke":
+		return s.controlRevoke(r)
+	}
+	return nil, errNoControl
+}
+
+// control reads the body of a request and does something with it.
+func control[In, Out any](r *http.Request, do func(In) (Out, error)) (any, error) {
+	var in In
+	if err := readControl(r, &in); err != nil {
+		return nil, err
+	}
+	return do(in)
+}
+
+func readControl(r *http.Request, into any) error {
+	raw, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil || len(raw) > maxBody {
+		return errors.New("the request body can't be read, or is too large")
+	}
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return fmt.Errorf("the request body is not what it should be: %w", err)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return errors.New("there is something after the JSON value of the request body")
+	}
+	return nil
+}
+
+func (s *Server) controlClock(r *http.Request) (any, error) {
+	return control(r, func(in struct {
+		Advance string `json:"advance"`
+	}) (object, error) {
+		d, err := time.ParseDuration(in.Advance)
+		if err != nil {
+			return nil, fmt.Errorf("advance: %q is not a duration such as 2h", in.Advance)
+		}
+		s.Advance(d)
+		return object{"now": s.Now()}, nil
+	})
+}
+
+// controlFaults takes one fault or a list of them.
+func (s *Server) controlFaults(r *http.Request) (any, error) {
+	return control(r, func(in json.RawMessage) ([]Fault, error) {
+		var faults []Fault
+		var err error
+		if bytes.HasPrefix(bytes.TrimSpace(in), []byte("[")) {
+			err = json.Unmarshal(in, &faults)
+		} else {
+			faults = make([]Fault, 1)
+			err = json.Unmarshal(in, &faults[0])
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the fault is not what it should be: %w", err)
+		}
+		for _, f := range faults {
+			if err := s.checkFault(f); err != nil {
+				return nil, err
+			}
+		}
+		for _, f := range faults {
+			if err := s.Fail(f); err != nil {
+				return nil, err
+			}
+		}
+		return s.Faults(), nil
+	})
+}
+
+func (s *Server) controlRevoke(r *http.Request) (any, error) {
+	return control(r, func(in struct {
+		Who  string `json:"who"` // customer number or session ID; "" is everybody
+		Kind string `json:"kind"`
+	}) (object, error) {
+		switch in.Kind {
+		case "access":
+			return object{"revoked": s.RevokeAccess(in.Who)}, nil
+		case "refresh":
+			return object{"revoked": s.RevokeRefresh(in.Who)}, nil
+		default:
+			return nil, errors.New(`kind must be "access" or "refresh"`)
+		}
+	})
+}

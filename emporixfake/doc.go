@@ -1,0 +1,69 @@
+// Package emporixfake is a fake Emporix: an [http.Handler] that plays the
+// Customer Service of one tenant. It is a state machine, not canned answers. It
+// issues, expires, rotates and revokes tokens, keeps a visitor's session over
+// login, and knows customers, addresses, companies, mails and identities. It
+// shares no code with the SDK, and any client of the API can be tested with it.
+//
+//	fake := emporixfake.New(emporixfake.Config{})
+//	server := httptest.NewServer(fake)
+//	defer server.Close()
+//
+// Package emporixtest is more comfortable in Go tests, and cmd/emporix-fake is
+// the same as a program.
+//
+// # What it enforces
+//
+// All 26 operations of the API and POST /oauth/token. Everything else is 404.
+// The wrong kind of bearer is 401 with the gateway's fault; a missing scope is
+// 403; a body, query or content type that the API's description does not allow
+// is 400 in the API's error shape with details; a duplicate e-mail is 409.
+//
+// # Documented and assumed
+//
+// Not everything is documented by the vendor. [Server.Assumptions] is the table
+// of what is documented, what others measured and what is assumed, and
+// [Assumptions] has a switch wherever a tenant may behave in another way:
+// whether refresh tokens rotate, how long a rotated one still works, whether
+// its reuse ends the session, whether accounts need activation, and more.
+//
+// # Time, faults, mails
+//
+// [Server.Advance] moves the fake's clock. [Server.Fail] makes chosen calls
+// fail, before or after their effect. [Server.Outbox] has the mails that
+// customers got, [Server.Journal] the requests without their secrets,
+// [Server.Coverage] what was called, and [Server.Secrets] every secret, to look
+// for in output that must not have one.
+//
+// # Control interface
+//
+// The same is there over HTTP and as JSON, under /__fake/:
+//
+//	GET    /__fake/health             the tenant and the client IDs
+//	GET    /__fake/outbox             mails, newest first; ?kind=password-reset|email-change|opt-in&email=…
+//	POST   /__fake/clock              {"advance":"2h"}; GET tells the time
+//	POST   /__fake/faults             a Fault, or a list of them; GET lists and DELETE clears
+//	GET    /__fake/journal            the requests, oldest first
+//	GET    /__fake/coverage           calls and successes of the 26 operations
+//	GET    /__fake/assumptions        the table of documented and assumed behaviour
+//	POST   /__fake/reset              back to the seed
+//	POST   /__fake/customers          a Customer
+//	POST   /__fake/companies          a Company with its contacts
+//	POST   /__fake/social-identities  {"code":"…","identity":{…}}
+//	POST   /__fake/subject-tokens     a Subject, for the exchange of tokens
+//	POST   /__fake/revoke             {"kind":"access"|"refresh","who":"customer number or session ID"}
+//
+// It has no password, and shows mail tokens: listen on loopback only.
+//
+// # Identities
+//
+// Social login accepts the code "fake-code:jo@example.com", and exchange the
+// subject token "fake-subject:jo@example.com", for any address; the customer is
+// found by the address or made. A code works once: add a suffix for another,
+// as in "fake-code:jo@example.com:2".
+//
+// # Bounds
+//
+// It remembers at most 200,000 tokens of each kind and as many secrets, 10,000
+// mails and journal entries, of which the oldest go first, and 100,000
+// customers with 1,000 addresses each.
+package emporixfake

@@ -1,0 +1,183 @@
+package emporixfake
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"mime"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"net/http"
+	"net/url"
+)
+
+// call is one request on its way through the tenant.
+type call struct {
+	op     *operation
+	vars   map[string]string
+	header http.Header
+	query  url.Values
+	raw    []byte
+	now    time.Time
+
+	queryBroken, tooLarge, urlTooLong bool
+
+	token      *accessToken // of the bearer, when it is good
+	bearerKind string       // for the journal
+	body       object
+	mergePatch bool
+}
+
+// text is a string member of the body, empty if it is absent.
+func (c *call) text(name string) string { return textIn(c.body, name) }
+
+func textIn(o object, name string) string {
+	s, _ := o[name].(string)
+	return s
+}
+
+func invalidTenant() answer {
+	return badRequest("The tenant information provided with the request is not valid.")
+}
+
+// serve checks a request in the order in which the gateway and the service
+// would, and then does what it asks for.
+func (t *tenant) serve(c *call) answer {
+	if c.urlTooLong {
+		return badRequest("The URL is too long.")
+	}
+	if name, inPath := c.vars["tenant"]; inPath && name != t.cfg.Tenant {
+		return invalidTenant()
+	}
+	if header := c.header.Get("Emporix-Tenant"); header != "" && header != t.cfg.Tenant && t.cfg.Assumptions.ForeignTenantHeaderIsRefused {
+		return invalidTenant()
+	}
+	if refusal := t.authorize(c); refusal != nil {
+		return *refusal
+	}
+	if details := c.checkQuery(); details != nil {
+		return badRequest("The request is not valid.", details...)
+	}
+	if c.op.body != nil {
+		if refusal := c.readBody(); refusal != nil {
+			return *refusal
+		}
+	}
+	return c.op.handle(t, c)
+}
+
+func (c *call) checkQuery() []errorDetail {
+	var details []errorDetail
+	if c.queryBroken {
+		details = append(details, errorDetail{Type: "invalid_query", Message: "The query is not encoded as it must be."})
+	}
+	for _, name := range c.op.query {
+		required := !strings.HasSuffix(name, "?")
+		name = strings.TrimSuffix(name, "?")
+		values := c.query[name]
+		switch {
+		case len(values) > 1:
+			details = append(details, errorDetail{name, "invalid_query", "must be given once"})
+		case required && (len(values) == 0 || values[0] == ""):
+			details = append(details, errorDetail{name, "missing_value", "is required"})
+		}
+	}
+	return details
+}
+
+func (c *call) readBody() *answer {
+	refuse := func(a answer) *answer { return &a }
+	if c.tooLarge {
+		return refuse(badRequest("The request body is too large."))
+	}
+	mediaType, params, err := mime.ParseMediaType(c.header.Get("Content-Type"))
+	c.mergePatch = err == nil && mediaType == "application/merge-patch+json" && c.op.mergePatch
+	if err != nil || mediaType != "application/json" && !c.mergePatch {
+		return refuse(badField("Content-Type", "unsupported_media_type", "is not one that this operation takes"))
+	}
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return refuse(badField("Content-Type", "unsupported_media_type", "must have the charset UTF-8"))
+	}
+	if encoding := c.header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return refuse(badField("Content-Encoding", "unsupported_encoding", "is not supported"))
+	}
+	if len(bytes.TrimSpace(c.raw)) == 0 {
+		return refuse(badField("", "missing_value", "A request body is required."))
+	}
+	if !utf8.Valid(c.raw) {
+		return refuse(badField("", "invalid_json", "The request body is not UTF-8."))
+	}
+	decoder := json.NewDecoder(bytes.NewReader(c.raw))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return refuse(badField("", "invalid_json", "The request body is not JSON."))
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return refuse(badField("", "invalid_json", "There is something after the JSON value of the request body."))
+	}
+	body, isObject := value.(object)
+	if !isObject {
+		return refuse(badField("", "invalid_type", "The request body must be an object."))
+	}
+	if details := c.op.body.check("", body, c.mergePatch); details != nil {
+		if len(details) > 50 {
+			details = details[:50]
+		}
+		return refuse(badRequest("The request is not valid.", details...))
+	}
+	c.body = c.op.body.pick(body)
+	return nil
+}
+
+// secretQuery and secretMembers are the inputs that Secrets has to know.
+var (
+	secretQuery   = []string{"refresh_token", "anonymous_token", "refreshToken", "accessToken", "subjectAccessToken", "code", "code_verifier"}
+	secretMembers = []string{"password", "currentPassword", "newPassword", "token"}
+)
+
+// noteSecrets writes down the secrets that a request gives, whatever becomes of
+// it.
+func (t *tenant) noteSecrets(c *call) {
+	for _, name := range secretQuery {
+		for _, value := range c.query[name] {
+			t.secrets.add(value)
+		}
+	}
+	t.secrets.add(c.vars["token"])
+	if bearer, given := bearerValue(c.header); given {
+		t.secrets.add(bearer)
+	}
+	if c.op.body == nil || c.tooLarge {
+		return
+	}
+	var body object
+	if json.Unmarshal(c.raw, &body) == nil {
+		t.noteBodySecrets(body)
+		if credentials, given := body["signup"].(object); given {
+			t.noteBodySecrets(credentials)
+		}
+	}
+}
+
+func (t *tenant) noteBodySecrets(body object) {
+	for _, name := range secretMembers {
+		t.secrets.add(textIn(body, name))
+	}
+}
+
+// form is the body of an OAuth request.
+func (c *call) form() (url.Values, bool) {
+	mediaType, _, err := mime.ParseMediaType(c.header.Get("Content-Type"))
+	if err != nil || mediaType != "application/x-www-form-urlencoded" || c.tooLarge {
+		return nil, false
+	}
+	form, err := url.ParseQuery(string(c.raw))
+	return form, err == nil
+}
+
+func basicAuth(header http.Header) (id, secret string, given bool) {
+	return (&http.Request{Header: header}).BasicAuth()
+}
