@@ -1,0 +1,191 @@
+package emporix
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/emporix-community/emporix-go/internal/operation"
+)
+
+// CredentialsService changes passwords and login e-mail addresses.
+type CredentialsService service
+
+// PasswordResetRequest asks for a mail with a password reset token.
+type PasswordResetRequest struct {
+	// Email is the customer's login e-mail address. Required.
+	Email string `json:"email"`
+	// Site is the code of the site that the customer comes from; it may decide
+	// about the mail's look and links.
+	Site string `json:"site,omitzero"`
+}
+
+// ResetPasswordRequest sets a new password with the token from the mail. It
+// never prints either.
+type ResetPasswordRequest struct {
+	// Token comes from the mail. Required.
+	Token string `json:"token"`
+	// Password is the new one. Required.
+	Password string `json:"password"`
+}
+
+// Format masks the secrets for every verb of fmt.
+func (r ResetPasswordRequest) Format(f fmt.State, verb rune) { formatMasked(f, verb, r.masked()) }
+
+// LogValue masks the secrets for slog.
+func (r ResetPasswordRequest) LogValue() slog.Value { return slog.AnyValue(r.masked()) }
+
+func (r ResetPasswordRequest) masked() any {
+	type resetPassword ResetPasswordRequest
+	r.Token, r.Password = mask(r.Token), mask(r.Password)
+	return resetPassword(r)
+}
+
+// ChangePasswordRequest replaces the password of the logged-in customer. It
+// never prints either.
+type ChangePasswordRequest struct {
+	// CurrentPassword is the one that is valid now. Required.
+	CurrentPassword string `json:"currentPassword"`
+	// NewPassword is the one to come. Required.
+	NewPassword string `json:"newPassword"`
+}
+
+// Format masks the secrets for every verb of fmt.
+func (r ChangePasswordRequest) Format(f fmt.State, verb rune) { formatMasked(f, verb, r.masked()) }
+
+// LogValue masks the secrets for slog.
+func (r ChangePasswordRequest) LogValue() slog.Value { return slog.AnyValue(r.masked()) }
+
+func (r ChangePasswordRequest) masked() any {
+	type changePassword ChangePasswordRequest
+	r.CurrentPassword, r.NewPassword = mask(r.CurrentPassword), mask(r.NewPassword)
+	return changePassword(r)
+}
+
+// EmailChangeRequest asks for a mail with a token that confirms a new login
+// e-mail address. It never prints the password.
+type EmailChangeRequest struct {
+	// Email is the current login e-mail address.
+	Email string `json:"email,omitzero"`
+	// Password is the customer's password. Required.
+	Password string `json:"password"`
+	// NewEmail is the address to come; the token is sent there. Required.
+	NewEmail string `json:"newEmail"`
+	// SyncContactEmail also changes the profile's contact e-mail address.
+	SyncContactEmail bool `json:"syncContactEmail,omitzero"`
+}
+
+// Format masks the password for every verb of fmt.
+func (r EmailChangeRequest) Format(f fmt.State, verb rune) { formatMasked(f, verb, r.masked()) }
+
+// LogValue masks the password for slog.
+func (r EmailChangeRequest) LogValue() slog.Value { return slog.AnyValue(r.masked()) }
+
+func (r EmailChangeRequest) masked() any {
+	type emailChange EmailChangeRequest
+	r.Password = mask(r.Password)
+	return emailChange(r)
+}
+
+// confirmEmailChangeRequest never prints the token.
+type confirmEmailChangeRequest struct {
+	Token string `json:"token"`
+}
+
+func (r confirmEmailChangeRequest) Format(f fmt.State, verb rune) { formatMasked(f, verb, r.masked()) }
+
+func (r confirmEmailChangeRequest) LogValue() slog.Value { return slog.AnyValue(r.masked()) }
+
+func (r confirmEmailChangeRequest) masked() any {
+	type confirmEmailChange confirmEmailChangeRequest
+	r.Token = mask(r.Token)
+	return confirmEmailChange(r)
+}
+
+// RequestPasswordReset has a mail with a reset token sent. The server answers
+// the same whether or not it knows the address. It is not repeated once it may
+// have been sent: then the error is ErrOutcomeUnknown, and asking again costs at
+// most a second mail.
+//
+// Bearer: anonymous. Errors: *ArgumentError without an e-mail address,
+// ErrInvalidRequest, ErrUnauthorized, ErrForbidden.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/credentials#post-customer-tenant-password-reset
+func (s *CredentialsService) RequestPasswordReset(ctx context.Context, req PasswordResetRequest) error {
+	if err := required("email", req.Email); err != nil {
+		return err
+	}
+	return s.session.do(ctx, request{op: operation.CredentialsRequestPasswordReset, body: req})
+}
+
+// ResetPassword sets a new password with the token from the mail.
+//
+// Bearer: anonymous. Errors: *ArgumentError without a token or password,
+// ErrInvalidRequest for a wrong, used or expired token and for a password that
+// the tenant doesn't accept, ErrUnauthorized, ErrForbidden, ErrOutcomeUnknown.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/credentials#post-customer-tenant-password-reset-update
+func (s *CredentialsService) ResetPassword(ctx context.Context, req ResetPasswordRequest) error {
+	if err := required("token", req.Token); err != nil {
+		return err
+	}
+	if err := requiredPassword("password", req.Password); err != nil {
+		return err
+	}
+	return s.session.do(ctx, request{op: operation.CredentialsResetPassword, body: req})
+}
+
+// ChangePassword replaces the password of the logged-in customer.
+//
+// Bearer: customer; ErrNotLoggedIn without one. Errors: *ArgumentError without
+// one of the passwords, ErrInvalidCredentials for a wrong current password,
+// ErrInvalidRequest for a new one that the tenant doesn't accept,
+// ErrUnauthorized, ErrForbidden, ErrOutcomeUnknown.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/credentials#post-customer-tenant-password-change
+func (s *CredentialsService) ChangePassword(ctx context.Context, req ChangePasswordRequest) error {
+	if err := requiredPassword("currentPassword", req.CurrentPassword); err != nil {
+		return err
+	}
+	if err := requiredPassword("newPassword", req.NewPassword); err != nil {
+		return err
+	}
+	return s.session.do(ctx, request{op: operation.CredentialsChangePassword, body: req})
+}
+
+// RequestEmailChange has a mail with a token sent to the new address. The login
+// changes when ConfirmEmailChange gets that token.
+//
+// Bearer: customer, with the scope customer.customerprofile_edit;
+// ErrNotLoggedIn without one. Errors: *ArgumentError without a password or new
+// address, ErrInvalidCredentials for a wrong password, ErrInvalidRequest,
+// ErrUnauthorized, ErrForbidden, ErrOutcomeUnknown.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/credentials#post-customer-tenant-me-accounts-internal-email-change
+func (s *CredentialsService) RequestEmailChange(ctx context.Context, req EmailChangeRequest) error {
+	if err := requiredPassword("password", req.Password); err != nil {
+		return err
+	}
+	if err := required("newEmail", req.NewEmail); err != nil {
+		return err
+	}
+	return s.session.do(ctx, request{op: operation.CredentialsRequestEmailChange, body: req})
+}
+
+// ConfirmEmailChange changes the login e-mail address with the token from the
+// mail. It needs no logged-in customer: the link may be opened anywhere.
+//
+// Bearer: anonymous. Errors: *ArgumentError without a token, ErrInvalidRequest
+// for a wrong, used or expired one, ErrUnauthorized, ErrForbidden,
+// ErrOutcomeUnknown.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/credentials#post-customer-tenant-me-accounts-internal-email-change-confirm
+func (s *CredentialsService) ConfirmEmailChange(ctx context.Context, token string) error {
+	if err := required("token", token); err != nil {
+		return err
+	}
+	return s.session.do(ctx, request{
+		op:   operation.CredentialsConfirmEmailChange,
+		body: confirmEmailChangeRequest{Token: token},
+	})
+}

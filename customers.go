@@ -1,0 +1,473 @@
+package emporix
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/emporix-community/emporix-go/internal/operation"
+	"github.com/emporix-community/emporix-go/internal/wire"
+)
+
+// CustomersService manages customer accounts and profiles.
+type CustomersService service
+
+// Customer is a customer's profile.
+type Customer struct {
+	ID string `json:"id,omitzero"`
+	// CustomerNumber is the number that employees know the customer by.
+	CustomerNumber    string `json:"customerNumber,omitzero"`
+	Title             string `json:"title,omitzero"`
+	FirstName         string `json:"firstName,omitzero"`
+	MiddleName        string `json:"middleName,omitzero"`
+	LastName          string `json:"lastName,omitzero"`
+	ContactEmail      string `json:"contactEmail,omitzero"`
+	ContactPhone      string `json:"contactPhone,omitzero"`
+	Company           string `json:"company,omitzero"`
+	PreferredLanguage string `json:"preferredLanguage,omitzero"`
+	// PreferredCurrency is an ISO 4217 code, such as "EUR".
+	PreferredCurrency string    `json:"preferredCurrency,omitzero"`
+	PreferredSite     string    `json:"preferredSite,omitzero"`
+	Accounts          []Account `json:"accounts,omitzero"`
+	// Addresses are filled only when asked for with Expand("addresses").
+	Addresses []Address `json:"addresses,omitzero"`
+	// DefaultAddress is nil where the server names none.
+	DefaultAddress *Address      `json:"defaultAddress,omitzero"`
+	BusinessModel  BusinessModel `json:"businessModel,omitzero"`
+	B2B            B2B           `json:"b2b,omitzero"`
+	// Mixins are filled only when asked for with Expand("mixin:*").
+	Mixins   Mixins   `json:"mixins,omitzero"`
+	Metadata Metadata `json:"metadata,omitzero"`
+	// LastLogin is zero for a customer who never logged in.
+	LastLogin time.Time `json:"lastLogin,omitzero"`
+}
+
+// anonymousNumber is the customer number that every anonymous visitor has.
+const anonymousNumber = "00000000"
+
+// IsAnonymous reports whether this is no customer but the placeholder that the
+// server shows to visitors who aren't logged in.
+func (c *Customer) IsAnonymous() bool { return c.CustomerNumber == anonymousNumber }
+
+// UnmarshalJSON takes a last login that is null or unreadable for none, so that
+// it costs nobody the rest of the profile.
+func (c *Customer) UnmarshalJSON(data []byte) error {
+	type customer Customer
+	decoded := struct {
+		*customer
+		LastLogin looseTime `json:"lastLogin"`
+	}{customer: (*customer)(c)}
+	if err := json.Unmarshal(data, &decoded); err != nil {
+		return err
+	}
+	c.LastLogin = decoded.LastLogin.Time
+	return nil
+}
+
+// looseTime reads the ISO 8601 forms that Java services send. All else is zero.
+type looseTime struct{ time.Time }
+
+func (t *looseTime) UnmarshalJSON(data []byte) error {
+	t.Time = time.Time{}
+	var text string
+	if json.Unmarshal(data, &text) != nil {
+		return nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05"} {
+		if parsed, err := time.Parse(layout, text); err == nil {
+			t.Time = parsed
+			return nil
+		}
+	}
+	return nil
+}
+
+// Account is a login that belongs to a customer.
+type Account struct {
+	// ID is the login e-mail address.
+	ID string `json:"id,omitzero"`
+	// ProviderID is the identity provider's name for the customer; only social
+	// logins have one.
+	ProviderID string `json:"providerId,omitzero"`
+}
+
+// BusinessModel tells business customers from consumers. Other values than the
+// constants may come and are kept as they are.
+type BusinessModel string
+
+// The business models that the API documents.
+const (
+	// BusinessModelB2B is a customer who is assigned to a company.
+	BusinessModelB2B BusinessModel = "B2B"
+	// BusinessModelB2C is any other customer.
+	BusinessModelB2C BusinessModel = "B2C"
+)
+
+// B2B holds what only business customers have. Where a registration ID is
+// given, the server also wants first name, last name and company.
+type B2B struct {
+	CompanyRegistrationID string        `json:"companyRegistrationId,omitzero"`
+	LegalEntities         []LegalEntity `json:"legalEntities,omitzero"`
+}
+
+// LegalEntity is a company or part of one that a customer acts for.
+type LegalEntity struct {
+	ID                  string `json:"id,omitzero"`
+	Name                string `json:"name,omitzero"`
+	ContactAssignmentID string `json:"contactAssignmentId,omitzero"`
+}
+
+// Metadata holds the version of a resource and the schemas of its mixins.
+type Metadata struct {
+	// Version grows with every change. Sent back in a patch, it guards against
+	// overwriting somebody else's change.
+	Version int          `json:"version,omitzero"`
+	Mixins  MixinSchemas `json:"mixins,omitzero"`
+}
+
+// MixinSchemas are the URLs of the mixins' JSON schemas, by mixin name.
+type MixinSchemas map[string]string
+
+// UnmarshalJSON passes over entries that are no strings.
+func (m *MixinSchemas) UnmarshalJSON(data []byte) error {
+	var entries map[string]json.RawMessage
+	if err := json.Unmarshal(data, &entries); err != nil {
+		return err
+	}
+	*m = nil
+	for name, entry := range entries {
+		var url string
+		if string(entry) == "null" || json.Unmarshal(entry, &url) != nil {
+			continue
+		}
+		if *m == nil {
+			*m = MixinSchemas{}
+		}
+		(*m)[name] = url
+	}
+	return nil
+}
+
+// SignUpRequest creates an account. It never prints the passwords.
+type SignUpRequest struct {
+	// Email is the contact e-mail address, and the login unless SignUp names
+	// another. Required.
+	Email string `json:"email"`
+	// Password goes with Email. Required.
+	Password string `json:"password"`
+	// CustomerDetails is the profile. Its ContactEmail must be the same as Email.
+	CustomerDetails CustomerDetails `json:"customerDetails,omitzero"`
+	// CustomerAddress is the first address; its ContactName is required.
+	CustomerAddress AddressRequest `json:"customerAddress,omitzero"`
+	// SignUp holds login credentials that differ from Email and Password.
+	SignUp SignUpCredentials `json:"signup,omitzero"`
+}
+
+// Format masks the passwords for every verb of fmt.
+func (r SignUpRequest) Format(f fmt.State, verb rune) { formatMasked(f, verb, r.masked()) }
+
+// LogValue masks the passwords for slog.
+func (r SignUpRequest) LogValue() slog.Value { return slog.AnyValue(r.masked()) }
+
+func (r SignUpRequest) masked() any {
+	type signUp SignUpRequest
+	r.Password, r.SignUp.Password = mask(r.Password), mask(r.SignUp.Password)
+	return signUp(r)
+}
+
+// SignUpCredentials are the login credentials of a customer who logs in with
+// another address than the contact e-mail address. They never print the
+// password.
+type SignUpCredentials struct {
+	// Email is the login e-mail address. Required.
+	Email string `json:"email"`
+	// Password goes with Email. Required.
+	Password string `json:"password"`
+}
+
+// Format masks the password for every verb of fmt.
+func (c SignUpCredentials) Format(f fmt.State, verb rune) { formatMasked(f, verb, c.masked()) }
+
+// LogValue masks the password for slog.
+func (c SignUpCredentials) LogValue() slog.Value { return slog.AnyValue(c.masked()) }
+
+func (c SignUpCredentials) masked() any {
+	type credentials SignUpCredentials
+	c.Password = mask(c.Password)
+	return credentials(c)
+}
+
+// CustomerDetails is the profile of a customer who signs up.
+type CustomerDetails struct {
+	Title             string `json:"title,omitzero"`
+	FirstName         string `json:"firstName,omitzero"`
+	MiddleName        string `json:"middleName,omitzero"`
+	LastName          string `json:"lastName,omitzero"`
+	ContactEmail      string `json:"contactEmail,omitzero"`
+	ContactPhone      string `json:"contactPhone,omitzero"`
+	Company           string `json:"company,omitzero"`
+	PreferredLanguage string `json:"preferredLanguage,omitzero"`
+	// PreferredCurrency is an ISO 4217 code, such as "EUR".
+	PreferredCurrency string   `json:"preferredCurrency,omitzero"`
+	PreferredSite     string   `json:"preferredSite,omitzero"`
+	B2B               B2B      `json:"b2b,omitzero"`
+	Metadata          Metadata `json:"metadata,omitzero"`
+	Mixins            Mixins   `json:"mixins,omitzero"`
+}
+
+// CustomerPatch changes some fields of a profile. Fields that aren't set stay
+// as they are, and Null removes a field's value.
+type CustomerPatch struct {
+	Title      Optional[string] `json:"title,omitzero"`
+	FirstName  Optional[string] `json:"firstName,omitzero"`
+	MiddleName Optional[string] `json:"middleName,omitzero"`
+	LastName   Optional[string] `json:"lastName,omitzero"`
+	// ContactEmail can be changed but not removed: Null is refused.
+	ContactEmail      Optional[string] `json:"contactEmail,omitzero"`
+	ContactPhone      Optional[string] `json:"contactPhone,omitzero"`
+	Company           Optional[string] `json:"company,omitzero"`
+	PreferredLanguage Optional[string] `json:"preferredLanguage,omitzero"`
+	// PreferredCurrency is an ISO 4217 code, such as "EUR".
+	PreferredCurrency Optional[string]        `json:"preferredCurrency,omitzero"`
+	PreferredSite     Optional[string]        `json:"preferredSite,omitzero"`
+	B2B               Optional[B2BPatch]      `json:"b2b,omitzero"`
+	Metadata          Optional[MetadataPatch] `json:"metadata,omitzero"`
+	Mixins            Optional[Mixins]        `json:"mixins,omitzero"`
+}
+
+// B2BPatch changes what only business customers have.
+type B2BPatch struct {
+	CompanyRegistrationID Optional[string] `json:"companyRegistrationId,omitzero"`
+}
+
+// MetadataPatch names the version that a change is meant for, and the schemas
+// of the mixins.
+type MetadataPatch struct {
+	// Version is the one that was read. The server refuses the change if the
+	// resource has another by now.
+	Version Optional[int]          `json:"version,omitzero"`
+	Mixins  Optional[MixinSchemas] `json:"mixins,omitzero"`
+}
+
+// EmployeeCustomerPatch is what an employee may change in a customer: the
+// profile, and beyond it whether the customer may log in.
+type EmployeeCustomerPatch struct {
+	Title      Optional[string] `json:"title,omitzero"`
+	FirstName  Optional[string] `json:"firstName,omitzero"`
+	MiddleName Optional[string] `json:"middleName,omitzero"`
+	LastName   Optional[string] `json:"lastName,omitzero"`
+	// ContactEmail can be changed but not removed: Null is refused.
+	ContactEmail      Optional[string] `json:"contactEmail,omitzero"`
+	ContactPhone      Optional[string] `json:"contactPhone,omitzero"`
+	Company           Optional[string] `json:"company,omitzero"`
+	PreferredLanguage Optional[string] `json:"preferredLanguage,omitzero"`
+	// PreferredCurrency is an ISO 4217 code, such as "EUR".
+	PreferredCurrency Optional[string] `json:"preferredCurrency,omitzero"`
+	PreferredSite     Optional[string] `json:"preferredSite,omitzero"`
+	// Type is "CUSTOMER", which is also what an empty one means, or "CONTACT".
+	Type     Optional[string] `json:"type,omitzero"`
+	PhotoURL Optional[string] `json:"photoUrl,omitzero"`
+	// Restriction limits who can see the customer to those with the same one.
+	Restriction Optional[string]        `json:"restriction,omitzero"`
+	B2B         Optional[B2BPatch]      `json:"b2b,omitzero"`
+	Metadata    Optional[MetadataPatch] `json:"metadata,omitzero"`
+	Mixins      Optional[Mixins]        `json:"mixins,omitzero"`
+	// Active is whether the account is enabled.
+	Active Optional[bool] `json:"active,omitzero"`
+	// OnHold is whether the account is suspended.
+	OnHold Optional[bool] `json:"onHold,omitzero"`
+}
+
+type resendActivationRequest struct {
+	Email string `json:"email"`
+}
+
+// createdResource is the answer to creating something: its ID.
+type createdResource struct{ id string }
+
+func (c *createdResource) UnmarshalJSON(data []byte) (err error) {
+	c.id, err = wire.DecodeID(data)
+	return err
+}
+
+// GetOption changes what Customers.Get asks for.
+type GetOption func(*getOptions)
+
+type getOptions struct {
+	Expand []string `url:"expand,comma,omitempty"`
+}
+
+// Expand asks for parts of the profile that are left out otherwise: "addresses"
+// and "mixin:*".
+func Expand(parts ...string) GetOption {
+	return func(o *getOptions) { o.Expand = append(o.Expand, parts...) }
+}
+
+// UpdateOption changes how Customers.Update sends a patch.
+type UpdateOption func(*updateOptions)
+
+type updateOptions struct{ mergePatch bool }
+
+// AsMergePatch sends the patch as application/merge-patch+json. A patch with a
+// Null field is sent so anyway; any other is application/json.
+func AsMergePatch() UpdateOption {
+	return func(o *updateOptions) { o.mergePatch = true }
+}
+
+// ActivateOption changes what Customers.Activate sends.
+type ActivateOption func(*EmployeeCustomerPatch)
+
+// ActivateWith sends other changes along. Unless the patch sets them, Active is
+// true and OnHold is false.
+func ActivateWith(patch EmployeeCustomerPatch) ActivateOption {
+	return func(p *EmployeeCustomerPatch) { *p = patch }
+}
+
+// SignUp creates an account and returns the customer's ID. Whether the customer
+// can log in at once is the tenant's choice: an employee may have to activate
+// the account (Activate), or the customer may have to follow a link in a mail
+// (ConfirmSignUp). It is not repeated once it may have been sent: then the error
+// is ErrOutcomeUnknown, and a second SignUp answers ErrConflict if the first one
+// arrived.
+//
+// Bearer: anonymous. Errors: *ArgumentError without an e-mail address or a
+// password and for an address without a contact name or with a comma in a tag,
+// ErrConflict for an address that has an account, ErrInvalidRequest,
+// ErrUnauthorized, ErrForbidden.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#post-customer-tenant-signup
+func (s *CustomersService) SignUp(ctx context.Context, req SignUpRequest) (id string, err error) {
+	if err := checkSignUp(req); err != nil {
+		return "", err
+	}
+	var created createdResource
+	if err := s.session.do(ctx, request{op: operation.CustomersSignUp, body: req, into: &created}); err != nil {
+		return "", err
+	}
+	return created.id, nil
+}
+
+func checkSignUp(req SignUpRequest) error {
+	if err := required("email", req.Email); err != nil {
+		return err
+	}
+	if err := requiredPassword("password", req.Password); err != nil {
+		return err
+	}
+	if req.SignUp != (SignUpCredentials{}) {
+		if err := required("signup.email", req.SignUp.Email); err != nil {
+			return err
+		}
+		if err := requiredPassword("signup.password", req.SignUp.Password); err != nil {
+			return err
+		}
+	}
+	if !isEmptyPatch(req.CustomerAddress) {
+		if err := required("customerAddress.contactName", req.CustomerAddress.ContactName); err != nil {
+			return err
+		}
+	}
+	return checkTags(req.CustomerAddress.Tags)
+}
+
+// ResendActivation has the mail with the activation link sent again.
+//
+// Bearer: anonymous. Errors: *ArgumentError without an e-mail address,
+// ErrInvalidRequest, ErrUnauthorized, ErrOutcomeUnknown.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/double-opt-in#post-customer-tenant-signup-optin-refresh_token
+func (s *CustomersService) ResendActivation(ctx context.Context, email string) error {
+	if err := required("email", email); err != nil {
+		return err
+	}
+	return s.session.do(ctx, request{
+		op:   operation.CustomersResendActivation,
+		body: resendActivationRequest{Email: email},
+	})
+}
+
+// Get returns the profile of the customer. For a visitor who isn't logged in it
+// returns a placeholder, which Customer.IsAnonymous tells apart.
+//
+// Bearer: customer, else anonymous. Errors: *ArgumentError for an empty name in
+// Expand, ErrInvalidRequest, ErrUnauthorized, ErrForbidden.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/account-and-profile#get-customer-tenant-me
+func (s *CustomersService) Get(ctx context.Context, opts ...GetOption) (*Customer, error) {
+	var o getOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	for _, part := range o.Expand {
+		if required("expand", part) != nil {
+			return nil, &ArgumentError{Field: "expand", Reason: "holds an empty name"}
+		}
+	}
+	customer := new(Customer)
+	if err := s.session.do(ctx, request{op: operation.CustomersGet, query: o, into: customer}); err != nil {
+		return nil, err
+	}
+	return customer, nil
+}
+
+// Update changes some fields of the customer's profile. With Metadata.Version
+// set, the server refuses the change if the profile has another version by now.
+// To see the new state, call Get. It is not repeated once it may have been sent:
+// then the error is ErrOutcomeUnknown.
+//
+// Bearer: customer; ErrNotLoggedIn without one. Errors: ErrEmptyPatch,
+// *ArgumentError for a contact e-mail address that is Null, ErrConflict,
+// ErrInvalidRequest, ErrUnauthorized, ErrForbidden.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/account-and-profile#patch-customer-tenant-me
+func (s *CustomersService) Update(ctx context.Context, patch CustomerPatch, opts ...UpdateOption) error {
+	if isEmptyPatch(patch) {
+		return ErrEmptyPatch
+	}
+	if patch.ContactEmail.IsNull() {
+		return contactEmailNull()
+	}
+	o := updateOptions{mergePatch: nullField(patch) != ""}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return s.session.do(ctx, request{op: operation.CustomersUpdate, body: patch, mergePatch: o.mergePatch})
+}
+
+// Activate lets the customer with that number log in: the account becomes
+// active and is not on hold. It takes an employee's rights, not the customer's,
+// and needs employee credentials or an employee token function on the client.
+//
+// Bearer: employee, with the scope customer.customer_manage or
+// customer.customer_manage_own. Errors: *ArgumentError for a contact e-mail
+// address that is Null, ErrNotFound for an unknown number, ErrInvalidRequest,
+// ErrUnauthorized, ErrForbidden, ErrOutcomeUnknown.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-service/api-reference/account-and-profile#patch-customer-tenant-customers-customernumber
+func (s *CustomersService) Activate(ctx context.Context, customerNumber string, opts ...ActivateOption) error {
+	var patch EmployeeCustomerPatch
+	for _, opt := range opts {
+		opt(&patch)
+	}
+	if patch.ContactEmail.IsNull() {
+		return contactEmailNull()
+	}
+	if patch.Active.IsZero() {
+		patch.Active = Set(true)
+	}
+	if patch.OnHold.IsZero() {
+		patch.OnHold = Set(false)
+	}
+	return s.session.do(ctx, request{
+		op:         operation.CustomersActivate,
+		path:       []string{customerNumber},
+		body:       patch,
+		mergePatch: nullField(patch) != "",
+	})
+}
+
+func contactEmailNull() error {
+	return &ArgumentError{Field: "contactEmail", Reason: "can't be removed once it has a value; set another"}
+}

@@ -1,0 +1,106 @@
+package emporix
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+)
+
+// Optional is a field of a patch. It has three states: the zero Optional is
+// absent and leaves the stored value alone, Set replaces it (also by an empty
+// value), and Null removes it.
+//
+// In structs of your own, tag such a field with omitzero, for example
+// `json:"nickname,omitzero"`. An absent Optional without that tag fails to
+// encode, as it would otherwise remove the stored value.
+type Optional[T any] struct {
+	state optionalState
+	value T
+}
+
+type optionalState byte
+
+const (
+	absent optionalState = iota
+	null
+	set
+)
+
+// Set returns an Optional that replaces the stored value by v.
+func Set[T any](v T) Optional[T] { return Optional[T]{state: set, value: v} }
+
+// Null returns an Optional that removes the stored value.
+func Null[T any]() Optional[T] { return Optional[T]{state: null} }
+
+// IsZero reports whether o is absent. The omitzero option of encoding/json
+// calls it.
+func (o Optional[T]) IsZero() bool { return o.state == absent }
+
+// IsNull reports whether o removes the stored value.
+func (o Optional[T]) IsNull() bool { return o.state == null }
+
+// Value returns the value that was set, and whether one was.
+func (o Optional[T]) Value() (T, bool) { return o.value, o.state == set }
+
+// MarshalJSON encodes the value, or null. An absent Optional is an error.
+func (o Optional[T]) MarshalJSON() ([]byte, error) {
+	switch o.state {
+	case set:
+		return json.Marshal(o.value)
+	case null:
+		return []byte("null"), nil
+	default:
+		return nil, errors.New("emporix: an absent Optional can't be encoded; give its field the omitzero tag")
+	}
+}
+
+// UnmarshalJSON decodes null into Null and anything else into Set.
+func (o *Optional[T]) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		*o = Null[T]()
+		return nil
+	}
+	var v T
+	if err := json.Unmarshal(data, &v); err != nil {
+		return err
+	}
+	*o = Set(v)
+	return nil
+}
+
+func (o Optional[T]) nullInside() string {
+	if o.state == set && reflect.TypeFor[T]().Kind() == reflect.Struct {
+		return nullField(o.value)
+	}
+	return ""
+}
+
+// nullField returns the JSON name of the first Optional in a struct that is
+// null, with the names of the structs around it, or "".
+func nullField(patch any) string {
+	v := reflect.ValueOf(patch)
+	for i := range v.NumField() {
+		if !v.Field(i).CanInterface() {
+			continue
+		}
+		field, ok := v.Field(i).Interface().(interface {
+			IsNull() bool
+			nullInside() string
+		})
+		if !ok {
+			continue
+		}
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		if field.IsNull() {
+			return name
+		}
+		if inner := field.nullInside(); inner != "" {
+			return name + "." + inner
+		}
+	}
+	return ""
+}
+
+// isEmptyPatch reports whether a patch says nothing at all.
+func isEmptyPatch(patch any) bool { return reflect.ValueOf(patch).IsZero() }

@@ -1,0 +1,133 @@
+package emporix_test
+
+import (
+	"encoding/json"
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
+)
+
+func TestOptionalHasThreeStates(t *testing.T) {
+	tests := map[string]struct {
+		patch emporix.CustomerPatch
+		want  string
+	}{
+		"absent":       {emporix.CustomerPatch{}, `{}`},
+		"set":          {emporix.CustomerPatch{FirstName: emporix.Set("Joanna")}, `{"firstName":"Joanna"}`},
+		"set to empty": {emporix.CustomerPatch{FirstName: emporix.Set("")}, `{"firstName":""}`},
+		"null":         {emporix.CustomerPatch{FirstName: emporix.Null[string]()}, `{"firstName":null}`},
+		"inside":       {emporix.CustomerPatch{Metadata: emporix.Set(emporix.MetadataPatch{Version: emporix.Set(0)})}, `{"metadata":{"version":0}}`},
+		"map":          {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins{"a": json.RawMessage(`[1]`)})}, `{"mixins":{"a":[1]}}`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			body, err := json.Marshal(tt.patch)
+			require.NoError(t, err)
+			assert.JSONEq(t, tt.want, string(body))
+
+			var back emporix.CustomerPatch
+			require.NoError(t, json.Unmarshal(body, &back))
+			assert.Equal(t, tt.patch, back)
+		})
+	}
+	body, err := json.Marshal(emporix.AddressPatch{IsDefault: emporix.Set(false), Tags: emporix.Set([]string{})})
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"isDefault":false,"tags":[]}`, string(body))
+}
+
+func TestOptionalTellsItsState(t *testing.T) {
+	var absent emporix.Optional[string]
+	_, ok := absent.Value()
+	assert.True(t, absent.IsZero() && !absent.IsNull() && !ok)
+
+	null := emporix.Null[string]()
+	_, ok = null.Value()
+	assert.True(t, !null.IsZero() && null.IsNull() && !ok)
+
+	set := emporix.Set("")
+	value, ok := set.Value()
+	assert.True(t, !set.IsZero() && !set.IsNull() && ok)
+	assert.Empty(t, value)
+}
+
+func TestAnAbsentOptionalNeverBecomesNull(t *testing.T) {
+	_, err := json.Marshal(struct {
+		Name emporix.Optional[string] `json:"name"`
+	}{})
+	assert.ErrorContains(t, err, "omitzero")
+}
+
+func TestOptionalKeepsItsValueWhenDecodingFails(t *testing.T) {
+	number := emporix.Set(7)
+	require.Error(t, json.Unmarshal([]byte(`"x"`), &number))
+	value, ok := number.Value()
+	assert.True(t, ok)
+	assert.Equal(t, 7, value)
+}
+
+type loyalty struct {
+	Level int    `json:"level"`
+	Card  string `json:"card,omitzero"`
+}
+
+func TestMixins(t *testing.T) {
+	before, err := emporix.SetMixin(nil, "loyalty", loyalty{Level: 3})
+	require.NoError(t, err)
+	after, err := emporix.SetMixin(before, "loyalty", loyalty{Level: 4})
+	require.NoError(t, err)
+	after, err = emporix.SetMixin(after, "note", "hello")
+	require.NoError(t, err)
+
+	got, err := emporix.GetMixin[loyalty](before, "loyalty")
+	require.NoError(t, err)
+	assert.Equal(t, 3, got.Level, "the caller's map stays as it was")
+	assert.Len(t, before, 1)
+
+	got, err = emporix.GetMixin[loyalty](after, "loyalty")
+	require.NoError(t, err)
+	assert.Equal(t, 4, got.Level)
+	note, err := emporix.GetMixin[string](after, "note")
+	require.NoError(t, err)
+	assert.Equal(t, "hello", note)
+
+	raw, err := emporix.GetMixin[json.RawMessage](after, "note")
+	require.NoError(t, err)
+	raw[1] = 'X'
+	assert.JSONEq(t, `"hello"`, string(after["note"]), "what is read doesn't alias the map")
+}
+
+func TestMixinErrors(t *testing.T) {
+	mixins := emporix.Mixins{
+		"null": json.RawMessage(`null`), "nothing": nil, "card": json.RawMessage(`{"level":"gold-4711"}`),
+		"list": json.RawMessage(`[1]`), "broken": json.RawMessage(`{"level":4711`), "number": json.RawMessage(`4711e99`),
+	}
+	for _, name := range []string{"missing", "null", "nothing"} {
+		_, err := emporix.GetMixin[loyalty](mixins, name)
+		assert.ErrorIs(t, err, emporix.ErrNoMixin, name)
+		assert.ErrorContains(t, err, name)
+	}
+	_, err := emporix.GetMixin[loyalty](nil, "missing")
+	assert.ErrorIs(t, err, emporix.ErrNoMixin)
+
+	for _, name := range []string{"card", "list", "broken", "number"} {
+		got, err := emporix.GetMixin[loyalty](mixins, name)
+		require.Error(t, err, name)
+		assert.NotErrorIs(t, err, emporix.ErrNoMixin)
+		assert.ErrorContains(t, err, name)
+		assert.NotContains(t, err.Error(), "4711", "values are personal data")
+		assert.Zero(t, got)
+	}
+	_, err = emporix.GetMixin[int8](mixins, "number")
+	require.Error(t, err)
+	assert.NotContains(t, err.Error(), "4711")
+
+	_, err = emporix.SetMixin(mixins, "", 1)
+	assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
+	out, err := emporix.SetMixin(mixins, "bad", math.NaN())
+	assert.ErrorContains(t, err, "bad")
+	assert.NotContains(t, out, "bad")
+}
