@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// start runs the command until the test ends, and answers its base URL.
+func start(t *testing.T, args ...string) (baseURL string, stdout *bytes.Buffer, stop func() int) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	file := filepath.Join(t.TempDir(), "addr")
+	stdout = &bytes.Buffer{}
+	var stderr bytes.Buffer
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, append([]string{"-addr", "127.0.0.1:0", "-addr-file", file}, args...), stdout, &stderr)
+	}()
+	stop = func() int {
+		cancel()
+		return <-ended
+	}
+	return awaitFile(t, file, func() bool { return len(ended) > 0 }), stdout, stop
+}
+
+func awaitFile(t *testing.T, file string, ended func() bool) string {
+	t.Helper()
+	var content string
+	require.Eventually(t, func() bool {
+		raw, err := os.ReadFile(file)
+		content = strings.TrimSpace(string(raw))
+		return err == nil || ended()
+	}, 20*time.Second, 2*time.Millisecond)
+	require.NotEmpty(t, content, "the command ended before it listened")
+	return content
+}
+
+func get(t *testing.T, url string, into any) int {
+	t.Helper()
+	resp, err := http.Get(url)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	if into != nil {
+		require.NoError(t, json.Unmarshal(raw, into), string(raw))
+	}
+	return resp.StatusCode
+}
+
+func TestServesAndEnds(t *testing.T) {
+	baseURL, stdout, stop := start(t, "-tenant", "demo", "-client-id", "shop", "-backend-secret", "it's one", "-anonymous-life", "10s")
+	var token struct {
+		ExpiresIn int `json:"expires_in"`
+	}
+	assert.Equal(t, 200, get(t, baseURL+"/customerlogin/auth/anonymous/login?tenant=demo&client_id=shop", &token))
+	assert.Equal(t, 10, token.ExpiresIn)
+	assert.Equal(t, 404, get(t, baseURL+"/", nil))
+	assert.Equal(t, exitOK, stop())
+
+	printed := stdout.String()
+	for _, line := range []string{
+		"export EMPORIX_API_HOST=" + baseURL, "export EMPORIX_TENANT=demo",
+		"export EMPORIX_API_CREDENTIALS_STOREFRONT_CLIENT_ID=shop", "export EMPORIX_API_CREDENTIALS_BACKEND_CLIENT_ID=backend",
+		`export EMPORIX_API_CREDENTIALS_BACKEND_SECRET='it'\''s one'`, "Control interface:  " + baseURL + "/__fake/",
+	} {
+		assert.Contains(t, printed, line)
+	}
+	_, err := http.Get(baseURL)
+	assert.Error(t, err, "it should not listen any more")
+}
+
+func TestAssumptionFlags(t *testing.T) {
+	baseURL, _, stop := start(t, "-activation-needed=false", "-double-opt-in", "-rotation-grace", "30s", "-stale-version-status", "412")
+	var rows []struct{ Name, Value string }
+	get(t, baseURL+"/__fake/assumptions", &rows)
+	values := map[string]string{}
+	for _, row := range rows {
+		values[row.Name] = row.Value
+	}
+	assert.Equal(t, "false", values["activation-needed"])
+	assert.Equal(t, "true", values["double-opt-in"])
+	assert.Equal(t, "30s", values["rotation-grace"])
+	assert.Equal(t, "412", values["stale-version-status"])
+	assert.Equal(t, exitOK, stop())
+}
+
+func TestSeed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "shop.json")
+	require.NoError(t, os.WriteFile(file, []byte(`{
+		"customers": [{"email": "jo@example.com", "password": "correct horse", "addresses": [{"contactName": "Jo"}]}],
+		"companies": [{"id": "D1", "name": "Emporix", "contacts": [{"email": "jo@example.com"}]}]
+	}`), 0o600))
+	baseURL, stdout, stop := start(t, "-seed", file)
+	resp, err := http.Post(baseURL+"/__fake/customers", "application/json", strings.NewReader(`{"email":"JO@example.com"}`))
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	assert.Equal(t, 400, resp.StatusCode, "she should be there already")
+	assert.Equal(t, exitOK, stop())
+	assert.Contains(t, stdout.String(), "1 from the seed")
+}
+
+func TestRefusals(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer busy.Close()
+	dir := t.TempDir()
+	seed := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		return path
+	}
+	for name, tc := range map[string]struct {
+		args   []string
+		status int
+		says   string
+	}{
+		"unknown flag":     {[]string{"-nope"}, exitUsage, "-nope"},
+		"extra argument":   {[]string{"serve"}, exitUsage, `"serve"`},
+		"bad lifetime":     {[]string{"-customer-life", "soon"}, exitUsage, "at least 1s"},
+		"short lifetime":   {[]string{"-customer-life", "0s"}, exitUsage, "at least 1s"},
+		"bad switch":       {[]string{"-double-opt-in=maybe"}, exitUsage, "true or false"},
+		"bad status":       {[]string{"-stale-version-status", "200"}, exitUsage, "400 to 499"},
+		"bad tenant":       {[]string{"-tenant", "Acme"}, exitUsage, "lower-case"},
+		"help":             {[]string{"-h"}, exitOK, "-addr-file"},
+		"busy port":        {[]string{"-addr", busy.Addr().String()}, exitError, "address already in use"},
+		"no such seed":     {[]string{"-seed", filepath.Join(dir, "none.json")}, exitError, "no such file"},
+		"seed of no JSON":  {[]string{"-seed", seed("a.json", "customers:")}, exitError, "read the seed"},
+		"unknown member":   {[]string{"-seed", seed("b.json", `{"customers":[{"mail":"jo@example.com"}]}`)}, exitError, `unknown field "mail"`},
+		"customer refused": {[]string{"-seed", seed("c.json", `{"customers":[{"email":"a@b.c"},{"email":"A@b.c"}]}`)}, exitError, "customer 2 of the seed: the e-mail is in use"},
+		"company refused":  {[]string{"-seed", seed("d.json", `{"companies":[{"id":"D1","contacts":[{"email":"x@y.z"}]}]}`)}, exitError, `no customer "x@y.z"`},
+		"file unwritable":  {[]string{"-addr", "127.0.0.1:0", "-addr-file", filepath.Join(dir, "none", "addr")}, exitError, "-addr-file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			assert.Equal(t, tc.status, run(t.Context(), tc.args, &stdout, &stderr))
+			assert.Contains(t, stderr.String(), tc.says)
+			assert.Empty(t, stdout.String())
+		})
+	}
+}
+
+// The real program, ended by real signals, also while a request hangs.
+func TestSignals(t *testing.T) {
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "emporix-fake")
+	out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput()
+	require.NoError(t, err, string(out))
+	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		t.Run(sig.String(), func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "addr")
+			var stdout bytes.Buffer
+			cmd := exec.Command(binary, "-addr", "127.0.0.1:0", "-addr-file", file)
+			cmd.Stdout = &stdout
+			require.NoError(t, cmd.Start())
+			t.Cleanup(func() { _ = cmd.Process.Kill() })
+			baseURL := awaitFile(t, file, func() bool { return false })
+
+			resp, err := http.Post(baseURL+"/__fake/faults", "application/json", strings.NewReader(`{"delay":"1h"}`))
+			require.NoError(t, err)
+			resp.Body.Close()
+			hung := make(chan error, 1)
+			go func() {
+				resp, err := http.Get(baseURL + "/customerlogin/auth/anonymous/login?tenant=acme&client_id=storefront")
+				if err == nil {
+					resp.Body.Close()
+				}
+				hung <- err
+			}()
+			require.Eventually(t, func() bool {
+				var coverage struct{ Operations []struct{ Calls int } }
+				get(t, baseURL+"/__fake/coverage", &coverage)
+				return coverage.Operations[0].Calls == 1
+			}, 20*time.Second, 2*time.Millisecond)
+
+			require.NoError(t, cmd.Process.Signal(sig))
+			require.NoError(t, cmd.Wait(), "it should end with status 0")
+			assert.Error(t, <-hung)
+			assert.Contains(t, stdout.String(), "stopped")
+			assert.NoFileExists(t, file)
+		})
+	}
+}

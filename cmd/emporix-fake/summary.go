@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+
+	"github.com/emporix-community/emporix-go/emporixfake"
+)
+
+// tenantRule is the API's own rule for names of tenants.
+var tenantRule = regexp.MustCompile(`^[a-z][a-z0-9]{2,15}$`)
+
+// printSummary shows the backend's secret too: it is no secret of anybody, and
+// a client needs it.
+func printSummary(w io.Writer, baseURL string, cfg emporixfake.Config) {
+	fmt.Fprintf(w, `emporix-fake is listening on %s
+
+For a client, export:
+
+export EMPORIX_API_HOST=%s
+export EMPORIX_TENANT=%s
+export EMPORIX_API_CREDENTIALS_STOREFRONT_CLIENT_ID=%s
+export EMPORIX_API_CREDENTIALS_BACKEND_CLIENT_ID=%s
+export EMPORIX_API_CREDENTIALS_BACKEND_SECRET=%s
+
+Control interface:  %s/__fake/   (outbox, clock, faults, journal, coverage, reset, assumptions, customers, companies)
+Mails:              curl %s/__fake/outbox
+Move the clock:     curl -d '{"advance":"2h"}' %s/__fake/clock
+Customers:          %d from the seed
+
+`, baseURL, baseURL, quoted(cfg.Tenant), quoted(cfg.ClientID), quoted(cfg.BackendClientID), quoted(cfg.BackendSecret),
+		baseURL, baseURL, baseURL, len(cfg.Seed.Customers))
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_.,:/@%+=-]+$`)
+
+// quoted makes a value one word of a shell.
+func quoted(value string) string {
+	if plainWord.MatchString(value) {
+		return value
+	}
+	word := "'"
+	for _, r := range value {
+		if r == '\'' {
+			word += `'\''`
+			continue
+		}
+		word += string(r)
+	}
+	return word + "'"
+}
