@@ -64,7 +64,7 @@ func New(cfg Config) *Manager {
 // Visitor is one value through which a session is used: cheap, without a
 // goroutine or timer, and one of possibly many over the same key.
 type Visitor struct {
-	key     secret.Secret // as the caller named it; in a BFF, whoever has it has the session
+	key     secret.Secret // names the row within the tenant; in a BFF, whoever has it has the session
 	stripe  uint8         // which epoch counts for it
 	private bool
 	snap    atomic.Pointer[snapshot]

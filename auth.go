@@ -1,0 +1,430 @@
+package emporix
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/emporix-community/emporix-go/internal/lifecycle"
+	"github.com/emporix-community/emporix-go/internal/operation"
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+	"github.com/emporix-community/emporix-go/internal/transport"
+)
+
+// AuthService logs customers in and out and keeps their tokens. Nobody handles
+// a token: the first call of any service obtains an anonymous one, a login
+// upgrades it, and both are renewed in time.
+type AuthService service
+
+// LoginRequest is how a customer logs in. Printed, it masks the password.
+type LoginRequest struct {
+	Email    string `json:"email"`
+	Password string `json:"password"`
+}
+
+// Format prints the request with the password masked.
+func (r LoginRequest) Format(f fmt.State, verb rune) { formatMasked(f, verb, r.masked()) }
+
+// LogValue returns the request with the password masked.
+func (r LoginRequest) LogValue() slog.Value { return slog.AnyValue(r.masked()) }
+
+func (r LoginRequest) masked() any {
+	type plain LoginRequest
+	r.Password = mask(r.Password)
+	return plain(r)
+}
+
+// LoginResult tells what a storefront needs after a login. The tokens stay in
+// the session.
+type LoginResult struct {
+	// LoggedIn is true after every login. Customers.ConfirmSignUp sets it only if
+	// the tenant logs the customer in with the confirmation.
+	LoggedIn bool
+	// InitialPassword is set when an employee chose the password; ask the
+	// customer to change it.
+	InitialPassword bool
+	// SessionID is the session that the customer's cart is bound to.
+	SessionID string
+	// SessionChanged is set when that is not the session the visitor had before:
+	// what was bound to it, such as a cart, is not in the new one.
+	SessionChanged bool
+}
+
+// Anonymous begins a new anonymous session with the given session context, in
+// place of the visitor's present anonymous one; a cart of the old session is
+// left behind. There is seldom a reason to call it: sessions begin by
+// themselves. A zero session context stands for the one of WithSessionContext.
+//
+// Bearer: none. Errors: ErrLoggedIn, and as *AuthError ErrRateLimited,
+// ErrUnavailable, ErrBadResponse.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customerlogin-auth-anonymous-login
+func (s *AuthService) Anonymous(ctx context.Context, sc SessionContext) (SessionInfo, error) {
+	if s.session.invalid != nil {
+		return SessionInfo{}, s.session.invalid
+	}
+	for name, value := range map[string]string{
+		"Currency": sc.Currency, "SiteCode": sc.SiteCode, "Language": sc.Language, "TargetLocation": sc.TargetLocation,
+	} {
+		if reason := headerText(value, 64); reason != "" {
+			return SessionInfo{}, &ArgumentError{Field: "SessionContext." + name, Reason: reason}
+		}
+	}
+	if err := s.session.core().sessions.Start(ctx, &s.session.visitor, sc.internal()); err != nil {
+		return SessionInfo{}, wrap(operation.AuthAnonymous.Name, err)
+	}
+	return s.session.Info(ctx)
+}
+
+// Refresh renews the session's tokens now, whichever kind it is. There is
+// seldom a reason to call it: sessions are renewed in time by themselves.
+//
+// Bearer: none for an anonymous session, an anonymous one for a customer's.
+// Errors: ErrSessionExpired, ErrNotRefreshable, and as *AuthError
+// ErrUnauthorized, ErrRateLimited, ErrUnavailable, ErrOutcomeUnknown,
+// ErrBadResponse. Only ErrSessionExpired ends the session.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customer-tenant-refreshauthtoken
+func (s *AuthService) Refresh(ctx context.Context) (SessionInfo, error) {
+	return s.refresh(ctx, "Auth.Refresh", nil)
+}
+
+// SwitchLegalEntity makes the customer act for the given company, one that they
+// are assigned to; "" switches back to none. The choice is kept over later
+// renewals. If the server refuses, the session stays as it is.
+//
+// Bearer: anonymous. Errors: ErrNotLoggedIn, ErrSessionExpired,
+// ErrNotRefreshable, and as *AuthError ErrForbidden, ErrInvalidRequest,
+// ErrUnauthorized, ErrUnavailable, ErrOutcomeUnknown.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customer-tenant-refreshauthtoken
+func (s *AuthService) SwitchLegalEntity(ctx context.Context, legalEntityID string) (SessionInfo, error) {
+	if reason := headerText(legalEntityID, 256); reason != "" {
+		return SessionInfo{}, &ArgumentError{Field: "legalEntityID", Reason: reason}
+	}
+	return s.refresh(ctx, "Auth.SwitchLegalEntity", &legalEntityID)
+}
+
+func (s *AuthService) refresh(ctx context.Context, name string, legalEntity *string) (SessionInfo, error) {
+	if s.session.invalid != nil {
+		return SessionInfo{}, s.session.invalid
+	}
+	if err := s.session.core().sessions.Refresh(ctx, &s.session.visitor, legalEntity); err != nil {
+		return SessionInfo{}, wrap(name, err)
+	}
+	return s.session.Info(ctx)
+}
+
+// Login logs a customer in with e-mail address and password. The visitor's
+// session goes on as the customer's, and so does the cart. Over another
+// customer who is logged in, nothing of their session is carried over.
+//
+// Bearer: the visitor's own anonymous one. Errors: ErrInvalidCredentials (the
+// session stays as it was), ErrInvalidRequest, ErrRateLimited, ErrUnavailable,
+// ErrOutcomeUnknown.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#post-customer-tenant-login
+func (s *AuthService) Login(ctx context.Context, req LoginRequest) (*LoginResult, error) {
+	if err := required("Email", req.Email); err != nil {
+		return nil, err
+	}
+	if err := requiredPassword("Password", req.Password); err != nil {
+		return nil, err
+	}
+	login, err := s.session.login(ctx, request{op: operation.AuthLogin, body: req})
+	if err != nil {
+		return nil, err
+	}
+	result := loginResult(login)
+	return &result, nil
+}
+
+// SocialLoginRequest is how a customer logs in with what an identity provider
+// returned to the redirect URI. Printed, it masks code and verifier.
+type SocialLoginRequest struct {
+	Code         string `url:"code"`                    // the authorization code; works once
+	RedirectURI  string `url:"redirect_uri"`            // the one that the code was asked for with
+	CodeVerifier string `url:"code_verifier,omitempty"` // of PKCE, if it was used
+}
+
+// Format prints the request with code and verifier masked.
+func (r SocialLoginRequest) Format(f fmt.State, verb rune) { formatMasked(f, verb, r.masked()) }
+
+// LogValue returns the request with code and verifier masked.
+func (r SocialLoginRequest) LogValue() slog.Value { return slog.AnyValue(r.masked()) }
+
+func (r SocialLoginRequest) masked() any {
+	type plain SocialLoginRequest
+	r.Code, r.CodeVerifier = mask(r.Code), mask(r.CodeVerifier)
+	return plain(r)
+}
+
+// SocialLoginResult is a LoginResult with what the identity provider added.
+type SocialLoginResult struct {
+	LoginResult
+	// SocialAccessToken and SocialIDToken are the identity provider's own tokens.
+	// The SDK does not keep them.
+	SocialAccessToken, SocialIDToken Secret
+	// SessionIdleTime is how long the session may be idle, if the server said so.
+	SessionIdleTime time.Duration
+}
+
+// SocialLogin logs a customer in with the code of an identity provider. Check
+// the state parameter of the redirect before; the SDK can't. The session goes
+// on as with Login.
+//
+// Bearer: the visitor's own anonymous one. Errors: ErrUnauthorized,
+// ErrInvalidRequest, ErrRateLimited, ErrUnavailable, ErrOutcomeUnknown (the
+// code is spent: begin anew).
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#post-customer-tenant-sociallogin
+func (s *AuthService) SocialLogin(ctx context.Context, req SocialLoginRequest) (*SocialLoginResult, error) {
+	if err := required("Code", req.Code); err != nil {
+		return nil, err
+	}
+	if err := required("RedirectURI", req.RedirectURI); err != nil {
+		return nil, err
+	}
+	login, err := s.session.login(ctx, request{op: operation.AuthSocialLogin, query: req, header: [2]string{"session-id"}})
+	if err != nil {
+		return nil, err
+	}
+	return &SocialLoginResult{
+		LoginResult: loginResult(login), SocialAccessToken: login.Grant.SocialAccess, SocialIDToken: login.Grant.SocialID,
+		SessionIdleTime: login.Grant.SessionIdle.Duration,
+	}, nil
+}
+
+// ExchangeTokenRequest is how a customer logs in with a token of an external
+// identity provider. Printed, it masks the token.
+type ExchangeTokenRequest struct {
+	SubjectAccessToken string `url:"subjectAccessToken"` // a JWT; request URLs hold at most 10 KiB
+	Config             string `url:"config,omitempty"`   // such as "site_PL"; "" for the tenant's default
+}
+
+// Format prints the request with the token masked.
+func (r ExchangeTokenRequest) Format(f fmt.State, verb rune) { formatMasked(f, verb, r.masked()) }
+
+// LogValue returns the request with the token masked.
+func (r ExchangeTokenRequest) LogValue() slog.Value { return slog.AnyValue(r.masked()) }
+
+func (r ExchangeTokenRequest) masked() any {
+	type plain ExchangeTokenRequest
+	r.SubjectAccessToken = mask(r.SubjectAccessToken)
+	return plain(r)
+}
+
+// ExchangeTokenResult is a LoginResult with what the exchange added.
+type ExchangeTokenResult struct {
+	LoginResult
+	// SubjectAccessToken is the token that was exchanged, if the server returns it.
+	SubjectAccessToken Secret
+	// SessionIdleTime is how long the session may be idle, if the server said so.
+	SessionIdleTime time.Duration
+}
+
+// ExchangeToken logs a customer in with a token of an external identity
+// provider. The session goes on as with Login.
+//
+// Bearer: the visitor's own anonymous one. Errors: ErrUnauthorized (the subject
+// token is not active), ErrNotFound (the customer is unknown and the tenant
+// does not create customers by itself), ErrInvalidRequest (also: no such
+// configuration), ErrForbidden, ErrRateLimited, ErrUnavailable,
+// ErrOutcomeUnknown.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#post-customer-tenant-exchangeauthtoken
+func (s *AuthService) ExchangeToken(ctx context.Context, req ExchangeTokenRequest) (*ExchangeTokenResult, error) {
+	if err := required("SubjectAccessToken", req.SubjectAccessToken); err != nil {
+		return nil, err
+	}
+	login, err := s.session.login(ctx, request{op: operation.AuthExchangeToken, query: req})
+	if err != nil {
+		return nil, err
+	}
+	return &ExchangeTokenResult{
+		LoginResult: loginResult(login), SubjectAccessToken: login.Grant.Subject, SessionIdleTime: login.Grant.SessionIdle.Duration,
+	}, nil
+}
+
+// ConfirmSignUp completes a sign-up with the token of the activation e-mail
+// (double opt-in). Where the tenant logs the customer in with it, the result
+// says so, and the session goes on as with Login.
+//
+// Bearer: the visitor's own anonymous one. Errors: ErrInvalidRequest,
+// ErrUnauthorized, ErrRateLimited, ErrUnavailable, ErrOutcomeUnknown.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/double-opt-in#get-customer-tenant-signup-optin-token
+func (s *CustomersService) ConfirmSignUp(ctx context.Context, token string) (*LoginResult, error) {
+	if err := required("token", token); err != nil {
+		return nil, err
+	}
+	login, err := s.session.login(ctx, request{op: operation.CustomersConfirmSignUp, path: []string{token}})
+	if err != nil {
+		return nil, err
+	}
+	result := loginResult(login)
+	return &result, nil
+}
+
+func loginResult(l lifecycle.Login) LoginResult {
+	return LoginResult{
+		LoggedIn: l.Established, InitialPassword: l.Grant.InitialPassword, SessionID: l.SessionID, SessionChanged: l.SessionChanged,
+	}
+}
+
+// login runs a request whose answer can hold a customer's tokens.
+func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error) {
+	call, err := s.prepare(r)
+	if err != nil {
+		return lifecycle.Login{}, err
+	}
+	c, began := s.core(), time.Now()
+	login, err := c.sessions.Login(ctx, &s.visitor, func(ctx context.Context, bearer lifecycle.Token) (lifecycle.Grant, error) {
+		call.Bearer = bearer.Bearer
+		if call.Header[0] != "" {
+			call.Header[1] = bearer.SessionID
+		}
+		grant, err := c.loginGrant(ctx, call)
+		if isTokenFault(err) {
+			err = &lifecycle.CallError{Outcome: lifecycle.BearerRefused, Err: err}
+		}
+		return grant, err
+	})
+	c.log(ctx, r.op, nil, err, began)
+	if err != nil {
+		return lifecycle.Login{}, wrap(r.op.Name, err)
+	}
+	return login, nil
+}
+
+// loginGrant is grant for an answer that may hold no tokens.
+func (c *core) loginGrant(ctx context.Context, call transport.Call) (lifecycle.Grant, error) {
+	if call.Op != operation.CustomersConfirmSignUp {
+		grant, _, err := c.grant(ctx, call)
+		return grant, err
+	}
+	began := time.Now()
+	answer, err := c.send(ctx, call)
+	if err != nil {
+		return lifecycle.Grant{}, err
+	}
+	defer answer.Release()
+	return optInGrant(call.Op, answer, began)
+}
+
+// TokenDetails is what the server says about the customer's token.
+type TokenDetails struct {
+	TokenType     string
+	ExpiresIn     time.Duration
+	Scopes        []string // without the tenant
+	SessionID     string
+	Email         string
+	LegalEntityID string // only for B2B
+}
+
+// UnmarshalJSON reads the server's form.
+func (d *TokenDetails) UnmarshalJSON(data []byte) error {
+	var in struct {
+		TokenType     string      `json:"token_type"`
+		ExpiresIn     json.Number `json:"expires_in"`
+		Scope         string      `json:"scope"`
+		SessionID     string      `json:"sessionId"`
+		Email         string      `json:"email"`
+		LegalEntityID string      `json:"legalEntityId"`
+	}
+	if err := json.Unmarshal(data, &in); err != nil {
+		return err
+	}
+	*d = TokenDetails{TokenType: in.TokenType, SessionID: in.SessionID, Email: in.Email, LegalEntityID: in.LegalEntityID}
+	if seconds, err := in.ExpiresIn.Float64(); err == nil && seconds > 0 {
+		d.ExpiresIn = time.Duration(min(seconds, (10*365*24*time.Hour).Seconds()) * float64(time.Second))
+	}
+	for scope := range strings.FieldsSeq(in.Scope) {
+		if !strings.HasPrefix(scope, "tenant=") {
+			d.Scopes = append(d.Scopes, scope)
+		}
+	}
+	return nil
+}
+
+// Validate asks the server about the customer's token. A token that the server
+// no longer takes is renewed like with any other call, so an error means that
+// the session is over or the server can't tell.
+//
+// Bearer: customer. Errors: ErrNotLoggedIn, ErrSessionExpired, ErrUnauthorized,
+// ErrRateLimited, ErrUnavailable, ErrBadResponse.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customer-tenant-validateauthtoken
+func (s *AuthService) Validate(ctx context.Context) (*TokenDetails, error) {
+	details := new(TokenDetails)
+	if err := s.session.do(ctx, request{op: operation.AuthValidate, into: details}); err != nil {
+		return nil, err
+	}
+	return details, nil
+}
+
+type logoutQuery struct {
+	AccessToken string `url:"accessToken"`
+}
+
+// Logout ends the customer's session. It is removed here whatever the server
+// says; an error other than ErrNotLoggedIn and ErrStoreUnavailable means that the
+// server did not confirm. The visitor's next call begins an anonymous session.
+// After an expired session it clears that state without a request.
+//
+// Bearer: customer. Errors: ErrNotLoggedIn, ErrStoreUnavailable (the session
+// could not be removed), ErrForbidden, ErrUnavailable, ErrOutcomeUnknown.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customer-tenant-logout
+func (s *AuthService) Logout(ctx context.Context) error {
+	if s.session.invalid != nil {
+		return s.session.invalid
+	}
+	c, began := s.session.core(), time.Now()
+	err := c.sessions.Logout(ctx, &s.session.visitor, func(ctx context.Context, token lifecycle.Token) error {
+		return c.logout(ctx, token.Access, token.Bearer)
+	})
+	c.log(ctx, operation.AuthLogout, nil, err, began)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, sentinel.NotLoggedIn) || errors.Is(err, sentinel.StoreUnavailable) || errors.Is(err, sentinel.Closed) || ctx.Err() != nil:
+		return wrap(operation.AuthLogout.Name, err)
+	}
+	return &callError{op: operation.AuthLogout.Name, err: fmt.Errorf("the session is removed, but the server did not confirm it: %w", err)}
+}
+
+// logout invalidates an access token. A token that is dead already is fine.
+func (c *core) logout(ctx context.Context, access, bearer Secret) error {
+	answer, err := c.send(ctx, transport.Call{
+		Op: operation.AuthLogout, Query: logoutQuery{AccessToken: access.Reveal()}, Bearer: bearer,
+	})
+	var apiErr *APIError
+	if errors.As(err, &apiErr) && apiErr.StatusCode == http.StatusUnauthorized {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	answer.Release()
+	return nil
+}
+
+// optInGrant reads the answer of a confirmation: tokens, or nothing.
+func optInGrant(op *operation.Operation, answer *transport.Answer, began time.Time) (lifecycle.Grant, error) {
+	body := bytes.TrimSpace(answer.Body)
+	var members map[string]json.RawMessage
+	switch {
+	case len(body) == 0 || bytes.Equal(body, []byte("null")):
+		return lifecycle.Grant{}, nil
+	case json.Unmarshal(body, &members) == nil && members["access_token"] == nil && members["accessToken"] == nil:
+		return lifecycle.Grant{}, nil
+	}
+	return tokenGrant(op, answer, began)
+}

@@ -1,0 +1,190 @@
+package emporix
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/emporix-community/emporix-go/internal/lifecycle"
+	"github.com/emporix-community/emporix-go/internal/transport"
+)
+
+// Version is the SDK's own version, as sent in the User-Agent header.
+const Version = "0.1.0"
+
+// Client is a tenant's storefront. It is made once and used by any number of
+// goroutines, for any number of visitors: see Session. The services on the
+// Client itself act for the client's own session, which is what scripts and
+// tests with one visitor need.
+type Client struct {
+	// Auth logs customers in and out and keeps their tokens.
+	Auth *AuthService
+	// Customers signs customers up and keeps their profile.
+	Customers *CustomersService
+	// Addresses keeps the customer's addresses.
+	Addresses *AddressesService
+	// Credentials changes passwords and e-mail addresses.
+	Credentials *CredentialsService
+
+	core func() *core
+	own  *Session
+}
+
+// core is what all sessions of a client share. It is reached through a function
+// so that printers that walk through fields can't reach it.
+type core struct {
+	clientID       string
+	pipeline       *transport.Pipeline
+	sessions       *lifecycle.Manager
+	base           http.RoundTripper
+	chain          func(http.RoundTripper) http.RoundTripper
+	baseHost       hostBinding
+	owned          *http.Transport // the transport, if the client made it
+	logger         *slog.Logger
+	observer       func(Event)
+	employeeID     string
+	employeeSecret Secret
+	employeeToken  func(context.Context) (Secret, error)
+}
+
+// NewClient returns a client for a tenant and its storefront client ID. It makes
+// no request. What is wrong with the arguments and options is reported at once,
+// as joined *ArgumentErrors.
+func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
+	cfg := config{
+		tenant: tenant, clientID: clientID, baseURL: DefaultBaseURL,
+		timeouts: Timeouts{Attempt: 10 * time.Second, Refresh: 30 * time.Second, Store: 2 * time.Second},
+		retries:  Retries{MaxAttempts: 3, MaxRetryAfter: 30 * time.Second},
+	}
+	for _, opt := range opts {
+		if opt == nil {
+			cfg.refuse("option", "is nil")
+			continue
+		}
+		opt(&cfg)
+	}
+	baseURL, err := cfg.check()
+	if err != nil {
+		return nil, err
+	}
+	c := &core{
+		clientID: cfg.clientID, logger: cfg.logger, observer: cfg.observer, base: cfg.base,
+		employeeID: cfg.employeeID, employeeSecret: cfg.employeeSecret, employeeToken: cfg.employeeToken,
+		baseHost: hostBinding{scheme: baseURL.Scheme, host: baseURL.Host},
+	}
+	if c.base == nil {
+		c.owned = transport.NewNetwork()
+		c.base = c.owned
+	}
+	c.chain = func(next http.RoundTripper) http.RoundTripper {
+		for _, wrap := range cfg.middleware {
+			next = wrap(next)
+		}
+		return next
+	}
+	agent := strings.TrimSpace("emporix-go/" + Version + " " + cfg.userAgent)
+	c.baseHost.tenant, c.baseHost.userAgent = cfg.tenant, agent
+	c.pipeline = transport.New(transport.Config{
+		BaseURL: baseURL, Tenant: cfg.tenant, UserAgent: agent, Language: cfg.language, Base: c.base, Middleware: c.chain,
+		MaxAttempts: cfg.retries.MaxAttempts, MaxRetryAfter: cfg.retries.MaxRetryAfter, AttemptTimeout: cfg.timeouts.Attempt,
+	})
+	if cfg.store == nil {
+		cfg.store = NewMemoryStore(0)
+	}
+	c.sessions = lifecycle.New(lifecycle.Config{
+		Tenant: cfg.tenant, Store: cfg.store, Issuer: issuer{c}, Notify: c.notify, Context: cfg.context.internal(),
+		RefreshLimit: cfg.timeouts.Refresh, StoreLimit: cfg.timeouts.Store,
+	})
+	get := func() *core { return c }
+	own := newSession(get, "own")
+	return &Client{
+		Auth: own.Auth, Customers: own.Customers, Addresses: own.Addresses, Credentials: own.Credentials,
+		core: get, own: own,
+	}, nil
+}
+
+// The environment variables that NewClientFromEnv reads, named as in the
+// vendor's own Java SDK.
+const (
+	EnvTenant         = "EMPORIX_TENANT"
+	EnvHost           = "EMPORIX_API_HOST"
+	EnvClientID       = "EMPORIX_API_CREDENTIALS_STOREFRONT_CLIENT_ID"
+	EnvEmployeeID     = "EMPORIX_API_CREDENTIALS_BACKEND_CLIENT_ID"
+	EnvEmployeeSecret = "EMPORIX_API_CREDENTIALS_BACKEND_SECRET" // #nosec G101 -- the name of a variable
+)
+
+// NewClientFromEnv returns a client as the environment describes it:
+// EMPORIX_TENANT and EMPORIX_API_CREDENTIALS_STOREFRONT_CLIENT_ID are needed;
+// EMPORIX_API_HOST (default https://api.emporix.io),
+// EMPORIX_API_CREDENTIALS_BACKEND_CLIENT_ID and
+// EMPORIX_API_CREDENTIALS_BACKEND_SECRET (both or none) are optional. Options
+// given here come after the environment and win.
+func NewClientFromEnv(opts ...Option) (*Client, error) {
+	var problems []error
+	need := func(name string) string {
+		value := os.Getenv(name)
+		if value == "" {
+			problems = append(problems, &ArgumentError{Field: name, Reason: "is not set"})
+		}
+		return value
+	}
+	tenant, clientID := need(EnvTenant), need(EnvClientID)
+	var fromEnv []Option
+	if host := os.Getenv(EnvHost); host != "" {
+		if _, reason := parseBaseURL(host); reason != "" {
+			problems = append(problems, &ArgumentError{Field: EnvHost, Reason: reason})
+		}
+		fromEnv = append(fromEnv, WithBaseURL(host))
+	}
+	id, secret := os.Getenv(EnvEmployeeID), os.Getenv(EnvEmployeeSecret)
+	switch {
+	case id != "" && secret != "":
+		fromEnv = append(fromEnv, WithEmployeeCredentials(id, secret))
+	case id != "":
+		problems = append(problems, &ArgumentError{Field: EnvEmployeeSecret, Reason: "is not set, but " + EnvEmployeeID + " is"})
+	case secret != "":
+		problems = append(problems, &ArgumentError{Field: EnvEmployeeID, Reason: "is not set, but " + EnvEmployeeSecret + " is"})
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return NewClient(tenant, clientID, append(fromEnv, opts...)...)
+}
+
+// OwnSession returns the client's own session, the one that the services on the
+// Client act for.
+func (c *Client) OwnSession() *Session { return c.own }
+
+// Session returns a visitor's session. The key names the visitor: for a BFF the
+// random value of the visitor's cookie, 1 to 256 bytes of UTF-8 without control
+// characters; calls on a session with any other key are refused. It makes no
+// request and starts nothing: make one for each HTTP request. All sessions of
+// one key share their tokens through the token store, and one renewal.
+func (c *Client) Session(key string) *Session {
+	s := newSession(c.core, visitorPrefix+key)
+	if reason := checkKey(key); reason != "" {
+		s.invalid = &ArgumentError{Field: "session key", Reason: reason}
+	}
+	return s
+}
+
+// Close refuses new calls (ErrClosed), waits for renewals under way until ctx
+// ends and cuts the rest short. After it no goroutine and no idle connection of
+// the client's own is left. Sessions stay in the token store. Closing twice is
+// no error.
+func (c *Client) Close(ctx context.Context) error {
+	inner := c.core()
+	err := inner.sessions.Close(ctx)
+	if inner.owned != nil {
+		inner.owned.CloseIdleConnections()
+	}
+	if err != nil {
+		return fmt.Errorf("emporix: close: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,298 @@
+package emporix
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/emporix-community/emporix-go/internal/operation"
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+	"github.com/emporix-community/emporix-go/internal/transport"
+	"github.com/emporix-community/emporix-go/internal/wire"
+)
+
+// Errors to branch on with errors.Is. The package documentation has the table
+// of which status and body become which.
+const (
+	// ErrUnauthorized: the server took the bearer for no good (401).
+	ErrUnauthorized = sentinel.Unauthorized
+	// ErrForbidden: the bearer lacks a scope or right (403).
+	ErrForbidden = sentinel.Forbidden
+	// ErrNotFound: there is no such thing (404).
+	ErrNotFound = sentinel.NotFound
+	// ErrConflict: it exists already, or has changed meanwhile (409, 412).
+	ErrConflict = sentinel.Conflict
+	// ErrInvalidRequest: the server (400, 413, 415, 422) or the SDK refused the
+	// input. From the SDK it is an *ArgumentError, and nothing was sent.
+	ErrInvalidRequest = sentinel.InvalidRequest
+	// ErrRateLimited: too many requests (429); the error says how long to wait.
+	ErrRateLimited = sentinel.RateLimited
+	// ErrUnavailable: the service can't be reached, or can't answer now (408, 5xx).
+	ErrUnavailable = sentinel.Unavailable
+	// ErrNotLoggedIn: the call needs a logged-in customer. Nothing was sent.
+	ErrNotLoggedIn = sentinel.NotLoggedIn
+	// ErrLoggedIn: the call needs a session without a customer; log out first.
+	ErrLoggedIn = sentinel.LoggedIn
+	// ErrSessionExpired: the customer's session is over; ask for the password
+	// again. Calls that need no customer go on working.
+	ErrSessionExpired = sentinel.SessionExpired
+	// ErrInvalidCredentials: the e-mail address or the password is wrong.
+	ErrInvalidCredentials = sentinel.InvalidCredentials
+	// ErrNotRefreshable: the session lives, but no refresh token does.
+	ErrNotRefreshable = sentinel.NotRefreshable
+	// ErrOutcomeUnknown: the request may have been processed, but the answer is
+	// lost. Look before sending it again.
+	ErrOutcomeUnknown = sentinel.OutcomeUnknown
+	// ErrBadResponse: the answer is not what the API promises.
+	ErrBadResponse = sentinel.BadResponse
+	// ErrStoreUnavailable: the token store failed. No session was lost.
+	ErrStoreUnavailable = sentinel.StoreUnavailable
+	// ErrStoreCorrupt: the stored row can't be read. Logout discards it.
+	ErrStoreCorrupt = sentinel.StoreCorrupt
+	// ErrEmptyPatch: the patch sets nothing. Nothing was sent.
+	ErrEmptyPatch = sentinel.EmptyPatch
+	// ErrClosed: the client was closed.
+	ErrClosed = sentinel.Closed
+	// ErrNoEmployee: the call needs WithEmployeeCredentials or WithEmployeeToken.
+	ErrNoEmployee = sentinel.NoEmployee
+)
+
+// APIError is an answer of the server that is no success. It holds no request,
+// no header and no secret. Always a pointer:
+//
+//	var apiErr *emporix.APIError
+//	if errors.As(err, &apiErr) { … }
+type APIError struct {
+	Operation  string        // such as "Customers.Update"
+	StatusCode int           // of HTTP
+	Code       string        // the server's own classification, such as "conflict_resource"
+	Message    string        // the server's words, cleaned and cut; may hold personal data
+	Details    []ErrorDetail // causes, if the server names any
+	RequestID  string        // for the vendor's support, if the server sent one
+	RetryAfter time.Duration // how long the server asks to wait; 0 if it does not say
+	Attempts   int           // how many requests were sent
+
+	kind         sentinel.Error
+	tokenFault   bool // the answer is about the bearer
+	foreign      bool // the body is none of the API's: a proxy's page, or anything
+	unknown      bool // the request may have been processed
+	lateDeadline bool
+}
+
+// ErrorDetail is one cause of an APIError.
+type ErrorDetail struct {
+	Field    string // element of the request, if the cause lies in one
+	Type     string
+	Message  string
+	MoreInfo string
+}
+
+// Error says which operation failed, how, and why.
+func (e *APIError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "emporix: %s: %d", e.Operation, e.StatusCode)
+	switch {
+	case e.Code != "":
+		b.WriteString(" " + e.Code)
+	case http.StatusText(e.StatusCode) != "":
+		b.WriteString(" " + http.StatusText(e.StatusCode))
+	}
+	if e.Message != "" {
+		b.WriteString(": " + e.Message)
+	}
+	for i, d := range e.Details {
+		if i == 3 {
+			fmt.Fprintf(&b, " (and %d more)", len(e.Details)-i)
+			break
+		}
+		b.WriteString(" [" + strings.TrimSpace(strings.TrimSpace(d.Field+" "+d.Message)) + "]")
+	}
+	if hint := e.hint(); hint != "" {
+		b.WriteString("; " + hint)
+	}
+	if e.RequestID != "" {
+		b.WriteString(" (request ID " + e.RequestID + ")")
+	}
+	return b.String()
+}
+
+func (e *APIError) hint() string {
+	switch {
+	case e.lateDeadline:
+		return fmt.Sprintf("after %d tries the deadline leaves no time for another", e.Attempts)
+	case e.RetryAfter > 0:
+		return fmt.Sprintf("the server asks to wait %s", e.RetryAfter.Round(time.Second))
+	case e.unknown:
+		return "it may have been processed; look before sending it again"
+	case e.StatusCode >= 300 && e.StatusCode < 400:
+		return "redirects are never followed, because tokens would follow them; check the base URL"
+	}
+	return ""
+}
+
+// Is matches the sentinels of this package.
+func (e *APIError) Is(target error) bool {
+	switch target {
+	case error(e.kind):
+		return e.kind != ""
+	case error(ErrUnauthorized):
+		return e.StatusCode == http.StatusUnauthorized
+	case error(ErrOutcomeUnknown):
+		return e.unknown
+	case context.DeadlineExceeded:
+		return e.lateDeadline
+	}
+	return e.kind == "" && target == error(kindOf(e.StatusCode))
+}
+
+// LogValue returns the error's fields for slog.
+func (e *APIError) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("operation", e.Operation), slog.Int("status", e.StatusCode), slog.String("code", e.Code),
+		slog.String("message", e.Message), slog.String("request_id", e.RequestID), slog.Int("attempts", e.Attempts))
+}
+
+// TransportError is a call without a usable answer. What it wraps holds no URL.
+type TransportError struct {
+	Operation string
+	Attempts  int // how many requests were sent
+	Err       error
+
+	kind sentinel.Error
+}
+
+// Error says which operation failed, why, and what that means.
+func (e *TransportError) Error() string {
+	tries := ""
+	if e.Attempts > 1 {
+		tries = fmt.Sprintf(" (%d tries)", e.Attempts)
+	}
+	switch e.kind {
+	case sentinel.OutcomeUnknown:
+		return fmt.Sprintf("emporix: %s: the answer was lost%s: %v; it may have been processed; look before sending it again", e.Operation, tries, e.Err)
+	case sentinel.BadResponse:
+		return fmt.Sprintf("emporix: %s: bad response%s: %v", e.Operation, tries, e.Err)
+	default:
+		return fmt.Sprintf("emporix: %s: no answer%s: %v", e.Operation, tries, e.Err)
+	}
+}
+
+// Unwrap returns the sentinel and the cause.
+func (e *TransportError) Unwrap() []error { return []error{e.kind, e.Err} }
+
+// AuthError is a token call that failed while another call needed its token, or
+// a renewal that was asked for.
+type AuthError struct {
+	Op  string // "anonymous", "refresh anonymous", "refresh" or "employee"
+	Err error  // what failed: an *APIError, a *TransportError or a sentinel
+}
+
+// Error says which token call failed and why.
+func (e *AuthError) Error() string {
+	return fmt.Sprintf("emporix: token (%s): %s", e.Op, strings.TrimPrefix(e.Err.Error(), "emporix: "))
+}
+
+// Unwrap returns the cause.
+func (e *AuthError) Unwrap() error { return e.Err }
+
+// ArgumentError is an input that was refused before anything was sent. It is
+// ErrInvalidRequest. It does not repeat the value, which may be a secret.
+type ArgumentError struct {
+	Field  string
+	Reason string
+}
+
+// Error names the field and what is wrong with it.
+func (e *ArgumentError) Error() string {
+	return fmt.Sprintf("emporix: invalid argument: %s %s", e.Field, e.Reason)
+}
+
+// Is matches ErrInvalidRequest.
+func (e *ArgumentError) Is(target error) bool { return target == error(ErrInvalidRequest) }
+
+// kindOf maps a status to its sentinel.
+func kindOf(status int) sentinel.Error {
+	switch status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		return ErrInvalidRequest
+	case http.StatusUnauthorized:
+		return ErrUnauthorized
+	case http.StatusForbidden:
+		return ErrForbidden
+	case http.StatusNotFound:
+		return ErrNotFound
+	case http.StatusConflict, http.StatusPreconditionFailed:
+		return ErrConflict
+	case http.StatusTooManyRequests:
+		return ErrRateLimited
+	case http.StatusRequestTimeout:
+		return ErrUnavailable
+	}
+	if status >= 500 && status <= 599 {
+		return ErrUnavailable
+	}
+	return ErrBadResponse
+}
+
+// apiError turns an answer that is no success into an error.
+func apiError(op *operation.Operation, a *transport.Answer) *APIError {
+	p := wire.DecodeProblem(a.Body, a.Header.Get("Content-Type"))
+	e := &APIError{
+		Operation: op.Name, StatusCode: a.Status, Code: a.Scrub(p.Code), Message: a.Scrub(p.Message),
+		RequestID: requestID(a.Header), RetryAfter: a.RetryAfter, Attempts: a.Attempts, lateDeadline: a.LateDeadline,
+		kind: kindOf(a.Status), foreign: p.HTML || p.Other,
+	}
+	for _, d := range p.Details {
+		e.Details = append(e.Details, ErrorDetail{
+			Field: a.Scrub(d.Field), Type: a.Scrub(d.Type), Message: a.Scrub(d.Message), MoreInfo: a.Scrub(d.MoreInfo),
+		})
+	}
+	if a.Status == http.StatusUnauthorized {
+		e.tokenFault = p.Fault || p.Empty && !op.PasswordCall
+		if op.PasswordCall && !e.tokenFault {
+			e.kind = ErrInvalidCredentials
+		}
+	}
+	if op.Retry == operation.Unsent || op.Retry == operation.Once {
+		switch a.Status {
+		case http.StatusRequestTimeout, http.StatusBadGateway, http.StatusGatewayTimeout:
+			e.unknown = true // a proxy answered for a server that may have gone on
+		}
+	}
+	return e
+}
+
+// requestID returns the ID that support asks for, if it looks like one.
+func requestID(h http.Header) string {
+	for _, name := range []string{"X-Correlation-Id", "X-Request-Id", "X-B3-Traceid"} {
+		id := h.Get(name)
+		if id != "" && len(id) <= 128 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:") == "" {
+			return id
+		}
+	}
+	return ""
+}
+
+// callFailed turns a call without a usable answer into an error.
+func callFailed(op *operation.Operation, err error) error {
+	var f *transport.Failure
+	if !errors.As(err, &f) {
+		return fmt.Errorf("emporix: %s: %w", op.Name, err)
+	}
+	e := &TransportError{Operation: op.Name, Attempts: f.Attempts, Err: f.Err, kind: ErrUnavailable}
+	switch {
+	case f.Kind == transport.Invalid && f.Field != "":
+		return &ArgumentError{Field: f.Field, Reason: strings.TrimPrefix(f.Err.Error(), f.Field+" ")}
+	case f.Kind == transport.Invalid:
+		e.kind = ErrInvalidRequest
+	case f.Kind == transport.Unreadable:
+		e.kind = ErrBadResponse
+	case f.Kind == transport.Lost && (op.Retry == operation.Unsent || op.Retry == operation.Once):
+		e.kind = ErrOutcomeUnknown
+	}
+	return e
+}

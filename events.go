@@ -1,0 +1,85 @@
+package emporix
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/emporix-community/emporix-go/internal/lifecycle"
+)
+
+// EventKind says what happened to a session.
+type EventKind string
+
+// What an observer is told.
+const (
+	// EventSessionStarted: a visitor got an anonymous session.
+	EventSessionStarted EventKind = "session started"
+	// EventSessionRefreshed: a session's tokens were renewed.
+	EventSessionRefreshed EventKind = "session refreshed"
+	// EventSessionReplaced: an anonymous session had ended, and another one was
+	// begun. The visitor's cart was bound to the old one and is gone.
+	EventSessionReplaced EventKind = "session replaced"
+	// EventSessionIDChanged: a renewal answered with another session ID; what was
+	// bound to the old one, such as a cart, may be gone.
+	EventSessionIDChanged EventKind = "session ID changed"
+	// EventLoggedIn: a customer logged in.
+	EventLoggedIn EventKind = "logged in"
+	// EventLoggedOut: a customer logged out.
+	EventLoggedOut EventKind = "logged out"
+	// EventSessionExpired: a customer's session ended and can't be renewed.
+	EventSessionExpired EventKind = "session expired"
+	// EventRefreshFailed: a renewal failed. The session goes on with its present
+	// token while that lives, and the renewal is tried again later.
+	EventRefreshFailed EventKind = "refresh failed"
+	// EventStoreWriteFailed: the token store would not take a session. This
+	// process goes on with it and writes it later; others don't see it yet.
+	EventStoreWriteFailed EventKind = "store write failed"
+)
+
+// Event is one thing that happened to one session.
+type Event struct {
+	Kind EventKind
+	// Session is the kind of session that it happened to.
+	Session SessionKind
+	// Key is the visitor's key as given to Client.Session, "" for the client's
+	// own session. It is a Secret because in a BFF it is the visitor's cookie.
+	Key Secret
+	// Err is the cause of a failure, else nil. It holds no secret.
+	Err error
+}
+
+var eventKinds = map[lifecycle.EventKind]EventKind{
+	lifecycle.EventStarted: EventSessionStarted, lifecycle.EventRefreshed: EventSessionRefreshed,
+	lifecycle.EventReplaced: EventSessionReplaced, lifecycle.EventSessionIDChanged: EventSessionIDChanged,
+	lifecycle.EventLoggedIn: EventLoggedIn, lifecycle.EventLoggedOut: EventLoggedOut,
+	lifecycle.EventExpired: EventSessionExpired, lifecycle.EventRefreshFailed: EventRefreshFailed,
+	lifecycle.EventStoreWriteFailed: EventStoreWriteFailed,
+}
+
+func (c *core) notify(e lifecycle.Event) {
+	event := Event{Kind: eventKinds[e.Kind], Session: sessionKinds[e.Session], Key: e.Key, Err: e.Err}
+	if c.observer != nil {
+		defer func() {
+			if p := recover(); p != nil && c.logger != nil {
+				c.logger.Error("emporix: the event observer panicked", slog.String("event", string(event.Kind)))
+			}
+		}()
+	}
+	if c.logger != nil {
+		level := slog.LevelInfo
+		switch event.Kind {
+		case EventSessionStarted, EventSessionRefreshed:
+			level = slog.LevelDebug
+		case EventSessionReplaced, EventSessionIDChanged, EventRefreshFailed, EventStoreWriteFailed:
+			level = slog.LevelWarn
+		}
+		attrs := []slog.Attr{slog.String("session", string(event.Session))}
+		if event.Err != nil {
+			attrs = append(attrs, slog.String("error", event.Err.Error()))
+		}
+		c.logger.LogAttrs(context.Background(), level, "emporix: "+string(event.Kind), attrs...)
+	}
+	if c.observer != nil {
+		c.observer(event)
+	}
+}

@@ -1,0 +1,173 @@
+package emporix
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/emporix-community/emporix-go/internal/lifecycle"
+	"github.com/emporix-community/emporix-go/internal/wire"
+)
+
+// hostBinding is the one place that tokens are sent to.
+type hostBinding struct {
+	scheme, host      string
+	tenant, userAgent string
+}
+
+// HTTPClient returns an http.Client for other Emporix services, such as carts
+// and prices, that acts for this session: with the customer's bearer, else the
+// anonymous one, obtained and renewed like everything else. A bearer that the
+// server rejects is renewed and the request sent once more, if its body can be
+// read again (GetBody). Nothing else is repeated, and redirects are returned as
+// they are.
+//
+// Requests to any other scheme, host or port than the base URL's are refused
+// with ErrInvalidRequest. A request that brings an Authorization header of its
+// own keeps it.
+func (s *Session) HTTPClient() *http.Client {
+	c := s.core()
+	return &http.Client{
+		Transport:     &visitorTransport{session: s, next: c.chain(&bearerBinding{to: c.baseHost, base: c.base})},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// HTTPClient returns the client's own session's http.Client; see Session.HTTPClient.
+func (c *Client) HTTPClient() *http.Client { return c.own.HTTPClient() }
+
+// visitorTransport chooses the bearer. The layers after it see the request
+// without one; bearerBinding puts it in.
+type visitorTransport struct {
+	session *Session
+	next    http.RoundTripper
+}
+
+type bearerKey struct{}
+
+// RoundTrip sends a request for the session.
+func (t *visitorTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.roundTrip(req)
+	if err != nil && req.Body != nil {
+		_ = req.Body.Close()
+	}
+	return resp, err
+}
+
+func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) {
+	s, ctx := t.session, req.Context()
+	c := s.core()
+	if s.invalid != nil {
+		return nil, s.invalid
+	}
+	if err := c.baseHost.accepts(req); err != nil {
+		return nil, err
+	}
+	req = req.Clone(ctx)
+	c.baseHost.decorate(req.Header)
+	if req.Header.Get("Authorization") != "" {
+		return t.next.RoundTrip(req)
+	}
+	token, err := c.sessions.Token(ctx, &s.visitor, lifecycle.WantAny)
+	if err != nil {
+		return nil, wrap("Session.HTTPClient", err)
+	}
+	resp, err := t.next.RoundTrip(withBearer(req, token.Bearer))
+	if err != nil || resp == nil || resp.StatusCode != http.StatusUnauthorized {
+		return resp, err
+	}
+	again, ok := rewound(req)
+	if !ok || !tokenFault(resp) {
+		return resp, nil
+	}
+	renewed, ok, err := c.sessions.Renew(ctx, &s.visitor, lifecycle.WantAny, token)
+	if !ok && err == nil {
+		return resp, nil
+	}
+	_ = resp.Body.Close()
+	if err != nil {
+		return nil, wrap("Session.HTTPClient", err)
+	}
+	return t.next.RoundTrip(withBearer(again, renewed.Bearer))
+}
+
+func withBearer(req *http.Request, bearer Secret) *http.Request {
+	return req.WithContext(context.WithValue(req.Context(), bearerKey{}, bearer))
+}
+
+// rewound returns the request with its body at the start, if that can be had.
+func rewound(req *http.Request) (*http.Request, bool) {
+	again := req.Clone(req.Context())
+	if req.Body == nil || req.Body == http.NoBody {
+		return again, true
+	}
+	if req.GetBody == nil {
+		return nil, false
+	}
+	body, err := req.GetBody()
+	again.Body = body
+	return again, err == nil
+}
+
+// tokenFault looks at a 401 and leaves the body as it was.
+func tokenFault(resp *http.Response) bool {
+	const enough = 64 << 10
+	head, err := io.ReadAll(io.LimitReader(resp.Body, enough))
+	rest := resp.Body
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(head), rest), rest}
+	if err != nil || len(head) == enough {
+		return false
+	}
+	p := wire.DecodeProblem(head, resp.Header.Get("Content-Type"))
+	return p.Fault || p.Empty
+}
+
+func (b hostBinding) accepts(req *http.Request) error {
+	if req.URL == nil || req.URL.Scheme != b.scheme || !strings.EqualFold(req.URL.Host, b.host) || (req.Host != "" && !strings.EqualFold(req.Host, b.host)) {
+		return &ArgumentError{Field: "URL", Reason: fmt.Sprintf("is not on %s://%s, the only place that this session's tokens are sent to", b.scheme, b.host)}
+	}
+	return nil
+}
+
+func (b hostBinding) decorate(h http.Header) {
+	if h.Get("Emporix-Tenant") == "" {
+		h.Set("Emporix-Tenant", b.tenant)
+	}
+	if h.Get("User-Agent") == "" {
+		h.Set("User-Agent", b.userAgent)
+	}
+}
+
+// bearerBinding is the innermost layer: it adds the bearer, for the bound host only.
+type bearerBinding struct {
+	to   hostBinding
+	base http.RoundTripper
+}
+
+// RoundTrip sends the request with the bearer that its context holds.
+func (b *bearerBinding) RoundTrip(shown *http.Request) (*http.Response, error) {
+	bearer, ok := shown.Context().Value(bearerKey{}).(Secret)
+	if !ok {
+		return b.base.RoundTrip(shown)
+	}
+	if err := b.to.accepts(shown); err != nil {
+		return nil, err
+	}
+	req := shown.Clone(shown.Context())
+	req.Header.Set("Authorization", bearer.Reveal())
+	resp, err := b.base.RoundTrip(req)
+	if err != nil && strings.Contains(err.Error(), strings.TrimPrefix(bearer.Reveal(), "Bearer ")) {
+		err = errors.New("the transport failed (its text held a token and is dropped)")
+	}
+	if resp != nil {
+		resp.Request = shown
+	}
+	return resp, err
+}

@@ -1,0 +1,145 @@
+package emporix
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/emporix-community/emporix-go/internal/lifecycle"
+	"github.com/emporix-community/emporix-go/internal/operation"
+	"github.com/emporix-community/emporix-go/internal/secret"
+	"github.com/emporix-community/emporix-go/internal/transport"
+	"github.com/emporix-community/emporix-go/internal/wire"
+)
+
+// employeeScope is what Customers.Activate needs.
+const employeeScope = "customer.customer_manage"
+
+// issuer makes the token calls of the life cycle over the pipeline.
+type issuer struct{ core *core }
+
+type anonymousQuery struct {
+	Tenant   string `url:"tenant"`
+	ClientID string `url:"client_id"`
+	lifecycle.SessionContext
+}
+
+func (i issuer) Anonymous(ctx context.Context, sc lifecycle.SessionContext) (lifecycle.Grant, error) {
+	return i.issue(ctx, "anonymous", transport.Call{
+		Op:    operation.AuthAnonymous,
+		Query: anonymousQuery{Tenant: i.core.baseHost.tenant, ClientID: i.core.clientID, SessionContext: sc},
+	})
+}
+
+type refreshAnonymousQuery struct {
+	Tenant       string `url:"tenant"`
+	ClientID     string `url:"client_id"`
+	RefreshToken string `url:"refresh_token"`
+}
+
+func (i issuer) RefreshAnonymous(ctx context.Context, refresh secret.Secret) (lifecycle.Grant, error) {
+	return i.issue(ctx, "refresh anonymous", transport.Call{
+		Op:    operation.AuthRefreshAnonymous,
+		Query: refreshAnonymousQuery{Tenant: i.core.baseHost.tenant, ClientID: i.core.clientID, RefreshToken: refresh.Reveal()},
+	})
+}
+
+type refreshCustomerQuery struct {
+	RefreshToken  string `url:"refreshToken"`
+	LegalEntityID string `url:"legalEntityId,omitempty"`
+}
+
+func (i issuer) RefreshCustomer(ctx context.Context, bearer, refresh secret.Secret, legalEntityID string) (lifecycle.Grant, error) {
+	return i.issue(ctx, "refresh", transport.Call{
+		Op:     operation.AuthRefresh,
+		Query:  refreshCustomerQuery{RefreshToken: refresh.Reveal(), LegalEntityID: legalEntityID},
+		Bearer: NewSecret("Bearer " + bearer.Reveal()),
+	})
+}
+
+func (i issuer) Employee(ctx context.Context) (lifecycle.Grant, error) {
+	if i.core.employeeID == "" {
+		return lifecycle.Grant{}, &lifecycle.CallError{Outcome: lifecycle.Refused, Err: ErrNoEmployee}
+	}
+	form := url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {i.core.employeeID},
+		"client_secret": {i.core.employeeSecret.Reveal()}, "scope": {employeeScope},
+	}
+	return i.issue(ctx, "employee", transport.Call{
+		Op: operation.OAuthToken, Body: []byte(form.Encode()), ContentType: "application/x-www-form-urlencoded",
+		Hidden: []Secret{i.core.employeeSecret},
+	})
+}
+
+func (i issuer) Revoke(ctx context.Context, access secret.Secret) error {
+	return i.core.logout(ctx, access, NewSecret("Bearer "+access.Reveal()))
+}
+
+// issue makes one token call and says what its failure means for the token that
+// was sent.
+func (i issuer) issue(ctx context.Context, name string, call transport.Call) (lifecycle.Grant, error) {
+	began := time.Now()
+	grant, outcome, err := i.core.grant(ctx, call)
+	i.core.log(ctx, call.Op, nil, err, began)
+	if err != nil {
+		failed := &lifecycle.CallError{Outcome: outcome, Err: &AuthError{Op: name, Err: err}}
+		var apiErr *APIError
+		if errors.As(err, &apiErr) {
+			failed.RetryAfter = apiErr.RetryAfter
+		}
+		return lifecycle.Grant{}, failed
+	}
+	return grant, nil
+}
+
+// grant sends a call that answers with tokens.
+func (c *core) grant(ctx context.Context, call transport.Call) (lifecycle.Grant, lifecycle.Outcome, error) {
+	began := time.Now()
+	answer, err := c.send(ctx, call)
+	if err != nil {
+		return lifecycle.Grant{}, outcomeOf(call.Op, err), err
+	}
+	defer answer.Release()
+	grant, err := tokenGrant(call.Op, answer, began)
+	return grant, lifecycle.Unknown, err
+}
+
+func tokenGrant(op *operation.Operation, answer *transport.Answer, began time.Time) (lifecycle.Grant, error) {
+	token, err := wire.DecodeToken(answer.Body)
+	if err != nil {
+		return lifecycle.Grant{}, &TransportError{Operation: op.Name, Attempts: answer.Attempts, kind: ErrBadResponse,
+			Err: fmt.Errorf("no token in the answer (%d bytes of %s): %w", len(answer.Body), contentType(answer.Header), err)}
+	}
+	return lifecycle.Grant{Token: token, SentAt: began}, nil
+}
+
+// outcomeOf says what a failed token call means. Only a definite no, in a shape
+// that the API itself writes, is Refused.
+func outcomeOf(op *operation.Operation, err error) lifecycle.Outcome {
+	var apiErr *APIError
+	if errors.As(err, &apiErr) {
+		switch apiErr.StatusCode {
+		case http.StatusBadRequest, http.StatusUnauthorized:
+			switch {
+			case apiErr.foreign:
+				return lifecycle.Failed
+			case apiErr.tokenFault && op.Bearer == operation.Anonymous:
+				return lifecycle.BearerRefused
+			}
+			return lifecycle.Refused
+		case http.StatusTooManyRequests:
+			return lifecycle.NotSent
+		case http.StatusRequestTimeout, http.StatusBadGateway, http.StatusGatewayTimeout:
+			return lifecycle.Unknown
+		}
+		return lifecycle.Failed
+	}
+	var lost *TransportError
+	if errors.As(err, &lost) && (errors.Is(lost, ErrOutcomeUnknown) || errors.Is(lost, ErrBadResponse)) {
+		return lifecycle.Unknown
+	}
+	return lifecycle.NotSent
+}

@@ -1,0 +1,301 @@
+package emporix
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/emporix-community/emporix-go/internal/lifecycle"
+)
+
+// Option configures a Client. Options are checked by NewClient, all at once.
+type Option func(*config)
+
+// SessionContext is what anonymous sessions start with. Without it price
+// matching may find nothing, and say so with an empty list instead of an error.
+type SessionContext struct {
+	Currency       string // such as "EUR"
+	SiteCode       string // such as "main"
+	Language       string // such as "en"
+	TargetLocation string // country code, such as "DE"
+}
+
+// Timeouts bound what the SDK does. A zero field keeps its default. The
+// deadline of the caller's context always counts as well.
+type Timeouts struct {
+	Attempt time.Duration // one request and its whole answer; default 10 s
+	Refresh time.Duration // one renewal of a session, from reading the store to having written it; default 30 s
+	Store   time.Duration // one operation of the token store; default 2 s
+}
+
+// Retries bound how often a call is sent. A zero field keeps its default. What
+// may be sent again at all is a matter of the operation, not of these limits.
+type Retries struct {
+	MaxAttempts   int           // requests per call, the first included; default 3
+	MaxRetryAfter time.Duration // a longer Retry-After ends the call at once; default 30 s
+}
+
+type config struct {
+	tenant, clientID string
+	baseURL          string
+	base             http.RoundTripper
+	middleware       []func(http.RoundTripper) http.RoundTripper
+	logger           *slog.Logger
+	store            TokenStore
+	context          SessionContext
+	language         string
+	timeouts         Timeouts
+	retries          Retries
+	employeeID       string
+	employeeSecret   Secret
+	employeeToken    func(context.Context) (Secret, error)
+	userAgent        string
+	observer         func(Event)
+	problems         []error
+}
+
+func (c *config) refuse(option, reason string) {
+	c.problems = append(c.problems, &ArgumentError{Field: option, Reason: reason})
+}
+
+// WithBaseURL sets where the API is; the default is https://api.emporix.io. It
+// must be https, or http on a loopback address, and may have a path.
+func WithBaseURL(baseURL string) Option { return func(c *config) { c.baseURL = baseURL } }
+
+// WithTransport sets what requests go to the network with. It sees them as the
+// server does, with their secrets: instrument with WithMiddleware instead.
+func WithTransport(transport http.RoundTripper) Option {
+	return func(c *config) {
+		if transport == nil {
+			c.refuse("WithTransport", "is nil; leave the option out for the default transport")
+			return
+		}
+		c.base = transport
+	}
+}
+
+// WithHTTPClient takes the transport and the timeout (as the limit of one
+// attempt) of an http.Client. The client is read once and never changed; its
+// cookie jar and redirect policy are not used: cookies of one visitor must not
+// reach another, and tokens must not follow a redirect.
+func WithHTTPClient(client *http.Client) Option {
+	return func(c *config) {
+		if client == nil {
+			c.refuse("WithHTTPClient", "is nil; leave the option out for the default client")
+			return
+		}
+		if client.Transport != nil {
+			c.base = client.Transport
+		}
+		if client.Timeout > 0 {
+			c.timeouts.Attempt = client.Timeout
+		}
+	}
+}
+
+// WithMiddleware wraps the SDK's transport, the last one outermost; it is the
+// place for tracing and metrics. A middleware sees every attempt, with
+// placeholders where tokens, passwords and codes go, and without a body. It may
+// add headers; a request whose method or URL it changes is refused.
+func WithMiddleware(middleware func(http.RoundTripper) http.RoundTripper) Option {
+	return func(c *config) {
+		if middleware == nil {
+			c.refuse("WithMiddleware", "is nil")
+			return
+		}
+		c.middleware = append(c.middleware, middleware)
+	}
+}
+
+// WithLogger sets where the SDK logs to: calls at debug, logins and logouts at
+// info, what endangers a session at warn. No line holds a secret, an e-mail
+// address or a URL. Without it nothing is logged.
+func WithLogger(logger *slog.Logger) Option { return func(c *config) { c.logger = logger } }
+
+// WithTokenStore sets where sessions are kept; the default is NewMemoryStore(0).
+func WithTokenStore(store TokenStore) Option {
+	return func(c *config) {
+		if store == nil {
+			c.refuse("WithTokenStore", "is nil; leave the option out for the memory store")
+			return
+		}
+		c.store = store
+	}
+}
+
+// WithSessionContext sets what anonymous sessions start with.
+func WithSessionContext(sc SessionContext) Option { return func(c *config) { c.context = sc } }
+
+// WithLanguage sets the Accept-Language header, such as "de" or "de-CH, en;q=0.5".
+func WithLanguage(language string) Option { return func(c *config) { c.language = language } }
+
+// WithTimeouts sets how long the SDK waits.
+func WithTimeouts(t Timeouts) Option {
+	return func(c *config) {
+		if t.Attempt < 0 || t.Refresh < 0 || t.Store < 0 {
+			c.refuse("WithTimeouts", "has a negative duration")
+			return
+		}
+		override(&c.timeouts.Attempt, t.Attempt)
+		override(&c.timeouts.Refresh, t.Refresh)
+		override(&c.timeouts.Store, t.Store)
+	}
+}
+
+// WithRetries sets how often a call is sent at most.
+func WithRetries(r Retries) Option {
+	return func(c *config) {
+		if r.MaxAttempts < 0 || r.MaxAttempts > 10 || r.MaxRetryAfter < 0 {
+			c.refuse("WithRetries", "needs 1 to 10 attempts and no negative duration")
+			return
+		}
+		override(&c.retries.MaxAttempts, r.MaxAttempts)
+		override(&c.retries.MaxRetryAfter, r.MaxRetryAfter)
+	}
+}
+
+func override[T comparable](to *T, value T) {
+	var zero T
+	if value != zero {
+		*to = value
+	}
+}
+
+// WithEmployeeCredentials sets the backend client that Customers.Activate is
+// authorised with. Its tokens need the scope customer.customer_manage; they are
+// obtained when first needed, kept, and renewed.
+func WithEmployeeCredentials(clientID, clientSecret string) Option {
+	return func(c *config) {
+		if clientID == "" || clientSecret == "" {
+			c.refuse("WithEmployeeCredentials", "needs both the client ID and the secret")
+			return
+		}
+		c.employeeID, c.employeeSecret = clientID, NewSecret(clientSecret)
+	}
+}
+
+// WithEmployeeToken sets a function that returns an employee's access token
+// with the scope customer.customer_manage. It is called for each call that
+// needs one, and does its own caching.
+func WithEmployeeToken(token func(ctx context.Context) (Secret, error)) Option {
+	return func(c *config) {
+		if token == nil {
+			c.refuse("WithEmployeeToken", "is nil")
+			return
+		}
+		c.employeeToken = token
+	}
+}
+
+// WithUserAgent appends to the User-Agent header, such as "shop/1.4".
+func WithUserAgent(suffix string) Option { return func(c *config) { c.userAgent = suffix } }
+
+// WithObserver sets a function that is told what happens to sessions. It is
+// called outside every lock, in the goroutine that caused the event; it may
+// call the SDK. A panic in it is contained.
+func WithObserver(observer func(Event)) Option { return func(c *config) { c.observer = observer } }
+
+// DefaultBaseURL is where the API is.
+const DefaultBaseURL = "https://api.emporix.io"
+
+var tenantPattern = regexp.MustCompile(`^[a-z][a-z0-9]{2,15}$`)
+
+// check refuses everything that is wrong, at once, and repeats no value.
+func (c *config) check() (*url.URL, error) {
+	if !tenantPattern.MatchString(c.tenant) {
+		c.refuse("tenant", "must be 3 to 16 lower-case letters and digits, the first a letter")
+	}
+	if reason := headerText(c.clientID, 256); c.clientID == "" || reason != "" {
+		c.refuse("clientID", "must be the storefront client ID of the tenant: 1 to 256 printable ASCII characters")
+	}
+	base, reason := parseBaseURL(c.baseURL)
+	if reason != "" {
+		c.refuse("WithBaseURL", reason)
+	}
+	if reason := headerText(c.language, 256); reason != "" {
+		c.refuse("WithLanguage", reason)
+	}
+	if reason := headerText(c.userAgent, 256); reason != "" {
+		c.refuse("WithUserAgent", reason)
+	}
+	for name, value := range map[string]string{
+		"Currency": c.context.Currency, "SiteCode": c.context.SiteCode,
+		"Language": c.context.Language, "TargetLocation": c.context.TargetLocation,
+	} {
+		if reason := headerText(value, 64); reason != "" {
+			c.refuse("WithSessionContext", name+" "+reason)
+		}
+	}
+	if c.employeeID != "" && c.employeeToken != nil {
+		c.refuse("WithEmployeeToken", "can't be used together with WithEmployeeCredentials")
+	}
+	return base, errors.Join(c.problems...)
+}
+
+func headerText(value string, limit int) string {
+	if len(value) > limit {
+		return fmt.Sprintf("has %d bytes; at most %d are allowed", len(value), limit)
+	}
+	for i := 0; i < len(value); i++ {
+		if value[i] < 0x20 || value[i] > 0x7e {
+			return "holds a character that is not printable ASCII"
+		}
+	}
+	return ""
+}
+
+// parseBaseURL returns the URL or why it is refused. The reasons never repeat
+// the input, which may hold credentials.
+func parseBaseURL(raw string) (*url.URL, string) {
+	if len(raw) > 2048 {
+		return nil, "is longer than 2048 bytes"
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, "is no URL; give scheme and host, such as " + DefaultBaseURL
+	}
+	host := u.Hostname()
+	switch {
+	case u.Scheme != "https" && u.Scheme != "http":
+		return nil, "must begin with https://"
+	case u.Opaque != "" || host == "":
+		return nil, "has no host; give scheme and host, such as " + DefaultBaseURL
+	case u.User != nil:
+		return nil, "holds credentials; give them as client ID and secret instead"
+	case u.RawQuery != "" || u.ForceQuery:
+		return nil, "has a query; give scheme, host and perhaps a path"
+	case u.Fragment != "" || strings.HasSuffix(raw, "#"):
+		return nil, "has a fragment; give scheme, host and perhaps a path"
+	case u.Port() == "0" || strings.HasSuffix(u.Host, ":"):
+		return nil, "has no usable port"
+	case strings.HasSuffix(host, ".") || strings.ContainsFunc(host, func(r rune) bool { return r > 0x7e || r <= 0x20 }):
+		return nil, "has a host that is no plain ASCII name; write internationalised names in their xn-- form"
+	case u.Scheme == "http" && !isLoopback(host):
+		return nil, "is not encrypted; http is only for loopback addresses"
+	}
+	for _, segment := range strings.Split(u.Path, "/") {
+		if segment == "." || segment == ".." {
+			return nil, "has a relative path"
+		}
+	}
+	u.Path = strings.TrimRight(u.Path, "/")
+	u.RawPath = strings.TrimRight(u.RawPath, "/")
+	return u, ""
+}
+
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+func (sc SessionContext) internal() lifecycle.SessionContext { return lifecycle.SessionContext(sc) }

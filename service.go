@@ -1,0 +1,249 @@
+package emporix
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/emporix-community/emporix-go/internal/lifecycle"
+	"github.com/emporix-community/emporix-go/internal/operation"
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+	"github.com/emporix-community/emporix-go/internal/transport"
+	"github.com/emporix-community/emporix-go/internal/wire"
+)
+
+// request is one use of an operation, as a service method describes it.
+type request struct {
+	op         *operation.Operation
+	path       []string  // values for the placeholders after {tenant}, in order
+	query      any       // struct with url tags for go-querystring, or nil
+	header     [2]string // name and value of a header of this operation's own
+	body       any       // encoded as JSON; nil for none
+	mergePatch bool      // send the body as application/merge-patch+json
+	into       any       // what the answer is decoded into; nil if it is not read
+}
+
+// resourceID is what an answer is decoded into that names what was created.
+type resourceID string
+
+// UnmarshalJSON reads {"id": …}.
+func (id *resourceID) UnmarshalJSON(data []byte) error {
+	value, err := wire.DecodeID(data)
+	*id = resourceID(value)
+	return err
+}
+
+var wants = map[operation.Bearer]lifecycle.Want{
+	operation.Anonymous: lifecycle.WantAnonymous, operation.Customer: lifecycle.WantCustomer,
+	operation.CustomerOrAnonymous: lifecycle.WantAny, operation.Employee: lifecycle.WantEmployee,
+}
+
+// do runs a request with the bearer that its operation needs.
+func (s *Session) do(ctx context.Context, r request) error {
+	call, err := s.prepare(r)
+	if err != nil {
+		return err
+	}
+	c, began := s.core(), time.Now()
+	answer, err := c.authorized(ctx, &s.visitor, call)
+	c.log(ctx, r.op, answer, err, began)
+	if err != nil {
+		return wrap(r.op.Name, err)
+	}
+	defer answer.Release()
+	return decode(r.op, answer, r.into)
+}
+
+// prepare turns a request into a call of the pipeline.
+func (s *Session) prepare(r request) (transport.Call, error) {
+	if s.invalid != nil {
+		return transport.Call{}, s.invalid
+	}
+	call := transport.Call{Op: r.op, Path: r.path, Query: r.query, Header: r.header}
+	if r.body == nil {
+		return call, nil
+	}
+	body, err := json.Marshal(r.body)
+	if err != nil {
+		// The encoder's own text may quote the value.
+		return transport.Call{}, &ArgumentError{Field: fmt.Sprintf("%T", r.body), Reason: "does not encode as JSON; check its mixins and metadata"}
+	}
+	call.Body, call.ContentType = body, "application/json"
+	if r.mergePatch {
+		call.ContentType = "application/merge-patch+json"
+	}
+	call.Hidden = hiddenIn(r.op, body)
+	return call, nil
+}
+
+// hiddenIn returns the values in a body that the operation's table calls secret.
+func hiddenIn(op *operation.Operation, body []byte) (hidden []Secret) {
+	for _, input := range op.Secrets {
+		path, inBody := strings.CutPrefix(input, "body:")
+		if !inBody {
+			continue
+		}
+		value := json.RawMessage(body)
+		for name := range strings.SplitSeq(path, ".") {
+			var members map[string]json.RawMessage
+			_ = json.Unmarshal(value, &members)
+			value = members[name]
+		}
+		var text string
+		if json.Unmarshal(value, &text) == nil {
+			hidden = append(hidden, NewSecret(text))
+		}
+	}
+	return hidden
+}
+
+// authorized sends a call with a bearer, and once more with a renewed one if
+// the server rejects the first.
+func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transport.Call) (*transport.Answer, error) {
+	if call.Op.Bearer == operation.Employee && c.employeeToken != nil {
+		token, err := c.suppliedToken(ctx)
+		if err != nil {
+			return nil, err
+		}
+		call.Bearer = NewSecret("Bearer " + token.Reveal())
+		return c.send(ctx, call)
+	}
+	want := wants[call.Op.Bearer]
+	token, err := c.sessions.Token(ctx, v, want)
+	if err != nil {
+		return nil, err
+	}
+	call.Bearer = token.Bearer
+	answer, err := c.send(ctx, call)
+	if !isTokenFault(err) || call.Op.Retry == operation.Once {
+		return answer, err
+	}
+	renewed, ok, renewErr := c.sessions.Renew(ctx, v, want, token)
+	switch {
+	case renewErr != nil:
+		return nil, renewErr
+	case !ok:
+		return nil, err
+	}
+	call.Bearer = renewed.Bearer
+	return c.send(ctx, call)
+}
+
+func (c *core) suppliedToken(ctx context.Context) (Secret, error) {
+	token, err := c.employeeToken(ctx)
+	if err != nil {
+		return Secret{}, &AuthError{Op: "employee", Err: err}
+	}
+	if reason := headerText(token.Reveal(), 16<<10); token.IsZero() || reason != "" {
+		return Secret{}, &AuthError{Op: "employee", Err: &ArgumentError{Field: "WithEmployeeToken", Reason: "returned no usable token"}}
+	}
+	return token, nil
+}
+
+func isTokenFault(err error) bool {
+	var apiErr *APIError
+	return errors.As(err, &apiErr) && apiErr.tokenFault
+}
+
+// send carries a call to the server; the answer is a success.
+func (c *core) send(ctx context.Context, call transport.Call) (*transport.Answer, error) {
+	answer, err := c.pipeline.Send(ctx, call)
+	if err != nil {
+		return nil, callFailed(call.Op, err)
+	}
+	if slices.Contains(call.Op.Success, answer.Status) {
+		return answer, nil
+	}
+	if answer.Status == http.StatusNotFound && answer.MaybeDone && call.Op.Method == http.MethodDelete && call.Op.Retry == operation.Repeatable {
+		return answer, nil // an earlier try did it
+	}
+	defer answer.Release()
+	return nil, apiError(call.Op, answer)
+}
+
+// decode reads a success.
+func decode(op *operation.Operation, answer *transport.Answer, into any) error {
+	if into == nil {
+		return nil
+	}
+	var err error
+	body := bytes.TrimSpace(answer.Body)
+	switch {
+	case len(body) == 0:
+		err = errors.New("the answer is empty")
+	case bytes.Equal(body, []byte("null")):
+		err = errors.New("the answer is null")
+	case json.Unmarshal(body, into) != nil:
+		err = fmt.Errorf("the answer is not the JSON that the API promises (%d bytes of %s)", len(body), contentType(answer.Header))
+	}
+	if err != nil {
+		return &TransportError{Operation: op.Name, Attempts: answer.Attempts, Err: err, kind: ErrBadResponse}
+	}
+	return nil
+}
+
+func contentType(h http.Header) string {
+	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	media = strings.TrimSpace(media)
+	if media == "" || headerText(media, 64) != "" {
+		return "unknown type"
+	}
+	return media
+}
+
+// callError names the operation on errors that don't name it themselves.
+type callError struct {
+	op  string
+	err error
+}
+
+func (e *callError) Error() string {
+	text := strings.TrimPrefix(e.err.Error(), "emporix: ")
+	switch e.err {
+	case sentinel.NotLoggedIn:
+		text += "; call Auth.Login first"
+	case sentinel.SessionExpired:
+		text += "; ask the customer to log in again"
+	case sentinel.LoggedIn:
+		text += "; call Auth.Logout first"
+	case sentinel.NoEmployee:
+		text += "; configure WithEmployeeCredentials or WithEmployeeToken"
+	}
+	return "emporix: " + e.op + ": " + text
+}
+
+func (e *callError) Unwrap() error { return e.err }
+
+func wrap(op string, err error) error {
+	switch err.(type) {
+	case *APIError, *TransportError, *ArgumentError, *callError:
+		return err
+	}
+	return &callError{op: op, err: err}
+}
+
+func (c *core) log(ctx context.Context, op *operation.Operation, answer *transport.Answer, err error, began time.Time) {
+	if c.logger == nil || !c.logger.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	attrs := []slog.Attr{slog.String("operation", op.Name), slog.Duration("duration", time.Since(began))}
+	var apiErr *APIError
+	switch {
+	case answer != nil:
+		attrs = append(attrs, slog.Int("status", answer.Status), slog.Int("attempts", answer.Attempts))
+	case errors.As(err, &apiErr):
+		// Not the message: it may hold an e-mail address.
+		attrs = append(attrs, slog.Int("status", apiErr.StatusCode), slog.Int("attempts", apiErr.Attempts),
+			slog.String("code", apiErr.Code), slog.String("request_id", apiErr.RequestID))
+	case err != nil:
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	c.logger.LogAttrs(ctx, slog.LevelDebug, "emporix: call", attrs...)
+}

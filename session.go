@@ -1,0 +1,156 @@
+package emporix
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/emporix-community/emporix-go/internal/lifecycle"
+)
+
+// Session is one visitor's view of the client: the same services, with this
+// visitor's tokens. It holds no goroutine, no timer and nothing to close.
+type Session struct {
+	// Auth logs the customer in and out and keeps the tokens.
+	Auth *AuthService
+	// Customers signs customers up and keeps their profile.
+	Customers *CustomersService
+	// Addresses keeps the customer's addresses.
+	Addresses *AddressesService
+	// Credentials changes passwords and e-mail addresses.
+	Credentials *CredentialsService
+
+	core    func() *core
+	visitor lifecycle.Visitor
+	common  service
+	invalid error // why the key is refused
+}
+
+// service is what every service is: a view of its session.
+type service struct{ session *Session }
+
+// visitorPrefix keeps visitors' rows apart from the client's own.
+const visitorPrefix = "visitor/"
+
+func newSession(get func() *core, row string) *Session {
+	s := &Session{core: get}
+	s.visitor.Init(row)
+	s.common.session = s
+	s.Auth = (*AuthService)(&s.common)
+	s.Customers = (*CustomersService)(&s.common)
+	s.Addresses = (*AddressesService)(&s.common)
+	s.Credentials = (*CredentialsService)(&s.common)
+	return s
+}
+
+func checkKey(key string) string {
+	switch {
+	case key == "":
+		return "is empty; give each visitor a random key of its own"
+	case len(key) > 256:
+		return fmt.Sprintf("has %d bytes; at most 256 are allowed", len(key))
+	case !utf8.ValidString(key):
+		return "is not valid UTF-8"
+	case strings.ContainsFunc(key, func(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }):
+		return "holds a control character"
+	}
+	return ""
+}
+
+// SessionKind says whose session it is.
+type SessionKind string
+
+const (
+	// SessionNone: nothing has been asked of the API yet, or the customer logged out.
+	SessionNone SessionKind = "none"
+	// SessionAnonymous: a guest's session.
+	SessionAnonymous SessionKind = "anonymous"
+	// SessionCustomer: a customer is logged in.
+	SessionCustomer SessionKind = "customer"
+)
+
+var sessionKinds = map[lifecycle.Kind]SessionKind{
+	lifecycle.None: SessionNone, lifecycle.Anonymous: SessionAnonymous, lifecycle.Customer: SessionCustomer,
+}
+
+// SessionInfo tells about a session, without a secret.
+type SessionInfo struct {
+	Kind SessionKind
+	// Expired is set when a customer's session ended by itself and nobody has
+	// logged in or out since.
+	Expired bool
+	// SessionID is Emporix's ID, to which the visitor's cart is bound.
+	SessionID string
+	// LegalEntityID is the company that a B2B customer acts for, if any.
+	LegalEntityID string
+	// AccessExpires is when the present access token ends; renewals move it.
+	AccessExpires time.Time
+	// RefreshExpires is when the session can't be renewed any more.
+	RefreshExpires time.Time
+	// CanRefresh is set while there is a live refresh token. A customer's
+	// session without one goes on until AccessExpires.
+	CanRefresh bool
+	// SaaSTokenExpires is when the customer's SaaS token ends, as it says
+	// itself; zero if there is none, or it does not say.
+	SaaSTokenExpires time.Time
+}
+
+// Info tells what the session is now. It makes no request of the API and starts
+// no session. Errors: ErrStoreUnavailable, ErrStoreCorrupt, ErrClosed.
+func (s *Session) Info(ctx context.Context) (SessionInfo, error) {
+	r, err := s.record(ctx)
+	if err != nil {
+		return SessionInfo{}, wrap("Session.Info", err)
+	}
+	return SessionInfo{
+		Kind: sessionKinds[r.Kind], Expired: r.Ended, SessionID: r.SessionID, LegalEntityID: r.LegalEntity,
+		AccessExpires: r.AccessUntil, RefreshExpires: r.RefreshUntil, CanRefresh: r.CanRenew(),
+		SaaSTokenExpires: jwtExpiry(r.SaaS),
+	}, nil
+}
+
+// SaaSToken returns the customer's SaaS token, which the checkout asks for in
+// its saas-token header. It comes with the login and is never renewed. Errors:
+// ErrNotLoggedIn, ErrSessionExpired, and those of Info.
+func (s *Session) SaaSToken(ctx context.Context) (Secret, error) {
+	r, err := s.record(ctx)
+	switch {
+	case err != nil:
+	case r.Ended:
+		err = ErrSessionExpired
+	case r.Kind != lifecycle.Customer:
+		err = ErrNotLoggedIn
+	}
+	if err != nil {
+		return Secret{}, wrap("Session.SaaSToken", err)
+	}
+	return r.SaaS, nil
+}
+
+func (s *Session) record(ctx context.Context) (lifecycle.Record, error) {
+	if s.invalid != nil {
+		return lifecycle.Record{}, s.invalid
+	}
+	return s.core().sessions.Info(ctx, &s.visitor)
+}
+
+// jwtExpiry reads the exp claim without verifying anything: it is for display.
+func jwtExpiry(token Secret) time.Time {
+	_, rest, _ := strings.Cut(token.Reveal(), ".")
+	payload, _, found := strings.Cut(rest, ".")
+	if !found {
+		return time.Time{}
+	}
+	data, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(payload, "="))
+	var claims struct {
+		Expires float64 `json:"exp"`
+	}
+	if err != nil || json.Unmarshal(data, &claims) != nil || claims.Expires <= 0 || claims.Expires > 1e11 {
+		return time.Time{}
+	}
+	return time.Unix(int64(claims.Expires), 0)
+}
