@@ -157,7 +157,7 @@ func (s *AddressesService) Add(ctx context.Context, req AddressRequest) (id stri
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/addresses#patch-customer-tenant-me-addresses-addressid
 func (s *AddressesService) Update(ctx context.Context, id string, patch AddressPatch) error {
 	if isEmptyPatch(patch) {
-		return ErrEmptyPatch
+		return wrap(operation.AddressesUpdate.Name, ErrEmptyPatch)
 	}
 	if field := nullField(patch); field != "" {
 		return &ArgumentError{Field: field, Reason: "can't be null in an address; set its empty value"}

@@ -424,7 +424,7 @@ func (s *CustomersService) Get(ctx context.Context, opts ...GetOption) (*Custome
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/account-and-profile#patch-customer-tenant-me
 func (s *CustomersService) Update(ctx context.Context, patch CustomerPatch, opts ...UpdateOption) error {
 	if isEmptyPatch(patch) {
-		return ErrEmptyPatch
+		return wrap(operation.CustomersUpdate.Name, ErrEmptyPatch)
 	}
 	if patch.ContactEmail.IsNull() {
 		return contactEmailNull()

@@ -16,7 +16,6 @@ import (
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 	"github.com/emporix-community/emporix-go/internal/transport"
-	"github.com/emporix-community/emporix-go/internal/wire"
 )
 
 // request is one use of an operation, as a service method describes it.
@@ -28,16 +27,6 @@ type request struct {
 	body       any       // encoded as JSON; nil for none
 	mergePatch bool      // send the body as application/merge-patch+json
 	into       any       // what the answer is decoded into; nil if it is not read
-}
-
-// resourceID is what an answer is decoded into that names what was created.
-type resourceID string
-
-// UnmarshalJSON reads {"id": …}.
-func (id *resourceID) UnmarshalJSON(data []byte) error {
-	value, err := wire.DecodeID(data)
-	*id = resourceID(value)
-	return err
 }
 
 var wants = map[operation.Bearer]lifecycle.Want{
@@ -213,6 +202,8 @@ func (e *callError) Error() string {
 		text += "; ask the customer to log in again"
 	case sentinel.LoggedIn:
 		text += "; call Auth.Logout first"
+	case sentinel.EmptyPatch:
+		text += "; set at least one field, with Set or Null"
 	case sentinel.NoEmployee:
 		text += "; configure WithEmployeeCredentials or WithEmployeeToken"
 	}

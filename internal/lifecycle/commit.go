@@ -60,7 +60,11 @@ func (m *Manager) commit(v *Visitor, r, next *Record, event EventKind) (func(), 
 }
 
 func (m *Manager) told(event EventKind, v *Visitor, r, next *Record) {
-	if event != 0 {
+	switch event {
+	case 0:
+	case EventLoggedOut:
+		m.notify(event, v, Customer, nil)
+	default:
 		m.notify(event, v, next.Kind, nil)
 	}
 	if event == EventRefreshed && r.SessionID != next.SessionID {

@@ -1,0 +1,91 @@
+// Package emporix is a client of the Emporix Customer Service, as a storefront
+// uses it: anonymous and customer sessions, sign-up, profile, addresses and
+// credentials.
+//
+//	client, err := emporix.NewClient("mytenant", "storefront-client-id")
+//	if err != nil { … }
+//	defer client.Close(ctx)
+//
+//	me, err := client.Customers.Get(ctx) // obtains an anonymous session by itself
+//
+// # Sessions
+//
+// Nobody handles a token. The first call of a session obtains an anonymous one,
+// Auth.Login upgrades it to the customer's, both are renewed before they end,
+// and both live in the [TokenStore]. A Client has a session of its own, for
+// scripts and tests; a BFF makes a [Session] for each visitor and request with
+// [Client.Session]. Sessions of one key share one renewal: however many callers
+// wait, one request is made, it belongs to none of them, and each leaves when
+// its own context ends.
+//
+// A customer's refresh token usually lives 24 hours and the access token 30
+// days, so an active customer is renewed in the background about every twelve
+// hours, and one who stays away goes on until the access token ends. A renewal
+// that fails changes nothing: only a definite no of the server ends a session.
+// An anonymous session that ended is replaced by a new one, which the observer
+// is told about (EventSessionReplaced: the cart is gone). A customer's is
+// [ErrSessionExpired] until the next login or logout.
+//
+// # What is sent again
+//
+// Each operation has a retry class. The rules may be tuned from version to
+// version.
+//
+//	class       operations                        sent again
+//	safe        Get, List, Validate, anonymous    after connection errors, 408, 429, 502, 503, 504
+//	            and employee tokens
+//	repeatable  Addresses.Delete, AddTags,        the same; a Delete that then finds nothing is done
+//	            RemoveTags
+//	unsent      everything else that writes       only if the request surely never arrived, or after 429
+//	once        refreshes, Logout                 never: exactly one request is on the wire
+//
+// There are up to three tries with full jitter. Retry-After is honoured up to
+// 30 seconds and otherwise returned with the error. Nothing outlives the
+// caller's context, and a budget per client keeps an outage from doubling the
+// load. Independently of this, a call whose bearer the server rejects is sent
+// once more with a renewed bearer; the server has refused the first unprocessed.
+//
+// # Errors
+//
+// Errors branch with [errors.Is] on the sentinels below and with [errors.As] on
+// [*APIError] (the server answered no), [*TransportError] (no usable answer),
+// [*AuthError] (a token call failed while another call needed its token) and
+// [*ArgumentError] (refused before anything was sent). None holds a request, a
+// header, a URL or a secret.
+//
+//	status, body                                     errors.Is
+//	400, 413, 415, 422                               ErrInvalidRequest
+//	401, the gateway's fault, or an empty body       renewed once; then ErrUnauthorized
+//	401 with a message, on Login, ChangePassword
+//	    and RequestEmailChange                       ErrInvalidCredentials, ErrUnauthorized
+//	401 with a message, elsewhere                    ErrUnauthorized
+//	403                                              ErrForbidden
+//	404                                              ErrNotFound
+//	409, 412                                         ErrConflict
+//	429                                              ErrRateLimited, with RetryAfter
+//	408, 500 to 599                                  ErrUnavailable
+//	408, 502, 504 after something that writes        also ErrOutcomeUnknown
+//	3xx and every other status                       ErrBadResponse
+//	success, but HTML, empty, cut, too large,
+//	    or of another shape                          ErrBadResponse
+//	no answer, to something that only reads,
+//	    or surely never arrived                      ErrUnavailable
+//	no answer, and it may have arrived               ErrOutcomeUnknown
+//	the caller's context ended                       context.Canceled, context.DeadlineExceeded
+//	a refresh token refused (400, 401)               ErrSessionExpired, once the access token is over
+//	no customer                                      ErrNotLoggedIn; nothing is sent
+//	the token store failed, or its row is damaged    ErrStoreUnavailable, ErrStoreCorrupt
+//
+// # Secrets
+//
+// Tokens are of type [Secret], which no printer, logger or encoder shows. The
+// API puts tokens into URLs; the SDK puts them in at the last moment, behind
+// every logger and middleware. Request types hold passwords and mail tokens as
+// plain strings, because that is how the program got them; printed directly,
+// they mask them. Bodies are not logged at all.
+//
+// # Tests
+//
+// Package emporixtest gives a test a fake Emporix in memory, with a clock, an
+// outbox and faults; it works inside [testing/synctest]. So does this package.
+package emporix
