@@ -1,0 +1,224 @@
+// Package emporixtest gives tests a fake Emporix of their own, in one line:
+//
+//	func TestCheckout(t *testing.T) {
+//		fake := emporixtest.New(t)
+//		shop := myshop.New(fake.Client(t)) // the real SDK
+//		fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+//		…
+//	}
+//
+// It runs in memory, without a socket, so that it also works inside a bubble of
+// testing/synctest, where time.Sleep(31*24*time.Hour) takes no time. It ends
+// with the test, and prints its journal when the test failed. Each New is a
+// tenant of its own: tests can run in parallel.
+//
+// The fake itself is package emporixfake, which says what is documented and
+// what is assumed.
+package emporixtest
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emporix-community/emporix-go/emporixfake"
+)
+
+// The types of the fake, under names that keep tests short.
+type (
+	Customer    = emporixfake.Customer
+	Company     = emporixfake.Company
+	Contact     = emporixfake.Contact
+	Identity    = emporixfake.Identity
+	Fault       = emporixfake.Fault
+	Mail        = emporixfake.Mail
+	MailFilter  = emporixfake.MailFilter
+	Entry       = emporixfake.Entry
+	Lifetimes   = emporixfake.Lifetimes
+	Assumptions = emporixfake.Assumptions
+)
+
+// inMemoryURL is the base URL of a fake without a socket.
+const inMemoryURL = "https://fake.emporix.test"
+
+// shownEntries is how much of the journal a failed test prints.
+const shownEntries = 200
+
+// Fake is a fake Emporix that belongs to one test.
+type Fake struct {
+	t         testing.TB
+	server    *emporixfake.Server
+	url       string
+	transport http.RoundTripper
+	socket    bool
+}
+
+// Option changes what New makes.
+type Option func(*settings)
+
+type settings struct {
+	cfg    emporixfake.Config
+	socket bool
+}
+
+// Tenant names the tenant; the default is "acme".
+func Tenant(name string) Option { return func(s *settings) { s.cfg.Tenant = name } }
+
+// WithLifetimes says how long tokens are valid; zero fields keep their default.
+func WithLifetimes(l Lifetimes) Option { return func(s *settings) { s.cfg.Lifetimes = l } }
+
+// Assume changes what the fake assumes, starting from its defaults.
+func Assume(change func(*Assumptions)) Option {
+	return func(s *settings) { change(s.cfg.Assumptions) }
+}
+
+// Seed is the state to start with.
+func Seed(seed emporixfake.Seed) Option { return func(s *settings) { s.cfg.Seed = seed } }
+
+// OverSocket serves on a loopback port instead of in memory. It can't be used
+// inside a bubble of testing/synctest.
+func OverSocket() Option { return func(s *settings) { s.socket = true } }
+
+// New starts a fake that ends with the test.
+func New(t testing.TB, opts ...Option) *Fake {
+	t.Helper()
+	assumptions := emporixfake.DefaultAssumptions()
+	s := settings{cfg: emporixfake.Config{Assumptions: &assumptions}}
+	for _, opt := range opts {
+		opt(&s)
+	}
+	f := &Fake{t: t, server: emporixfake.New(s.cfg), socket: s.socket}
+	t.Cleanup(f.showJournal)
+	if s.socket {
+		f.listen()
+	} else {
+		memory := newMemoryTransport(f.server)
+		t.Cleanup(memory.close)
+		f.url, f.transport = inMemoryURL, memory
+	}
+	return f
+}
+
+func (f *Fake) listen() {
+	serving, cancel := context.WithCancel(context.Background())
+	server := httptest.NewUnstartedServer(f.server)
+	server.Config.BaseContext = func(net.Listener) context.Context { return serving }
+	server.Start()
+	transport := &http.Transport{}
+	f.t.Cleanup(func() {
+		cancel() // ends requests that a fault delays
+		transport.CloseIdleConnections()
+		server.CloseClientConnections()
+		server.Close()
+	})
+	f.url, f.transport = server.URL, transport
+}
+
+func (f *Fake) showJournal() {
+	if !f.t.Failed() {
+		return
+	}
+	entries := f.server.Journal()
+	if older := len(entries) - shownEntries; older > 0 {
+		f.t.Logf("journal of the fake, without its %d oldest entries:", older)
+		entries = entries[older:]
+	} else {
+		f.t.Logf("journal of the fake, %d entries:", len(entries))
+	}
+	var lines strings.Builder
+	for _, e := range entries {
+		lines.WriteString(e.String() + "\n")
+	}
+	f.t.Log("\n" + lines.String())
+}
+
+// Server is the fake itself, for what has no shorthand here.
+func (f *Fake) Server() *emporixfake.Server { return f.server }
+
+// URL is the base URL: in memory one that only Transport knows.
+func (f *Fake) URL() string { return f.url }
+
+// Transport carries requests to the fake. In memory it knows no other host.
+func (f *Fake) Transport() http.RoundTripper { return f.transport }
+
+// AddCustomer adds a customer, and answers it with its number. The test ends if
+// the fake refuses it.
+func (f *Fake) AddCustomer(t testing.TB, c Customer) Customer {
+	t.Helper()
+	added, err := f.server.AddCustomer(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return added
+}
+
+// AddCompany adds a legal entity and assigns customers to it. The test ends if
+// the fake refuses it.
+func (f *Fake) AddCompany(t testing.TB, c Company) {
+	t.Helper()
+	if err := f.server.AddCompany(c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Outbox lists the mails that customers got, the newest first.
+func (f *Fake) Outbox(filter MailFilter) []Mail { return f.server.Outbox(filter) }
+
+// LatestMail is the newest mail of a kind to an address. The test ends if there
+// is none.
+func (f *Fake) LatestMail(t testing.TB, kind, email string) Mail {
+	t.Helper()
+	mails := f.server.Outbox(MailFilter{Kind: kind, Email: email})
+	if len(mails) == 0 {
+		t.Fatalf("emporixtest: the outbox has no %s mail for %s", kind, email)
+	}
+	return mails[0]
+}
+
+// Advance moves the fake's clock, and no other. Inside a bubble of
+// testing/synctest time.Sleep moves both.
+func (f *Fake) Advance(d time.Duration) { f.server.Advance(d) }
+
+// Fail makes calls fail. The test ends if the fault makes no sense.
+func (f *Fake) Fail(faults ...Fault) {
+	f.t.Helper()
+	for _, fault := range faults {
+		if err := f.server.Fail(fault); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+}
+
+// Journal lists the requests without their secrets, the oldest first.
+func (f *Fake) Journal() []Entry { return f.server.Journal() }
+
+// Calls says how often an operation, such as "Auth.Login", was called.
+func (f *Fake) Calls(operation string) int {
+	f.t.Helper()
+	f.checkOperation(f.t, operation)
+	return f.server.Calls(operation)
+}
+
+// AssertCalls fails the test unless an operation was called n times.
+func (f *Fake) AssertCalls(t testing.TB, operation string, n int) bool {
+	t.Helper()
+	f.checkOperation(t, operation)
+	if got := f.server.Calls(operation); got != n {
+		t.Errorf("emporixtest: %s was called %d times, not %d", operation, got, n)
+		return false
+	}
+	return true
+}
+
+// checkOperation keeps a misspelled name from proving that nothing was called.
+func (f *Fake) checkOperation(t testing.TB, operation string) {
+	t.Helper()
+	if operation != "OAuth.Token" && !slices.Contains(emporixfake.Operations(), operation) {
+		t.Fatalf("emporixtest: there is no operation %q; emporixfake.Operations lists them", operation)
+	}
+}

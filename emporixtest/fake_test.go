@@ -1,0 +1,142 @@
+package emporixtest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixfake"
+)
+
+var (
+	jo      = Customer{Email: "jo@example.com", Password: "correct horse", FirstName: "Jo", LastName: "Doe"}
+	joLogin = emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"}
+)
+
+// walk is a small journey of the real SDK.
+func walk(t *testing.T, fake *Fake) {
+	t.Helper()
+	added := fake.AddCustomer(t, jo)
+	client := fake.Client(t)
+	_, err := client.Auth.Login(t.Context(), joLogin)
+	require.NoError(t, err)
+	me, err := client.Customers.Get(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, added.CustomerNumber, me.CustomerNumber)
+	require.NoError(t, client.Credentials.RequestPasswordReset(t.Context(), emporix.PasswordResetRequest{Email: jo.Email}))
+	mail := fake.LatestMail(t, emporixfake.MailPasswordReset, jo.Email)
+	require.NoError(t, client.Credentials.ResetPassword(t.Context(), emporix.ResetPasswordRequest{Token: mail.Token, Password: "another one"}))
+	assert.Equal(t, []Mail{mail}, fake.Outbox(MailFilter{Email: jo.Email}))
+
+	require.NoError(t, client.Customers.Activate(t.Context(), added.CustomerNumber))
+	assert.True(t, fake.AssertCalls(t, "Auth.Login", 1))
+	assert.Equal(t, 1, fake.Calls("OAuth.Token"))
+	var log strings.Builder
+	for _, e := range fake.Journal() {
+		fmt.Fprintln(&log, e)
+	}
+	fake.AssertNoSecrets(t, []byte(log.String()))
+}
+
+func TestInMemory(t *testing.T) {
+	t.Parallel()
+	walk(t, New(t))
+}
+
+func TestOverSocket(t *testing.T) {
+	t.Parallel()
+	fake := New(t, OverSocket(), Tenant("demo"))
+	assert.Regexp(t, `^http://127\.0\.0\.1:\d+$`, fake.URL())
+	walk(t, fake)
+	r := newRequest(t, "GET", "/", "")
+	r.URL.Scheme, r.URL.Host = "http", strings.TrimPrefix(fake.URL(), "http://")
+	resp, err := fake.Transport().RoundTrip(r)
+	require.NoError(t, err)
+	assert.Equal(t, 404, resp.StatusCode)
+	require.NoError(t, resp.Body.Close())
+}
+
+// A session of weeks, in the time of a bubble.
+func TestVirtualTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := New(t, WithLifetimes(Lifetimes{Anonymous: 10 * time.Minute}))
+		client := fake.Client(t)
+		for range 6 {
+			_, err := client.Customers.Get(t.Context())
+			require.NoError(t, err)
+			time.Sleep(20 * time.Minute)
+		}
+		assert.GreaterOrEqual(t, fake.Calls("Auth.RefreshAnonymous"), 5)
+		fake.AssertCalls(t, "Auth.Anonymous", 1)
+	})
+}
+
+func TestAdvanceMovesTheServerOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := New(t)
+		client := fake.Client(t)
+		_, err := client.Customers.Get(t.Context())
+		require.NoError(t, err)
+		fake.Advance(2 * time.Hour)
+		_, err = client.Customers.Get(t.Context())
+		require.NoError(t, err)
+		entries := fake.Journal()
+		assert.Equal(t, "expired anonymous", entries[2].Bearer)
+	})
+}
+
+func TestFailAndAssume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := New(t, Assume(func(a *Assumptions) { a.InactiveLoginStatus = 403 }), Seed(emporixfake.Seed{Customers: []Customer{{Email: jo.Email, Password: jo.Password, Inactive: true}}}))
+		client := fake.Client(t)
+		_, err := client.Auth.Login(t.Context(), joLogin)
+		assert.ErrorIs(t, err, emporix.ErrForbidden)
+		fake.Fail(Fault{Operation: "Customers.Get", Status: 503}, Fault{Operation: "Customers.Get", Cut: emporixfake.CutBefore})
+		_, err = client.Customers.Get(t.Context())
+		require.NoError(t, err)
+		fake.AssertCalls(t, "Customers.Get", 3)
+	})
+}
+
+func TestFailedTestsShowTheJournal(t *testing.T) {
+	r := &recorder{TB: t}
+	fake := New(r)
+	resp, err := fake.Transport().RoundTrip(newRequest(t, "GET", "/customer/acme/me", ""))
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	assert.False(t, fake.AssertCalls(r, "Customers.Get", 2))
+	assert.Equal(t, []string{"emporixtest: Customers.Get was called 1 times, not 2"}, r.errors)
+	r.end()
+	assert.Contains(t, strings.Join(r.logs, "\n"), "GET    /customer/acme/me → 401  Customers.Get  bearer none")
+
+	quiet := &recorder{TB: t}
+	New(quiet)
+	quiet.end()
+	assert.Empty(t, quiet.logs)
+}
+
+func TestMistakesEndTheTest(t *testing.T) {
+	for name, mistake := range map[string]func(*Fake, *recorder){
+		"customer":         func(f *Fake, r *recorder) { f.AddCustomer(r, Customer{}) },
+		"company":          func(f *Fake, r *recorder) { f.AddCompany(r, Company{}) },
+		"fault":            func(f *Fake, _ *recorder) { f.Fail(Fault{Operation: "Auth.Logn"}) },
+		"calls":            func(f *Fake, _ *recorder) { f.Calls("Auth.Logn") },
+		"asserted calls":   func(f *Fake, r *recorder) { f.AssertCalls(r, "Auth.Logn", 0) },
+		"mail":             func(f *Fake, r *recorder) { f.LatestMail(r, emporixfake.MailOptIn, "") },
+		"client's options": func(f *Fake, r *recorder) { f.Client(r, emporix.WithBaseURL("ftp://x")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &recorder{TB: t}
+			fake := New(r)
+			defer r.end()
+			assert.Panics(t, func() { mistake(fake, r) })
+			assert.Len(t, r.errors, 1)
+		})
+	}
+}
