@@ -1,0 +1,93 @@
+package emporix_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Every Go block of the README compiles: programs and functions as they are,
+// statements inside a function that has what a reader would have.
+func TestREADMECompiles(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	require.GreaterOrEqual(t, len(blocks), 6, "the README has lost its code")
+
+	root, err := os.Getwd()
+	require.NoError(t, err)
+	overlay, packages := map[string]string{}, []string{}
+	for i, block := range blocks {
+		name := fmt.Sprintf("readme%d", i)
+		source := filepath.Join(t.TempDir(), name+".go")
+		require.NoError(t, os.WriteFile(source, []byte(compilable(block[1])), 0o600))
+		overlay[filepath.Join(root, "internal", name, "block.go")] = source
+		packages = append(packages, "./internal/"+name)
+	}
+	config, err := json.Marshal(map[string]any{"Replace": overlay})
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "overlay.json")
+	require.NoError(t, os.WriteFile(file, config, 0o600))
+
+	out, err := exec.CommandContext(t.Context(), "go", append([]string{"build", "-overlay", file}, packages...)...).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+}
+
+const readmeImports = `package readme
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixtest"
+)
+
+var (
+	_ = context.Background
+	_ = errors.Is
+	_ = fmt.Println
+	_ = log.Println
+	_ http.Handler
+	_ testing.TB
+	_ = synctest.Test
+	_ = time.Now
+	_ = require.NoError
+	_ *emporix.Client
+	_ *emporixtest.Fake
+)
+
+`
+
+func compilable(block string) string {
+	switch {
+	case strings.HasPrefix(block, "package main"):
+		return block
+	case strings.HasPrefix(block, "func "):
+		return readmeImports + block
+	}
+	return readmeImports + `func statements(ctx context.Context, client *emporix.Client, visitor *emporix.Session) (err error) {
+	var resp *http.Response
+	{
+` + strings.ReplaceAll(block, "resp, err := ", "resp, err = ") + `
+	}
+	_ = resp
+	return err
+}
+`
+}
