@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -34,7 +35,9 @@ type reply struct {
 func newFake(t *testing.T, change ...func(*emporixfake.Config)) client {
 	t.Helper()
 	assumptions := emporixfake.DefaultAssumptions()
-	cfg := emporixfake.Config{Assumptions: &assumptions}
+	// The time stands still unless a test moves it.
+	begin := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	cfg := emporixfake.Config{Assumptions: &assumptions, Now: func() time.Time { return begin }}
 	for _, c := range change {
 		c(&cfg)
 	}

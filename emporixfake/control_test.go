@@ -1,0 +1,199 @@
+package emporixfake_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/emporixfake"
+)
+
+func TestControlInterface(t *testing.T) {
+	c := newFake(t)
+	assert.Equal(t, object{"status": "ok", "tenant": "acme", "clientId": "storefront", "backendClientId": "backend"}, c.must(200, "GET", "/__fake/health", nil).body)
+
+	added := c.must(200, "POST", "/__fake/customers", object{"email": joEmail, "password": joPassword, "mixins": object{"m": object{}}})
+	assert.Regexp(t, `^\d{8}$`, added.text("customerNumber"))
+	c.must(200, "POST", "/__fake/companies", object{"id": "D1", "name": "Emporix", "contacts": []any{object{"email": joEmail}}})
+	c.must(200, "POST", "/__fake/social-identities", object{"code": "code-1", "identity": object{"email": joEmail}})
+	c.must(200, "POST", "/__fake/subject-tokens", object{"token": "subject-1", "config": "site_PL", "identity": object{"email": joEmail}})
+	guest, session := c.visitor()
+	guest.must(200, "POST", "/customer/acme/socialLogin?code=code-1&redirect_uri=x", nil)
+	login := guest.must(200, "POST", "/customer/acme/exchangeauthtoken?subjectAccessToken=subject-1&config=site_PL", nil)
+	guest.must(200, "GET", customerRefresh+login.text("refresh_token")+"&legalEntityId=D1", nil)
+
+	guest.must(204, "POST", "/customer/acme/password/reset", object{"email": joEmail})
+	guest.must(204, "POST", "/customer/acme/password/reset", object{"email": joEmail})
+	mails := c.must(200, "GET", "/__fake/outbox?kind=password-reset&email=JO@example.com", nil).list
+	require.Len(t, mails, 2)
+	guest.must(204, "POST", "/customer/acme/password/reset/update", object{"token": mails[0].(object)["token"], "password": "p"})
+	assert.Empty(t, c.must(200, "GET", "/__fake/outbox?kind=opt-in", nil).list)
+
+	c.must(200, "POST", "/__fake/faults", object{"operation": "Customers.Get", "status": 429, "retryAfter": 7, "delay": "1ms", "call": 1})
+	got := c.must(200, "POST", "/__fake/faults", []any{object{"cut": "after", "operation": "Auth.Login"}, object{"body": "html", "operation": "Auth.Login", "expiresIn": "absent"}})
+	assert.Len(t, got.list, 3)
+	assert.Equal(t, object{"operation": "Customers.Get", "status": 429.0, "retryAfter": "7", "delay": "1ms", "call": 1.0, "times": 1.0}, got.list[0])
+	guest.must(200, "GET", "/customer/acme/me", nil)
+	assert.Equal(t, "7", guest.must(429, "GET", "/customer/acme/me", nil).header.Get("Retry-After"))
+	assert.Len(t, c.must(200, "GET", "/__fake/faults", nil).list, 2)
+	c.must(200, "DELETE", "/__fake/faults", nil)
+	assert.Empty(t, c.must(200, "GET", "/__fake/faults", nil).list)
+
+	assert.Equal(t, 3.0, c.must(200, "POST", "/__fake/revoke", object{"kind": "refresh", "who": added.text("customerNumber")}).body["revoked"], "social, exchange and its refresh")
+	assert.Equal(t, 4.0, c.must(200, "POST", "/__fake/revoke", object{"kind": "access", "who": session.text("sessionId")}).body["revoked"], "the guest's too")
+
+	now := c.must(200, "GET", "/__fake/clock", nil).text("now")
+	later := c.must(200, "POST", "/__fake/clock", object{"advance": "2h"}).text("now")
+	assert.NotEqual(t, now, later)
+	assert.Equal(t, later, c.must(200, "GET", "/__fake/clock", nil).text("now"))
+
+	journal := c.must(200, "GET", "/__fake/journal", nil)
+	assert.Equal(t, "Auth.Anonymous", journal.list[0].(object)["operation"])
+	for _, entry := range journal.list {
+		assert.NotContains(t, entry.(object)["path"], "__fake")
+	}
+	coverage := c.must(200, "GET", "/__fake/coverage", nil)
+	assert.Equal(t, "7 of 26", coverage.text("summary"))
+	assert.Len(t, coverage.body["operations"], 26)
+	rows := c.must(200, "GET", "/__fake/assumptions", nil).list
+	assert.Len(t, rows, len(c.fake.Assumptions()))
+
+	c.must(200, "POST", "/__fake/reset", nil)
+	assert.Equal(t, "0 of 26", c.must(200, "GET", "/__fake/coverage", nil).text("summary"))
+	assert.Empty(t, c.must(200, "GET", "/__fake/outbox", nil).list)
+	assert.Empty(t, c.must(200, "GET", "/__fake/journal", nil).list)
+	assert.Equal(t, now, c.must(200, "GET", "/__fake/clock", nil).text("now"))
+	assert.Equal(t, 401, guest.profile())
+	c.must(200, "POST", "/__fake/customers", object{"email": joEmail})
+}
+
+func TestControlRefusals(t *testing.T) {
+	c := newFake(t)
+	for _, path := range []string{"/__fake", "/__fake/", "/__fake/nope", "/__fake/outbox/", "/__fake/outbox/x"} {
+		assert.NotEmpty(t, c.must(404, "GET", path, nil).text("error"), path)
+	}
+	c.must(404, "PUT", "/__fake/clock", object{})
+	for path, bodies := range map[string][]string{
+		"clock":             {"", "{", "[]", `{"advance":"soon"}`, `{"advance":5}`, `{"back":"1h"}`, `{} {}`},
+		"faults":            {"", "null1", `{"operation":"x"}`, `{"wait":"1s"}`, `{"delay":"soon"}`, `[{"status":200},{"status":1}]`, `{"expiresIn":}`},
+		"customers":         {`{}`, `{"mail":"x"}`, `{"email":"a","customerNumber":"1"}`, `{"email":"a","preferredCurrency":"EURO"}`, `{"email":"a","addresses":[{"city":"x"}]}`, `{"email":"a","companyRegistrationId":"1"}`},
+		"companies":         {`{}`, `{"id":"x","contacts":[{"email":"nobody@example.com"}]}`},
+		"social-identities": {`{}`},
+		"subject-tokens":    {`{}`},
+		"revoke":            {`{}`},
+	} {
+		for _, body := range bodies {
+			assert.NotEmpty(t, c.must(400, "POST", "/__fake/"+path, body).text("error"), "%s %s", path, body)
+		}
+	}
+	assert.Empty(t, c.fake.Faults(), "a list with a mistake adds nothing")
+}
+
+// Nothing that a client sends or gets may be found in the journal.
+func TestJournalHasNoSecrets(t *testing.T) {
+	c := newFake(t, assume(func(a *emporixfake.Assumptions) { a.DoubleOptIn = true }))
+	jo, login := c.loggedIn()
+	guest, _ := c.visitor()
+	guest.must(201, "POST", "/customer/acme/signup", object{"email": "n@example.com", "password": "sign-up password", "signup": object{"email": "n@example.com", "password": "separate password"}})
+	token := c.mailToken(emporixfake.MailOptIn, "n@example.com")
+	guest.must(200, "GET", "/customer/acme/signup/optin/"+token, nil)
+	c.refreshCustomer(login.text("refresh_token"))
+	// Confused clients put tokens where they don't belong.
+	jo.send("GET", "/customer/acme/me/addresses/"+jo.bearer, nil)
+	jo.send("GET", "/customer/acme/me/addresses/"+joPassword[:7], nil)
+	jo.send("GET", "/customer/"+jo.bearer+"/me", nil)
+	jo.send("GET", "/"+jo.bearer+"/"+token, nil)
+	jo.send("PUT", "/customer/acme/signup/optin/"+token, nil)
+	c.employee().send("PATCH", "/customer/acme/customers/"+token, object{"active": true})
+	c.fail(fault{Operation: "Auth.Login", Status: 503})
+	guest.send("POST", "/customer/acme/login", object{"email": joEmail, "password": "typed by mistake"})
+
+	raw, err := json.Marshal(c.fake.Journal())
+	require.NoError(t, err)
+	lines := string(raw)
+	for _, e := range c.fake.Journal() {
+		lines += e.String() + "\n"
+	}
+	secrets := c.fake.Secrets()
+	for _, want := range []string{jo.bearer, login.text("refresh_token"), login.text("saas_token"), token, joPassword, "sign-up password", "separate password", "typed by mistake", "backend-secret-for-tests"} {
+		assert.Contains(t, secrets, want)
+	}
+	for _, secret := range secrets {
+		assert.NotContains(t, lines, secret)
+	}
+	assert.Contains(t, lines, "/customer/acme/signup/optin/{token}")
+	assert.Contains(t, lines, "status 503, before the effect")
+}
+
+func TestBoundedMemory(t *testing.T) {
+	c := newFake(t)
+	for range 10_050 {
+		c.send("GET", "/nope", nil)
+	}
+	journal := c.fake.Journal()
+	assert.Len(t, journal, 10_000)
+	c.visitor()
+	journal = c.fake.Journal()
+	assert.Equal(t, "Auth.Anonymous", journal[len(journal)-1].Operation, "oldest first")
+}
+
+func TestAssumptionTable(t *testing.T) {
+	a := emporixfake.DefaultAssumptions()
+	seen := map[string]bool{}
+	for _, row := range a.Table() {
+		assert.Contains(t, []string{"documented", "measured", "assumed"}, row.Basis)
+		assert.NotEmpty(t, row.Sentence)
+		assert.Equal(t, row.Default, row.Value)
+		assert.False(t, row.Name != "" && seen[row.Name], row.Name)
+		seen[row.Name] = true
+		for kind, value := range map[string]string{"bool": "maybe", "duration": "-1s", "status": "200"} {
+			if row.Kind == kind {
+				assert.Error(t, a.Set(row.Name, value))
+				assert.NoError(t, a.Set(row.Name, row.Default))
+			}
+		}
+	}
+	require.NoError(t, a.Set("rotation-grace", "90s"))
+	assert.Equal(t, 90*time.Second, a.RotationGrace)
+	assert.Error(t, a.Set("gravity", "off"))
+}
+
+func TestReadSeed(t *testing.T) {
+	seed, err := emporixfake.ReadSeed(strings.NewReader(`{
+		"customers": [{"email": "jo@example.com", "password": "correct horse", "customerNumber": "13869007", "addresses": [{"id": "home", "contactName": "Jo"}]}],
+		"companies": [{"id": "D1", "name": "Emporix", "contacts": [{"customerNumber": "13869007", "contactAssignmentId": "C1"}]}],
+		"identities": {"code-1": {"email": "jo@example.com"}},
+		"subjects": [{"token": "subject-1", "identity": {"email": "jo@example.com"}}]
+	}`))
+	require.NoError(t, err)
+	c := newFake(t, func(cfg *emporixfake.Config) { cfg.Seed = seed })
+	for range 2 {
+		jo, _ := c.loggedIn()
+		me := jo.must(200, "GET", "/customer/acme/me", nil)
+		assert.Equal(t, "13869007", me.text("id"))
+		assert.Equal(t, object{"legalEntities": []any{object{"id": "D1", "name": "Emporix", "contactAssignmentId": "C1"}}}, me.body["b2b"])
+		jo.must(200, "GET", "/customer/acme/me/addresses/home", nil)
+		c.fake.Reset()
+	}
+	for says, raw := range map[string]string{
+		"unknown field":           `{"customer":[]}`,
+		"EOF":                     ``,
+		"something after its end": `{} {}`,
+		"email is empty":          `{"customers":[{}]}`,
+		"number is in use":        `{"customers":[{"email":"a","customerNumber":"00000001"},{"email":"b","customerNumber":"00000001"}]}`,
+		"8 digits":                `{"customers":[{"email":"a","customerNumber":"0"}]}`,
+		"id is empty":             `{"companies":[{}]}`,
+		"code or the e-mail":      `{"identities":{"":{}}}`,
+		"token or the e-mail":     `{"subjects":[{}]}`,
+	} {
+		_, err := emporixfake.ReadSeed(strings.NewReader(raw))
+		assert.ErrorContains(t, err, strings.TrimPrefix(says, "number "), raw)
+	}
+	assert.Panics(t, func() {
+		emporixfake.New(emporixfake.Config{Seed: emporixfake.Seed{Companies: []emporixfake.Company{{}}}})
+	})
+}
