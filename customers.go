@@ -132,6 +132,10 @@ type MixinSchemas map[string]string
 
 // UnmarshalJSON passes over entries that are no strings.
 func (m *MixinSchemas) UnmarshalJSON(data []byte) error {
+	if string(data) == "{}" { // of most profiles
+		*m = nil
+		return nil
+	}
 	var entries map[string]json.RawMessage
 	if err := json.Unmarshal(data, &entries); err != nil {
 		return err
@@ -405,8 +409,12 @@ func (s *CustomersService) Get(ctx context.Context, opts ...GetOption) (*Custome
 			return nil, &ArgumentError{Field: "expand", Reason: "holds an empty name"}
 		}
 	}
+	var query any
+	if len(o.Expand) > 0 {
+		query = o
+	}
 	customer := new(Customer)
-	if err := s.session.do(ctx, request{op: operation.CustomersGet, query: o, into: customer}); err != nil {
+	if err := s.session.do(ctx, request{op: operation.CustomersGet, query: query, into: customer}); err != nil {
 		return nil, err
 	}
 	return customer, nil
