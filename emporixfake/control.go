@@ -96,6 +96,9 @@ func control[In, Out any](r *http.Request, do func(In) (Out, error)) (any, error
 }
 
 func readControl(r *http.Request, into any) error {
+	if r.Body == nil {
+		return errors.New("a request body is required")
+	}
 	raw, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil || len(raw) > maxBody {
 		return errors.New("the request body can't be read, or is too large")

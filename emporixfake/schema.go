@@ -1,13 +1,12 @@
 package emporixfake
 
 import (
+	"encoding/json"
 	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"encoding/json"
-	"strconv"
 )
 
 // schema is as much of JSON Schema as the API's request bodies use. Members

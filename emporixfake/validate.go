@@ -5,12 +5,11 @@ import (
 	"encoding/json"
 	"io"
 	"mime"
+	"net/http"
+	"net/url"
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"net/http"
-	"net/url"
 )
 
 // call is one request on its way through the tenant.
