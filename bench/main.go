@@ -1,0 +1,82 @@
+// Command bench measures the SDK against hand-written net/http and x/oauth2 and
+// prints one table:
+//
+//	go run ./bench
+//
+// from the root of the repository. README.md says what the rows mean. The same
+// functions are ordinary benchmarks: go test -bench .
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// section is a group of rows that are measured together.
+type section struct {
+	goals   []string
+	measure func(config) ([]row, error)
+}
+
+var sections = []section{
+	{[]string{"1", "2", "3"}, callRows},
+	{[]string{"5"}, validRows},
+	{[]string{"6", "7", "8"}, expiryRows},
+	{[]string{"15"}, sessionRows},
+}
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+		}
+		os.Exit(1)
+	}
+}
+
+func run(args []string, out, progress io.Writer) error {
+	cfg := full
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	gate := flags.Bool("gate", false, "exit with status 1 if a required row is not met")
+	goals := flags.String("goals", "", "measure only these goals and those measured with them, such as 5,15")
+	flags.IntVar(&cfg.rounds, "rounds", cfg.rounds, "paired rounds; the table shows medians")
+	flags.DurationVar(&cfg.each, "each", cfg.each, "time for one side in one round")
+	flags.IntVar(&cfg.sessions, "sessions", cfg.sessions, "idle sessions in rows 13 and 14")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if cfg.rounds < 1 || cfg.each <= 0 || cfg.sessions < 1 || flags.NArg() > 0 {
+		return errors.New("-rounds, -each and -sessions must be positive, and there are no arguments")
+	}
+	// The goals are for two cores.
+	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
+	var rows []row
+	for _, s := range sections {
+		if *goals != "" && !slices.ContainsFunc(strings.Split(*goals, ","), func(g string) bool { return slices.Contains(s.goals, g) }) {
+			continue
+		}
+		fmt.Fprintf(progress, "measuring %s …\n", strings.Join(s.goals, ", "))
+		measured, err := s.measure(cfg)
+		if err != nil {
+			return fmt.Errorf("goals %s: %w", strings.Join(s.goals, ", "), err)
+		}
+		rows = append(rows, measured...)
+	}
+	fmt.Fprintf(out, "%s %s/%s, %d cores, %d paired rounds\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), cfg.rounds)
+	write(out, rows)
+	missed := slices.DeleteFunc(rows, func(r row) bool { return r.verdict != notMet })
+	if len(missed) == 0 {
+		return nil
+	}
+	fmt.Fprintf(out, "\n%d rows are not met.\n", len(missed))
+	if *gate {
+		return fmt.Errorf("%d required rows are not met", len(missed))
+	}
+	return nil
+}
