@@ -148,7 +148,7 @@ func jsonText(secret string, escapeHTML bool) string {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(escapeHTML)
-	_ = encoder.Encode(secret) // a string can always be encoded
+	_ = encoder.Encode(secret)           // a string can always be encoded
 	return out.String()[1 : out.Len()-2] // without the quotes and the line end
 }
 
