@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/emporix-community/emporix-go"
+)
+
+// envEmail names the address of the account that the journey makes.
+const envEmail = "EMPORIX_JOURNEY_EMAIL"
+
+// person is a visitor of the shop: a session of the client, and what only the
+// person knows.
+type person struct {
+	*emporix.Session
+	email, password string
+	account         string // what is left behind, "" if no account was made
+	activated       bool   // by an employee
+}
+
+// newPerson is somebody whom no tenant knows yet.
+func newPerson(client *emporix.Client, name string) *person {
+	return &person{
+		Session:  client.Session(name + "-" + rand.Text()),
+		email:    newEmail(name),
+		password: newPassword(),
+	}
+}
+
+// newEmail is an address that nobody has: example.com is reserved.
+func newEmail(name string) string {
+	return "journey-" + name + "-" + strings.ToLower(rand.Text()[:10]) + "@example.com"
+}
+
+// newPassword meets the usual rules of tenants.
+func newPassword() string { return "Jo-1" + strings.ToLower(rand.Text()) }
+
+// newJo is the person whose account stays on a real tenant.
+func newJo(client *emporix.Client) *person {
+	jo := newPerson(client, "jo")
+	if email := os.Getenv(envEmail); email != "" {
+		jo.email = email
+	}
+	return jo
+}
+
+// signUp fills in what the person knows, and remembers what was made.
+func (p *person) signUp(ctx context.Context, req emporix.SignUpRequest) (id string, err error) {
+	req.Email, req.Password = p.email, p.password
+	id, err = p.Customers.SignUp(ctx, req)
+	switch {
+	case err == nil:
+		p.account = "the account " + p.email + ", number " + id
+	case errors.Is(err, emporix.ErrOutcomeUnknown):
+		p.account = "perhaps the account " + p.email
+	}
+	return id, err
+}
+
+// login tells a tenant that wants accounts activated first, as most do, from
+// one that refuses for another reason.
+func (p *person) login(ctx context.Context) (string, error) {
+	result, err := p.Auth.Login(ctx, emporix.LoginRequest{Email: p.email, Password: p.password})
+	switch {
+	case !p.activated && (errors.Is(err, emporix.ErrUnauthorized) || errors.Is(err, emporix.ErrForbidden)):
+		return "", needs(fmt.Sprintf("an account that an employee activated; the tenant said: %v", err))
+	case err != nil:
+		return "", err
+	}
+	return "logged in; " + cart(result), nil
+}
