@@ -22,6 +22,7 @@ const (
 type step struct {
 	operation string
 	outcome   outcome
+	called    bool // whether the SDK was asked, and asked the API
 	took      time.Duration
 	note      string
 }
@@ -60,6 +61,7 @@ func (b *book) stepGiven(ctx context.Context, missing error, operation string, c
 	if err != nil {
 		s.outcome, s.note = judge(ctx, err)
 	}
+	s.called = missing == nil && s.outcome != skipped
 	b.steps = append(b.steps, s)
 	b.out.step(s)
 }
@@ -94,7 +96,7 @@ func (b *book) result() result {
 	var r result
 	found := map[string]step{}
 	for _, s := range b.steps {
-		if s.took > 0 {
+		if s.called {
 			r.calls++
 			r.took += s.took
 		}

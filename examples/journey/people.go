@@ -56,7 +56,7 @@ func (p *person) signUp(ctx context.Context, req emporix.SignUpRequest) (id stri
 	switch {
 	case err == nil:
 		p.account = "the account " + p.email + ", number " + id
-	case errors.Is(err, emporix.ErrOutcomeUnknown):
+	case errors.Is(err, emporix.ErrOutcomeUnknown) || errors.Is(err, emporix.ErrBadResponse):
 		p.account = "perhaps the account " + p.email
 	}
 	return id, err

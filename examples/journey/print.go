@@ -59,7 +59,7 @@ var outcomes = map[outcome]struct{ word, colour string }{
 func (p *printer) step(s step) {
 	p.beginLine()
 	took := ""
-	if s.took > 0 {
+	if s.called {
 		took = readable(s.took)
 	}
 	o := outcomes[s.outcome]
@@ -76,7 +76,7 @@ func (p *printer) remark(text string) {
 func (p *printer) summary(r result, remarks []string) {
 	p.chapter("Summary")
 	for _, s := range r.notes {
-		s.took = 0 // of one call of perhaps many
+		s.called = false // the time is that of one call of perhaps many
 		p.step(s)
 	}
 	p.remark(fmt.Sprintf("%d calls in %s", r.calls, readable(r.took)))
