@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/emporix-community/emporix-go"
+	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixfake"
 )
 

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 
-	"github.com/emporix-community/emporix-go"
+	emporix "github.com/emporix-community/emporix-go"
 )
 
 // cleanUp undoes what the API lets a customer undo.

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/emporix-community/emporix-go"
+	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixfake"
 )
 

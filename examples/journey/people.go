@@ -8,7 +8,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/emporix-community/emporix-go"
+	emporix "github.com/emporix-community/emporix-go"
 )
 
 // envEmail names the address of the account that the journey makes.

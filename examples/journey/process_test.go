@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/emporix-community/emporix-go"
+	emporix "github.com/emporix-community/emporix-go"
 )
 
 // The two programs, built and run as a person would.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/emporix-community/emporix-go"
+	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixfake"
 )
 
