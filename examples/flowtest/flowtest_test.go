@@ -23,9 +23,10 @@ const (
 	password = "correct horse battery"
 )
 
-// jo is a customer who can log in.
-func jo(t *testing.T, fake *emporixtest.Fake) emporixtest.Customer {
-	return fake.AddCustomer(t, emporixtest.Customer{Email: email, Password: password, FirstName: "Jo", LastName: "Doe"})
+// jo adds a customer who can log in.
+func jo(t *testing.T, fake *emporixtest.Fake) {
+	t.Helper()
+	fake.AddCustomer(t, emporixtest.Customer{Email: email, Password: password, FirstName: "Jo", LastName: "Doe"})
 }
 
 func login(t *testing.T, session *emporix.Session) {

@@ -27,11 +27,13 @@ type step struct {
 	note      string
 }
 
-// needs is why a step is skipped: something that the journey can't have.
-type needs string
+// missingError is why a step is skipped: something that the journey can't have.
+type missingError string
 
-// Error makes it something that a step can return.
-func (n needs) Error() string { return "needs " + string(n) }
+// Error says what is missing.
+func (e missingError) Error() string { return "needs " + string(e) }
+
+func needs(what string) error { return missingError(what) }
 
 // book keeps account of the journey, and prints it as it goes.
 type book struct {
@@ -68,10 +70,10 @@ func (b *book) stepGiven(ctx context.Context, missing error, operation string, c
 
 // judge tells what went wrong from what could not be done here.
 func judge(ctx context.Context, err error) (outcome, string) {
-	var reason needs
+	var missing missingError
 	switch {
-	case errors.As(err, &reason):
-		return skipped, reason.Error()
+	case errors.As(err, &missing):
+		return skipped, missing.Error()
 	case errors.Is(err, emporix.ErrNotLoggedIn):
 		return skipped, "needs a logged-in customer"
 	case errors.Is(err, emporix.ErrNoEmployee):

@@ -20,7 +20,7 @@ func (s *story) changeCredentials(ctx context.Context) {
 	})
 
 	address := newEmail("joanna")
-	notRequested := error(needs("the request for it, which was not made"))
+	notRequested := needs("the request for it, which was not made")
 	s.step(ctx, "Credentials.RequestEmailChange", func() (string, error) {
 		err := jo.Credentials.RequestEmailChange(ctx, emporix.EmailChangeRequest{
 			Email: jo.email, Password: jo.password, NewEmail: address, SyncContactEmail: true,
@@ -50,7 +50,7 @@ func (s *story) changeCredentials(ctx context.Context) {
 func (s *story) forgetPassword(ctx context.Context) {
 	s.out.chapter("Jo forgot the password")
 	jo := s.jo
-	notRequested := error(needs("the request for it, which was not made"))
+	notRequested := needs("the request for it, which was not made")
 	s.step(ctx, "Credentials.RequestPasswordReset", func() (string, error) {
 		err := jo.Credentials.RequestPasswordReset(ctx, emporix.PasswordResetRequest{Email: jo.email, Site: "main"})
 		if err == nil {

@@ -44,7 +44,7 @@ func (env environment) apply(t *testing.T) {
 }
 
 // travel runs the journey in the process.
-func travel(t *testing.T, ctx context.Context, env environment) (status int, stdout, stderr string) {
+func travel(ctx context.Context, t *testing.T, env environment) (status int, stdout, stderr string) {
 	t.Helper()
 	env.apply(t)
 	var out, errs bytes.Buffer

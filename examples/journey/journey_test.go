@@ -15,7 +15,7 @@ import (
 )
 
 func TestWithoutEnvironment(t *testing.T) {
-	status, stdout, stderr := travel(t, t.Context(), nil)
+	status, stdout, stderr := travel(t.Context(), t, nil)
 	assert.Equal(t, exitWhole, status, stdout)
 	assert.Equal(t, whole, lastLine(stdout))
 	assert.Contains(t, stdout, "the fake itself counted 26 of 26 operations")
@@ -31,7 +31,7 @@ func TestRunningFake(t *testing.T) {
 	fake := emporixfake.New(emporixfake.Config{Tenant: "demo", ClientID: "shop"})
 	host := serve(t, fake)
 	for range 2 {
-		status, stdout, stderr := travel(t, t.Context(), environment{emporix.EnvHost: host})
+		status, stdout, stderr := travel(t.Context(), t, environment{emporix.EnvHost: host})
 		assert.Equal(t, exitWhole, status, stdout)
 		assert.Equal(t, whole, lastLine(stdout))
 		assert.Contains(t, stdout, "tenant demo")
@@ -44,7 +44,7 @@ func TestRunningFake(t *testing.T) {
 // Everything that a fake's start prints may be exported, the tenant too.
 func TestFakeWithItsTenantNamed(t *testing.T) {
 	host := serve(t, emporixfake.New(emporixfake.Config{}))
-	status, stdout, _ := travel(t, t.Context(), tenantAt(host, backend()))
+	status, stdout, _ := travel(t.Context(), t, tenantAt(host, backend()))
 	assert.Equal(t, exitWhole, status, stdout)
 	assert.Equal(t, whole, lastLine(stdout))
 }
@@ -63,7 +63,7 @@ func TestOtherAssumptions(t *testing.T) {
 			}
 			require.NoError(t, assumptions.Set(name, value))
 			host := serve(t, emporixfake.New(emporixfake.Config{Assumptions: &assumptions}))
-			status, stdout, _ := travel(t, t.Context(), environment{emporix.EnvHost: host})
+			status, stdout, _ := travel(t.Context(), t, environment{emporix.EnvHost: host})
 			assert.Equal(t, exitWhole, status, stdout)
 			assert.Equal(t, whole, lastLine(stdout))
 		})
@@ -76,7 +76,7 @@ func TestFailures(t *testing.T) {
 		t.Run(operation, func(t *testing.T) {
 			fake := emporixfake.New(emporixfake.Config{})
 			require.NoError(t, fake.Fail(emporixfake.Fault{Operation: operation, Times: -1, Status: http.StatusBadRequest}))
-			status, stdout, stderr := travel(t, t.Context(), environment{emporix.EnvHost: serve(t, fake)})
+			status, stdout, stderr := travel(t.Context(), t, environment{emporix.EnvHost: serve(t, fake)})
 			assert.Equal(t, exitFailed, status, stdout)
 			assert.Contains(t, lineOf(t, stdout, operation), "FAILED")
 			assert.NotEqual(t, whole, lastLine(stdout))
@@ -89,7 +89,7 @@ func TestFailures(t *testing.T) {
 func TestOneFailure(t *testing.T) {
 	fake := emporixfake.New(emporixfake.Config{})
 	require.NoError(t, fake.Fail(emporixfake.Fault{Operation: "Addresses.Update", Status: http.StatusServiceUnavailable}))
-	status, stdout, _ := travel(t, t.Context(), environment{emporix.EnvHost: serve(t, fake)})
+	status, stdout, _ := travel(t.Context(), t, environment{emporix.EnvHost: serve(t, fake)})
 	assert.Equal(t, exitFailed, status)
 	assert.Equal(t, "journey: 25 of 26 operations, 1 failed", lastLine(stdout))
 	assert.Contains(t, lineOf(t, stdout, "Addresses.Update"), "emporix: Addresses.Update: 503")
@@ -100,7 +100,7 @@ func TestOneFailure(t *testing.T) {
 func TestFirstLoginFails(t *testing.T) {
 	fake := emporixfake.New(emporixfake.Config{})
 	require.NoError(t, fake.Fail(emporixfake.Fault{Operation: "Auth.Login", Status: http.StatusServiceUnavailable}))
-	status, stdout, _ := travel(t, t.Context(), environment{emporix.EnvHost: serve(t, fake)})
+	status, stdout, _ := travel(t.Context(), t, environment{emporix.EnvHost: serve(t, fake)})
 	assert.Equal(t, exitFailed, status)
 	assert.Contains(t, lastLine(stdout), " 1 failed")
 	assert.Contains(t, lineOf(t, stdout, "Customers.Update"), "needs a logged-in customer")
@@ -118,7 +118,7 @@ func TestCountsDisagree(t *testing.T) {
 		}
 		fake.ServeHTTP(w, r)
 	}))
-	status, stdout, _ := travel(t, t.Context(), environment{emporix.EnvHost: host})
+	status, stdout, _ := travel(t.Context(), t, environment{emporix.EnvHost: host})
 	assert.Equal(t, exitFailed, status)
 	assert.Equal(t, "journey: 0 of 26 operations, 26 failed", lastLine(stdout))
 }
@@ -126,7 +126,7 @@ func TestCountsDisagree(t *testing.T) {
 func TestRealTenant(t *testing.T) {
 	fake := emporixfake.New(emporixfake.Config{})
 	env := tenantAt(serve(t, hidden(fake)), backend(), environment{envEmail: "owner@shop.example"})
-	status, stdout, stderr := travel(t, t.Context(), env)
+	status, stdout, stderr := travel(t.Context(), t, env)
 	assert.Equal(t, exitSkipped, status, stdout)
 	assert.Equal(t, "journey: 20 of 26 operations, 0 failed, 6 skipped", lastLine(stdout))
 	for operation, reason := range map[string]string{
@@ -161,7 +161,7 @@ func TestRealTenant(t *testing.T) {
 
 func TestRealTenantWithoutBackend(t *testing.T) {
 	fake := emporixfake.New(emporixfake.Config{})
-	status, stdout, _ := travel(t, t.Context(), tenantAt(serve(t, hidden(fake))))
+	status, stdout, _ := travel(t.Context(), t, tenantAt(serve(t, hidden(fake))))
 	assert.Equal(t, exitSkipped, status, stdout)
 	assert.Contains(t, lastLine(stdout), " 0 failed, ")
 	assert.Contains(t, lineOf(t, stdout, "Customers.Activate"), emporix.EnvEmployeeSecret)
@@ -175,7 +175,7 @@ func TestRealTenantWithoutActivation(t *testing.T) {
 	assumptions := emporixfake.DefaultAssumptions()
 	assumptions.ActivationNeeded = false
 	fake := emporixfake.New(emporixfake.Config{Assumptions: &assumptions})
-	status, stdout, _ := travel(t, t.Context(), tenantAt(serve(t, hidden(fake))))
+	status, stdout, _ := travel(t.Context(), t, tenantAt(serve(t, hidden(fake))))
 	assert.Equal(t, exitSkipped, status, stdout)
 	assert.Equal(t, "journey: 19 of 26 operations, 0 failed, 7 skipped", lastLine(stdout))
 }
@@ -199,7 +199,7 @@ func TestEnvironmentThatMakesNoSense(t *testing.T) {
 		"tenant and password": {tenantAt("https://jo:hunter2@shop.example"), "holds credentials"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			status, stdout, stderr := travel(t, t.Context(), tc.env)
+			status, stdout, stderr := travel(t.Context(), t, tc.env)
 			assert.Equal(t, exitUsage, status)
 			assert.Empty(t, stdout)
 			assert.Contains(t, stderr, tc.says)
@@ -219,7 +219,7 @@ func TestInterrupt(t *testing.T) {
 		}
 		fake.ServeHTTP(w, r)
 	}))
-	status, stdout, _ := travel(t, ctx, environment{emporix.EnvHost: host})
+	status, stdout, _ := travel(ctx, t, environment{emporix.EnvHost: host})
 	assert.Equal(t, exitInterrupted, status)
 	assert.Contains(t, stdout, "interrupted; the rest of the journey was left out")
 	assert.Contains(t, lastLine(stdout), " 0 failed, ")
@@ -232,7 +232,7 @@ func TestInterrupt(t *testing.T) {
 func TestInterruptedBeforeTheStart(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	status, stdout, stderr := travel(t, ctx, nil)
+	status, stdout, stderr := travel(ctx, t, nil)
 	assert.Equal(t, exitInterrupted, status)
 	assert.Empty(t, stdout+stderr)
 }
@@ -243,7 +243,7 @@ func TestTerminalControls(t *testing.T) {
 	city, err := json.Marshal("Paris\x1b]0;gotcha\x07\n")
 	require.NoError(t, err)
 	require.NoError(t, fake.Fail(emporixfake.Fault{Operation: "Addresses.Get", Set: map[string]json.RawMessage{"city": city}}))
-	_, stdout, _ := travel(t, t.Context(), environment{emporix.EnvHost: serve(t, fake)})
+	_, stdout, _ := travel(t.Context(), t, environment{emporix.EnvHost: serve(t, fake)})
 	assert.Contains(t, lineOf(t, stdout, "Addresses.Get"), "10117 Paris ]0;gotcha")
 	assert.NotContains(t, stdout, "\x1b")
 	assert.NotContains(t, stdout, "\x07")
@@ -253,7 +253,7 @@ func TestTerminalControls(t *testing.T) {
 func TestSignUpWithAnUnusableAnswer(t *testing.T) {
 	fake := emporixfake.New(emporixfake.Config{})
 	require.NoError(t, fake.Fail(emporixfake.Fault{Operation: "Customers.SignUp", Body: emporixfake.BodyHTML}))
-	status, stdout, _ := travel(t, t.Context(), environment{emporix.EnvHost: serve(t, fake)})
+	status, stdout, _ := travel(t.Context(), t, environment{emporix.EnvHost: serve(t, fake)})
 	assert.Equal(t, exitFailed, status)
 	assert.Contains(t, stdout, "perhaps the account journey-jo-")
 }

@@ -50,7 +50,8 @@ func environmentIsEmpty() bool {
 
 // ownFake starts a fake on a loopback port.
 func ownFake(ctx context.Context) (*place, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	var listen net.ListenConfig
+	listener, err := listen.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("start a fake: %w", err)
 	}

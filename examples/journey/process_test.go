@@ -65,6 +65,7 @@ func TestProcesses(t *testing.T) {
 
 // interrupt sends a signal while a request hangs.
 func interrupt(t *testing.T, program, host string) {
+	t.Helper()
 	resp, err := http.Post(host+"/__fake/reset", "", nil)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())

@@ -64,7 +64,7 @@ func (s *story) browse(ctx context.Context) {
 func (s *story) openAccount(ctx context.Context) {
 	s.out.chapter("Jo opens an account")
 	jo := s.jo
-	noAccount := error(needs("the account that was not opened"))
+	noAccount := needs("the account that was not opened")
 	var id string
 	s.step(ctx, "Customers.SignUp", func() (_ string, err error) {
 		id, err = jo.signUp(ctx, emporix.SignUpRequest{
@@ -148,7 +148,7 @@ func (s *story) keepProfile(ctx context.Context) {
 		}
 	}
 	s.step(ctx, "Customers.Get", get("Jo"))
-	notUpdated := error(needs("the update that was not done"))
+	notUpdated := needs("the update that was not done")
 	s.step(ctx, "Customers.Update", func() (string, error) {
 		patch := emporix.CustomerPatch{
 			FirstName:  emporix.Set("Joanna"),
@@ -170,7 +170,7 @@ func (s *story) keepAddresses(ctx context.Context) {
 	s.out.chapter("Jo's addresses")
 	jo := s.jo
 	var id string
-	noAddress := error(needs("the address that was not added"))
+	noAddress := needs("the address that was not added")
 	s.step(ctx, "Addresses.Add", func() (_ string, err error) {
 		id, err = jo.Addresses.Add(ctx, emporix.AddressRequest{
 			ContactName: "Joanna Doe", CompanyName: "Emporix", Street: "Friedrichstr.", StreetNumber: "1", ZipCode: "10117",
