@@ -3,12 +3,13 @@
 //
 //	go run ./examples/journey
 //
-// The steps are in story.go and credentials.go; they are what to read to learn
-// the SDK. Where it goes is up to the environment:
+// The steps are in story.go, credentials.go and elsewhere.go; they are what to
+// read to learn the SDK. Where it goes is up to the environment:
 //
 //   - Without any of the variables below, it starts a fake Emporix of its own.
 //   - With EMPORIX_API_HOST alone, it goes to the emporix-fake that runs there,
-//     and reads the mails in its outbox.
+//     and reads the mails in its outbox. One with a backend secret of its own
+//     needs EMPORIX_API_CREDENTIALS_BACKEND_SECRET too.
 //   - With EMPORIX_TENANT and EMPORIX_API_CREDENTIALS_STOREFRONT_CLIENT_ID, it
 //     goes to that tenant, at EMPORIX_API_HOST if given. Steps that need what
 //     only the tenant's owner has are skipped, with the reason.
