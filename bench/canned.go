@@ -97,8 +97,7 @@ func loggedIn(opts ...emporix.Option) (*emporix.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = client.Auth.Login(context.Background(), emporix.LoginRequest{Email: "johanna.bergmann@example.com", Password: "correct horse"})
-	return client, err
+	return client, asCustomer(client.OwnSession())
 }
 
 func closeClient(client *emporix.Client) {

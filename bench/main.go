@@ -27,7 +27,11 @@ type section struct {
 var sections = []section{
 	{[]string{"1", "2", "3"}, callRows},
 	{[]string{"5"}, validRows},
-	{[]string{"6", "7", "8"}, expiryRows},
+	{[]string{"6"}, expiryRows},
+	{[]string{"7"}, failureRows},
+	{[]string{"8"}, revivalRows},
+	{[]string{"11"}, connectionRows},
+	{[]string{"13", "14"}, idleRows},
 	{[]string{"15"}, sessionRows},
 }
 
@@ -70,13 +74,17 @@ func run(args []string, out, progress io.Writer) error {
 	}
 	fmt.Fprintf(out, "%s %s/%s, %d cores, %d paired rounds\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), cfg.rounds)
 	write(out, rows)
-	missed := slices.DeleteFunc(rows, func(r row) bool { return r.verdict != notMet })
-	if len(missed) == 0 {
-		return nil
+	n := len(missed(rows))
+	if n > 0 {
+		fmt.Fprintf(out, "\n%d rows are not met.\n", n)
 	}
-	fmt.Fprintf(out, "\n%d rows are not met.\n", len(missed))
-	if *gate {
-		return fmt.Errorf("%d required rows are not met", len(missed))
+	if *gate && n > 0 {
+		return fmt.Errorf("%d required rows are not met", n)
 	}
 	return nil
+}
+
+// missed returns the rows that do not do what is required.
+func missed(rows []row) []row {
+	return slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return r.verdict != notMet })
 }

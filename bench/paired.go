@@ -41,6 +41,8 @@ type results []testing.BenchmarkResult
 // that whatever else the machine does meets all of them alike.
 func paired(cfg config, sides ...side) ([]results, error) {
 	testing.Init()
+	before := flag.Lookup("test.benchtime").Value.String()
+	defer func() { _ = flag.Set("test.benchtime", before) }()
 	if err := flag.Set("test.benchtime", cfg.each.String()); err != nil {
 		return nil, err
 	}
