@@ -96,15 +96,37 @@ func (d *Document) Inputs(method, path string) []string {
 	if op.RequestBody == nil {
 		return inputs
 	}
-	declared, _ := members(contentSchemas(op.RequestBody.Value.Content))
-	for name, schemas := range declared {
-		inputs = append(inputs, "body:"+name)
-		within, _ := members(schemas)
-		for inner := range within {
-			inputs = append(inputs, "body:"+name+"."+inner)
-		}
+	for _, member := range paths("", contentSchemas(op.RequestBody.Value.Content)) {
+		inputs = append(inputs, "body:"+member)
 	}
 	return inputs
+}
+
+// Members lists what the answer with a status can hold, as "b2b.legalEntities.id"; of
+// a list, what its items can.
+func (d *Document) Members(method, path string, status int) []string {
+	op := d.Find(method, path)
+	if op == nil || op.Responses.Status(status) == nil {
+		return nil
+	}
+	return paths("", contentSchemas(op.Responses.Status(status).Value.Content))
+}
+
+// paths are the members of schemas and of what is in them.
+func paths(prefix string, schemas []*openapi3.SchemaRef) []string {
+	for _, schema := range flatten(schemas) {
+		if schema.Items != nil {
+			schemas = append(schemas, schema.Items)
+		}
+	}
+	declared, _ := members(schemas)
+	var all []string
+	for name, within := range declared {
+		all = append(all, prefix+name)
+		all = append(all, paths(prefix+name+".", within)...)
+	}
+	slices.Sort(all)
+	return all
 }
 
 // route finds the operation of a request and the SDK's name for it.

@@ -11,7 +11,7 @@ import (
 // These are the members that the vendor's own examples have, and without which
 // a client can't go on. The session ID of login and refresh is in the vendor's
 // change log of June 2025.
-var requiredMembers = map[string]string{
+var requiredMembers = map[string]string{ // #nosec G101 -- names of members
 	"Auth.Anonymous":          "token_type access_token expires_in refresh_token refresh_token_expires_in sessionId scope",
 	"Auth.RefreshAnonymous":   "token_type access_token expires_in sessionId scope",
 	"Auth.Login":              "token_type access_token saas_token expires_in refresh_token refresh_token_expires_in session_id initialPassword",
