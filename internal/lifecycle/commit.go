@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/sentinel"
@@ -17,13 +18,6 @@ const (
 	lateWritePause = time.Second
 )
 
-// unsaved is a record that the store would not take. It is the truth for this
-// process until it is written.
-type unsaved struct {
-	record *Record
-	base   uint64 // the generation of the row it is to replace
-}
-
 // verdict is what became of a write.
 type verdict uint8
 
@@ -34,101 +28,129 @@ const (
 )
 
 // commit makes next the truth in place of r, and only of r. The caller gets its
-// answer even when the store fails; the write is then owed.
-func (m *Manager) commit(v *Visitor, r, next *Record, event EventKind) (func(), error) {
-	base := m.baseOf(v, r)
-	how, err := m.write(m.ctx, v, base, next, writeTries, writeLimit, writePause)
+// answer even when the store fails; the write is then owed. tell runs when next
+// has become the truth.
+func (m *Manager) commit(v *Visitor, r, next *Record, tell func()) (func(), error) {
+	truth, over := m.truth(v, r)
+	how, row, err := beaten, truth, error(nil)
+	if truth.Generation == r.Generation {
+		how, row, err = m.write(v, over, next)
+	}
+	if how == beaten && next.renews(r) && row.doubts(r) {
+		// Another replica sent the same refresh token and was told no, because
+		// this one had used it: these tokens are the newer truth.
+		next.Generation, over = nextGeneration(row.Generation), []uint64{row.Generation}
+		how, _, err = m.write(v, over, next)
+	}
+	if how == owed && !m.owe(v, r, next, over) {
+		how = beaten
+	}
 	switch how {
 	case beaten:
-		m.forget(v)
-		// A logout or another login came first. Nobody will use these tokens.
-		return func() { m.revoke(next) }, nil
+		return func() {
+			// Nobody will use these tokens. They may share a session with the winner's,
+			// so they are revoked only if the customer has logged out.
+			if now, err := m.load(m.ctx, v); err == nil && now.Kind != Customer {
+				m.revoke(next)
+			}
+		}, nil
 	case owed:
-		m.mu.Lock()
-		m.unsaved[m.key(v)] = unsaved{record: next, base: base}
-		m.mu.Unlock()
-		m.publish(v, next)
 		return func() {
 			m.notify(EventStoreWriteFailed, v, next.Kind, err)
-			m.told(event, v, r, next)
-			m.payLate(v, base, next)
+			tell()
+			m.payLate(v, next)
 		}, nil
 	}
-	m.forget(v)
-	m.publish(v, next)
-	return func() { m.told(event, v, r, next) }, nil
+	m.paid(v, next, over)
+	return tell, nil
 }
 
-func (m *Manager) told(event EventKind, v *Visitor, r, next *Record) {
-	switch event {
-	case 0:
-	case EventLoggedOut:
-		m.notify(event, v, Customer, nil)
-	default:
-		m.notify(event, v, next.Kind, nil)
-	}
-	if event == EventRefreshed && r.SessionID != next.SessionID {
-		m.notify(EventSessionIDChanged, v, next.Kind, nil)
-	}
-}
-
-// baseOf is the generation that the store holds where this process holds r.
-func (m *Manager) baseOf(v *Visitor, r *Record) uint64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if u := m.unsaved[m.key(v)]; u.record != nil && u.record.Generation == r.Generation {
-		return u.base
-	}
-	return r.Generation
-}
-
-func (m *Manager) forget(v *Visitor) {
-	m.mu.Lock()
-	delete(m.unsaved, m.key(v))
-	m.mu.Unlock()
-}
-
-// publish gives v the new record and makes all other values of the visitor look again.
-func (m *Manager) publish(v *Visitor, r *Record) {
-	v.snap.Store(m.snapshot(v, r, m.epoch(v).Add(1)))
-}
-
-// write saves next if the row still has generation base, and tries again while
-// the store fails.
-func (m *Manager) write(ctx context.Context, v *Visitor, base uint64, next *Record, tries int, limit, pause time.Duration) (verdict, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	data := next.encode()
-	var err error
-	for try := 0; try < tries; try++ {
-		if try > 0 {
-			select {
-			case <-time.After(min(pause<<min(try-1, 5), time.Second*5)):
-			case <-ctx.Done():
-				return owed, err
-			}
-		}
-		var saved bool
-		saved, err = m.saveIf(ctx, v, data, base, next)
-		if err == nil && saved {
-			return written, nil
-		}
-		if err != nil {
-			continue
-		}
-		// Not saved: perhaps an earlier try was applied and only its answer lost.
-		row, found, loadErr := m.look(ctx, v)
+// put makes build(row) the truth whatever the row has become meanwhile: the
+// last login wins, and so does a logout. It returns the record it replaced. An
+// error means that the store has not taken it yet.
+func (m *Manager) put(v *Visitor, known *Record, build func(*Record) *Record, event EventKind) (*Record, error) {
+	for range writeTries {
+		epoch := m.epoch(v).Load()
+		truth, over := m.truth(v, known)
+		next := build(truth)
+		how, row, err := m.write(v, over, next)
 		switch {
-		case loadErr != nil:
-			err = loadErr
+		case how == beaten:
+			known = row
 			continue
-		case found && row.Generation == next.Generation && row.Access.Equal(next.Access) && row.Kind == next.Kind:
-			return written, nil
-		default:
-			return beaten, nil
+		case how == owed && !m.owe(v, truth, next, over):
+			continue
+		case how == written:
+			m.paid(v, next, over)
+		}
+		m.setTrouble(v, func(t *trouble) { *t = trouble{} }) // it was the old session's
+		m.publish(v, next, epoch)
+		if how == owed {
+			m.notify(EventStoreWriteFailed, v, next.Kind, err)
+			m.detach(func() { m.payLate(v, next) })
+		}
+		m.tell(event, v, truth, next)()
+		return truth, err
+	}
+	return known, fmt.Errorf("%w: the session kept changing while it was written", sentinel.StoreUnavailable)
+}
+
+// publish gives v its new record at once, unless something here has changed a
+// row since epoch: then v looks again, like all other values of the visitor.
+func (m *Manager) publish(v *Visitor, r *Record, epoch uint64) {
+	if m.epoch(v).CompareAndSwap(epoch, epoch+1) {
+		v.snap.Store(m.snapshot(v, r, epoch+1))
+		return
+	}
+	m.epoch(v).Add(1)
+}
+
+// tell returns what tells the observer that next has followed r.
+func (m *Manager) tell(event EventKind, v *Visitor, r, next *Record) func() {
+	return func() {
+		m.notify(event, v, next.Kind, nil)
+		if event == EventRefreshed && r.SessionID != next.SessionID {
+			m.notify(EventSessionIDChanged, v, next.Kind, nil)
 		}
 	}
-	return owed, fmt.Errorf("%w: writing the session failed %d times: %w", sentinel.StoreUnavailable, tries, err)
+}
+
+// write saves next in place of a row with one of the generations in over, and
+// tries again while the store fails. If it was beaten it returns the winner.
+func (m *Manager) write(v *Visitor, over []uint64, next *Record) (how verdict, row *Record, err error) {
+	ctx, cancel := context.WithTimeout(m.ctx, writeLimit)
+	defer cancel()
+	for try := range writeTries {
+		if try > 0 && !pause(ctx, writePause<<min(try-1, 5)) {
+			break
+		}
+		if how, row, err = m.try(ctx, v, over, next); how != owed {
+			return how, row, nil
+		}
+	}
+	return owed, nil, fmt.Errorf("%w: writing the session failed: %w", sentinel.StoreUnavailable, err)
+}
+
+func (m *Manager) try(ctx context.Context, v *Visitor, over []uint64, next *Record) (verdict, *Record, error) {
+	data := next.encode()
+	for _, base := range over { // oldest first: a row never goes back
+		saved, err := m.saveIf(ctx, v, data, base, next)
+		switch {
+		case err != nil:
+			return owed, nil, err
+		case saved:
+			return written, nil, nil
+		}
+	}
+	// Perhaps an earlier try was applied and only its answer was lost.
+	row, err := m.look(ctx, v)
+	switch {
+	case err != nil:
+		return owed, nil, err
+	case row.Generation == next.Generation && row.Access.Equal(next.Access) && row.Kind == next.Kind:
+		return written, nil, nil
+	}
+	return beaten, row, nil
 }
 
 func (m *Manager) saveIf(ctx context.Context, v *Visitor, data []byte, base uint64, next *Record) (bool, error) {
@@ -140,33 +162,17 @@ func (m *Manager) saveIf(ctx context.Context, v *Visitor, data []byte, base uint
 }
 
 // look reads the row itself, whatever this process holds.
-func (m *Manager) look(ctx context.Context, v *Visitor) (*Record, bool, error) {
+func (m *Manager) look(ctx context.Context, v *Visitor) (*Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.StoreLimit)
 	defer cancel()
 	data, found, err := guardLoad(ctx, m.rows(v), m.key(v))
-	if err != nil || !found {
-		return &Record{}, false, err
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return &Record{}, nil
 	}
-	r, err := decode(data)
-	if err != nil {
-		return nil, false, err
-	}
-	return r, true, nil
-}
-
-// payLate goes on writing what is owed, within a bound; nobody waits for it.
-// After that the next change of the session tries again.
-func (m *Manager) payLate(v *Visitor, base uint64, next *Record) {
-	how, _ := m.write(m.ctx, v, base, next, 1<<10, lateLimit, lateWritePause)
-	if how == owed {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if u := m.unsaved[m.key(v)]; u.record == next {
-		delete(m.unsaved, m.key(v))
-	}
-	m.epoch(v).Add(1)
+	return decode(data)
 }
 
 func (m *Manager) revoke(r *Record) {
@@ -176,4 +182,100 @@ func (m *Manager) revoke(r *Record) {
 	ctx, cancel := context.WithTimeout(m.ctx, m.cfg.RefreshLimit)
 	defer cancel()
 	_ = m.cfg.Issuer.Revoke(ctx, r.Access) // best effort: the token is forgotten either way
+}
+
+// debt is a record that the store would not take. It is the truth for this
+// process for as long as the row is one that it replaces.
+type debt struct {
+	record *Record
+	over   []uint64 // generations of the rows it replaces; 0 stands for no row
+}
+
+func (d debt) replaces(generation uint64) bool {
+	return d.record != nil && slices.Contains(d.over, generation)
+}
+
+// truth returns what has followed r in this process, r itself if nothing has,
+// and the generations that the store may have in its place.
+func (m *Manager) truth(v *Visitor, r *Record) (*Record, []uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := m.debts[m.key(v)]
+	if d.replaces(r.Generation) || d.record != nil && d.record.Generation == r.Generation {
+		return d.record, append(slices.Clone(d.over), d.record.Generation)
+	}
+	return r, []uint64{r.Generation}
+}
+
+// owe keeps next, which follows r, until the store takes it; false if something
+// else has followed r meanwhile.
+func (m *Manager) owe(v *Visitor, r, next *Record, over []uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.debts[m.key(v)].replaces(r.Generation) {
+		return false
+	}
+	m.debts[m.key(v)] = debt{record: next, over: over}
+	if len(m.debts)%manyTroubles == 0 {
+		for key, d := range m.debts { // visitors who never came back
+			made := time.UnixMicro(int64(d.record.Generation))
+			if time.Since(made) > d.record.ttl(made) {
+				delete(m.debts, key)
+			}
+		}
+	}
+	return true
+}
+
+// paid is told that the store has taken next in place of over.
+func (m *Manager) paid(v *Visitor, next *Record, over []uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := m.debts[m.key(v)]
+	if d.record != next && d.replaces(over[len(over)-1]) {
+		// A login or logout came while next was being written, and is still owed.
+		m.debts[m.key(v)] = debt{record: d.record, over: append(slices.Clone(d.over), next.Generation)}
+		return
+	}
+	delete(m.debts, m.key(v))
+}
+
+func (m *Manager) forget(v *Visitor) {
+	m.mu.Lock()
+	delete(m.debts, m.key(v))
+	m.mu.Unlock()
+}
+
+// payLate goes on writing next, within a bound, while it is owed; nobody waits
+// for it. After that the next change of the session tries again.
+func (m *Manager) payLate(v *Visitor, next *Record) {
+	ctx, cancel := context.WithTimeout(m.ctx, lateLimit)
+	defer cancel()
+	for wait := lateWritePause; pause(ctx, wait); wait = min(2*wait, 5*lateWritePause) {
+		m.mu.Lock()
+		d := m.debts[m.key(v)]
+		m.mu.Unlock()
+		if d.record != next {
+			return
+		}
+		how, _, _ := m.try(ctx, v, d.over, next)
+		if how == owed {
+			continue
+		}
+		m.paid(v, next, d.over)
+		m.epoch(v).Add(1)
+		return
+	}
+}
+
+// pause waits; false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }

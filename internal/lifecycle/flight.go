@@ -40,13 +40,33 @@ func (m *Manager) launch(v *Visitor, alone bool, do work) (f *flight, mine bool)
 	return f, true
 }
 
-func (m *Manager) fly(v *Visitor, f *flight, do work) {
-	defer func() {
-		m.mu.Lock()
-		delete(m.running, f)
-		m.mu.Unlock()
-		close(f.ended)
+// detach runs do beside everything else; Close waits for it as for a flight.
+func (m *Manager) detach(do func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.isClosed {
+		return
+	}
+	f := &flight{ended: make(chan struct{})}
+	m.running[f] = struct{}{}
+	go func() {
+		defer m.landed(f)
+		do()
 	}()
+}
+
+// landed ends a goroutine; a panic in a user's transport or observer ends no
+// more than that.
+func (m *Manager) landed(f *flight) {
+	_ = recover()
+	m.mu.Lock()
+	delete(m.running, f)
+	m.mu.Unlock()
+	close(f.ended)
+}
+
+func (m *Manager) fly(v *Visitor, f *flight, do work) {
+	defer m.landed(f)
 	var after func()
 	func() {
 		finished := false
@@ -78,7 +98,7 @@ func (m *Manager) fly(v *Visitor, f *flight, do work) {
 func (m *Manager) join(ctx context.Context, v *Visitor, do work) error {
 	f, mine := m.launch(v, false, do)
 	err := m.wait(ctx, f)
-	if f.alone && !mine && ctx.Err() == nil && !m.shut() {
+	if (f.alone || err == errTooSoon) && !mine && ctx.Err() == nil && !m.shut() {
 		return nil
 	}
 	return err

@@ -50,7 +50,8 @@ func (m *Manager) Login(ctx context.Context, v *Visitor, call func(context.Conte
 	if g.SessionID == "" {
 		g.SessionID = bearer.SessionID
 	}
-	m.put(v, before, func(current *Record) *Record { return begin(Customer, g, current.Generation) }, EventLoggedIn)
+	// An error here is told to the observer: the login stands, and is written later.
+	_, _ = m.put(v, before, func(current *Record) *Record { return begin(Customer, g, current.Generation) }, EventLoggedIn)
 	return Login{Grant: g, SessionID: g.SessionID, SessionChanged: g.SessionID != before.SessionID, Established: true}, nil
 }
 
@@ -80,40 +81,6 @@ func (m *Manager) loginBearer(ctx context.Context, v *Visitor) (*Record, Token, 
 	return s.record, bearer, nil
 }
 
-// put makes build(row) the truth whatever the row has become meanwhile: the
-// last login wins, and so does a logout. It returns the record it replaced.
-func (m *Manager) put(v *Visitor, known *Record, build func(*Record) *Record, event EventKind) (replaced, next *Record, err error) {
-	for range writeTries {
-		next = build(known)
-		base := m.baseOf(v, known)
-		var how verdict
-		how, err = m.write(m.ctx, v, base, next, writeTries, writeLimit, writePause)
-		switch how {
-		case written:
-			m.forget(v)
-			m.publish(v, next)
-			m.told(event, v, known, next)
-			return known, next, nil
-		case beaten:
-			current, _, lookErr := m.look(m.ctx, v)
-			if lookErr == nil {
-				m.forget(v)
-				known = current
-				continue
-			}
-			err = lookErr
-		}
-		m.mu.Lock()
-		m.unsaved[m.key(v)] = unsaved{record: next, base: base}
-		m.mu.Unlock()
-		m.publish(v, next)
-		m.notify(EventStoreWriteFailed, v, next.Kind, err)
-		m.told(event, v, known, next)
-		return known, next, err
-	}
-	return known, next, fmt.Errorf("%w: the session kept changing while it was written", sentinel.StoreUnavailable)
-}
-
 // Logout removes the customer's session, whatever the server says, and then
 // tells the server with call.
 func (m *Manager) Logout(ctx context.Context, v *Visitor, call func(context.Context, Token) error) error {
@@ -130,7 +97,7 @@ func (m *Manager) Logout(ctx context.Context, v *Visitor, call func(context.Cont
 	if s.record.Kind != Customer && !s.record.Ended {
 		return sentinel.NotLoggedIn
 	}
-	out, _, storeErr := m.put(v, s.record, func(current *Record) *Record { return current.gone(false) }, EventLoggedOut)
+	out, storeErr := m.put(v, s.record, func(current *Record) *Record { return current.gone(false) }, EventLoggedOut)
 	if storeErr != nil {
 		storeErr = m.discard(ctx, v)
 	}

@@ -44,7 +44,7 @@ type Manager struct {
 	flights  map[string]*flight
 	running  map[*flight]struct{} // also those whose waiters have gone
 	troubles map[string]trouble
-	unsaved  map[string]unsaved
+	debts    map[string]debt
 }
 
 // New returns a Manager. Nothing runs until a token is asked for.
@@ -53,7 +53,7 @@ func New(cfg Config) *Manager {
 	m := &Manager{
 		cfg: cfg, store: conditional(cfg.Store), private: &cellar{rows: map[string]cell{}},
 		ctx: ctx, cancel: cancel, closed: make(chan struct{}),
-		flights: map[string]*flight{}, running: map[*flight]struct{}{}, troubles: map[string]trouble{}, unsaved: map[string]unsaved{},
+		flights: map[string]*flight{}, running: map[*flight]struct{}{}, troubles: map[string]trouble{}, debts: map[string]debt{},
 	}
 	m.utility, m.staff = &Visitor{private: true}, &Visitor{private: true}
 	m.utility.Init("utility")
@@ -95,9 +95,8 @@ type snapshot struct {
 	epoch  uint64
 	taken  time.Time     // has a monotonic reading
 	good   time.Duration // after taken: no need to plan again before
-	// checked is how long after taken the wall clock may be left unread. The
-	// monotonic clock stops while a machine sleeps, and the wall clock jumps;
-	// a token is used only while both call it good.
+	// checked is how long after taken the wall clock may be left unread: the
+	// monotonic clock stops while a machine sleeps.
 	checked atomic.Int64
 }
 
@@ -221,21 +220,21 @@ func (m *Manager) read(ctx context.Context, v *Visitor) (*snapshot, error) {
 // load reads the row, or what this process holds that the store would not take.
 func (m *Manager) load(ctx context.Context, v *Visitor) (*Record, error) {
 	m.mu.Lock()
-	unsaved := m.unsaved[m.key(v)].record
+	owed := m.debts[m.key(v)]
 	m.mu.Unlock()
 	limited, cancel := context.WithTimeout(ctx, m.cfg.StoreLimit)
 	defer cancel()
 	data, found, err := guardLoad(limited, m.rows(v), m.key(v))
 	switch {
-	case err != nil && unsaved != nil:
-		return unsaved, nil
+	case err != nil && owed.record != nil:
+		return owed.record, nil
 	case err != nil:
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
 		return nil, fmt.Errorf("%w: reading the session failed: %w", sentinel.StoreUnavailable, err)
-	case !found && unsaved != nil:
-		return unsaved, nil
+	case !found && owed.replaces(0):
+		return owed.record, nil
 	case !found:
 		return &Record{}, nil
 	}
@@ -246,8 +245,8 @@ func (m *Manager) load(ctx context.Context, v *Visitor) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	if unsaved != nil && unsaved.Generation > r.Generation {
-		return unsaved, nil
+	if owed.replaces(r.Generation) {
+		return owed.record, nil
 	}
 	return r, nil
 }

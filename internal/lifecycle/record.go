@@ -62,7 +62,8 @@ func (r *Record) encode() []byte {
 		out.Issued = r.Issued.UnixMilli()
 		out.AccessFor = r.AccessUntil.Sub(r.Issued).Milliseconds()
 		if !r.RefreshUntil.IsZero() {
-			out.RefreshFor = r.RefreshUntil.Sub(r.Issued).Milliseconds()
+			// A kept refresh token may have ended while its renewal was under way.
+			out.RefreshFor = max(r.RefreshUntil.Sub(r.Issued).Milliseconds(), 0)
 		}
 	}
 	if r.Context != (SessionContext{}) {
@@ -169,6 +170,17 @@ func (r *Record) suspected() *Record {
 	next.Generation = nextGeneration(r.Generation)
 	next.Suspect = true
 	return &next
+}
+
+// renews reports whether this record holds new tokens for the session of r.
+func (r *Record) renews(old *Record) bool {
+	return !old.Access.IsZero() && r.Kind == old.Kind && !r.Access.Equal(old.Access)
+}
+
+// doubts reports whether this record follows old without new tokens: all it
+// says is that the refresh token of old gave none.
+func (r *Record) doubts(old *Record) bool {
+	return r.Kind == old.Kind && r.Access.Equal(old.Access) || r.Kind == None && r.Ended
 }
 
 // gone returns the tombstone that follows this record.

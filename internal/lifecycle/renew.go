@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/secret"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
@@ -24,20 +25,26 @@ func (m *Manager) upkeep(v *Visitor) work {
 		case renewEarly, renewNow:
 			return m.renew(ctx, v, r, false)
 		case expired:
-			return m.expire(ctx, v, r, nil)
+			return m.expire(v, r, nil)
 		default: // another flight, or another replica, was faster
 			return nil, nil
 		}
 	}
 }
 
+// errTooSoon ends a forced renewal that follows the last one at once.
+var errTooSoon = errors.New("the server rejects new tokens too")
+
 // force renews a session whose token the server rejected, unless the rejected
 // token is no longer the current one.
-func (m *Manager) force(v *Visitor, rejected uint64) work {
+func (m *Manager) force(v *Visitor, rejected secret.Secret) work {
 	return func(ctx context.Context) (func(), error) {
 		r, err := m.load(ctx, v)
-		if err != nil || r.Generation != rejected {
+		if err != nil || !r.Access.Equal(rejected) {
 			return nil, err
+		}
+		if time.Since(m.trouble(v).forced) < forcedPause {
+			return nil, errTooSoon
 		}
 		m.setTrouble(v, func(t *trouble) { t.forced = time.Now() })
 		switch {
@@ -46,7 +53,7 @@ func (m *Manager) force(v *Visitor, rejected uint64) work {
 		case r.Kind == Anonymous:
 			return m.replace(ctx, v, r)
 		default:
-			return m.expire(ctx, v, r, nil)
+			return m.expire(v, r, nil)
 		}
 	}
 }
@@ -64,13 +71,14 @@ func (m *Manager) Renew(ctx context.Context, v *Visitor, want Want, rejected Tok
 		if err != nil {
 			return Token{}, false, err
 		}
-		if r.record.Generation != rejected.Generation {
+		if !r.record.Access.Equal(rejected.Access) {
 			break
 		}
-		if time.Since(m.trouble(owner).forced) < forcedPause {
+		err = m.join(ctx, owner, m.force(owner, rejected.Access))
+		switch {
+		case err == errTooSoon:
 			return Token{}, false, nil
-		}
-		if err := m.join(ctx, owner, m.force(owner, rejected.Generation)); err != nil {
+		case err != nil:
 			return Token{}, false, err
 		}
 	}
@@ -101,7 +109,8 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, rejected boo
 	}
 	if err == nil {
 		m.setTrouble(v, func(t *trouble) { t.failures, t.next = 0, time.Time{} })
-		return m.commit(v, r, r.renew(g), EventRefreshed)
+		next := r.renew(g)
+		return m.commit(v, r, next, m.tell(EventRefreshed, v, r, next))
 	}
 	m.failed(v, r, err)
 	alive := !rejected && time.Now().Before(r.AccessUntil)
@@ -116,7 +125,7 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, rejected boo
 		case r.Kind == Anonymous:
 			return m.replace(ctx, v, r)
 		default:
-			return m.expire(ctx, v, r, cause(err))
+			return m.expire(v, r, cause(err))
 		}
 	case Unknown:
 		if r.Kind == Customer && !r.Suspect {
@@ -131,7 +140,7 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, rejected boo
 
 // settle writes a change that came out of a failure, and still reports the failure.
 func (m *Manager) settle(v *Visitor, r, next *Record, told func(), err error) (func(), error) {
-	after, commitErr := m.commit(v, r, next, 0)
+	after, commitErr := m.commit(v, r, next, func() {})
 	return func() {
 		told()
 		if after != nil {
@@ -193,7 +202,8 @@ func (m *Manager) beginWith(ctx context.Context, v *Visitor, r *Record, event Ev
 		if err != nil {
 			return nil, cause(err)
 		}
-		return m.commit(v, r, begin(Employee, g, r.Generation), event)
+		next := begin(Employee, g, r.Generation)
+		return m.commit(v, r, next, m.tell(event, v, r, next))
 	}
 	sc := r.Context
 	if sc == (SessionContext{}) {
@@ -205,18 +215,12 @@ func (m *Manager) beginWith(ctx context.Context, v *Visitor, r *Record, event Ev
 	}
 	next := begin(Anonymous, g, r.Generation)
 	next.Ended, next.Context = r.Ended, r.Context
-	return m.commit(v, r, next, event)
+	return m.commit(v, r, next, m.tell(event, v, r, next))
 }
 
 // expire ends a customer's session: nothing can renew it.
-func (m *Manager) expire(_ context.Context, v *Visitor, r *Record, err error) (func(), error) {
-	after, commitErr := m.commit(v, r, r.gone(true), 0)
-	return func() {
-		m.notify(EventExpired, v, Customer, err)
-		if after != nil {
-			after()
-		}
-	}, commitErr
+func (m *Manager) expire(v *Visitor, r *Record, err error) (func(), error) {
+	return m.commit(v, r, r.gone(true), func() { m.notify(EventExpired, v, Customer, err) })
 }
 
 // Start begins an anonymous session now, in place of the visitor's present one.
@@ -255,7 +259,7 @@ func (m *Manager) Refresh(ctx context.Context, v *Visitor, legalEntity *string) 
 		case r.Kind == None:
 			return m.begin(ctx, v, r)
 		case r.plan(m.key(v), time.Now()) == expired:
-			return m.expire(ctx, v, r, nil)
+			return m.expire(v, r, nil)
 		case r.plan(m.key(v), time.Now()) == replace:
 			return m.replace(ctx, v, r)
 		case !r.CanRenew():
@@ -297,7 +301,7 @@ func (m *Manager) switchTo(v *Visitor, legalEntity string) work {
 		}
 		next := r.renew(g)
 		next.LegalEntity = legalEntity
-		return m.commit(v, r, next, EventRefreshed)
+		return m.commit(v, r, next, m.tell(EventRefreshed, v, r, next))
 	}
 }
 

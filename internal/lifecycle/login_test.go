@@ -1,0 +1,426 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+)
+
+func noCall(context.Context, Token) error { return nil }
+
+func TestL09_LoginKeepsTheSession(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := visitor("jo")
+		own := w.token(v, WantAnonymous)
+		result := w.logIn(v)
+		assert.Equal(t, own, w.office.of(login)[0].bearer)
+		assert.Equal(t, "S1", result.SessionID)
+		assert.False(t, result.SessionChanged)
+		assert.Equal(t, "S1", w.info("jo").SessionID)
+		assert.Equal(t, "C2", w.token(v, WantCustomer))
+		assert.Equal(t, "C2", w.token(v, WantAny))
+		assert.Equal(t, []EventKind{EventStarted, EventLoggedIn}, w.told())
+	})
+}
+
+func TestL09_TheAnswersSessionWins(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.office.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
+			if c.op == login {
+				g.SessionID = "another"
+			}
+			return nil
+		})
+		v := visitor("jo")
+		result := w.logIn(v)
+		assert.True(t, result.SessionChanged)
+		assert.Equal(t, "another", result.SessionID)
+		assert.Equal(t, "another", w.info("jo").SessionID)
+	})
+}
+
+func TestL09_ALoginThatFailsChangesNothing(t *testing.T) {
+	for _, outcome := range []Outcome{Refused, Failed, NotSent, Unknown} {
+		bubble(t, func(t *testing.T, w *world) {
+			v := visitor("jo")
+			own := w.token(v, WantAnonymous)
+			w.office.script(0, failing(map[string]Outcome{login: outcome}))
+			_, err := w.m.Login(t.Context(), v, w.office.login)
+			require.ErrorIs(t, err, errWire)
+			assert.Equal(t, 1, w.office.count(login), "a wrong password is sent once")
+			assert.Equal(t, own, w.token(v, WantAnonymous))
+			_, err = w.m.Token(t.Context(), v, WantCustomer)
+			require.ErrorIs(t, err, sentinel.NotLoggedIn)
+		})
+	}
+}
+
+func TestL09_ALoginWithoutTokensChangesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := visitor("jo")
+		own := w.token(v, WantAnonymous)
+		result, err := w.m.Login(t.Context(), v, func(context.Context, Token) (Grant, error) { return Grant{}, nil })
+		require.NoError(t, err)
+		assert.False(t, result.Established)
+		assert.Equal(t, "S1", result.SessionID)
+		assert.Equal(t, own, w.token(v, WantAnonymous))
+	})
+}
+
+func TestL09_ARejectedBearerIsRenewedAndTheSessionKept(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := visitor("jo")
+		own := w.token(v, WantAnonymous)
+		w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+			if c.op == login && c.bearer == own {
+				return &CallError{Outcome: BearerRefused, Err: errWire}
+			}
+			return nil
+		})
+		result := w.logIn(v)
+		assert.Equal(t, "S1", result.SessionID)
+		assert.Equal(t, 2, w.office.count(login))
+		assert.Equal(t, 1, w.office.count(refreshAnonymous))
+		assert.Equal(t, 1, w.office.count(anonymous))
+	})
+}
+
+// A renewal of the anonymous session that is under way neither loses the login
+// nor undoes it, whichever answer comes first.
+func TestL09_LoginDuringARenewal(t *testing.T) {
+	for _, loginTakes := range []time.Duration{time.Second, 5 * time.Second, 10 * time.Second} {
+		t.Run(fmt.Sprint("login takes ", loginTakes), func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				v := visitor("jo")
+				w.token(v, WantAnonymous)
+				time.Sleep(anonymousLife - time.Minute)
+				w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+					time.Sleep(map[string]time.Duration{login: loginTakes, refreshAnonymous: 5 * time.Second}[c.op])
+					return nil
+				})
+				w.token(v, WantAnonymous) // starts an early renewal
+				synctest.Wait()
+				w.logIn(v)
+				time.Sleep(time.Minute)
+				r := w.info("jo")
+				assert.Equal(t, Customer, r.Kind)
+				assert.Equal(t, "S1", r.SessionID)
+				assert.Equal(t, Customer, w.row("jo").Kind)
+				assert.Equal(t, r.Access.Reveal(), w.token(v, WantCustomer))
+				assert.Equal(t, 1, w.office.count(refreshAnonymous))
+			})
+		})
+	}
+}
+
+// The login stands even if its caller has left by the time that it is saved.
+func TestL09_ALoginOutlivesItsCaller(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := w.m.Login(ctx, visitor("jo"), func(ctx context.Context, bearer Token) (Grant, error) {
+			defer cancel()
+			return w.office.login(ctx, bearer)
+		})
+		require.NoError(t, err)
+		assert.Equal(t, Customer, w.row("jo").Kind)
+	})
+}
+
+func TestL12_ALateRefreshResurrectsNothing(t *testing.T) {
+	for name, kind := range map[string]func(*world, *Visitor) error{
+		"early renewal": func(w *world, v *Visitor) error {
+			_, err := w.m.Token(context.Background(), v, WantCustomer)
+			return err
+		},
+		"refresh": func(w *world, v *Visitor) error { return w.m.Refresh(context.Background(), v, nil) },
+		"switch": func(w *world, v *Visitor) error {
+			entity := "company"
+			return w.m.Refresh(context.Background(), v, &entity)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				v := w.customer("jo")
+				time.Sleep(13 * time.Hour)
+				w.token(w.m.utility, WantAnonymous)
+				w.office.script(5*time.Second, nil)
+				go func() { _ = kind(w, visitor("jo")) }()
+				synctest.Wait()
+				require.Equal(t, 1, w.office.count(refreshCustomer))
+				var sent string
+				assert.Zero(t, elapsed(func() {
+					assert.NoError(t, w.m.Logout(t.Context(), v, func(_ context.Context, token Token) error {
+						sent = token.Access.Reveal()
+						return nil
+					}))
+				}), "a logout waits for no renewal")
+				assert.Equal(t, "C2", sent)
+				for range 20 {
+					time.Sleep(time.Second)
+					assert.Equal(t, None, w.info("jo").Kind)
+					_, err := w.m.Token(t.Context(), v, WantCustomer)
+					require.ErrorIs(t, err, sentinel.NotLoggedIn)
+				}
+				revoked := w.office.of(revoke)
+				require.Len(t, revoked, 1, "nobody will use the late tokens")
+				assert.NotEqual(t, "C2", revoked[0].bearer)
+				assert.Equal(t, []EventKind{EventStarted, EventLoggedIn, EventLoggedOut}, w.told())
+			})
+		})
+	}
+}
+
+// Whatever moment the logout comes at, it wins.
+func TestL12_LogoutAtAnyMoment(t *testing.T) {
+	for at := range 24 {
+		bubble(t, func(t *testing.T, w *world) {
+			w.customer("jo")
+			time.Sleep(13 * time.Hour)
+			w.office.script(time.Second, nil)
+			w.shelf.fail(func(string) trip { time.Sleep(300 * time.Millisecond); return works })
+			var all sync.WaitGroup
+			for range 3 {
+				all.Go(func() { _ = w.m.Refresh(t.Context(), visitor("jo"), nil) })
+			}
+			time.Sleep(time.Duration(at) * 250 * time.Millisecond)
+			assert.NoError(t, w.m.Logout(t.Context(), visitor("jo"), noCall))
+			_, err := w.m.Token(t.Context(), visitor("jo"), WantCustomer)
+			assert.ErrorIs(t, err, sentinel.NotLoggedIn, "at %d", at)
+			all.Wait()
+			time.Sleep(time.Minute)
+			assert.NotEqual(t, Customer, w.info("jo").Kind, "at %d", at)
+		})
+	}
+}
+
+func TestL12_LogoutWhateverTheServerSays(t *testing.T) {
+	for _, answer := range []error{nil, errWire, &CallError{Outcome: Unknown, Err: errWire}, context.DeadlineExceeded} {
+		bubble(t, func(t *testing.T, w *world) {
+			v := w.customer("jo")
+			err := w.m.Logout(t.Context(), v, func(context.Context, Token) error {
+				assert.Equal(t, None, w.info("jo").Kind, "it is removed before the server is asked")
+				return answer
+			})
+			require.ErrorIs(t, err, cause(answer))
+			assert.Equal(t, None, w.row("jo").Kind)
+			assert.True(t, w.row("jo").SaaS.IsZero())
+			require.ErrorIs(t, w.m.Logout(t.Context(), v, noCall), sentinel.NotLoggedIn)
+			assert.NotEqual(t, "S1", func() string { w.token(v, WantAnonymous); return w.info("jo").SessionID }())
+		})
+	}
+}
+
+// The store fails, but deletes: the session is gone, and what was still to be
+// written does not bring it back.
+func TestL12_LogoutWhileTheStoreTakesNoWrites(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.shelf.fail(always("save", breaks))
+		v := w.customer("jo")
+		require.NoError(t, w.m.Logout(t.Context(), v, noCall))
+		w.shelf.fail(nil)
+		assert.Equal(t, None, w.info("jo").Kind)
+		time.Sleep(2 * time.Minute)
+		assert.Equal(t, None, w.info("jo").Kind)
+		assert.Nil(t, w.row("jo"))
+		assert.Zero(t, w.size("debts"))
+	})
+}
+
+// The store can't even delete: the caller is told, this process treats the
+// session as gone, and so does the store when it is back.
+func TestL12_LogoutWhileTheStoreIsDown(t *testing.T) {
+	for _, renewing := range []bool{false, true} {
+		bubble(t, func(t *testing.T, w *world) {
+			v := w.customer("jo")
+			if renewing {
+				time.Sleep(13 * time.Hour)
+				w.office.script(2*time.Second, nil)
+				w.token(v, WantCustomer)
+				synctest.Wait()
+			}
+			w.shelf.fail(func(op string) trip {
+				if op == "load" {
+					return works
+				}
+				return breaks
+			})
+			require.ErrorIs(t, w.m.Logout(t.Context(), v, noCall), sentinel.StoreUnavailable)
+			_, err := w.m.Token(t.Context(), visitor("jo"), WantCustomer)
+			require.ErrorIs(t, err, sentinel.NotLoggedIn)
+			time.Sleep(20 * time.Second)
+			_, err = w.m.Token(t.Context(), visitor("jo"), WantCustomer)
+			require.ErrorIs(t, err, sentinel.NotLoggedIn)
+			w.shelf.fail(nil)
+			time.Sleep(10 * time.Second)
+			assert.Equal(t, None, w.row("jo").Kind)
+			assert.Zero(t, w.size("debts"))
+		})
+	}
+}
+
+// Logged out on one replica while another one's write is owed: the write is
+// beaten, also long after the tombstone is gone.
+func TestL12_AnOwedWriteResurrectsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, a *world) {
+		b := newWorld(t, a.office, a.shelf)
+		a.customer("jo")
+		time.Sleep(13 * time.Hour)
+		a.shelf.fail(always("save", breaks))
+		a.token(visitor("jo"), WantCustomer)
+		time.Sleep(10 * time.Minute) // the renewal is owed, and nobody tries any more
+		require.Equal(t, 1, a.size("debts"))
+		a.shelf.fail(nil)
+		require.NoError(t, b.m.Logout(t.Context(), visitor("jo"), noCall))
+		_, err := a.m.Token(t.Context(), visitor("jo"), WantCustomer)
+		require.ErrorIs(t, err, sentinel.NotLoggedIn)
+		time.Sleep(3 * time.Hour)
+		_, err = a.m.Token(t.Context(), visitor("jo"), WantCustomer)
+		require.ErrorIs(t, err, sentinel.NotLoggedIn)
+	})
+}
+
+func TestL12_LogoutDiscardsARowThatNobodyCanRead(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := w.customer("jo")
+		row := w.shelf.rows["acme/jo"]
+		row.data = []byte("C2 in pieces")
+		w.shelf.rows["acme/jo"] = row
+		_, err := w.m.Token(t.Context(), visitor("jo"), WantCustomer)
+		require.ErrorIs(t, err, sentinel.StoreCorrupt)
+		assert.NotContains(t, err.Error(), "C2")
+		require.NoError(t, w.m.Logout(t.Context(), visitor("jo"), noCall))
+		_, err = w.m.Token(t.Context(), v, WantCustomer)
+		require.ErrorIs(t, err, sentinel.NotLoggedIn)
+		w.token(v, WantAnonymous)
+	})
+}
+
+func TestL12_LogoutClearsAnExpiredSession(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := w.customer("jo")
+		time.Sleep(30*24*time.Hour + time.Hour)
+		_, err := w.m.Token(t.Context(), v, WantCustomer)
+		require.ErrorIs(t, err, sentinel.SessionExpired)
+		require.NoError(t, w.m.Logout(t.Context(), v, func(context.Context, Token) error {
+			t.Error("there is nothing to tell the server")
+			return nil
+		}))
+		_, err = w.m.Token(t.Context(), v, WantCustomer)
+		require.ErrorIs(t, err, sentinel.NotLoggedIn)
+		w.token(v, WantAny)
+	})
+}
+
+func TestL13_NothingOfTheOldCustomerIsCarriedOver(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := w.customer("jo")
+		entity := "jo's company"
+		require.NoError(t, w.m.Refresh(t.Context(), v, &entity))
+		old := w.info("jo")
+		result := w.logIn(v)
+		assert.True(t, result.SessionChanged)
+		r := w.info("jo")
+		for name, pair := range map[string][2]string{
+			"access": {old.Access.Reveal(), r.Access.Reveal()}, "refresh": {old.Refresh.Reveal(), r.Refresh.Reveal()},
+			"saas": {old.SaaS.Reveal(), r.SaaS.Reveal()}, "session": {old.SessionID, r.SessionID}, "entity": {old.LegalEntity, r.LegalEntity},
+		} {
+			assert.NotEqual(t, pair[0], pair[1], name)
+		}
+		assert.Empty(t, r.LegalEntity)
+		bearer := w.office.of(login)[1].bearer
+		assert.NotEqual(t, old.Access.Reveal(), bearer)
+		assert.NotEqual(t, w.office.of(login)[0].bearer, bearer, "the old visitor's")
+		require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+		calls := w.office.of(refreshCustomer)
+		assert.Empty(t, calls[len(calls)-1].entity)
+	})
+}
+
+func TestL13_ARefreshOfTheOldCustomerComesLate(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := w.customer("jo")
+		time.Sleep(13 * time.Hour)
+		w.token(w.m.utility, WantAnonymous)
+		w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+			if c.op == refreshCustomer {
+				time.Sleep(5 * time.Second)
+			}
+			return nil
+		})
+		w.token(v, WantCustomer)
+		synctest.Wait()
+		w.logIn(v)
+		now := w.info("jo")
+		time.Sleep(time.Minute)
+		assert.Equal(t, now.Access.Reveal(), w.info("jo").Access.Reveal())
+		assert.Zero(t, w.office.count(revoke))
+	})
+}
+
+// Two logins at once: the one that was answered last stays, in one piece.
+func TestL13_TwoLoginsAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := visitor("jo")
+		w.token(v, WantAnonymous)
+		var all sync.WaitGroup
+		var last string
+		for i := range 5 {
+			all.Go(func() {
+				_, err := w.m.Login(t.Context(), visitor("jo"), func(ctx context.Context, bearer Token) (Grant, error) {
+					g, err := w.office.login(ctx, bearer)
+					time.Sleep(time.Duration(5-i) * time.Second)
+					if i == 0 {
+						last = g.Access.Reveal()
+					}
+					return g, err
+				})
+				assert.NoError(t, err)
+			})
+		}
+		all.Wait()
+		r := w.info("jo")
+		assert.Equal(t, last, r.Access.Reveal())
+		assert.Equal(t, "saas-"+last, r.SaaS.Reveal())
+		assert.Equal(t, "S1", r.SessionID)
+	})
+}
+
+// A new session is not punished for the troubles of the last one.
+func TestL13_TroublesEndWithTheirSession(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := visitor("jo")
+		_, err := useWith(w, v, WantAnonymous, func(string) bool { return false })
+		require.ErrorIs(t, err, errWire)
+		w.logIn(v)
+		calls, err := useWith(w, v, WantCustomer, func(token string) bool { return token != "C3" })
+		require.NoError(t, err)
+		assert.Equal(t, 2, calls)
+	})
+}
+
+func TestStartReplacesAnAnonymousSession(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := visitor("jo")
+		require.NoError(t, w.m.Start(t.Context(), v, SessionContext{SiteCode: "PL"}))
+		w.token(v, WantAnonymous)
+		require.NoError(t, w.m.Start(t.Context(), v, SessionContext{SiteCode: "DE"}))
+		assert.Equal(t, []EventKind{EventStarted, EventReplaced}, w.told())
+		time.Sleep(48 * time.Hour) // over; the next one has the same context
+		w.token(v, WantAnonymous)
+		var sites []string
+		for _, c := range w.office.of(anonymous) {
+			sites = append(sites, c.entity)
+		}
+		assert.Equal(t, []string{"PL", "DE"}, sites[:2])
+		w.logIn(v)
+		require.ErrorIs(t, w.m.Start(t.Context(), v, SessionContext{}), sentinel.LoggedIn)
+	})
+}

@@ -1,0 +1,345 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/secret"
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+)
+
+func TestL05_ATokenIsSavedBeforeItIsUsed(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.shelf.fail(func(op string) trip {
+			if op == "save" {
+				time.Sleep(time.Second)
+			}
+			return works
+		})
+		v := visitor("jo")
+		for range 3 {
+			assert.Equal(t, time.Second, elapsed(func() {
+				token := w.token(v, WantAnonymous)
+				assert.Equal(t, token, w.row("jo").Access.Reveal())
+			}))
+			time.Sleep(2 * time.Hour)
+		}
+		assert.Equal(t, time.Second, elapsed(func() { w.logIn(v) })-time.Second, "its own bearer is renewed first")
+		assert.Equal(t, Customer, w.row("jo").Kind)
+	})
+}
+
+// Hiccups of up to five seconds are nobody's business.
+func TestL05_AShortHiccupIsNotSeen(t *testing.T) {
+	for _, how := range []trip{breaks, loses, panics} {
+		for tries := 1; tries < writeTries; tries++ {
+			bubble(t, func(t *testing.T, w *world) {
+				w.customer("jo")
+				time.Sleep(13 * time.Hour)
+				left := tries
+				w.shelf.fail(func(op string) trip {
+					if op != "save" || left == 0 {
+						return works
+					}
+					left--
+					return how
+				})
+				require.NoError(t, w.m.Refresh(t.Context(), visitor("jo"), nil))
+				assert.Zero(t, left*w.office.count(revoke))
+				assert.Equal(t, w.row("jo").Access.Reveal(), w.token(visitor("jo"), WantCustomer))
+				assert.NotContains(t, w.told(), EventStoreWriteFailed)
+				assert.Equal(t, 1, w.office.count(refreshCustomer))
+			})
+		}
+	}
+}
+
+// A store that is gone for longer: the caller gets the answer, this process
+// goes on, and the row is written when the store is back.
+func TestL05_ALongOutageLosesNothing(t *testing.T) {
+	acts := map[string]func(*world, *Visitor){
+		"a new session": func(w *world, v *Visitor) { w.token(v, WantAnonymous) },
+		"a renewal": func(w *world, v *Visitor) {
+			assert.NoError(w.t, w.m.Refresh(w.t.Context(), v, nil))
+		},
+		"a login": func(w *world, v *Visitor) { w.logIn(v) },
+	}
+	for name, act := range acts {
+		for _, how := range []trip{breaks, loses} {
+			t.Run(fmt.Sprint(name, " ", how), func(t *testing.T) {
+				bubble(t, func(t *testing.T, w *world) {
+					v := visitor("jo")
+					if name == "a renewal" {
+						w.customer("jo")
+						time.Sleep(time.Hour)
+					}
+					w.told()
+					var failing atomic.Bool
+					failing.Store(true)
+					w.shelf.fail(func(op string) trip {
+						if op != "save" || !failing.Load() {
+							return works
+						}
+						if how == loses {
+							failing.Store(false) // applied once, never confirmed
+						}
+						return how
+					})
+					took := elapsed(func() { act(w, v) })
+					if how == breaks {
+						assert.Greater(t, took, 4*time.Second)
+						assert.Less(t, took, 15*time.Second)
+						assert.Contains(t, w.told(), EventStoreWriteFailed)
+					}
+					held := w.info("jo")
+					require.NotEqual(t, None, held.Kind)
+					assert.Equal(t, held.Access.Reveal(), w.token(visitor("jo"), WantAny), "another value sees it too")
+					time.Sleep(20 * time.Second)
+					failing.Store(false)
+					time.Sleep(10 * time.Second)
+					require.NotNil(t, w.row("jo"))
+					assert.Equal(t, held.Access.Reveal(), w.row("jo").Access.Reveal())
+					assert.Zero(t, w.size("debts"))
+					assert.Zero(t, w.size("running"))
+				})
+			})
+		}
+	}
+}
+
+// A renewal on top of one that is still owed replaces both the row and the debt,
+// whichever of the two is written first.
+func TestL05_ARenewalOverAnOwedOne(t *testing.T) {
+	for at := range 40 {
+		bubble(t, func(t *testing.T, w *world) {
+			v := w.customer("jo")
+			w.shelf.fail(always("save", breaks))
+			require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+			time.Sleep(time.Duration(at) * 100 * time.Millisecond)
+			w.shelf.fail(func(op string) trip { // slow, so that the two writes overlap
+				time.Sleep(150 * time.Millisecond)
+				return works
+			})
+			require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+			calls := w.office.of(refreshCustomer)
+			require.Len(t, calls, 2)
+			require.NotEqual(t, calls[0].refresh, calls[1].refresh, "at %d", at)
+			time.Sleep(time.Minute)
+			last := fmt.Sprint("C", len(w.office.calls))
+			assert.Equal(t, last, w.row("jo").Access.Reveal(), "at %d", at)
+			assert.Equal(t, last, w.token(visitor("jo"), WantCustomer), "at %d", at)
+			assert.Zero(t, w.size("debts"))
+			assert.Zero(t, w.office.count(revoke))
+		})
+	}
+}
+
+func TestL05_ReadsFailClosed(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.token(visitor("jo"), WantAnonymous)
+		for _, how := range []trip{breaks, panics} {
+			w.shelf.fail(always("load", how))
+			_, err := w.m.Token(t.Context(), visitor("jo"), WantAnonymous)
+			require.ErrorIs(t, err, sentinel.StoreUnavailable)
+			assert.NotContains(t, err.Error(), "R1")
+		}
+		assert.Equal(t, 1, w.office.count(anonymous), "a silent new session would lose the cart")
+		w.shelf.fail(nil)
+		assert.Equal(t, "A1", w.token(visitor("jo"), WantAnonymous))
+	})
+}
+
+// slowStore answers after an hour, or when the context ends.
+type slowStore struct{ *shelf }
+
+func (s slowStore) Load(ctx context.Context, key string) ([]byte, bool, error) {
+	if !pause(ctx, time.Hour) {
+		return nil, false, context.Cause(ctx)
+	}
+	return s.shelf.Load(ctx, key)
+}
+
+func TestL05_ASlowStoreHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := &shelf{rows: map[string]shelfRow{}}
+		w := newWorldOver(t, &office{}, shelf, slowStore{shelf})
+		assert.Equal(t, 2*time.Second, elapsed(func() {
+			_, err := w.m.Token(t.Context(), visitor("jo"), WantAnonymous)
+			assert.ErrorIs(t, err, sentinel.StoreUnavailable)
+		}))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := w.m.Token(ctx, visitor("jo"), WantAnonymous)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.NotErrorIs(t, err, sentinel.StoreUnavailable)
+	})
+}
+
+func TestL05_AnEvictedRow(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.customer("jo")
+		w.shelf.rows = map[string]shelfRow{}
+		_, err := w.m.Token(t.Context(), visitor("jo"), WantCustomer)
+		require.ErrorIs(t, err, sentinel.NotLoggedIn)
+		w.told()
+		w.token(visitor("jo"), WantAny)
+		assert.Equal(t, []EventKind{EventStarted}, w.told())
+	})
+}
+
+// What is owed for visitors who never come back doesn't stay for ever.
+func TestL05_DebtsAreForgotten(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		for i := range 4 * manyTroubles {
+			r := begin(Anonymous, Grant{SentAt: time.Now()}, 0)
+			require.True(t, w.m.owe(visitor(fmt.Sprint(i)), &Record{}, r, []uint64{0}))
+			time.Sleep(time.Minute)
+		}
+		assert.Less(t, w.size("debts"), 2*manyTroubles)
+	})
+}
+
+// A store without a conditional save: within one process the comparison holds.
+func TestStoresThatCannotCompare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := &shelf{rows: map[string]shelfRow{}}
+		w := newWorldOver(t, &office{}, shelf, struct{ Store }{shelf})
+		shelf.fail(func(string) trip { time.Sleep(10 * time.Millisecond); return works })
+		v := w.customer("jo")
+		time.Sleep(13 * time.Hour)
+		w.office.script(time.Second, nil)
+		w.token(v, WantCustomer)
+		synctest.Wait()
+		require.NoError(t, w.m.Logout(t.Context(), v, noCall))
+		time.Sleep(time.Minute)
+		assert.Equal(t, None, w.row("jo").Kind)
+		assert.Equal(t, 1, w.office.count(revoke))
+
+		// One writer per key at a time, also if one gives up.
+		compare := conditional(struct{ Store }{shelf})
+		base := w.row("jo").Generation
+		var all sync.WaitGroup
+		won := make([]bool, 20)
+		for i := range won {
+			all.Go(func() {
+				data := (&Record{Generation: base + uint64(i) + 1}).encode()
+				saved, err := compare.SaveIf(t.Context(), "acme/jo", data, base, base+uint64(i)+1, time.Hour)
+				assert.NoError(t, err)
+				won[i] = saved
+			})
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		synctest.Wait()
+		_, err := compare.SaveIf(ctx, "acme/jo", nil, base, base+1, time.Hour)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		all.Wait()
+		winners := 0
+		for _, w := range won {
+			if w {
+				winners++
+			}
+		}
+		assert.Equal(t, 1, winners)
+		assert.Empty(t, compare.(*comparing).held)
+	})
+}
+
+func TestRowsLiveLongerThanTheirTokens(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	day := 24 * time.Hour
+	tests := map[string]struct {
+		r    Record
+		want time.Duration
+	}{
+		"anonymous":             {Record{Kind: Anonymous, AccessUntil: now.Add(time.Hour), RefreshUntil: now.Add(day)}, day + time.Hour},
+		"customer":              {Record{Kind: Customer, AccessUntil: now.Add(30 * day), RefreshUntil: now.Add(day)}, 31 * day},
+		"exchange":              {Record{Kind: Customer, AccessUntil: now.Add(4 * time.Hour), RefreshUntil: now.Add(180 * day)}, 181 * day},
+		"customer, over":        {Record{Kind: Customer, AccessUntil: now.Add(-day)}, day},
+		"expired, then a guest": {Record{Kind: Anonymous, Ended: true, AccessUntil: now.Add(time.Hour)}, day + time.Hour},
+		"expired":               {Record{Ended: true}, day},
+		"logged out":            {Record{}, time.Hour},
+	}
+	for name, tt := range tests {
+		assert.Equal(t, tt.want, tt.r.ttl(now), name)
+	}
+}
+
+func full() *Record {
+	issued := time.UnixMilli(1767225600123)
+	return &Record{
+		Generation: 1767225600123456, Kind: Customer, Ended: true, Suspect: true,
+		Access: secret.New("CANARY-access"), Refresh: secret.New("CANARY-refresh"), SaaS: secret.New("CANARY-saas"),
+		Issued: issued, AccessUntil: issued.Add(time.Hour), RefreshUntil: issued.Add(24 * time.Hour),
+		SessionID: "CANARY-session", LegalEntity: "company", Context: SessionContext{Currency: "EUR", SiteCode: "main", Language: "de", TargetLocation: "DE"},
+	}
+}
+
+func TestRecordsSurviveTheStore(t *testing.T) {
+	for _, r := range []*Record{full(), {Generation: 1}, {Generation: 2, Ended: true}} {
+		got, err := decode(r.encode())
+		require.NoError(t, err)
+		assert.JSONEq(t, string(r.encode()), string(got.encode()))
+		assert.True(t, r.RefreshUntil.Equal(got.RefreshUntil))
+		assert.True(t, r.AccessUntil.Equal(got.AccessUntil))
+	}
+}
+
+func TestRowsThatAreRefused(t *testing.T) {
+	whole := string(full().encode())
+	for name, data := range map[string]string{
+		"empty": "", "null": "null", "an array": "[]", "no object": `"CANARY"`, "cut": whole[:len(whole)/2], "twice": whole + whole,
+		"no version": strings.Replace(whole, `"v":1,`, "", 1), "a later version": strings.Replace(whole, `"v":1`, `"v":2`, 1),
+		"no generation":   strings.Replace(whole, `"g":1767225600123456,`, "", 1),
+		"a kind too many": strings.Replace(whole, `"k":2`, `"k":9`, 1), "a negative life": strings.Replace(whole, `"x":3600000`, `"x":-1`, 1),
+		"a life too long": strings.Replace(whole, `"x":3600000`, `"x":9223372036854775807`, 1),
+		"no access token": strings.Replace(whole, `"a":"CANARY-access",`, "", 1), "a number as token": strings.Replace(whole, `"CANARY-access"`, "7", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.NotEqual(t, whole, data)
+			r, err := decode([]byte(data))
+			require.ErrorIs(t, err, sentinel.StoreCorrupt)
+			assert.Nil(t, r)
+			assert.NotContains(t, err.Error(), "CANARY")
+		})
+	}
+}
+
+// FuzzDecodeRecord: whatever lies in a store, reading it doesn't panic, its
+// error shows nothing of it, and what is read can be written and read again.
+func FuzzDecodeRecord(f *testing.F) {
+	f.Add(full().encode(), "k")
+	f.Add((&Record{Generation: 1}).encode(), "k")
+	f.Add([]byte(`{"v":1,"g":1,"k":1,"a":"t","i":9223372036854775807,"x":31536000000,"y":1}`), "k")
+	f.Add([]byte(`{"v":1,"g":18446744073709551615,"k":2,"a":"\ud800","i":-1}`), "k")
+	f.Add([]byte("\xff{"), "")
+	f.Fuzz(func(t *testing.T, data []byte, key string) {
+		r, err := decode(data)
+		if err != nil {
+			require.ErrorIs(t, err, sentinel.StoreCorrupt)
+			require.Less(t, len(err.Error()), 200)
+			for i := 0; i+12 <= len(data); i++ {
+				if chunk := string(data[i : i+12]); strings.Contains(err.Error(), chunk) {
+					require.Contains(t, "emporix: token store row unreadable: bytes that are no session record; Logout discards the row; its version is this SDK reads its fields contradict each other", strings.Trim(chunk, "0123456789, "))
+				}
+			}
+			return
+		}
+		now := time.UnixMilli(1767225600123)
+		_ = r.plan(key, now)
+		_ = r.ttl(now)
+		_ = r.pause(1 << 20)
+		again, err := decode(r.encode())
+		require.NoError(t, err)
+		require.Equal(t, string(r.encode()), string(again.encode()))
+	})
+}
