@@ -68,32 +68,32 @@ type binding struct {
 
 // encode builds the request that the outer layers see: placeholders where
 // secrets go, no Authorization, no body.
-func (p *Pipeline) encode(x *exchange, call Call) (*http.Request, error) {
+func (p *Pipeline) encode(x *exchange, own *hidden, call Call) (*http.Request, error) {
 	r := p.routes[call.Op]
 	shown, real, err := r.fill(call.Op, call.Path)
 	if err != nil {
 		return nil, err
 	}
-	x.bound = binding{shownPath: shown, path: real, body: call.Body}
+	own.binding = binding{shownPath: shown, path: real, body: call.Body}
 	if r.secretPath {
 		for _, v := range call.Path {
 			x.scrub.addText(v)
 		}
 	}
 	if call.Query != nil {
-		if err := x.bindQuery(call.Op, call.Query); err != nil {
+		if err := x.bindQuery(own, call.Op, call.Query); err != nil {
 			return nil, err
 		}
 	}
-	if len(real)+len(x.bound.query) > maxURL {
-		return nil, &Failure{Kind: Invalid, Field: "URL", Err: fmt.Errorf("the request's URL would have %d bytes; the API takes at most %d", len(real)+len(x.bound.query), maxURL)}
+	if len(real)+len(own.query) > maxURL {
+		return nil, &Failure{Kind: Invalid, Field: "URL", Err: fmt.Errorf("the request's URL would have %d bytes; the API takes at most %d", len(real)+len(own.query), maxURL)}
 	}
 	req, err := http.NewRequestWithContext(x, call.Op.Method, "/", http.NoBody)
 	if err != nil {
 		return nil, &Failure{Kind: Invalid, Err: err}
 	}
 	req.Body = nil
-	*req.URL = url.URL{Scheme: p.cfg.BaseURL.Scheme, Host: p.cfg.BaseURL.Host, RawQuery: x.bound.shownQuery}
+	*req.URL = url.URL{Scheme: p.cfg.BaseURL.Scheme, Host: p.cfg.BaseURL.Host, RawQuery: own.shownQuery}
 	setPath(req.URL, shown)
 	req.Host = p.cfg.BaseURL.Host
 	req.Header = make(http.Header, len(p.headers)+4)
@@ -108,7 +108,7 @@ func (p *Pipeline) encode(x *exchange, call Call) (*http.Request, error) {
 			return nil, err
 		}
 		if isSecret(call.Op, "header:", strings.ToLower(name)) {
-			x.bound.headerName, x.bound.header = http.CanonicalHeaderKey(name), value
+			own.headerName, own.header = http.CanonicalHeaderKey(name), value
 			x.scrub.addText(value)
 			value = Placeholder
 		}
@@ -155,7 +155,10 @@ func (r route) fill(op *operation.Operation, values []string) (shown, real strin
 // checkSegment refuses what would not stay one segment of the path. The value
 // is not repeated in the error: it may be a secret, or a megabyte.
 func checkSegment(name, value string, limit int) error {
-	if value == "." || value == ".." {
+	switch strings.TrimSpace(value) { // a server may trim, too
+	case "":
+		return invalid(name, "is empty")
+	case ".", "..":
 		return invalid(name, "is a relative path; give the identifier that the API returned")
 	}
 	return checkValue(name, value, limit)
@@ -182,7 +185,7 @@ func invalid(field, reason string) *Failure {
 }
 
 // bindQuery encodes the query twice: as it is, and as the outer layers see it.
-func (x *exchange) bindQuery(op *operation.Operation, q any) error {
+func (x *exchange) bindQuery(own *hidden, op *operation.Operation, q any) error {
 	values, err := query.Values(q)
 	if err != nil {
 		return &Failure{Kind: Invalid, Err: fmt.Errorf("the query does not encode: %T", q)}
@@ -194,9 +197,9 @@ func (x *exchange) bindQuery(op *operation.Operation, q any) error {
 			}
 		}
 	}
-	x.bound.query = values.Encode()
-	x.bound.shownQuery = x.bound.query
-	if !x.pipeline.routes[op].secretQuery {
+	own.query = values.Encode()
+	own.shownQuery = own.query
+	if !own.pipeline.routes[op].secretQuery {
 		return nil
 	}
 	for name, list := range values {
@@ -208,6 +211,6 @@ func (x *exchange) bindQuery(op *operation.Operation, q any) error {
 		}
 		values.Set(name, Placeholder)
 	}
-	x.bound.shownQuery = values.Encode()
+	own.shownQuery = values.Encode()
 	return nil
 }

@@ -40,10 +40,10 @@ func checkRetry(ctx context.Context, resp *http.Response, err error) (bool, erro
 	if resp != nil {
 		x.retryAfter = retryAfter(resp.Header, time.Now())
 	}
-	if !x.mayRepeat(status, err) || x.attempts >= x.pipeline.cfg.MaxAttempts {
+	if !x.mayRepeat(status, err) || x.attempts >= x.hidden().pipeline.cfg.MaxAttempts {
 		return false, nil
 	}
-	if x.retryAfter > x.pipeline.cfg.MaxRetryAfter {
+	if x.retryAfter > x.hidden().pipeline.cfg.MaxRetryAfter {
 		return false, nil
 	}
 	x.wait = rand.N(ceiling(x.attempts - 1))
@@ -54,9 +54,10 @@ func checkRetry(ctx context.Context, resp *http.Response, err error) (bool, erro
 		x.lateDeadline = true
 		return false, nil
 	}
-	if !x.pipeline.budget.spend(err) {
+	if !x.hidden().pipeline.budget.spend(err) {
 		return false, nil
 	}
+	x.claimed.Store(false)
 	if err == nil { // an answer like 502 does not say what happened behind it
 		x.sent = status != http.StatusTooManyRequests
 	}
@@ -112,9 +113,10 @@ func isFinal(err error) bool {
 		hostname    x509.HostnameError
 		invalid     x509.CertificateInvalidError
 		escape      url.EscapeError
+		record      tls.RecordHeaderError
 	)
 	return errors.As(err, &certificate) || errors.As(err, &authority) || errors.As(err, &hostname) ||
-		errors.As(err, &invalid) || errors.As(err, &escape)
+		errors.As(err, &invalid) || errors.As(err, &escape) || errors.As(err, &record)
 }
 
 // longest is the wait that an absurd Retry-After saturates at.

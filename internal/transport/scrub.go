@@ -1,10 +1,13 @@
 package transport
 
 import (
-	"context"
+	"encoding/json"
 	"errors"
+	"html"
+	"net/http"
 	"net/url"
-	"os"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/emporix-community/emporix-go/internal/secret"
@@ -16,9 +19,15 @@ type scrubber struct {
 	secrets []secret.Secret
 }
 
-// shortest is the length below which a value is no secret worth the damage
-// that removing it would do to a text.
-const shortest = 4
+const (
+	// shortest is the length below which a value is no secret worth the damage
+	// that removing it would do to a text.
+	shortest = 4
+	// A text of at least almostCut bytes may have been cut, in the midst of a
+	// secret as well.
+	almostCut = 500
+	maxText   = 512
+)
 
 func (s *scrubber) add(v secret.Secret) {
 	if !v.IsZero() {
@@ -29,16 +38,42 @@ func (s *scrubber) add(v secret.Secret) {
 func (s *scrubber) addText(v string) { s.add(secret.New(v)) }
 
 func (s scrubber) clean(text string) string {
-	for _, hidden := range s.secrets {
-		value := strings.TrimPrefix(hidden.Reveal(), "Bearer ")
-		if len(value) < shortest {
-			continue
-		}
-		for _, form := range []string{value, url.QueryEscape(value), url.PathEscape(value)} {
-			text = strings.ReplaceAll(text, form, secret.Mask)
+	forms := s.forms()
+	for _, form := range forms {
+		text = strings.ReplaceAll(text, form, secret.Mask)
+	}
+	if len(text) < almostCut {
+		return text
+	}
+	for _, form := range forms {
+		for n := min(len(form), len(text)) - 1; n >= shortest; n-- {
+			if start, found := strings.CutSuffix(text, form[:n]); found {
+				return start + secret.Mask
+			}
 		}
 	}
 	return text
+}
+
+// forms lists how the secrets may be written, the longest first: one secret may
+// be a part of another.
+func (s scrubber) forms() []string {
+	var forms []string
+	for _, hidden := range s.secrets {
+		value := strings.TrimPrefix(hidden.Reveal(), "Bearer ")
+		quoted := strconv.Quote(value)
+		inJSON, _ := json.Marshal(value)
+		for _, form := range []string{
+			value, strings.Join(strings.Fields(value), " "), url.QueryEscape(value), url.PathEscape(value),
+			html.EscapeString(value), quoted[1 : len(quoted)-1], string(inJSON[1 : len(inJSON)-1]),
+		} {
+			if len(form) >= shortest && !slices.Contains(forms, form) {
+				forms = append(forms, form)
+			}
+		}
+	}
+	slices.SortStableFunc(forms, func(a, b string) int { return len(b) - len(a) })
+	return forms
 }
 
 // error returns err, or, if its text holds a secret, an error that tells the
@@ -48,23 +83,62 @@ func (s scrubber) error(err error) error {
 		return nil
 	}
 	text := err.Error()
-	clean := s.clean(text)
-	if clean == text {
-		return err
+	if clean := s.clean(text); clean != text {
+		return hide(clean, err)
 	}
-	out := &scrubbed{text: clean}
-	for _, keep := range []error{context.Canceled, context.DeadlineExceeded, os.ErrDeadlineExceeded} {
-		if errors.Is(err, keep) {
-			out.kept = append(out.kept, keep)
-		}
-	}
-	return out
+	return err
 }
 
+// wireError is error for what the base transport says. It has seen the request
+// with its secrets, so nothing of it may be printable but a clean text.
+func (s scrubber) wireError(err error, req *http.Request, op string) error {
+	var ue *url.Error
+	for errors.As(err, &ue) { // its text holds the URL
+		err = ue.Err
+	}
+	text := strings.ReplaceAll(err.Error(), req.URL.String(), op)
+	if uri := req.URL.RequestURI(); len(uri) > 1 {
+		text = strings.ReplaceAll(text, uri, op)
+	}
+	text = s.clean(text)
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText], "") + "…"
+	}
+	return hide(text, err)
+}
+
+// CleanError returns what a transport's error says, without the bearer that the
+// transport has seen.
+func CleanError(err error, bearer secret.Secret) error {
+	if err == nil {
+		return nil
+	}
+	return hide(scrubber{[]secret.Secret{bearer}}.clean(err.Error()), err)
+}
+
+func hide(text string, err error) error {
+	return &scrubbed{text: text, cause: func() error { return err }}
+}
+
+// scrubbed shows a clean text and answers errors.Is and errors.As for an error
+// that nobody can print: the original may hold a request.
 type scrubbed struct {
-	text string
-	kept []error
+	text  string
+	cause func() error
 }
 
-func (e *scrubbed) Error() string   { return e.text }
-func (e *scrubbed) Unwrap() []error { return e.kept }
+func (e *scrubbed) Error() string        { return e.text }
+func (e *scrubbed) Is(target error) bool { return errors.Is(e.cause(), target) }
+
+func (e *scrubbed) As(target any) bool {
+	if _, isURL := target.(**url.Error); isURL {
+		return false
+	}
+	return errors.As(e.cause(), target)
+}
+
+// Timeout is what http.Client and url.Error ask for.
+func (e *scrubbed) Timeout() bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(e.cause(), &timeout) && timeout.Timeout()
+}

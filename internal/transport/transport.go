@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -155,12 +156,13 @@ func (f *Failure) Unwrap() error { return f.Err }
 // Send carries the call to the server and returns its answer, of any status.
 // All errors are *Failure.
 func (p *Pipeline) Send(ctx context.Context, call Call) (*Answer, error) {
-	x := &exchange{Context: ctx, pipeline: p, op: call.Op, bearer: call.Bearer}
+	own := &hidden{pipeline: p}
+	x := &exchange{Context: ctx, op: call.Op, bearer: call.Bearer, hidden: func() *hidden { return own }}
 	x.scrub.add(call.Bearer)
 	for _, s := range call.Hidden {
 		x.scrub.add(s)
 	}
-	req, err := p.encode(x, call)
+	req, err := p.encode(x, own, call)
 	if err != nil {
 		return nil, err
 	}
@@ -172,15 +174,19 @@ func (p *Pipeline) Send(ctx context.Context, call Call) (*Answer, error) {
 		return nil, x.failure(err)
 	}
 	body, ok := resp.Body.(*memoryBody)
-	if !ok { // a middleware answered by itself, or wrapped the body
+	if !ok { // hidden, or a middleware answered by itself or wrapped the body
 		body, err = readBody(resp, bodyLimit(call.Op, resp.StatusCode))
 		if err != nil {
 			return nil, x.failure(err)
 		}
+		if kept := own.answer; kept != nil && len(body.bytes()) == 0 {
+			_ = body.Close()
+			body = kept
+		}
 	}
 	p.budget.succeed(resp.StatusCode)
 	return &Answer{
-		Status: resp.StatusCode, Header: resp.Header, Body: body.buffer.Bytes(), Attempts: x.attempts,
+		Status: resp.StatusCode, Header: resp.Header, Body: body.bytes(), Attempts: x.attempts,
 		MaybeDone: x.maybeDone, LateDeadline: x.lateDeadline, RetryAfter: x.retryAfter, scrub: x.scrub, body: body,
 	}, nil
 }
@@ -189,18 +195,27 @@ func (p *Pipeline) Send(ctx context.Context, call Call) (*Answer, error) {
 // layer finds it without a search.
 type exchange struct {
 	context.Context
-	pipeline *Pipeline
-	op       *operation.Operation
-	bearer   secret.Secret
-	bound    binding
-	scrub    scrubber
+	op     *operation.Operation
+	bearer secret.Secret
+	scrub  scrubber
+	// hidden is a function because middleware can reach the exchange: it is the
+	// request's context, and people dump contexts.
+	hidden func() *hidden
 
+	claimed      atomic.Bool // this attempt has been sent
 	attempts     int
 	sent         bool // this attempt's request may have reached the server
 	maybeDone    bool // an earlier attempt may have been processed
 	lateDeadline bool
 	retryAfter   time.Duration
 	wait         time.Duration
+}
+
+// hidden is what only the two ends of the chain may see.
+type hidden struct {
+	binding
+	pipeline *Pipeline   // leads to the transport's connections and their buffers
+	answer   *memoryBody // instead of the response's body, where that holds secrets
 }
 
 type exchangeKey struct{}
@@ -225,12 +240,15 @@ func (x *exchange) failure(err error) *Failure {
 		return &Failure{Kind: known.Kind, Attempts: x.attempts, Err: known.Err}
 	}
 	var ue *url.Error
-	if errors.As(err, &ue) { // its text holds the URL
+	for errors.As(err, &ue) { // its text holds the URL
 		err = ue.Err
 	}
 	kind := NotSent
 	if x.sent || x.maybeDone {
 		kind = Lost
+	}
+	if x.lateDeadline {
+		err = fmt.Errorf("%w; the deadline leaves no time for another try: %w", err, context.DeadlineExceeded)
 	}
 	if ctxErr := x.Context.Err(); ctxErr != nil && !errors.Is(err, ctxErr) {
 		err = fmt.Errorf("%w: %w", ctxErr, err)

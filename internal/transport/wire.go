@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -29,13 +30,16 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 	if x == nil {
 		return nil, &Failure{Kind: Invalid, Err: errors.New("a middleware sent a request of its own through the SDK's transport; give it a client of its own")}
 	}
+	if x.claimed.Swap(true) {
+		return nil, &Failure{Kind: Lost, Err: errors.New("a middleware sent the request again; leave that to the SDK, which knows what may be repeated")}
+	}
 	ctx, cancel := context.WithTimeout(shown.Context(), w.timeout)
 	defer cancel()
 	x.attempts++
 	x.maybeDone = x.maybeDone || x.sent
 	x.sent = true // until something proves that it was not
 	progress := connecting{}
-	if x.op.Retry == operation.Once || x.op.Retry == operation.Unsent {
+	if x.op.Retry != operation.Safe {
 		ctx = httptrace.WithClientTrace(ctx, progress.trace())
 	}
 	req, err := x.bind(ctx, shown)
@@ -53,7 +57,7 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 		if ctx.Err() != nil && x.Context.Err() == nil {
 			err = fmt.Errorf("no answer within %s: %w", w.timeout, context.DeadlineExceeded)
 		}
-		return nil, x.scrub.error(err)
+		return nil, x.scrub.wireError(plainHTTP(err), req, x.op.Path)
 	case resp == nil:
 		return nil, &Failure{Kind: Unreadable, Err: errors.New("the transport returned neither an answer nor an error")}
 	}
@@ -62,16 +66,43 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 		if ctx.Err() != nil && x.Context.Err() == nil {
 			err = fmt.Errorf("the answer's body did not end within %s: %w", w.timeout, context.DeadlineExceeded)
 		}
-		return nil, x.scrub.error(err)
+		var unusable *Failure
+		if errors.As(err, &unusable) {
+			return nil, unusable
+		}
+		return nil, x.scrub.wireError(fmt.Errorf("the answer broke off: %w", err), req, x.op.Path)
 	}
-	resp.Body = body
 	resp.Request = shown // what the outer layers may see
+	resp.Body = body
+	if answersSecrets(x.op) {
+		x.hidden().answer = body
+		resp.Body, resp.ContentLength = http.NoBody, 0
+	}
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.Header["Location"] != nil {
+		// It may repeat the query, and http.Client quotes it when it can't be parsed.
+		resp.Header = resp.Header.Clone()
+		resp.Header.Del("Location")
+	}
 	return resp, nil
 }
 
+// plainHTTP says what net/http only says for its own transport.
+func plainHTTP(err error) error {
+	var record tls.RecordHeaderError
+	if errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/" {
+		return fmt.Errorf("the server speaks http, not https: %w", err)
+	}
+	return err
+}
+
+// answersSecrets tells whose answers middleware may not read: they hold tokens,
+// or may repeat what was sent.
+func answersSecrets(op *operation.Operation) bool { return issuesTokens(op) || len(op.Secrets) > 0 }
+
 // bind returns the request as the server gets it.
 func (x *exchange) bind(ctx context.Context, shown *http.Request) (*http.Request, error) {
-	b, base := &x.bound, x.pipeline.cfg.BaseURL
+	b := x.hidden()
+	base := b.pipeline.cfg.BaseURL
 	if shown.URL.Scheme != base.Scheme || shown.URL.Host != base.Host || shown.Method != x.op.Method ||
 		shown.URL.EscapedPath() != b.shownPath || shown.URL.RawQuery != b.shownQuery {
 		return nil, &Failure{Kind: Invalid, Err: errors.New("a middleware changed the request's method or URL; its credentials are for the original one only")}
@@ -93,6 +124,11 @@ func (x *exchange) bind(ctx context.Context, shown *http.Request) (*http.Request
 		req.Header[b.headerName] = []string{b.header}
 	}
 	repeatable := x.op.Retry == operation.Safe || x.op.Retry == operation.Repeatable
+	if !repeatable {
+		// For net/http these permit to send any request again.
+		delete(req.Header, "Idempotency-Key")
+		delete(req.Header, "X-Idempotency-Key")
+	}
 	switch {
 	case b.body != nil:
 		data := b.body
@@ -154,17 +190,27 @@ const (
 )
 
 func bodyLimit(op *operation.Operation, status int) int64 {
-	tokens := op.LogsIn || op.Retry == operation.Once || op == operation.AuthAnonymous || op == operation.OAuthToken
-	if tokens || status >= 300 {
+	if issuesTokens(op) || status >= 300 {
 		return smallBody
 	}
 	return largeBody
+}
+
+func issuesTokens(op *operation.Operation) bool {
+	return op.LogsIn || op.Retry == operation.Once || op == operation.AuthAnonymous || op == operation.OAuthToken
 }
 
 // memoryBody is a whole answer in pooled memory.
 type memoryBody struct {
 	buffer *bytes.Buffer
 	reader bytes.Reader
+}
+
+func (b *memoryBody) bytes() []byte {
+	if b.buffer == nil { // closed by a middleware
+		return nil
+	}
+	return b.buffer.Bytes()
 }
 
 func (b *memoryBody) Read(p []byte) (int, error) { return b.reader.Read(p) }
@@ -184,23 +230,34 @@ const keepBuffer = 256 << 10
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
+// readBody reads a whole answer. Of an error it keeps what fits: the status alone
+// says enough.
 func readBody(resp *http.Response, limit int64) (*memoryBody, error) {
-	defer func() { _ = resp.Body.Close() }()
-	if e := resp.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") && !resp.Uncompressed {
-		return nil, &Failure{Kind: Unreadable, Err: errors.New("the answer is encoded in a way that was not asked for")}
+	if resp.Body == nil { // from a transport that is not net/http's
+		resp.Body = http.NoBody
 	}
+	defer func() { _ = resp.Body.Close() }()
 	body := &memoryBody{buffer: buffers.Get().(*bytes.Buffer)}
 	if n := resp.ContentLength; n > 0 && n <= limit {
 		body.buffer.Grow(int(n) + bytes.MinRead)
 	}
 	n, err := body.buffer.ReadFrom(io.LimitReader(resp.Body, limit+1))
-	switch {
+	encoding := resp.Header.Get("Content-Encoding")
+	encoded := n > 0 && !resp.Uncompressed && encoding != "" && !strings.EqualFold(encoding, "identity")
+	switch failed := resp.StatusCode >= 300; {
 	case err != nil:
+	case encoded && failed:
+		body.buffer.Reset()
+	case encoded:
+		err = &Failure{Kind: Unreadable, Err: errors.New("the answer is encoded in a way that was not asked for")}
+	case n > limit && failed:
+		body.buffer.Truncate(int(limit))
+	case n > limit:
+		err = &Failure{Kind: Unreadable, Err: fmt.Errorf("the answer is larger than %d bytes", limit)}
+	}
+	if err != nil {
 		_ = body.Close()
 		return nil, err
-	case n > limit:
-		_ = body.Close()
-		return nil, &Failure{Kind: Unreadable, Err: fmt.Errorf("the answer is larger than %d bytes", limit)}
 	}
 	body.reader.Reset(body.buffer.Bytes())
 	return body, nil

@@ -1,0 +1,28 @@
+package transport
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func FuzzRetryAfter(f *testing.F) {
+	for _, seed := range []string{"", "0", "1", "-1", "3600", "9300000000", "99999999999999999999", "soon", "Fri, 31 Dec 2999 23:59:59 GMT", " 5 ", "+5", "1e3"} {
+		f.Add(seed)
+	}
+	now := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, value string) {
+		wait := retryAfter(http.Header{"Retry-After": {value}}, now)
+		assert.GreaterOrEqual(t, wait, time.Duration(0))
+		assert.LessOrEqual(t, wait, longest)
+	})
+}
+
+func TestTheCeilingDoublesAndEnds(t *testing.T) {
+	assert.Equal(t, 100*time.Millisecond, ceiling(0))
+	assert.Equal(t, 200*time.Millisecond, ceiling(1))
+	assert.Equal(t, 5*time.Second, ceiling(6))
+	assert.Equal(t, 5*time.Second, ceiling(1000))
+}

@@ -1,0 +1,472 @@
+package transport_test
+
+import (
+	"context"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/operation"
+	"github.com/emporix-community/emporix-go/internal/transport"
+)
+
+// A kept connection that dies is where net/http repeats requests on its own, so
+// every call here meets one.
+func TestACutConnectionDoublesNothingThatMatters(t *testing.T) {
+	for _, op := range everyOperation() {
+		for name, cut := range stages {
+			t.Run(op.Name+" cut "+name, func(t *testing.T) {
+				t.Parallel()
+				server := newDouble(t)
+				p := pipeline(t, server.url)
+				warm, err := p.Send(t.Context(), callOf(op))
+				require.NoError(t, err)
+				warm.Release()
+				server.arm(cut)
+
+				answer, err := p.Send(t.Context(), callOf(op))
+				if op.Retry == operation.Safe || op.Retry == operation.Repeatable {
+					require.NoError(t, err)
+					assert.Equal(t, 200, answer.Status)
+					assert.Equal(t, 2, server.count())
+					return
+				}
+				var failure *transport.Failure
+				require.ErrorAs(t, err, &failure)
+				assert.Equal(t, transport.Lost, failure.Kind, err)
+				assert.Equal(t, 1, failure.Attempts)
+				assert.Equal(t, 1, server.count(), "requests on the wire")
+			})
+		}
+	}
+}
+
+// A header that lets net/http repeat a POST does not reach it.
+func TestAnIdempotencyKeyDoublesNothing(t *testing.T) {
+	for _, op := range []*operation.Operation{operation.CustomersSignUp, operation.AuthSocialLogin, operation.AuthRefresh} {
+		server := newDouble(t)
+		p := pipeline(t, server.url, middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+			r = r.Clone(r.Context())
+			r.Header.Set("Idempotency-Key", "1")
+			r.Header["X-Idempotency-Key"] = []string{"1"}
+			return next.RoundTrip(r)
+		}))
+		_, err := p.Send(t.Context(), callOf(op))
+		require.NoError(t, err)
+		server.arm(afterBody)
+		_, err = p.Send(t.Context(), callOf(op))
+		require.Error(t, err)
+		assert.Equal(t, 1, server.count(), op.Name)
+	}
+}
+
+// The guard against a second request must not be visible on the wire.
+func TestOnceLooksLikeAnyOtherGet(t *testing.T) {
+	server := newDouble(t)
+	p := pipeline(t, server.url)
+	_, err := p.Send(t.Context(), callOf(operation.AuthRefresh))
+	require.NoError(t, err)
+	assert.Equal(t, "GET /customer/acme/refreshauthtoken?plain=shown&refreshToken=query+CANARY%2F2%2B%3F HTTP/1.1", strings.Split(server.raw[0], "\r\n")[0])
+	assert.NotContains(t, server.raw[0], "Content-Length")
+	assert.NotContains(t, server.raw[0], "Transfer-Encoding")
+	assert.True(t, strings.HasSuffix(server.raw[0], "\r\n\r\n"))
+}
+
+func TestADeadHost(t *testing.T) {
+	server := newDouble(t)
+	require.NoError(t, server.listener.Close())
+	for _, op := range everyOperation() {
+		t.Run(op.Name, func(t *testing.T) {
+			t.Parallel()
+			_, err := pipeline(t, server.url).Send(t.Context(), callOf(op))
+			var failure *transport.Failure
+			require.ErrorAs(t, err, &failure)
+			assert.Equal(t, transport.NotSent, failure.Kind)
+			assert.ErrorIs(t, err, syscall.ECONNREFUSED)
+			want := 3
+			if op.Retry == operation.Once {
+				want = 1
+			}
+			assert.Equal(t, want, failure.Attempts)
+		})
+	}
+}
+
+// transport of a test: what to answer, by attempt.
+func middleware(do func(*http.Request, http.RoundTripper) (*http.Response, error)) func(*transport.Config) {
+	return func(cfg *transport.Config) {
+		cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
+			return roundTripper(func(r *http.Request) (*http.Response, error) { return do(r, next) })
+		}
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func base(f roundTripper) func(*transport.Config) {
+	return func(cfg *transport.Config) { cfg.Base = f }
+}
+
+func answer(status int, text string, headers ...string) *http.Response {
+	h := http.Header{}
+	for i := 0; i+1 < len(headers); i += 2 {
+		h.Add(headers[i], headers[i+1])
+	}
+	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(text)), ContentLength: int64(len(text))}
+}
+
+func TestStatusesThatAreTriedAgain(t *testing.T) {
+	always := []int{http.StatusTooManyRequests}
+	safe := []int{408, 429, 502, 503, 504}
+	for class, op := range map[operation.Class]*operation.Operation{
+		operation.Safe: operation.CustomersGet, operation.Repeatable: operation.AddressesDelete,
+		operation.Unsent: operation.CustomersSignUp, operation.Once: operation.AuthRefresh,
+	} {
+		for _, status := range []int{200, 204, 301, 400, 401, 403, 404, 408, 409, 418, 429, 500, 501, 502, 503, 504, 505, 599, 999} {
+			synctest.Test(t, func(t *testing.T) {
+				var seen int
+				p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
+					seen++
+					return answer(status, ""), nil
+				}))
+				got, err := p.Send(t.Context(), callOf(op))
+				require.NoError(t, err)
+				assert.Equal(t, status, got.Status)
+				want := 1
+				switch class {
+				case operation.Safe, operation.Repeatable:
+					for _, s := range safe {
+						if s == status {
+							want = 3
+						}
+					}
+				case operation.Unsent:
+					if status == always[0] {
+						want = 3
+					}
+				}
+				assert.Equal(t, want, seen, "%s %d", op.Name, status)
+				assert.Equal(t, want, got.Attempts)
+			})
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	date := func(d time.Duration) func() string {
+		return func() string { return time.Now().Add(d).UTC().Format(http.TimeFormat) }
+	}
+	text := func(s string) func() string { return func() string { return s } }
+	const jitter = 300 * time.Millisecond // of both waits together
+	tests := map[string]struct {
+		values   []func() string
+		attempts int
+		least    time.Duration
+		most     time.Duration
+		asked    time.Duration
+	}{
+		"seconds":          {[]func() string{text("3")}, 3, 6 * time.Second, 6 * time.Second, 3 * time.Second},
+		"date":             {[]func() string{date(5 * time.Second)}, 3, 8 * time.Second, 10 * time.Second, 5 * time.Second},
+		"at the limit":     {[]func() string{text("30")}, 3, time.Minute, time.Minute, 30 * time.Second},
+		"above the limit":  {[]func() string{text("31")}, 1, 0, 0, 31 * time.Second},
+		"a day":            {[]func() string{text("86400")}, 1, 0, 0, 24 * time.Hour},
+		"a far date":       {[]func() string{text("Fri, 31 Dec 2999 23:59:59 GMT")}, 1, 0, 0, 365 * 24 * time.Hour},
+		"overflows int64":  {[]func() string{text("9300000000")}, 1, 0, 0, 365 * 24 * time.Hour},
+		"overflows uint64": {[]func() string{text("99999999999999999999999")}, 1, 0, 0, 365 * 24 * time.Hour},
+		"negative":         {[]func() string{text("-1")}, 3, 0, jitter, 0},
+		"zero":             {[]func() string{text("0")}, 3, 0, jitter, 0},
+		"junk":             {[]func() string{text("soon")}, 3, 0, jitter, 0},
+		"fraction":         {[]func() string{text("1.5")}, 3, 0, jitter, 0},
+		"empty":            {[]func() string{text("")}, 3, 0, jitter, 0},
+		"a past date":      {[]func() string{date(-time.Hour)}, 3, 0, jitter, 0},
+		"two":              {[]func() string{text("86400"), text("1")}, 3, 0, jitter, 0},
+		"none":             {nil, 3, 0, jitter, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
+					var headers []string
+					for _, value := range tt.values {
+						headers = append(headers, "Retry-After", value())
+					}
+					return answer(429, "", headers...), nil
+				}))
+				began := time.Now()
+				got, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+				took := time.Since(began)
+				require.NoError(t, err)
+				assert.Equal(t, tt.attempts, got.Attempts)
+				assert.GreaterOrEqual(t, took, tt.least)
+				assert.LessOrEqual(t, took, tt.most)
+				assert.InDelta(t, tt.asked, got.RetryAfter, float64(time.Second))
+			})
+		})
+	}
+}
+
+// A caller whose deadline leaves no time for another try is told at once, and
+// told why.
+func TestTheDeadlineIsNotSleptOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refused := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return nil, syscall.ECONNREFUSED }))
+		busy := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(503, "", "Retry-After", "7"), nil }))
+		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		_, err := refused.Send(ctx, callOf(operation.CustomersGet))
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.ErrorIs(t, err, syscall.ECONNREFUSED)
+		got, err := busy.Send(ctx, callOf(operation.CustomersGet))
+		require.NoError(t, err)
+		assert.True(t, got.LateDeadline)
+		assert.Equal(t, 7*time.Second, got.RetryAfter)
+		assert.Zero(t, time.Since(began))
+		assert.NoError(t, ctx.Err())
+	})
+}
+
+func TestACancelledWaitEndsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(503, "", "Retry-After", "20"), nil }))
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		began := time.Now()
+		_, err := p.Send(ctx, callOf(operation.CustomersGet))
+		assert.ErrorIs(t, err, context.Canceled)
+		assert.Equal(t, time.Second, time.Since(began))
+	})
+}
+
+// One visitor's cancelled call, or failed one, costs the others no connection.
+func TestIdleConnectionsOfOthersSurvive(t *testing.T) {
+	const others = 20
+	var dials atomic.Int32
+	var gate sync.WaitGroup
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/customer/acme/me/addresses" {
+			gate.Done()
+			gate.Wait() // all at once, so that each has a connection
+			return
+		}
+		w.Header().Set("Retry-After", "20")
+		w.WriteHeader(503)
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			dials.Add(1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	p := pipeline(t, server.URL)
+	all := func() {
+		gate.Add(others)
+		var done sync.WaitGroup
+		for range others {
+			done.Go(func() {
+				_, err := p.Send(t.Context(), callOf(operation.AddressesList))
+				assert.NoError(t, err)
+			})
+		}
+		done.Wait()
+	}
+	all()
+	require.EqualValues(t, others, dials.Load())
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(30*time.Millisecond, cancel)
+	_, err := p.Send(ctx, callOf(operation.CustomersGet)) // cancelled while it waits for its second try
+	require.ErrorIs(t, err, context.Canceled)
+	answer, err := p.Send(t.Context(), callOf(operation.CustomersSignUp)) // failed for good
+	require.NoError(t, err)
+	assert.Equal(t, 503, answer.Status)
+	all()
+	assert.EqualValues(t, others, dials.Load(), "connections")
+}
+
+// In an outage retries stop: what reaches the server stays within a tenth of
+// what was offered.
+func TestTheBudgetEndsRetriesInAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const offered = 5000
+		var reached int
+		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
+			reached++
+			return answer(503, ""), nil
+		}))
+		for range offered {
+			_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+			require.NoError(t, err)
+		}
+		assert.LessOrEqual(t, reached, offered*11/10)
+		assert.Greater(t, reached, offered)
+		reached = 0
+		_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+		require.NoError(t, err)
+		assert.Equal(t, 1, reached)
+	})
+}
+
+// After the outage, answered calls earn retries again.
+func TestTheBudgetRecovers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		status, reached := 503, 0
+		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
+			reached++
+			return answer(status, ""), nil
+		}))
+		send := func(n int) {
+			for range n {
+				_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+				require.NoError(t, err)
+			}
+		}
+		send(1000)
+		status = 200
+		send(10)
+		status, reached = 503, 0
+		send(1)
+		assert.Equal(t, 3, reached)
+	})
+}
+
+// A middleware that repeats a request would undo all of this.
+func TestAMiddlewareCannotSendTwice(t *testing.T) {
+	for _, op := range everyOperation() {
+		var seen int
+		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { seen++; return nil, io.ErrUnexpectedEOF }),
+			middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+				if resp, err := next.RoundTrip(r); err == nil {
+					return resp, nil
+				}
+				return next.RoundTrip(r)
+			}))
+		_, err := p.Send(t.Context(), callOf(op))
+		var failure *transport.Failure
+		require.ErrorAs(t, err, &failure)
+		assert.Equal(t, transport.Lost, failure.Kind)
+		assert.Equal(t, 1, seen, op.Name)
+	}
+}
+
+// A first try that never got a connection does not turn a 404 into a success.
+func TestNoConnectionIsNoAmbiguousTry(t *testing.T) {
+	plain := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(plain.Close)
+	broken := newDouble(t) // speaks no TLS: cuts the handshake
+	broken.arm(atFirstByte)
+	network := transport.NewNetwork()
+	t.Cleanup(network.CloseIdleConnections)
+	tries := 0
+	p := pipeline(t, plain.URL, base(func(r *http.Request) (*http.Response, error) {
+		if tries++; tries == 1 {
+			r = r.Clone(r.Context())
+			r.URL.Scheme, r.URL.Host = "https", strings.TrimPrefix(broken.url, "http://")
+		}
+		return network.RoundTrip(r)
+	}))
+	got, err := p.Send(t.Context(), callOf(operation.AddressesDelete))
+	require.NoError(t, err)
+	assert.Equal(t, 404, got.Status)
+	assert.Equal(t, 2, got.Attempts)
+	assert.False(t, got.MaybeDone)
+}
+
+func TestAmbiguousTries(t *testing.T) {
+	for name, tt := range map[string]struct {
+		first func() (*http.Response, error)
+		maybe bool
+	}{
+		"lost":     {func() (*http.Response, error) { return nil, io.ErrUnexpectedEOF }, true},
+		"502":      {func() (*http.Response, error) { return answer(502, ""), nil }, true},
+		"503":      {func() (*http.Response, error) { return answer(503, ""), nil }, true},
+		"429":      {func() (*http.Response, error) { return answer(429, ""), nil }, false},
+		"no route": {func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH} }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tries := 0
+			p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
+				if tries++; tries == 1 {
+					return tt.first()
+				}
+				return answer(404, ""), nil
+			}))
+			got, err := p.Send(t.Context(), callOf(operation.AddressesDelete))
+			require.NoError(t, err)
+			assert.Equal(t, tt.maybe, got.MaybeDone)
+		})
+	}
+}
+
+// What another try can't mend is not tried again.
+func TestCertificatesAreNotTriedAgain(t *testing.T) {
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(secure.Close)
+	plain := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(plain.Close)
+	for name, tt := range map[string]struct{ url, text string }{
+		"unknown authority": {secure.URL, "certificate"},
+		"no TLS at all":     {strings.Replace(plain.URL, "http:", "https:", 1), "the server speaks http, not https"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := pipeline(t, tt.url).Send(t.Context(), callOf(operation.CustomersGet))
+			var failure *transport.Failure
+			require.ErrorAs(t, err, &failure)
+			assert.Equal(t, 1, failure.Attempts)
+			assert.ErrorContains(t, err, tt.text)
+		})
+	}
+}
+
+// An attempt ends in time, whatever the server draws out.
+func TestAnAttemptEndsInTime(t *testing.T) {
+	for name, trickle := range map[string]func(http.ResponseWriter){
+		"no answer": func(http.ResponseWriter) {},
+		"headers only": func(w http.ResponseWriter) {
+			_ = http.NewResponseController(w).Flush()
+		},
+		"byte by byte": func(w http.ResponseWriter) {
+			_, _ = io.WriteString(w, " ")
+			_ = http.NewResponseController(w).Flush()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				tick := time.NewTicker(10 * time.Millisecond)
+				defer tick.Stop()
+				for {
+					trickle(w)
+					select {
+					case <-tick.C:
+					case <-r.Context().Done():
+						return
+					}
+				}
+			}))
+			t.Cleanup(server.Close)
+			p := pipeline(t, server.URL, func(cfg *transport.Config) { cfg.AttemptTimeout, cfg.MaxAttempts = 60*time.Millisecond, 2 })
+			_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+			assert.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.ErrorContains(t, err, "within 60ms")
+			var failure *transport.Failure
+			require.ErrorAs(t, err, &failure)
+			assert.Equal(t, 2, failure.Attempts)
+		})
+	}
+}

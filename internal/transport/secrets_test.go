@@ -1,0 +1,486 @@
+package transport_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/operation"
+	"github.com/emporix-community/emporix-go/internal/secret"
+	"github.com/emporix-community/emporix-go/internal/transport"
+)
+
+// dump prints values in every way that people print them in.
+func dump(values ...any) string {
+	var out strings.Builder
+	for _, v := range values {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			fmt.Fprintf(&out, verb+"\n", v)
+		}
+		// testify's diff walks through pointers and unexported fields.
+		assert.Equal(&recorder{&out}, struct{ held any }{v}, struct{ held any }{1})
+	}
+	return out.String()
+}
+
+type recorder struct{ out *strings.Builder }
+
+func (r *recorder) Errorf(format string, args ...any) { fmt.Fprintf(r.out, format+"\n", args...) }
+
+func assertClean(t *testing.T, text string) {
+	t.Helper()
+	for _, canary := range canaries {
+		at := strings.Index(text, canary)
+		if at >= 0 {
+			t.Errorf("leak: …%s…", text[max(0, at-200):min(len(text), at+60)])
+		}
+		assert.NotContains(t, text, fmt.Sprintf("%x", canary))
+		assert.NotContains(t, text, strings.Trim(fmt.Sprint([]byte(canary)), "[]"))
+	}
+}
+
+// The outer layers see placeholders, the server the real values.
+func TestS02_SecretsAreBoundBehindEveryOtherLayer(t *testing.T) {
+	var got *http.Request
+	var gotBody string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		data, _ := io.ReadAll(r.Body)
+		got, gotBody = r, string(data)
+		w.Header().Set("Location", "https://elsewhere.test/"+granted)
+		_, _ = io.WriteString(w, `{"token":"`+granted+`"}`)
+	}))
+	t.Cleanup(server.Close)
+	for _, op := range everyOperation() {
+		t.Run(op.Name, func(t *testing.T) {
+			var seen strings.Builder
+			p := pipeline(t, server.URL, middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+				raw, err := httputil.DumpRequestOut(r.Clone(context.Background()), true)
+				require.NoError(t, err)
+				seen.Write(raw)
+				seen.WriteString(dump(r, r.URL, r.Header, r.Context()))
+				resp, err := next.RoundTrip(r)
+				require.NoError(t, err)
+				seen.WriteString(dump(resp.Request, resp.Request.URL, resp.Request.Context(), resp.Request.Body))
+				if len(op.Secrets) > 0 || op.LogsIn {
+					raw, err = httputil.DumpResponse(resp, true)
+					require.NoError(t, err)
+					_, raw, _ = bytes.Cut(raw, []byte("\r\n\r\n"))
+					seen.Write(raw)
+				}
+				return resp, nil
+			}))
+			answer, err := p.Send(t.Context(), callOf(op))
+			require.NoError(t, err)
+			assert.JSONEq(t, `{"token":"`+granted+`"}`, string(answer.Body), "what the caller gets")
+			assertClean(t, seen.String())
+
+			assert.Equal(t, "Bearer "+bearer, got.Header.Get("Authorization"))
+			assert.Equal(t, "shown", got.URL.Query().Get("plain"))
+			for _, s := range op.Secrets {
+				place, name, _ := strings.Cut(s, ":")
+				switch place {
+				case "query":
+					assert.Equal(t, query, got.URL.Query().Get(name))
+				case "header":
+					assert.Equal(t, header, got.Header.Get(name))
+				case "path":
+					assert.Contains(t, got.URL.Path, path)
+				case "body":
+					assert.Contains(t, gotBody, body)
+				}
+			}
+		})
+	}
+}
+
+// Secrets go to the URL they are for, and to no other.
+func TestS02_TheBindingIsForOneURL(t *testing.T) {
+	var reached int
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }))
+	t.Cleanup(other.Close)
+	for name, change := range map[string]func(*http.Request){
+		"host":     func(r *http.Request) { r.URL.Host = strings.TrimPrefix(other.URL, "http://") },
+		"scheme":   func(r *http.Request) { r.URL.Scheme = "https" },
+		"path":     func(r *http.Request) { r.URL.Path += "/more" },
+		"raw path": func(r *http.Request) { r.URL.RawPath, r.URL.Path = "/a%2Fb", "/a/b" },
+		"query":    func(r *http.Request) { r.URL.RawQuery += "&more=1" },
+		"method":   func(r *http.Request) { r.Method = "TRACE" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := pipeline(t, other.URL+"/base", middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+				r = r.Clone(r.Context())
+				change(r)
+				return next.RoundTrip(r)
+			}), func(cfg *transport.Config) {
+				if name == "host" {
+					cfg.BaseURL = &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
+				}
+			})
+			_, err := p.Send(t.Context(), callOf(operation.AuthRefresh))
+			var failure *transport.Failure
+			require.ErrorAs(t, err, &failure)
+			assert.Equal(t, transport.Invalid, failure.Kind)
+			assertClean(t, dump(err))
+		})
+	}
+	assert.Zero(t, reached)
+
+	t.Run("Host header", func(t *testing.T) {
+		p := pipeline(t, "https://api.test", base(func(r *http.Request) (*http.Response, error) {
+			assert.Equal(t, "api.test", r.Host)
+			return answer(200, ""), nil
+		}), middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+			r = r.Clone(r.Context())
+			r.Host = "elsewhere.test"
+			r.Header.Set("Authorization", "Bearer another")
+			return next.RoundTrip(r)
+		}))
+		_, err := p.Send(t.Context(), callOf(operation.AuthRefresh))
+		require.NoError(t, err)
+	})
+	t.Run("a request of its own", func(t *testing.T) {
+		p := pipeline(t, other.URL, middleware(func(_ *http.Request, next http.RoundTripper) (*http.Response, error) {
+			own, err := http.NewRequest("GET", other.URL, nil)
+			require.NoError(t, err)
+			return next.RoundTrip(own)
+		}))
+		_, err := p.Send(t.Context(), callOf(operation.AuthRefresh))
+		assert.ErrorContains(t, err, "a middleware sent a request of its own")
+		assert.Zero(t, reached)
+	})
+}
+
+func TestS03_RedirectsAreNeverFollowed(t *testing.T) {
+	var reached int
+	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }))
+	t.Cleanup(target.Close)
+	for _, status := range []int{300, 301, 302, 303, 305, 307, 308} {
+		for name, location := range map[string]string{
+			"other host": target.URL + "/x", "no URL": "http://%zz/" + query, "relative": "/customer/acme/me", "none": "",
+		} {
+			for _, op := range []*operation.Operation{operation.AuthRefresh, operation.CustomersGet, operation.AuthLogin} {
+				p := pipeline(t, "http://api.test", base(func(*http.Request) (*http.Response, error) {
+					return answer(status, "", "Location", location), nil
+				}))
+				got, err := p.Send(t.Context(), callOf(op))
+				require.NoError(t, err, "%d %s", status, name)
+				assert.Equal(t, status, got.Status)
+				assert.Equal(t, 1, got.Attempts)
+			}
+		}
+	}
+	// A middleware that follows them itself gets no further.
+	server := httptest.NewServer(http.RedirectHandler(target.URL, http.StatusTemporaryRedirect))
+	t.Cleanup(server.Close)
+	p := pipeline(t, server.URL, middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+		resp, err := next.RoundTrip(r)
+		if err != nil || resp.StatusCode != http.StatusTemporaryRedirect {
+			return resp, err
+		}
+		r = r.Clone(r.Context())
+		r.URL, err = url.Parse(target.URL)
+		require.NoError(t, err)
+		return next.RoundTrip(r)
+	}))
+	_, err := p.Send(t.Context(), callOf(operation.AuthRefresh))
+	assert.Error(t, err)
+	assert.Zero(t, reached)
+}
+
+func TestS04_APathValueStaysOneSegment(t *testing.T) {
+	for name, value := range map[string]string{
+		"empty": "", "blank": "  ", "dot": ".", "dots": "..", "blank dots": " ..", "NUL": "a\x00b", "newline": "a\nb", "DEL": "a\x7f", "C1": "a\u0085b",
+		"no UTF-8": "a\xff", "long": strings.Repeat("a", 257), "very long": strings.Repeat("a", 10_000),
+	} {
+		t.Run("refused: "+name, func(t *testing.T) {
+			p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { panic("sent") }))
+			_, err := p.Send(t.Context(), transport.Call{Op: operation.AddressesGet, Path: []string{value}})
+			var failure *transport.Failure
+			require.ErrorAs(t, err, &failure)
+			assert.Equal(t, transport.Invalid, failure.Kind)
+			assert.Equal(t, "addressId", failure.Field)
+			assert.Less(t, len(err.Error()), 100)
+			if len(value) > 3 {
+				assert.NotContains(t, err.Error(), value)
+			}
+		})
+	}
+	for _, value := range []string{"a/b", "%2e%2e", "a?b", "a#b", "a;b", `a\b`, "a b", "…", "a%", "a,b", strings.Repeat("a", 256)} {
+		t.Run("sent: "+value[:min(len(value), 10)], func(t *testing.T) {
+			var sent *url.URL
+			p := pipeline(t, "https://api.test", base(func(r *http.Request) (*http.Response, error) {
+				sent = r.URL
+				return answer(200, ""), nil
+			}))
+			_, err := p.Send(t.Context(), transport.Call{Op: operation.AddressesGet, Path: []string{value}})
+			require.NoError(t, err)
+			segments := strings.Split(sent.EscapedPath(), "/")
+			require.Len(t, segments, 6)
+			last, err := url.PathUnescape(segments[5])
+			require.NoError(t, err)
+			assert.Equal(t, value, last)
+			assert.Empty(t, sent.RawQuery)
+		})
+	}
+}
+
+func FuzzS04_APathValueStaysOneSegment(f *testing.F) {
+	for _, seed := range []string{"1", "", ".", "..", "a/b", "%2e%2e", "a?b#c", "\x00", "\xff", " .", "a\\..\\b"} {
+		f.Add(seed)
+	}
+	u := &url.URL{Scheme: "https", Host: "api.test", Path: "/base"}
+	var sent *url.URL
+	p := transport.New(transport.Config{BaseURL: u, Tenant: "acme", MaxAttempts: 1, AttemptTimeout: 1 << 40, Base: roundTripper(func(r *http.Request) (*http.Response, error) {
+		sent = r.URL
+		return answer(204, ""), nil
+	})})
+	f.Fuzz(func(t *testing.T, value string) {
+		sent = nil
+		_, err := p.Send(t.Context(), transport.Call{Op: operation.AddressesDelete, Path: []string{value}})
+		if err != nil {
+			assert.Nil(t, sent)
+			return
+		}
+		segments := strings.Split(sent.EscapedPath(), "/")
+		require.Len(t, segments, 7, value)
+		assert.Equal(t, "/base/customer/acme/me/addresses", strings.Join(segments[:6], "/"))
+		last, err := url.PathUnescape(segments[6])
+		require.NoError(t, err)
+		assert.Equal(t, value, last)
+		assert.NotContains(t, []string{"", ".", ".."}, strings.TrimSpace(last))
+	})
+}
+
+// bomb is small on the wire. gzip takes several streams for one, so that it need
+// not be compressed as a whole.
+var bomb = sync.OnceValue(func() string { return strings.Repeat(zipped(1<<20), 32) })
+
+func zipped(n int) string {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, _ = w.Write(bytes.Repeat([]byte(" "), n))
+	_ = w.Close()
+	return out.String()
+}
+
+func TestS05_AnswersAreReadUpToALimit(t *testing.T) {
+	const mib = 1 << 20
+	for name, tt := range map[string]struct {
+		op      *operation.Operation
+		status  int
+		plain   int // size of the body
+		headers []string
+		zip     bool
+		length  int // of the body as the caller gets it; -1 for an error
+	}{
+		"data at the limit":                        {operation.CustomersGet, 200, 8 * mib, nil, false, 8 * mib},
+		"data above the limit":                     {operation.CustomersGet, 200, 8*mib + 1, nil, false, -1},
+		"tokens at the limit":                      {operation.AuthLogin, 200, mib, nil, false, mib},
+		"tokens above the limit":                   {operation.AuthLogin, 200, mib + 1, nil, false, -1},
+		"a renewal":                                {operation.AuthRefresh, 200, mib + 1, nil, false, -1},
+		"an anonymous session":                     {operation.AuthAnonymous, 200, mib + 1, nil, false, -1},
+		"an employee's token":                      {operation.OAuthToken, 200, mib + 1, nil, false, -1},
+		"an error keeps its status, and what fits": {operation.CustomersGet, 404, 10 * mib, nil, false, mib},
+		"a gzip bomb":                              {operation.CustomersGet, 200, 32 * mib, nil, true, -1},
+		"a gzip bomb of an error":                  {operation.CustomersGet, 404, 32 * mib, nil, true, mib},
+		"gzip that fits":                           {operation.CustomersGet, 200, mib, nil, true, mib},
+		"an unknown encoding":                      {operation.CustomersGet, 200, 10, []string{"Content-Encoding", "br"}, false, -1},
+		"an error's, of an unknown":                {operation.CustomersGet, 404, 10, []string{"Content-Encoding", "br"}, false, 0},
+		"an unknown one of nothing":                {operation.CustomersGet, 200, 0, []string{"Content-Encoding", "gzip"}, false, 0},
+		"identity":                                 {operation.CustomersGet, 200, 10, []string{"Content-Encoding", "identity"}, false, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				for i := 0; i+1 < len(tt.headers); i += 2 {
+					w.Header().Set(tt.headers[i], tt.headers[i+1])
+				}
+				if tt.zip {
+					w.Header().Set("Content-Encoding", "gzip")
+				}
+				w.WriteHeader(tt.status)
+				switch {
+				case tt.zip && tt.plain > mib:
+					_, _ = io.WriteString(w, bomb())
+					return
+				case tt.zip:
+					_, _ = io.WriteString(w, zipped(tt.plain))
+					return
+				}
+				_, _ = io.WriteString(w, strings.Repeat(" ", tt.plain))
+			}))
+			t.Cleanup(server.Close)
+			got, err := pipeline(t, server.URL).Send(t.Context(), callOf(tt.op))
+			if tt.length >= 0 {
+				require.NoError(t, err)
+				assert.Equal(t, tt.status, got.Status)
+				assert.Len(t, got.Body, tt.length)
+				return
+			}
+			var failure *transport.Failure
+			require.ErrorAs(t, err, &failure)
+			assert.Equal(t, transport.Unreadable, failure.Kind)
+			assert.Equal(t, 1, failure.Attempts)
+		})
+	}
+}
+
+// A transport sees the request with its secrets; its errors may hold all of it.
+type talkative struct {
+	Request *http.Request
+	Header  http.Header
+	cause   error
+}
+
+func (e *talkative) Error() string {
+	return fmt.Sprintf("sending %s %s (%v, %q, %s): %v", e.Request.Method, e.Request.URL, e.Request.Header, e.Request.URL.RequestURI(), e.Request.URL.Query(), e.cause)
+}
+func (e *talkative) Unwrap() error { return e.cause }
+
+func TestS06_ErrorsHoldNoRequest(t *testing.T) {
+	for _, op := range everyOperation() {
+		t.Run(op.Name, func(t *testing.T) {
+			p := pipeline(t, "https://api.test/base", func(cfg *transport.Config) { cfg.MaxAttempts = 1 }, base(func(r *http.Request) (*http.Response, error) {
+				return nil, &talkative{r, r.Header, &url.Error{Op: "Get", URL: r.URL.String(), Err: fmt.Errorf("%s: %w", r.URL, syscall.ECONNRESET)}}
+			}))
+			_, err := p.Send(t.Context(), callOf(op))
+			require.Error(t, err)
+			assertClean(t, dump(err, errors.Unwrap(err), fmt.Errorf("wrapped: %w", err), errors.Join(err, err)))
+			assert.NotContains(t, err.Error(), "api.test")
+			assert.ErrorIs(t, err, syscall.ECONNRESET)
+			var ue *url.Error
+			assert.NotErrorAs(t, err, &ue)
+		})
+	}
+}
+
+// Whoever knows its type gets the original of a transport's error; nobody else does.
+func TestS06_ErrorsAsStillWorks(t *testing.T) {
+	boom := &talkativeOnce{errors.New("boom")}
+	p := pipeline(t, "https://api.test", func(cfg *transport.Config) { cfg.MaxAttempts = 1 }, base(func(*http.Request) (*http.Response, error) { return nil, boom }))
+	_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+	var got *talkativeOnce
+	require.ErrorAs(t, err, &got)
+	assert.Same(t, boom, got)
+	assert.ErrorIs(t, err, boom)
+	assert.ErrorContains(t, err, "boom")
+}
+
+type talkativeOnce struct{ error }
+
+// A server's message may repeat what was sent, in one of many spellings.
+func TestS06_MessagesAreScrubbed(t *testing.T) {
+	const password = `pä"ss<w>  &/+ word`
+	call := callOf(operation.AuthLogin)
+	call.Hidden = []secret.Secret{secret.New("pass"), secret.New(password), secret.New("abc")}
+	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(400, ""), nil }))
+	got, err := p.Send(t.Context(), call)
+	require.NoError(t, err)
+	for name, tt := range map[string]struct{ text, want string }{
+		"as it is":           {"x " + password + " y", "x [redacted] y"},
+		"one line":           {`x pä"ss<w> &/+ word y`, "x [redacted] y"},
+		"in a query":         {"x " + url.QueryEscape(password), "x [redacted]"},
+		"in a path":          {"x " + url.PathEscape(password), "x [redacted]"},
+		"in JSON":            {`{"p":"pä\"ss\u003cw\u003e  \u0026/+ word"}`, `{"p":"[redacted]"}`},
+		"quoted":             {fmt.Sprintf("%q", password), `"[redacted]"`},
+		"in HTML":            {"pä&#34;ss&lt;w&gt;  &amp;/+ word", "[redacted]"},
+		"the bearer":         {"token " + bearer + " is bad", "token [redacted] is bad"},
+		"one within another": {"pass", "[redacted]"},
+		"too short to hide":  {"abc", "abc"},
+		"cut in its midst":   {strings.Repeat("x", 500) + bearer[:10], strings.Repeat("x", 500) + "[redacted]"},
+		"no cut, no mask":    {"wrong pas", "wrong pas"},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, tt.want, got.Scrub(tt.text)) })
+	}
+}
+
+// Transports and middlewares of others may do what net/http never does.
+func TestStrangeTransports(t *testing.T) {
+	for name, tt := range map[string]struct {
+		base roundTripper
+		kind transport.FailureKind
+	}{
+		"nothing at all":   {func(*http.Request) (*http.Response, error) { return nil, nil }, transport.Unreadable},
+		"answer and error": {func(*http.Request) (*http.Response, error) { return answer(200, "x"), io.ErrUnexpectedEOF }, transport.Lost},
+		"a failing body":   {func(*http.Request) (*http.Response, error) { r := answer(200, ""); r.Body = broken{}; return r, nil }, transport.Lost},
+		"a lying length": {func(*http.Request) (*http.Response, error) {
+			r := answer(200, "x")
+			r.ContentLength = 1 << 40
+			return r, nil
+		}, 99},
+		"no body, no header":          {func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 200}, nil }, 99},
+		"a redirect without anything": {func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 302}, nil }, 99},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, op := range []*operation.Operation{operation.AuthLogin, operation.CustomersGet} {
+				p := pipeline(t, "https://api.test", base(tt.base), func(cfg *transport.Config) { cfg.MaxAttempts = 1 })
+				got, err := p.Send(t.Context(), callOf(op))
+				if tt.kind == 99 {
+					require.NoError(t, err)
+					got.Release()
+					got.Release()
+					continue
+				}
+				var failure *transport.Failure
+				require.ErrorAs(t, err, &failure)
+				assert.Equal(t, tt.kind, failure.Kind)
+			}
+		})
+	}
+	for name, tt := range map[string]struct {
+		do   func(*http.Request, http.RoundTripper) (*http.Response, error)
+		want string
+	}{
+		"closes the body": {func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			if err == nil {
+				err = resp.Body.Close()
+			}
+			return resp, err
+		}, ""},
+		"reads the body": {func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			if err == nil {
+				_, err = io.ReadAll(resp.Body)
+			}
+			return resp, err
+		}, "real"},
+		"wraps the body": {func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			if err == nil {
+				resp.Body = struct{ io.ReadCloser }{resp.Body}
+			}
+			return resp, err
+		}, "real"},
+		"answers by itself": {func(*http.Request, http.RoundTripper) (*http.Response, error) { return answer(200, "own"), nil }, "own"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(200, "real"), nil }), middleware(tt.do))
+			got, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, string(got.Body))
+			if got, err = p.Send(t.Context(), callOf(operation.AuthLogin)); assert.NoError(t, err) && name != "answers by itself" {
+				assert.Equal(t, "real", string(got.Body), "hidden from the middleware")
+			}
+		})
+	}
+}
+
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+func (broken) Close() error             { return nil }
