@@ -21,6 +21,7 @@ func FuzzRetryAfter(f *testing.F) {
 }
 
 func TestTheCeilingDoublesAndEnds(t *testing.T) {
+	assert.Equal(t, 100*time.Millisecond, ceiling(-1))
 	assert.Equal(t, 100*time.Millisecond, ceiling(0))
 	assert.Equal(t, 200*time.Millisecond, ceiling(1))
 	assert.Equal(t, 5*time.Second, ceiling(6))

@@ -22,7 +22,8 @@ const (
 )
 
 func ceiling(attempt int) time.Duration {
-	return min(firstCeiling<<min(attempt, 16), lastCeiling)
+	attempt = min(max(attempt, 0), 16) // no attempt at all: a middleware refused it
+	return min(firstCeiling<<attempt, lastCeiling)
 }
 
 // checkRetry is retryablehttp's question after each try. It never returns an

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -467,15 +468,32 @@ func TestStrangeTransports(t *testing.T) {
 			return resp, err
 		}, "real"},
 		"answers by itself": {func(*http.Request, http.RoundTripper) (*http.Response, error) { return answer(200, "own"), nil }, "own"},
+		"fails by itself":   {func(*http.Request, http.RoundTripper) (*http.Response, error) { return answer(503, "own"), nil }, "own"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(200, "real"), nil }), middleware(tt.do))
 			got, err := p.Send(t.Context(), callOf(operation.CustomersGet))
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, string(got.Body))
-			if got, err = p.Send(t.Context(), callOf(operation.AuthLogin)); assert.NoError(t, err) && name != "answers by itself" {
+			if got, err = p.Send(t.Context(), callOf(operation.AuthLogin)); assert.NoError(t, err) && !strings.HasSuffix(name, "by itself") {
 				assert.Equal(t, "real", string(got.Body), "hidden from the middleware")
 			}
+		})
+	}
+}
+
+// A circuit breaker refuses before anything is sent, and its users ask for its error.
+func TestAMiddlewareThatRefuses(t *testing.T) {
+	open := errors.New("the circuit is open")
+	for _, op := range everyOperation() {
+		synctest.Test(t, func(t *testing.T) {
+			p := pipeline(t, "https://api.test", middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) { return nil, open }))
+			_, err := p.Send(t.Context(), callOf(op))
+			var failure *transport.Failure
+			require.ErrorAs(t, err, &failure)
+			assert.Equal(t, transport.NotSent, failure.Kind)
+			assert.Zero(t, failure.Attempts)
+			assert.ErrorIs(t, err, open)
 		})
 	}
 }
