@@ -3,13 +3,13 @@ package emporix
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
+	"github.com/emporix-community/emporix-go/internal/transport"
 	"github.com/emporix-community/emporix-go/internal/wire"
 )
 
@@ -80,18 +80,22 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 	if err != nil || resp == nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
-	again, ok := rewound(req)
-	if !ok || !tokenFault(resp) {
+	if !tokenFault(resp) {
 		return resp, nil
 	}
 	renewed, ok, err := c.sessions.Renew(ctx, &s.visitor, lifecycle.WantAny, token)
-	if !ok && err == nil {
+	if err != nil {
+		_ = resp.Body.Close()
+		return nil, wrap("Session.HTTPClient", err)
+	}
+	if !ok {
+		return resp, nil
+	}
+	again, ok := rewound(req)
+	if !ok { // the next request has the new token
 		return resp, nil
 	}
 	_ = resp.Body.Close()
-	if err != nil {
-		return nil, wrap("Session.HTTPClient", err)
-	}
 	return t.next.RoundTrip(withBearer(again, renewed.Bearer))
 }
 
@@ -108,14 +112,17 @@ func rewound(req *http.Request) (*http.Request, bool) {
 	if req.GetBody == nil {
 		return nil, false
 	}
-	body, err := req.GetBody()
-	again.Body = body
+	var err error
+	again.Body, err = req.GetBody()
 	return again, err == nil
 }
 
 // tokenFault looks at a 401 and leaves the body as it was.
 func tokenFault(resp *http.Response) bool {
 	const enough = 64 << 10
+	if resp.Body == nil { // from a transport that is not net/http's
+		resp.Body = http.NoBody
+	}
 	head, err := io.ReadAll(io.LimitReader(resp.Body, enough))
 	rest := resp.Body
 	resp.Body = struct {
@@ -163,11 +170,8 @@ func (b *bearerBinding) RoundTrip(shown *http.Request) (*http.Response, error) {
 	req := shown.Clone(shown.Context())
 	req.Header.Set("Authorization", bearer.Reveal())
 	resp, err := b.base.RoundTrip(req)
-	if err != nil && strings.Contains(err.Error(), strings.TrimPrefix(bearer.Reveal(), "Bearer ")) {
-		err = errors.New("the transport failed (its text held a token and is dropped)")
-	}
 	if resp != nil {
 		resp.Request = shown
 	}
-	return resp, err
+	return resp, transport.CleanError(err, bearer)
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -103,15 +104,28 @@ func WithHTTPClient(client *http.Client) Option {
 // WithMiddleware wraps the SDK's transport, the last one outermost; it is the
 // place for tracing and metrics. A middleware sees every attempt, with
 // placeholders where tokens, passwords and codes go, and without a body. It may
-// add headers; a request whose method or URL it changes is refused.
+// add headers; a request whose method or URL it changes is refused, and so is
+// one that it sends twice. Answers of calls that carry secrets show no body.
 func WithMiddleware(middleware func(http.RoundTripper) http.RoundTripper) Option {
 	return func(c *config) {
 		if middleware == nil {
 			c.refuse("WithMiddleware", "is nil")
 			return
 		}
-		c.middleware = append(c.middleware, middleware)
+		c.middleware = append(c.middleware, func(next http.RoundTripper) http.RoundTripper {
+			if wrapped := middleware(next); wrapped != nil {
+				return wrapped
+			}
+			return noTransport{}
+		})
 	}
+}
+
+// noTransport stands for a middleware that returned none.
+type noTransport struct{}
+
+func (noTransport) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, &ArgumentError{Field: "WithMiddleware", Reason: "returned no transport"}
 }
 
 // WithLogger sets where the SDK logs to: calls at debug, logins and logouts at
@@ -273,7 +287,7 @@ func parseBaseURL(raw string) (*url.URL, string) {
 		return nil, "has a query; give scheme, host and perhaps a path"
 	case u.Fragment != "" || strings.HasSuffix(raw, "#"):
 		return nil, "has a fragment; give scheme, host and perhaps a path"
-	case u.Port() == "0" || strings.HasSuffix(u.Host, ":"):
+	case strings.HasSuffix(u.Host, ":") || u.Port() != "" && !isPort(u.Port()):
 		return nil, "has no usable port"
 	case strings.HasSuffix(host, ".") || strings.ContainsFunc(host, func(r rune) bool { return r > 0x7e || r <= 0x20 }):
 		return nil, "has a host that is no plain ASCII name; write internationalised names in their xn-- form"
@@ -288,6 +302,11 @@ func parseBaseURL(raw string) (*url.URL, string) {
 	u.Path = strings.TrimRight(u.Path, "/")
 	u.RawPath = strings.TrimRight(u.RawPath, "/")
 	return u, ""
+}
+
+func isPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
 }
 
 func isLoopback(host string) bool {

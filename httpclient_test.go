@@ -1,0 +1,307 @@
+package emporix_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixtest"
+)
+
+// cartShop is a fake Emporix with another service beside it, at /cart/.
+type cartShop struct {
+	fake   *emporixtest.Fake
+	client *emporix.Client
+	mu     sync.Mutex
+	seen   []cartRequest
+	answer func(n int, w http.ResponseWriter, r *http.Request) // n counts from 1
+}
+
+type cartRequest struct{ bearer, tenant, agent, body, uri string }
+
+func newCartShop(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.Request), opts ...emporix.Option) *cartShop {
+	t.Helper()
+	shop := &cartShop{fake: emporixtest.New(t), answer: answer}
+	shop.client = shop.fake.Client(t, append([]emporix.Option{emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		if !strings.HasPrefix(r.URL.Path, "/cart/") {
+			return shop.fake.Transport().RoundTrip(r)
+		}
+		var body []byte
+		if r.Body != nil {
+			body, _ = io.ReadAll(r.Body)
+			_ = r.Body.Close()
+		}
+		shop.mu.Lock()
+		shop.seen = append(shop.seen, cartRequest{r.Header.Get("Authorization"), r.Header.Get("Emporix-Tenant"), r.Header.Get("User-Agent"), string(body), r.URL.RequestURI()})
+		n := len(shop.seen)
+		shop.mu.Unlock()
+		w := httptest.NewRecorder()
+		shop.answer(n, w, r)
+		return w.Result(), nil
+	}))}, opts...)...)
+	return shop
+}
+
+func (s *cartShop) url(path string) string { return s.fake.URL() + path }
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func fine(_ int, w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "cart") }
+
+// rejectFirst rejects the first request's bearer as the gateway does.
+func rejectFirst(n int, w http.ResponseWriter, r *http.Request) {
+	if n == 1 {
+		w.WriteHeader(401)
+		_, _ = io.WriteString(w, `{"fault":{"faultstring":"Invalid Access Token","detail":{"errorcode":"oauth.v2.InvalidAccessToken"}}}`)
+		return
+	}
+	fine(n, w, r)
+}
+
+func text(t *testing.T, resp *http.Response) string {
+	t.Helper()
+	data, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	return string(data)
+}
+
+func TestHTTPClientActsForTheSession(t *testing.T) {
+	shop := newCartShop(t, fine)
+	shop.fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+	visitor := shop.client.Session("v")
+	resp, err := visitor.HTTPClient().Get(shop.url("/cart/acme/carts?siteCode=main"))
+	require.NoError(t, err)
+	assert.Equal(t, "cart", text(t, resp))
+	assert.Empty(t, resp.Request.Header.Get("Authorization"), "of the request that the caller gets back")
+	_, err = visitor.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+	require.NoError(t, err)
+	resp, err = visitor.HTTPClient().Get(shop.url("/cart/acme/carts"))
+	require.NoError(t, err)
+	text(t, resp)
+	shop.fake.AssertCalls(t, "Auth.Anonymous", 1)
+	require.Len(t, shop.seen, 2)
+	assert.Regexp(t, "^Bearer .{28}$", shop.seen[0].bearer)
+	assert.NotEqual(t, shop.seen[0].bearer, shop.seen[1].bearer)
+	assert.Equal(t, "acme", shop.seen[0].tenant)
+	assert.Regexp(t, "^emporix-go/", shop.seen[0].agent)
+	assert.Equal(t, "/cart/acme/carts?siteCode=main", shop.seen[0].uri)
+}
+
+func TestS03_HTTPClientKeepsTokensOnTheHost(t *testing.T) {
+	var reached int
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }))
+	t.Cleanup(elsewhere.Close)
+	shop := newCartShop(t, fine)
+	for name, url := range map[string]string{
+		"another host": elsewhere.URL + "/x", "a subdomain": "https://x.fake.emporix.test/", "a suffix": "https://fake.emporix.test.evil.example/",
+		"http": "http://fake.emporix.test/cart/", "another port": "https://fake.emporix.test:444/cart/", "userinfo as host": "https://fake.emporix.test@evil.example/",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := shop.client.HTTPClient().Get(url)
+			require.ErrorIs(t, err, emporix.ErrInvalidRequest)
+			var argument *emporix.ArgumentError
+			require.ErrorAs(t, err, &argument)
+			assert.ErrorContains(t, err, "https://fake.emporix.test, the only place")
+		})
+	}
+	t.Run("a Host header", func(t *testing.T) {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", shop.url("/cart/"), nil)
+		require.NoError(t, err)
+		req.Host = "evil.example"
+		_, err = shop.client.HTTPClient().Do(req)
+		assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
+	})
+	assert.Zero(t, reached)
+	assert.Empty(t, shop.seen)
+	shop.fake.AssertCalls(t, "Auth.Anonymous", 0)
+}
+
+// A middleware that changes the host loses the bearer with it.
+func TestS03_HTTPClientBindsBehindMiddleware(t *testing.T) {
+	var shown []string
+	divert := false
+	shop := newCartShop(t, fine, emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			shown = append(shown, fmt.Sprintf("%+v %+v %+v", r, r.Header, r.Context()))
+			if divert && strings.HasPrefix(r.URL.Path, "/cart/") {
+				r = r.Clone(r.Context())
+				r.URL.Host = "evil.example"
+			}
+			return next.RoundTrip(r)
+		})
+	}))
+	resp, err := shop.client.HTTPClient().Get(shop.url("/cart/"))
+	require.NoError(t, err)
+	text(t, resp)
+	divert = true
+	_, err = shop.client.HTTPClient().Get(shop.url("/cart/"))
+	assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
+	require.Len(t, shop.seen, 1)
+	shop.fake.AssertNoSecrets(t, []byte(strings.Join(shown, "\n")))
+}
+
+func TestS03_HTTPClientFollowsNoRedirect(t *testing.T) {
+	var reached int
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }))
+	t.Cleanup(elsewhere.Close)
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		shop := newCartShop(t, func(_ int, w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, status) })
+		resp, err := shop.client.HTTPClient().Get(shop.url("/cart/"))
+		require.NoError(t, err)
+		assert.Equal(t, status, resp.StatusCode)
+		assert.Equal(t, elsewhere.URL, resp.Header.Get("Location"), "the caller decides")
+		text(t, resp)
+		// A caller's client that follows redirects gets no further either.
+		_, err = (&http.Client{Transport: shop.client.HTTPClient().Transport}).Get(shop.url("/cart/"))
+		assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
+	}
+	assert.Zero(t, reached)
+}
+
+func TestHTTPClientRenewsARejectedBearer(t *testing.T) {
+	body := func() io.Reader { return strings.NewReader("two apples") }
+	for name, tt := range map[string]struct {
+		answer  func(int, http.ResponseWriter, *http.Request)
+		body    io.Reader
+		status  int
+		sent    int
+		renewed bool
+	}{
+		"a gateway's fault":        {rejectFirst, nil, 200, 2, true},
+		"with a body to send":      {rejectFirst, body(), 200, 2, true},
+		"whose body can't be sent": {rejectFirst, io.MultiReader(body()), 401, 1, true},
+		"an empty 401": {func(n int, w http.ResponseWriter, r *http.Request) {
+			if n == 1 {
+				w.WriteHeader(401)
+				return
+			}
+			fine(n, w, r)
+		}, body(), 200, 2, true},
+		"again and again": {func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, body(), 401, 2, true},
+		"a 401 with a message": {func(_ int, w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(401)
+			_, _ = io.WriteString(w, `{"status":401,"message":"not your cart"}`)
+		}, body(), 401, 1, false},
+		"a 401 with a long page": {func(_ int, w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(401)
+			_, _ = io.WriteString(w, strings.Repeat("<p>", 100_000))
+		}, body(), 401, 1, false},
+		"a 403": {func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }, body(), 403, 1, false},
+		"a 503": {func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, body(), 503, 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			shop := newCartShop(t, tt.answer)
+			resp, err := shop.client.HTTPClient().Post(shop.url("/cart/acme/carts"), "text/plain", tt.body)
+			require.NoError(t, err)
+			got := text(t, resp)
+			assert.Equal(t, tt.status, resp.StatusCode)
+			require.Len(t, shop.seen, tt.sent)
+			if tt.status == 401 && tt.sent == 1 && !tt.renewed {
+				assert.NotEmpty(t, got, "the caller reads the whole answer")
+			}
+			if name == "a 401 with a long page" {
+				assert.Len(t, got, 300_000)
+			}
+			if tt.sent == 2 {
+				assert.NotEqual(t, shop.seen[0].bearer, shop.seen[1].bearer)
+				assert.Equal(t, shop.seen[0].body, shop.seen[1].body)
+			}
+			renewals := 0
+			if tt.renewed {
+				renewals = 1
+			}
+			shop.fake.AssertCalls(t, "Auth.RefreshAnonymous", renewals)
+			shop.fake.AssertCalls(t, "Auth.Anonymous", 1)
+		})
+	}
+}
+
+func TestHTTPClientKeepsTheCallersAuthorization(t *testing.T) {
+	shop := newCartShop(t, rejectFirst)
+	req, err := http.NewRequestWithContext(t.Context(), "GET", shop.url("/cart/"), nil)
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer my own")
+	req.Header.Set("Emporix-Tenant", "other")
+	req.Header.Set("User-Agent", "mine")
+	resp, err := shop.client.HTTPClient().Do(req)
+	require.NoError(t, err)
+	text(t, resp)
+	assert.Equal(t, 401, resp.StatusCode, "a bearer of the caller's is not renewed")
+	assert.Equal(t, []cartRequest{{"Bearer my own", "other", "mine", "", "/cart/"}}, shop.seen)
+	shop.fake.AssertCalls(t, "Auth.Anonymous", 0)
+	assert.Equal(t, "Bearer my own", req.Header.Get("Authorization"))
+}
+
+func TestHTTPClientErrors(t *testing.T) {
+	t.Run("a session that ended", func(t *testing.T) {
+		shop := newCartShop(t, fine)
+		_, err := shop.client.Session("").HTTPClient().Get(shop.url("/cart/"))
+		assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
+	})
+	t.Run("a closed client", func(t *testing.T) {
+		shop := newCartShop(t, fine)
+		require.NoError(t, shop.client.Close(t.Context()))
+		_, err := shop.client.HTTPClient().Get(shop.url("/cart/"))
+		assert.ErrorIs(t, err, emporix.ErrClosed)
+	})
+	t.Run("no token to be had", func(t *testing.T) {
+		shop := newCartShop(t, fine)
+		shop.fake.Fail(emporixtest.Fault{Operation: "Auth.Anonymous", Status: 400})
+		_, err := shop.client.HTTPClient().Get(shop.url("/cart/"))
+		var auth *emporix.AuthError
+		require.ErrorAs(t, err, &auth)
+		assert.Empty(t, shop.seen)
+	})
+	t.Run("a cancelled context", func(t *testing.T) {
+		shop := newCartShop(t, fine)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		req, err := http.NewRequestWithContext(ctx, "GET", shop.url("/cart/"), nil)
+		require.NoError(t, err)
+		_, err = shop.client.HTTPClient().Do(req)
+		assert.ErrorIs(t, err, context.Canceled)
+	})
+	t.Run("a transport that prints the bearer", func(t *testing.T) {
+		var bearer string
+		boom := errors.New("boom")
+		fake := emporixtest.New(t)
+		client := fake.Client(t, emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			if !strings.HasPrefix(r.URL.Path, "/cart/") {
+				return fake.Transport().RoundTrip(r)
+			}
+			bearer = r.Header.Get("Authorization")
+			return nil, fmt.Errorf("sending %v: %w", r.Header, boom)
+		})))
+		_, err := client.HTTPClient().Get(fake.URL() + "/cart/")
+		require.ErrorIs(t, err, boom)
+		assert.ErrorContains(t, err, "[redacted]")
+		assert.NotEmpty(t, bearer)
+		fake.AssertNoSecrets(t, []byte(fmt.Sprintf("%v %+v %#v", err, err, err)))
+	})
+	t.Run("an answer without a body", func(t *testing.T) {
+		fake := emporixtest.New(t)
+		client := fake.Client(t, emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			if !strings.HasPrefix(r.URL.Path, "/cart/") {
+				return fake.Transport().RoundTrip(r)
+			}
+			return &http.Response{StatusCode: 401}, nil
+		})))
+		resp, err := client.HTTPClient().Get(fake.URL() + "/cart/")
+		require.NoError(t, err)
+		assert.Equal(t, 401, resp.StatusCode)
+		text(t, resp)
+	})
+}

@@ -1,0 +1,255 @@
+package emporix_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixtest"
+)
+
+// fields are those that joined argument errors name.
+func fields(t *testing.T, err error) (names []string) {
+	t.Helper()
+	joined, ok := err.(interface{ Unwrap() []error })
+	require.True(t, ok, "%T", err)
+	for _, problem := range joined.Unwrap() {
+		var argument *emporix.ArgumentError
+		require.ErrorAs(t, problem, &argument)
+		names = append(names, argument.Field)
+	}
+	return names
+}
+
+func TestAllMistakesAreNamedAtOnce(t *testing.T) {
+	const secret = "s3cr3t\x00value"
+	_, err := emporix.NewClient("Acme/"+secret, secret,
+		nil,
+		emporix.WithBaseURL("http://user:"+url.QueryEscape(secret)+"@api.example"),
+		emporix.WithTransport(nil), emporix.WithHTTPClient(nil), emporix.WithMiddleware(nil), emporix.WithTokenStore(nil),
+		emporix.WithLanguage(secret), emporix.WithUserAgent(secret),
+		emporix.WithSessionContext(emporix.SessionContext{SiteCode: secret}),
+		emporix.WithTimeouts(emporix.Timeouts{Store: -1}), emporix.WithRetries(emporix.Retries{MaxAttempts: 11}),
+		emporix.WithEmployeeCredentials("", secret), emporix.WithEmployeeToken(nil))
+	require.ErrorIs(t, err, emporix.ErrInvalidRequest)
+	assert.ElementsMatch(t, []string{
+		"tenant", "clientID", "option", "WithBaseURL", "WithTransport", "WithHTTPClient", "WithMiddleware", "WithTokenStore",
+		"WithLanguage", "WithUserAgent", "WithSessionContext", "WithTimeouts", "WithRetries", "WithEmployeeCredentials", "WithEmployeeToken",
+	}, fields(t, err))
+	assert.NotContains(t, err.Error(), "s3cr3t")
+	assert.NotContains(t, err.Error(), "value")
+	_, err = emporix.NewClient("acme", "id", emporix.WithEmployeeCredentials("id", "s3cr3t"),
+		emporix.WithEmployeeToken(func(context.Context) (emporix.Secret, error) { return emporix.Secret{}, nil }))
+	assert.Equal(t, []string{"WithEmployeeToken"}, fields(t, err))
+}
+
+func TestBadInputTenant(t *testing.T) {
+	for _, tenant := range []string{"", "A", "ab", "Acme", "a2345678901234567", "a/b", "..", "a.b", "te nant", "ténant", "a%2fb", "1abc", "abc\n", "acme-1"} {
+		_, err := emporix.NewClient(tenant, "id")
+		require.ErrorIs(t, err, emporix.ErrInvalidRequest, tenant)
+		assert.Equal(t, []string{"tenant"}, fields(t, err))
+		assert.Equal(t, "emporix: invalid argument: tenant must be 3 to 16 lower-case letters and digits, the first a letter", err.Error())
+	}
+	for _, tenant := range []string{"abc", "a23", "a234567890123456"} {
+		_, err := emporix.NewClient(tenant, "id")
+		assert.NoError(t, err, tenant)
+	}
+}
+
+func TestBadInputBaseURL(t *testing.T) {
+	for raw, why := range map[string]string{
+		"":                                     "https://",
+		"api.emporix.io":                       "https://",
+		"//evil.example":                       "https://",
+		"ftp://api.emporix.io":                 "https://",
+		"https:api.emporix.io":                 "no host",
+		"https:///path":                        "no host",
+		"https://":                             "no host",
+		"http://api.emporix.io":                "not encrypted",
+		"http://127.0.0.1.evil.example":        "not encrypted",
+		"http://localhost.evil.example":        "not encrypted",
+		"http://0.0.0.0":                       "not encrypted",
+		"https://jo:CANARY@api.emporix.io":     "credentials",
+		"https://CANARY@api.emporix.io":        "credentials",
+		"https://@api.emporix.io":              "credentials",
+		"https://api.emporix.io?token=CANARY":  "query",
+		"https://api.emporix.io?":              "query",
+		"https://api.emporix.io#CANARY":        "fragment",
+		"https://api.emporix.io#":              "fragment",
+		"https://api.emporix.io.":              "plain ASCII name",
+		"https://émporix.io":                   "xn--",
+		"https://api.emporix.io:0":             "port",
+		"https://api.emporix.io:":              "port",
+		"https://api.emporix.io:65536":         "port",
+		"https://api.emporix.io:CANARY":        "no URL",
+		"https://api.emporix.io/../CANARY":     "relative path",
+		"https://api.emporix.io/%2e%2e/CANARY": "relative path",
+		"https://api.emporix.io/a%2f..%2fb":    "relative path",
+		"https://api.emporix.io\\@evil":        "no URL",
+		"https://api emporix.io":               "no URL",
+		"https://api.emporix.io/\nCANARY":      "no URL",
+		" https://api.emporix.io":              "no URL",
+		"https://[::1":                         "no URL",
+		"https://api.emporix.io/" + strings.Repeat("CANARY", 200_000): "longer than 2048",
+	} {
+		_, err := emporix.NewClient("acme", "id", emporix.WithBaseURL(raw))
+		if assert.ErrorIs(t, err, emporix.ErrInvalidRequest, "%.60q", raw) {
+			assert.Equal(t, []string{"WithBaseURL"}, fields(t, err))
+			assert.ErrorContains(t, err, why, "%.60q", raw)
+			assert.NotContains(t, err.Error(), "CANARY")
+		}
+	}
+	for _, raw := range []string{
+		"https://api.emporix.io", "HTTPS://api.emporix.io/", "https://api.emporix.io:8443/base/", "https://xn--mporix-bva.io",
+		"http://127.0.0.1:8787", "http://localhost", "http://[::1]:80", "http://127.1.2.3", "https://192.0.2.1",
+	} {
+		_, err := emporix.NewClient("acme", "id", emporix.WithBaseURL(raw))
+		assert.NoError(t, err, raw)
+	}
+}
+
+func FuzzBaseURL(f *testing.F) {
+	for _, seed := range []string{"https://api.emporix.io", "http://localhost:1", "https://u:p@h", "//x", "https://h/..", "https://h:0", "https://[::1%25a]", "https://h?x#y"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		var sent *http.Request
+		client, err := emporix.NewClient("acme", "id", emporix.WithBaseURL(raw), emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			sent = r
+			return nil, errors.New("not sent")
+		})), emporix.WithRetries(emporix.Retries{MaxAttempts: 1}))
+		if err != nil {
+			assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
+			assert.Less(t, len(err.Error()), 200)
+			return
+		}
+		_, err = client.Customers.Get(t.Context())
+		require.Error(t, err)
+		require.NotNil(t, sent)
+		assert.True(t, sent.URL.Scheme == "https" || sent.URL.Scheme == "http")
+		assert.NotEmpty(t, sent.URL.Hostname())
+		assert.Nil(t, sent.URL.User)
+		assert.Empty(t, sent.URL.Fragment)
+		assert.True(t, strings.HasSuffix(sent.URL.Path, "/customerlogin/auth/anonymous/login"), sent.URL.Path)
+	})
+}
+
+func FuzzTenant(f *testing.F) {
+	for _, seed := range []string{"acme", "", "..", "a/b", "a%2fb", "ACME"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, tenant string) {
+		_, err := emporix.NewClient(tenant, "id")
+		if err == nil {
+			assert.Equal(t, url.PathEscape(tenant), tenant)
+			assert.Regexp(t, "^[a-z][a-z0-9]{2,15}$", tenant)
+		}
+	})
+}
+
+func TestFromEnv(t *testing.T) {
+	set := func(t *testing.T, values map[string]string) {
+		for _, name := range []string{emporix.EnvTenant, emporix.EnvHost, emporix.EnvClientID, emporix.EnvEmployeeID, emporix.EnvEmployeeSecret} {
+			t.Setenv(name, values[name])
+		}
+	}
+	for name, tt := range map[string]struct {
+		env  map[string]string
+		want []string // fields at fault
+	}{
+		"nothing":            {nil, []string{emporix.EnvTenant, emporix.EnvClientID}},
+		"only what's needed": {map[string]string{emporix.EnvTenant: "acme", emporix.EnvClientID: "id"}, nil},
+		"everything":         {map[string]string{emporix.EnvTenant: "acme", emporix.EnvClientID: "id", emporix.EnvHost: "http://localhost:1", emporix.EnvEmployeeID: "e", emporix.EnvEmployeeSecret: "CANARY"}, nil},
+		"a secret alone":     {map[string]string{emporix.EnvTenant: "acme", emporix.EnvClientID: "id", emporix.EnvEmployeeSecret: "CANARY"}, []string{emporix.EnvEmployeeID}},
+		"an ID alone":        {map[string]string{emporix.EnvTenant: "acme", emporix.EnvClientID: "id", emporix.EnvEmployeeID: "e"}, []string{emporix.EnvEmployeeSecret}},
+		"several at once": {map[string]string{emporix.EnvHost: "https://u:CANARY@h", emporix.EnvEmployeeSecret: "CANARY"},
+			[]string{emporix.EnvTenant, emporix.EnvClientID, emporix.EnvHost, emporix.EnvEmployeeID}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set(t, tt.env)
+			client, err := emporix.NewClientFromEnv()
+			if tt.want == nil {
+				require.NoError(t, err)
+				require.NotNil(t, client)
+				return
+			}
+			require.ErrorIs(t, err, emporix.ErrInvalidRequest)
+			assert.Equal(t, tt.want, fields(t, err))
+			assert.NotContains(t, err.Error(), "CANARY")
+		})
+	}
+}
+
+// What the caller passes in is read once and never changed.
+func TestOptionsAreCopied(t *testing.T) {
+	fake := emporixtest.New(t)
+	jar := &noJar{t}
+	mine := &http.Client{Transport: fake.Transport(), Timeout: 3 * time.Second, Jar: jar,
+		CheckRedirect: func(*http.Request, []*http.Request) error { t.Error("asked about a redirect"); return nil }}
+	before := *mine
+	client := fake.Client(t, emporix.WithHTTPClient(mine))
+	fake.Fail(emporixtest.Fault{Operation: "Customers.Get", Redirect: "https://evil.example"})
+	_, err := client.Customers.Get(t.Context())
+	require.ErrorIs(t, err, emporix.ErrBadResponse)
+	assert.ErrorContains(t, err, "redirects are never followed")
+	assert.Same(t, before.Jar, mine.Jar)
+	assert.Equal(t, before.Transport, mine.Transport)
+	assert.Equal(t, before.Timeout, mine.Timeout)
+	mine.Transport, mine.Timeout = nil, 1 // too late to matter
+	_, err = client.Customers.Get(t.Context())
+	assert.NoError(t, err)
+}
+
+// noJar fails when it is asked: cookies of one visitor must not reach another.
+type noJar struct{ t *testing.T }
+
+func (j *noJar) SetCookies(*url.URL, []*http.Cookie)    { j.t.Error("cookies stored") }
+func (j *noJar) Cookies(*url.URL) (none []*http.Cookie) { j.t.Error("cookies read"); return nil }
+
+func TestAMiddlewareThatReturnsNothing(t *testing.T) {
+	fake := emporixtest.New(t)
+	client := fake.Client(t, emporix.WithMiddleware(func(http.RoundTripper) http.RoundTripper { return nil }))
+	_, err := client.Customers.Get(t.Context())
+	assert.ErrorContains(t, err, "WithMiddleware returned no transport")
+	_, err = client.HTTPClient().Get(fake.URL())
+	assert.Error(t, err)
+}
+
+func TestMiddlewareIsCalledInOrder(t *testing.T) {
+	var order []string
+	named := func(name string) emporix.Option {
+		return emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+			return roundTripper(func(r *http.Request) (*http.Response, error) {
+				order = append(order, name)
+				return next.RoundTrip(r)
+			})
+		})
+	}
+	fake := emporixtest.New(t)
+	_, err := fake.Client(t, named("inner"), named("outer")).Customers.Get(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []string{"outer", "inner", "outer", "inner"}, order)
+}
+
+func TestHeadersThatOptionsSet(t *testing.T) {
+	var got http.Header
+	fake := emporixtest.New(t)
+	client := fake.Client(t, emporix.WithLanguage("de-CH, en;q=0.5"), emporix.WithUserAgent("shop/1.4"),
+		emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			got = r.Header
+			return fake.Transport().RoundTrip(r)
+		})))
+	_, err := client.Customers.Get(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, "de-CH, en;q=0.5", got.Get("Accept-Language"))
+	assert.Equal(t, "emporix-go/"+emporix.Version+" shop/1.4", got.Get("User-Agent"))
+	assert.Equal(t, "acme", got.Get("Emporix-Tenant"))
+}
