@@ -232,10 +232,10 @@ func oneNetwork(cfg config, name string) ([]row, error) {
 		return nil, err
 	}
 	// 256 callers on two cores are noisy, and the goal is near to 1.
-	rate, ratios := make([]float64, 2*cfg.rounds+1), make([]float64, 2*cfg.rounds+1)
+	rate, ratios := make([]float64, cfg.rounds+4), make([]float64, cfg.rounds+4)
 	for i := range ratios {
 		var a, b float64
-		if a, b, err = n.throughput(cfg.each, bare(ours), bare(base)); err != nil {
+		if a, b, err = n.throughput(2*cfg.each, bare(ours), bare(base)); err != nil {
 			return nil, fmt.Errorf("throughput: %w", err)
 		}
 		rate[i], ratios[i] = a, a/b

@@ -96,6 +96,17 @@ func (r results) ratio(base results, m metric) float64 {
 	return median(values)
 }
 
+// withCores returns the rounds, of r and of base, in which r really had that
+// many cores to itself, or all where that can't be told.
+func (r results) withCores(n float64, base results) (own, pairs results) {
+	for i := range r {
+		if usedCPU(r[i]) == 0 || usedCPU(r[i]) >= 0.9*n*wallTime(r[i]) {
+			own, pairs = append(own, r[i]), append(pairs, base[i])
+		}
+	}
+	return own, pairs
+}
+
 func median[T float64 | int | time.Duration](values []T) T {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[len(sorted)/2]

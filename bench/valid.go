@@ -19,6 +19,9 @@ type validSides struct {
 	close                      func()
 }
 
+// enough rounds with both cores to judge by.
+const enough = 3
+
 // many is 128 goroutines on two cores.
 const many = 64
 
@@ -68,6 +71,7 @@ func together(n int, do func() bool) side {
 	return func(b *testing.B) {
 		b.ReportAllocs()
 		b.SetParallelism(n)
+		cpu := cpuTime()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
 				if !do() {
@@ -75,6 +79,7 @@ func together(n int, do func() bool) side {
 				}
 			}
 		})
+		b.ReportMetric(float64(cpuTime()-cpu)/float64(b.N), "cpu-ns/op")
 	}
 }
 
@@ -85,22 +90,41 @@ func validRows(cfg config) ([]row, error) {
 		return nil, err
 	}
 	defer v.close()
-	r, err := paired(cfg, v.clock, v.ours, v.oursTwo, v.oursMany, v.oauth, v.oauthTwo, v.oauthMany)
-	if err != nil {
-		return nil, err
+	r := make([]results, 7)
+	for range 4 { // more rounds while others use the cores
+		more, err := paired(cfg, v.clock, v.ours, v.oursTwo, v.oursMany, v.oauth, v.oauthTwo, v.oauthMany)
+		if err != nil {
+			return nil, err
+		}
+		for i := range r {
+			r[i] = append(r[i], more[i]...)
+		}
+		two, _ := r[2].withCores(2, r[2])
+		crowd, _ := r[3].withCores(2, r[3])
+		if min(len(two), len(crowd), enough) == min(enough, cfg.rounds) {
+			break
+		}
 	}
 	clock, ours, two, crowd, oauth, oauthTwo, oauthCrowd := r[0], r[1], r[2], r[3], r[4], r[5], r[6]
 	against := func(what string, ours, base results, limit float64) row {
 		ratio := ours.ratio(base, wallTime)
 		return row{"5", what, lasting(ours.median(wallTime)), lasting(base.median(wallTime)), times(ratio), "≤ " + times(limit), judge(ratio <= limit)}
 	}
+	// What needs two cores is judged by the rounds that had them.
+	parallel := func(what string, ours, base results, limit float64) row {
+		free, pairs := ours.withCores(2, base)
+		if len(free) < min(enough, cfg.rounds) {
+			return against(what+" (the cores are busy)", ours, base, limit)
+		}
+		return against(what, free, pairs, limit)
+	}
 	n := max(ours.least(allocs), two.least(allocs), crowd.least(allocs))
 	return []row{
 		against("a valid token, against time.Since", ours, clock, 1.3),
 		{"5", "a valid token: allocations", count(n), count(oauth.least(allocs)), "", "0", judge(n == 0)},
-		against("a valid token on 2 cores, against serial", two, ours, 0.6),
-		against("a valid token, 128 goroutines, against oauth2", crowd, oauthCrowd, 0.2),
+		parallel("a valid token on 2 cores, against serial", two, ours, 0.6),
+		parallel("a valid token, 128 goroutines, against oauth2", crowd, oauthCrowd, 0.2),
 		informative(against("a valid token, against oauth2", ours, oauth, 1)),
-		informative(against("a valid token on 2 cores, against oauth2", two, oauthTwo, 1)),
+		informative(parallel("a valid token on 2 cores, against oauth2", two, oauthTwo, 1)),
 	}, nil
 }
