@@ -107,8 +107,12 @@ func (m *Manager) publish(v *Visitor, r *Record, epoch uint64) {
 
 // tell returns what tells the observer that next has followed r.
 func (m *Manager) tell(event EventKind, v *Visitor, r, next *Record) func() {
+	kind := next.Kind
+	if event == EventLoggedOut {
+		kind = Customer
+	}
 	return func() {
-		m.notify(event, v, next.Kind, nil)
+		m.notify(event, v, kind, nil)
 		if event == EventRefreshed && r.SessionID != next.SessionID {
 			m.notify(EventSessionIDChanged, v, next.Kind, nil)
 		}

@@ -172,6 +172,7 @@ func TestL12_ALateRefreshResurrectsNothing(t *testing.T) {
 				revoked := w.office.of(revoke)
 				require.Len(t, revoked, 1, "nobody will use the late tokens")
 				assert.NotEqual(t, "C2", revoked[0].bearer)
+				assert.Equal(t, Customer, w.events[len(w.events)-1].Session)
 				assert.Equal(t, []EventKind{EventStarted, EventLoggedIn, EventLoggedOut}, w.told())
 			})
 		})
