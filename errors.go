@@ -121,17 +121,29 @@ func (e *APIError) Error() string {
 }
 
 func (e *APIError) hint() string {
+	var hints []string
+	if e.unknown {
+		hints = append(hints, lookFirst)
+	}
 	switch {
 	case e.lateDeadline:
-		return fmt.Sprintf("after %d tries the deadline leaves no time for another", e.Attempts)
+		hints = append(hints, fmt.Sprintf("after %s the deadline leaves no time for another", tries(e.Attempts)))
 	case e.RetryAfter > 0:
-		return fmt.Sprintf("the server asks to wait %s", e.RetryAfter.Round(time.Second))
-	case e.unknown:
-		return "it may have been processed; look before sending it again"
-	case e.StatusCode >= 300 && e.StatusCode < 400:
-		return "redirects are never followed, because tokens would follow them; check the base URL"
+		hints = append(hints, fmt.Sprintf("the server asks to wait %s", max(e.RetryAfter.Round(time.Second), time.Second)))
+	case e.StatusCode >= 300 && e.StatusCode < 400 && e.StatusCode != http.StatusNotModified:
+		hints = append(hints, "redirects are never followed, because tokens would follow them; check the base URL")
 	}
-	return ""
+	return strings.Join(hints, "; ")
+}
+
+// lookFirst is what ErrOutcomeUnknown means.
+const lookFirst = "it may have been processed; look before sending it again"
+
+func tries(n int) string {
+	if n == 1 {
+		return "1 try"
+	}
+	return fmt.Sprintf("%d tries", n)
 }
 
 // Is matches the sentinels of this package.
@@ -162,23 +174,33 @@ type TransportError struct {
 	Attempts  int // how many requests were sent
 	Err       error
 
-	kind sentinel.Error
+	kind    sentinel.Error
+	unknown bool // the request may have been processed
 }
 
 // Error says which operation failed, why, and what that means.
 func (e *TransportError) Error() string {
-	tries := ""
-	if e.Attempts > 1 {
-		tries = fmt.Sprintf(" (%d tries)", e.Attempts)
-	}
+	what, end := "no answer", ""
 	switch e.kind {
-	case sentinel.OutcomeUnknown:
-		return fmt.Sprintf("emporix: %s: the answer was lost%s: %v; it may have been processed; look before sending it again", e.Operation, tries, e.Err)
-	case sentinel.BadResponse:
-		return fmt.Sprintf("emporix: %s: bad response%s: %v", e.Operation, tries, e.Err)
-	default:
-		return fmt.Sprintf("emporix: %s: no answer%s: %v", e.Operation, tries, e.Err)
+	case ErrBadResponse:
+		what = "bad response"
+	case ErrInvalidRequest:
+		what = "not sent"
+	case ErrOutcomeUnknown:
+		what = "the answer was lost"
 	}
+	if e.Attempts > 1 {
+		what += " (" + tries(e.Attempts) + ")"
+	}
+	if e.unknown {
+		end = "; " + lookFirst
+	}
+	return fmt.Sprintf("emporix: %s: %s: %v%s", e.Operation, what, e.Err, end)
+}
+
+// Is matches ErrOutcomeUnknown beside the sentinel that Unwrap returns.
+func (e *TransportError) Is(target error) bool {
+	return e.unknown && target == error(ErrOutcomeUnknown)
 }
 
 // Unwrap returns the sentinel and the cause.
@@ -243,7 +265,7 @@ func apiError(op *operation.Operation, a *transport.Answer) *APIError {
 	p := wire.DecodeProblem(a.Body, a.Header.Get("Content-Type"))
 	e := &APIError{
 		Operation: op.Name, StatusCode: a.Status, Code: a.Scrub(p.Code), Message: a.Scrub(p.Message),
-		RequestID: requestID(a.Header), RetryAfter: a.RetryAfter, Attempts: a.Attempts, lateDeadline: a.LateDeadline,
+		RequestID: a.Scrub(requestID(a.Header)), RetryAfter: a.RetryAfter, Attempts: a.Attempts, lateDeadline: a.LateDeadline,
 		kind: kindOf(a.Status), foreign: p.HTML || p.Other,
 	}
 	for _, d := range p.Details {
@@ -257,7 +279,7 @@ func apiError(op *operation.Operation, a *transport.Answer) *APIError {
 			e.kind = ErrInvalidCredentials
 		}
 	}
-	if op.Retry == operation.Unsent || op.Retry == operation.Once {
+	if unrepeatable(op) {
 		switch a.Status {
 		case http.StatusRequestTimeout, http.StatusBadGateway, http.StatusGatewayTimeout:
 			e.unknown = true // a proxy answered for a server that may have gone on
@@ -277,6 +299,11 @@ func requestID(h http.Header) string {
 	return ""
 }
 
+// unrepeatable reports operations whose outcome matters when it isn't known.
+func unrepeatable(op *operation.Operation) bool {
+	return op.Retry == operation.Unsent || op.Retry == operation.Once
+}
+
 // callFailed turns a call without a usable answer into an error.
 func callFailed(op *operation.Operation, err error) error {
 	var f *transport.Failure
@@ -291,8 +318,9 @@ func callFailed(op *operation.Operation, err error) error {
 		e.kind = ErrInvalidRequest
 	case f.Kind == transport.Unreadable:
 		e.kind = ErrBadResponse
-	case f.Kind == transport.Lost && (op.Retry == operation.Unsent || op.Retry == operation.Once):
-		e.kind = ErrOutcomeUnknown
+		e.unknown = unrepeatable(op)
+	case f.Kind == transport.Lost && unrepeatable(op):
+		e.kind, e.unknown = ErrOutcomeUnknown, true
 	}
 	return e
 }

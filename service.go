@@ -159,21 +159,37 @@ func (c *core) send(ctx context.Context, call transport.Call) (*transport.Answer
 
 // decode reads a success.
 func decode(op *operation.Operation, answer *transport.Answer, into any) error {
-	if into == nil {
-		return nil
-	}
-	var err error
 	body := bytes.TrimSpace(answer.Body)
-	switch {
-	case len(body) == 0:
-		err = errors.New("the answer is empty")
-	case bytes.Equal(body, []byte("null")):
-		err = errors.New("the answer is null")
-	case json.Unmarshal(body, into) != nil:
-		err = fmt.Errorf("the answer is not the JSON that the API promises (%d bytes of %s)", len(body), contentType(answer.Header))
+	err := strangeBody(body, contentType(answer.Header))
+	if err == nil && into != nil {
+		err = decodeInto(body, contentType(answer.Header), into)
 	}
 	if err != nil {
-		return &TransportError{Operation: op.Name, Attempts: answer.Attempts, Err: err, kind: ErrBadResponse}
+		return &TransportError{Operation: op.Name, Attempts: answer.Attempts, Err: err, kind: ErrBadResponse, unknown: unrepeatable(op)}
+	}
+	return nil
+}
+
+// strangeBody refuses what somebody else than the API answered, with a status
+// that looks like success.
+func strangeBody(body []byte, media string) error {
+	switch {
+	case bytes.HasPrefix(body, []byte("<")), len(body) > 0 && strings.Contains(media, "html"):
+		return errors.New("the answer is a web page; something between here and the API answered, such as a login page or a firewall")
+	case bytes.HasPrefix(body, []byte(`{"fault"`)):
+		return errors.New("the answer is an error of the API's gateway, with the status of a success")
+	}
+	return nil
+}
+
+func decodeInto(body []byte, media string, into any) error {
+	switch {
+	case len(body) == 0:
+		return errors.New("the answer is empty")
+	case bytes.Equal(body, []byte("null")), bytes.Equal(body, []byte("{}")):
+		return fmt.Errorf("the answer is %s", body)
+	case json.Unmarshal(body, into) != nil:
+		return fmt.Errorf("the answer is not the JSON that the API promises (%d bytes of %s)", len(body), media)
 	}
 	return nil
 }

@@ -1,0 +1,313 @@
+package emporix_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
+)
+
+const (
+	anonymousTokens = `{"access_token":"anonymous-access","refresh_token":"anonymous-refresh","expires_in":3599,"refresh_token_expires_in":86399,"token_type":"Bearer","sessionId":"s1"}`
+	customerTokens  = `{"access_token":"customer-access","refresh_token":"customer-refresh","saas_token":"saas","expires_in":2591999,"refresh_token_expires_in":86399,"token_type":"Bearer","session_id":"s1"}`
+)
+
+func reply(status int, body string, headers ...string) *http.Response {
+	h := http.Header{"Content-Type": {"application/json"}}
+	for i := 0; i+1 < len(headers); i += 2 {
+		h.Set(headers[i], headers[i+1])
+	}
+	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body))}
+}
+
+// loggedIn is a client whose customer is logged in. What it asks for after that
+// is answered by do; only anonymous sessions still work.
+func loggedIn(t *testing.T, do func(*http.Request) (*http.Response, error), opts ...emporix.Option) *emporix.Client {
+	t.Helper()
+	var ready atomic.Bool
+	client, err := emporix.NewClient("acme", "storefront", append([]emporix.Option{
+		emporix.WithEmployeeToken(func(context.Context) (emporix.Secret, error) { return emporix.NewSecret("staff"), nil }),
+		emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			switch {
+			case strings.HasSuffix(r.URL.Path, "/anonymous/login"):
+				return reply(200, anonymousTokens), nil
+			case !ready.Load():
+				return reply(200, customerTokens), nil
+			}
+			return do(r)
+		}))}, opts...)...)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, client.Close(context.Background())) })
+	_, err = client.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+	require.NoError(t, err)
+	ready.Store(true)
+	return client
+}
+
+func always(status int, body string, headers ...string) func(*http.Request) (*http.Response, error) {
+	return func(*http.Request) (*http.Response, error) { return reply(status, body, headers...), nil }
+}
+
+var sentinels = map[string]error{
+	"unauthorized": emporix.ErrUnauthorized, "forbidden": emporix.ErrForbidden, "not found": emporix.ErrNotFound, "conflict": emporix.ErrConflict,
+	"invalid request": emporix.ErrInvalidRequest, "rate limited": emporix.ErrRateLimited, "unavailable": emporix.ErrUnavailable,
+	"not logged in": emporix.ErrNotLoggedIn, "logged in": emporix.ErrLoggedIn, "session expired": emporix.ErrSessionExpired,
+	"invalid credentials": emporix.ErrInvalidCredentials, "not refreshable": emporix.ErrNotRefreshable, "outcome unknown": emporix.ErrOutcomeUnknown,
+	"bad response": emporix.ErrBadResponse, "store unavailable": emporix.ErrStoreUnavailable, "store corrupt": emporix.ErrStoreCorrupt,
+	"empty patch": emporix.ErrEmptyPatch, "closed": emporix.ErrClosed, "no employee": emporix.ErrNoEmployee,
+	"cancelled": context.Canceled, "deadline": context.DeadlineExceeded,
+}
+
+// is lists all sentinels that an error matches.
+func is(err error) (names []string) {
+	for name, sentinel := range sentinels {
+		if errors.Is(err, sentinel) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+var (
+	get    = func(ctx context.Context, c *emporix.Client) error { _, err := c.Customers.Get(ctx); return err }
+	update = func(ctx context.Context, c *emporix.Client) error {
+		return c.Customers.Update(ctx, emporix.CustomerPatch{FirstName: emporix.Set("Joanna")})
+	}
+	signUp = func(ctx context.Context, c *emporix.Client) error {
+		_, err := c.Customers.SignUp(ctx, emporix.SignUpRequest{Email: "jo@example.com", Password: "correct horse"})
+		return err
+	}
+	login = func(ctx context.Context, c *emporix.Client) error {
+		_, err := c.Auth.Login(ctx, emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+		return err
+	}
+	changePassword = func(ctx context.Context, c *emporix.Client) error {
+		return c.Credentials.ChangePassword(ctx, emporix.ChangePasswordRequest{CurrentPassword: "correct horse", NewPassword: "battery staple"})
+	}
+	remove = func(ctx context.Context, c *emporix.Client) error { return c.Addresses.Delete(ctx, "a1") }
+)
+
+const (
+	ours    = `{"status":%d,"type":"%s","message":"%s","details":[{"field":"signup.email","type":"invalid_value","message":"is taken"}]}`
+	gateway = `{"fault":{"faultstring":"Invalid Access Token","detail":{"errorcode":"oauth.v2.InvalidAccessToken"}}}`
+	page    = "<!DOCTYPE html><html><head><title>jo@example.com</title></head></html>"
+)
+
+func TestErrorTable(t *testing.T) {
+	shape := func(status int, kind, message string) string { return fmt.Sprintf(ours, status, kind, message) }
+	for name, tt := range map[string]struct {
+		call    func(context.Context, *emporix.Client) error
+		status  int
+		body    string
+		headers []string
+		is      []string
+		text    string
+	}{
+		"400":            {get, 400, shape(400, "bad_request", "No."), nil, []string{"invalid request"}, "emporix: Customers.Get: 400 bad_request: No. [signup.email is taken]"},
+		"400 of others":  {get, 400, `{"code":400,"status":"Bad Request","message":"No.","errorCode":"x.y","details":["one","two","three","four","five"]}`, nil, []string{"invalid request"}, "emporix: Customers.Get: 400 x.y: No. [one] [two] [three] (and 2 more)"},
+		"401, message":   {get, 401, shape(401, "unauthorized", "No."), nil, []string{"unauthorized"}, "emporix: Customers.Get: 401 unauthorized: No. [signup.email is taken]"},
+		"403":            {update, 403, shape(403, "forbidden", "Scope."), nil, []string{"forbidden"}, "emporix: Customers.Update: 403 forbidden: Scope. [signup.email is taken]"},
+		"403, nothing":   {update, 403, "", nil, []string{"forbidden"}, "emporix: Customers.Update: 403 Forbidden"},
+		"404":            {get, 404, "null", nil, []string{"not found"}, "emporix: Customers.Get: 404 Not Found"},
+		"404, a fault":   {get, 404, `{"fault":{"faultstring":"No route","detail":{"errorcode":"m.r.Unknown"}}}`, nil, []string{"not found"}, "emporix: Customers.Get: 404 m.r.Unknown: No route"},
+		"409":            {signUp, 409, shape(409, "conflict_resource", "Duplicate account"), nil, []string{"conflict"}, "emporix: Customers.SignUp: 409 conflict_resource: Duplicate account [signup.email is taken]"},
+		"412":            {update, 412, "{}", nil, []string{"conflict"}, "emporix: Customers.Update: 412 Precondition Failed"},
+		"413":            {update, 413, page, nil, []string{"invalid request"}, "emporix: Customers.Update: 413 Request Entity Too Large"},
+		"415":            {update, 415, "", nil, []string{"invalid request"}, "emporix: Customers.Update: 415 Unsupported Media Type"},
+		"422":            {update, 422, `["?"]`, nil, []string{"invalid request"}, "emporix: Customers.Update: 422 Unprocessable Entity"},
+		"429":            {get, 429, `{"fault":{"faultstring":"Quota","detail":{"errorcode":"p.q.Exceeded"}}}`, []string{"Retry-After", "90"}, []string{"rate limited"}, "emporix: Customers.Get: 429 p.q.Exceeded: Quota; the server asks to wait 1m30s"},
+		"500":            {get, 500, shape(500, "internal", "Oops."), nil, []string{"unavailable"}, "emporix: Customers.Get: 500 internal: Oops. [signup.email is taken]"},
+		"500, a page":    {get, 500, page, []string{"Content-Type", "text/html", "X-Correlation-Id", "abc-1"}, []string{"unavailable"}, "emporix: Customers.Get: 500 Internal Server Error (request ID abc-1)"},
+		"502":            {get, 502, page, nil, []string{"unavailable"}, "emporix: Customers.Get: 502 Bad Gateway"},
+		"502, a write":   {signUp, 502, page, nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 502 Bad Gateway; it may have been processed; look before sending it again"},
+		"503":            {get, 503, "Busy", []string{"Retry-After", "60"}, []string{"unavailable"}, "emporix: Customers.Get: 503 Service Unavailable; the server asks to wait 1m0s"},
+		"503, a write":   {signUp, 503, "", nil, []string{"unavailable"}, "emporix: Customers.SignUp: 503 Service Unavailable"},
+		"504, a write":   {update, 504, "", []string{"Retry-After", "60"}, []string{"unavailable", "outcome unknown"}, "emporix: Customers.Update: 504 Gateway Timeout; it may have been processed; look before sending it again; the server asks to wait 1m0s"},
+		"407":            {get, 407, page, nil, []string{"bad response"}, "emporix: Customers.Get: 407 Proxy Authentication Required"},
+		"418":            {get, 418, "", nil, []string{"bad response"}, "emporix: Customers.Get: 418 I'm a teapot"},
+		"302":            {get, 302, "", []string{"Location", "https://evil.example/"}, []string{"bad response"}, "emporix: Customers.Get: 302 Found; redirects are never followed, because tokens would follow them; check the base URL"},
+		"304":            {get, 304, "", nil, []string{"bad response"}, "emporix: Customers.Get: 304 Not Modified"},
+		"205":            {get, 205, "", nil, []string{"bad response"}, "emporix: Customers.Get: 205 Reset Content"},
+		"599":            {get, 599, "", nil, []string{"unavailable"}, "emporix: Customers.Get: 599"},
+		"999":            {get, 999, "", nil, []string{"bad response"}, "emporix: Customers.Get: 999"},
+		"0":              {get, 0, "", nil, []string{"bad response"}, "emporix: Customers.Get: 0"},
+		"wrong password": {login, 401, shape(401, "unauthorized", "Wrong."), nil, []string{"invalid credentials", "unauthorized"}, "emporix: Auth.Login: 401 unauthorized: Wrong. [signup.email is taken]"},
+		"wrong old one":  {changePassword, 401, shape(401, "unauthorized", "Wrong."), nil, []string{"invalid credentials", "unauthorized"}, "emporix: Credentials.ChangePassword: 401 unauthorized: Wrong. [signup.email is taken]"},
+		"echoes":         {changePassword, 400, shape(400, "bad_request", "Not from correct horse to battery+staple, customer-access!"), nil, []string{"invalid request"}, "emporix: Credentials.ChangePassword: 400 bad_request: Not from [redacted] to [redacted], [redacted]! [signup.email is taken]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := loggedIn(t, always(tt.status, tt.body, tt.headers...))
+				err := tt.call(t.Context(), client)
+				require.Error(t, err)
+				assert.Equal(t, tt.text, err.Error())
+				assert.ElementsMatch(t, tt.is, is(err))
+				var apiErr *emporix.APIError
+				require.ErrorAs(t, fmt.Errorf("wrapped: %w", err), &apiErr)
+				assert.Equal(t, tt.status, apiErr.StatusCode)
+				assert.NotContains(t, err.Error(), "example.com")
+			})
+		})
+	}
+}
+
+// The fields of an APIError, from each shape.
+func TestAPIErrorFields(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := loggedIn(t, always(409, `{"status":409,"type":"conflict_resource","message":"Duplicate account 'jo@example.com'","details":[{"field":"email","type":"t","message":"m","moreInfo":"i"},"text"]}`,
+			"X-Request-Id", "r-1", "Retry-After", "2"))
+		err := signUp(t.Context(), client)
+		var got *emporix.APIError
+		require.ErrorAs(t, err, &got)
+		assert.Equal(t, "Customers.SignUp", got.Operation)
+		assert.Equal(t, 409, got.StatusCode)
+		assert.Equal(t, "conflict_resource", got.Code)
+		assert.Equal(t, "Duplicate account 'jo@example.com'", got.Message)
+		assert.Equal(t, []emporix.ErrorDetail{{Field: "email", Type: "t", Message: "m", MoreInfo: "i"}, {Message: "text"}}, got.Details)
+		assert.Equal(t, "r-1", got.RequestID)
+		assert.Equal(t, 2*time.Second, got.RetryAfter)
+		assert.Equal(t, 1, got.Attempts)
+	})
+	// Made by hand, as tests of users do, it matches by its status.
+	assert.ErrorIs(t, &emporix.APIError{StatusCode: 404}, emporix.ErrNotFound)
+	assert.NotErrorIs(t, &emporix.APIError{StatusCode: 404}, emporix.ErrConflict)
+}
+
+func TestARequestIDIsShownOnlyIfItLooksLikeOne(t *testing.T) {
+	for value, want := range map[string]string{
+		"abc-1": "abc-1", "": "", "<script>": "", strings.Repeat("a", 129): "", "a b": "", "customer-access": "[redacted]",
+	} {
+		client := loggedIn(t, always(404, "", "X-Correlation-Id", value))
+		var got *emporix.APIError
+		require.ErrorAs(t, get(t.Context(), client), &got)
+		assert.Equal(t, want, got.RequestID)
+	}
+}
+
+func TestErrorsWithoutAnAnswer(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	for name, tt := range map[string]struct {
+		call func(context.Context, *emporix.Client) error
+		err  error
+		is   []string
+		text string
+	}{
+		"read, refused":  {get, refused, []string{"unavailable"}, "emporix: Customers.Get: no answer (3 tries): dial tcp: connection refused"},
+		"write, refused": {signUp, refused, []string{"unavailable"}, "emporix: Customers.SignUp: no answer (3 tries): dial tcp: connection refused"},
+		"read, lost":     {get, io.ErrUnexpectedEOF, []string{"unavailable"}, "emporix: Customers.Get: no answer (3 tries): unexpected EOF"},
+		"write, lost":    {signUp, io.ErrUnexpectedEOF, []string{"outcome unknown"}, "emporix: Customers.SignUp: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
+		"delete, lost":   {remove, io.ErrUnexpectedEOF, []string{"unavailable"}, "emporix: Addresses.Delete: no answer (3 tries): unexpected EOF"},
+		"login, lost":    {login, io.ErrUnexpectedEOF, []string{"outcome unknown"}, "emporix: Auth.Login: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
+		"logout, lost": {func(ctx context.Context, c *emporix.Client) error { return c.Auth.Logout(ctx) }, io.ErrUnexpectedEOF, []string{"outcome unknown"},
+			"emporix: Auth.Logout: the session is removed, but the server did not confirm it: emporix: Auth.Logout: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
+		"refresh, lost": {func(ctx context.Context, c *emporix.Client) error { _, err := c.Auth.Refresh(ctx); return err }, io.ErrUnexpectedEOF, []string{"outcome unknown"},
+			"emporix: Auth.Refresh: token (refresh): Auth.Refresh: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
+		"a URL in it": {get, errors.New(`Get "https://api.emporix.io/customer/acme/me": proxy said no`), []string{"unavailable"},
+			`emporix: Customers.Get: no answer (3 tries): Get "/customer/{tenant}/me": proxy said no`},
+		"a token in it": {get, errors.New("can't send customer-access"), []string{"unavailable"}, "emporix: Customers.Get: no answer (3 tries): can't send [redacted]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := loggedIn(t, func(*http.Request) (*http.Response, error) { return nil, tt.err })
+				err := tt.call(t.Context(), client)
+				require.Error(t, err)
+				assert.Equal(t, tt.text, err.Error())
+				assert.ElementsMatch(t, tt.is, is(err))
+				assert.ErrorIs(t, err, tt.err, "the cause")
+				var transportErr *emporix.TransportError
+				assert.ErrorAs(t, err, &transportErr)
+			})
+		})
+	}
+}
+
+func TestCancelledContexts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := loggedIn(t, func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		for name, call := range map[string]func(context.Context, *emporix.Client) error{"get": get, "update": update, "remove": remove, "login": login} {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Second, cancel)
+			assert.ErrorIs(t, call(ctx, client), context.Canceled, name)
+			assert.ErrorIs(t, call(ctx, client), context.Canceled, "%s: it was over before", name)
+			ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+			err := call(ctx, client)
+			cancel()
+			assert.ErrorIs(t, err, context.DeadlineExceeded, name)
+		}
+		// Without a deadline the SDK's own ends a hung server.
+		began := time.Now()
+		err := update(t.Context(), client)
+		assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
+		assert.Equal(t, "emporix: Customers.Update: the answer was lost: no answer within 10s: context deadline exceeded; it may have been processed; look before sending it again", err.Error())
+		assert.Equal(t, 10*time.Second, time.Since(began))
+		info, err := client.OwnSession().Info(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, emporix.SessionCustomer, info.Kind, "the session is still there")
+	})
+}
+
+// A deadline that leaves no time for another try says both: the deadline, and
+// what the last try met.
+func TestALateDeadlineTellsWhatItMet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := loggedIn(t, always(503, ""))
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		err := get(ctx, client)
+		assert.Equal(t, "emporix: Customers.Get: 503 Service Unavailable; after 1 try the deadline leaves no time for another", err.Error())
+		assert.ElementsMatch(t, []string{"unavailable", "deadline"}, is(err))
+	})
+}
+
+// A write whose answer can't be read was probably done.
+func TestABadAnswerToAWriteLeavesTheOutcomeOpen(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status int
+		body   string
+		why    string
+	}{
+		"empty":     {201, "", "the answer is empty"},
+		"null":      {201, "null", "the answer is null"},
+		"an object": {201, "{}", "the answer is {}"},
+		"truncated": {201, `{"id":"1`, "the answer is not the JSON that the API promises (8 bytes of application/json)"},
+		"a page":    {201, page, "the answer is a web page; something between here and the API answered, such as a login page or a firewall"},
+		"a fault":   {201, gateway, "the answer is an error of the API's gateway, with the status of a success"},
+		"too large": {201, strings.Repeat(" ", 9<<20), "the answer is larger than 8388608 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := loggedIn(t, always(tt.status, tt.body))
+			err := signUp(t.Context(), client)
+			assert.Equal(t, "emporix: Customers.SignUp: bad response: "+tt.why+"; it may have been processed; look before sending it again", err.Error())
+			assert.ElementsMatch(t, []string{"bad response", "outcome unknown"}, is(err))
+		})
+	}
+}
+
+func TestErrorsInALog(t *testing.T) {
+	client := loggedIn(t, always(400, `{"status":400,"type":"bad_request","message":"Not correct horse"}`))
+	err := signUp(t.Context(), client)
+	var out bytes.Buffer
+	slog.New(slog.NewJSONHandler(&out, nil)).Error("failed", "err", err)
+	var line map[string]any
+	require.NoError(t, json.Unmarshal(out.Bytes(), &line))
+	assert.Equal(t, map[string]any{"operation": "Customers.SignUp", "status": 400.0, "code": "bad_request", "message": "Not [redacted]", "request_id": "", "attempts": 1.0}, line["err"])
+}
