@@ -1,0 +1,289 @@
+package emporix_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixfake"
+	"github.com/emporix-community/emporix-go/emporixtest"
+)
+
+// writes are the calls that must never be doubled, by operation.
+var writes = map[string]func(context.Context, *emporix.Client) error{
+	"Auth.Login": login, "Customers.SignUp": signUp, "Customers.Update": update, "Credentials.ChangePassword": changePassword,
+	"Auth.SocialLogin": func(ctx context.Context, c *emporix.Client) error {
+		_, err := c.Auth.SocialLogin(ctx, emporix.SocialLoginRequest{Code: "c", RedirectURI: "u"})
+		return err
+	},
+	"Auth.ExchangeToken": func(ctx context.Context, c *emporix.Client) error {
+		_, err := c.Auth.ExchangeToken(ctx, emporix.ExchangeTokenRequest{SubjectAccessToken: "s"})
+		return err
+	},
+	"Customers.ConfirmSignUp": func(ctx context.Context, c *emporix.Client) error {
+		_, err := c.Customers.ConfirmSignUp(ctx, "token")
+		return err
+	},
+	"Customers.ResendActivation": func(ctx context.Context, c *emporix.Client) error {
+		return c.Customers.ResendActivation(ctx, "jo@example.com")
+	},
+	"Customers.Activate": func(ctx context.Context, c *emporix.Client) error { return c.Customers.Activate(ctx, "1") },
+	"Addresses.Add": func(ctx context.Context, c *emporix.Client) error {
+		_, err := c.Addresses.Add(ctx, emporix.AddressRequest{ContactName: "Jo"})
+		return err
+	},
+	"Addresses.Update": func(ctx context.Context, c *emporix.Client) error {
+		return c.Addresses.Update(ctx, "a1", emporix.AddressPatch{City: emporix.Set("Berlin")})
+	},
+	"Credentials.RequestPasswordReset": func(ctx context.Context, c *emporix.Client) error {
+		return c.Credentials.RequestPasswordReset(ctx, emporix.PasswordResetRequest{Email: "jo@example.com"})
+	},
+	"Credentials.ResetPassword": func(ctx context.Context, c *emporix.Client) error {
+		return c.Credentials.ResetPassword(ctx, emporix.ResetPasswordRequest{Token: "token", Password: "new password"})
+	},
+	"Credentials.RequestEmailChange": func(ctx context.Context, c *emporix.Client) error {
+		return c.Credentials.RequestEmailChange(ctx, emporix.EmailChangeRequest{Password: "p", NewEmail: "n@example.com"})
+	},
+	"Credentials.ConfirmEmailChange": func(ctx context.Context, c *emporix.Client) error {
+		return c.Credentials.ConfirmEmailChange(ctx, "token")
+	},
+	"Auth.Refresh": func(ctx context.Context, c *emporix.Client) error { _, err := c.Auth.Refresh(ctx); return err },
+	"Auth.Logout":  func(ctx context.Context, c *emporix.Client) error { return c.Auth.Logout(ctx) },
+}
+
+// reads are the calls that end in the same state however often they are sent.
+var reads = map[string]func(context.Context, *emporix.Client) error{
+	"Customers.Get": get, "Addresses.Delete": remove,
+	"Auth.Validate":  func(ctx context.Context, c *emporix.Client) error { _, err := c.Auth.Validate(ctx); return err },
+	"Addresses.List": func(ctx context.Context, c *emporix.Client) error { _, err := c.Addresses.List(ctx); return err },
+	"Addresses.Get":  func(ctx context.Context, c *emporix.Client) error { _, err := c.Addresses.Get(ctx, "a1"); return err },
+	"Addresses.AddTags": func(ctx context.Context, c *emporix.Client) error {
+		return c.Addresses.AddTags(ctx, "a1", "T")
+	},
+	"Addresses.RemoveTags": func(ctx context.Context, c *emporix.Client) error {
+		return c.Addresses.RemoveTags(ctx, "a1", "T")
+	},
+}
+
+func TestTheTablesCoverEveryOperation(t *testing.T) {
+	var all []string
+	for name := range writes {
+		all = append(all, name)
+	}
+	for name := range reads {
+		all = append(all, name)
+	}
+	assert.ElementsMatch(t, emporixfake.Operations(), append(all, "Auth.Anonymous", "Auth.RefreshAnonymous"))
+}
+
+// A write whose answer was lost is sent once, over real sockets, and its caller
+// is told to look.
+func TestAWriteIsNeverDoubled(t *testing.T) {
+	for name, call := range writes {
+		for _, cut := range []string{emporixfake.CutBefore, emporixfake.CutAfter} {
+			t.Run(name+", cut "+cut, func(t *testing.T) {
+				t.Parallel()
+				fake := emporixtest.New(t, emporixtest.OverSocket())
+				fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+				client := fake.Client(t)
+				require.NoError(t, login(t.Context(), client)) // and so the connection is a kept one
+				before := fake.Calls(name)
+				fake.Fail(emporixtest.Fault{Operation: name, Cut: cut, Times: -1})
+				assert.ErrorIs(t, call(t.Context(), client), emporix.ErrOutcomeUnknown)
+				fake.AssertCalls(t, name, before+1)
+			})
+		}
+	}
+}
+
+func TestReadsAreTriedAgain(t *testing.T) {
+	for name, call := range reads {
+		for failure, fault := range map[string]emporixtest.Fault{
+			"cut before": {Cut: emporixfake.CutBefore}, "cut after": {Cut: emporixfake.CutAfter}, "truncated": {Body: emporixfake.BodyTruncated},
+			"429": {Status: 429}, "503": {Status: 503}, "502, a page": {Status: 502, Body: emporixfake.BodyHTML},
+		} {
+			if failure == "truncated" && strings.Contains(name, "Tags") || failure == "truncated" && name == "Addresses.Delete" {
+				continue // their answers have no body
+			}
+			t.Run(name+", "+failure, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					fake := emporixtest.New(t)
+					fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse",
+						Addresses: []map[string]any{{"id": "a1", "contactName": "Jo", "tags": []string{"T"}}}})
+					client := fake.Client(t)
+					require.NoError(t, login(t.Context(), client))
+					fault.Operation, fault.Times = name, 2
+					fake.Fail(fault)
+					require.NoError(t, call(t.Context(), client))
+					fake.AssertCalls(t, name, 3)
+					fault.Times = 3
+					fake.Fail(fault)
+					assert.Error(t, call(t.Context(), client))
+					fake.AssertCalls(t, name, 6)
+				})
+			})
+		}
+	}
+}
+
+// A lost answer to a delete, and then a 404: it is done. A 404 right away is not.
+func TestADeleteThatFindsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := emporixtest.New(t)
+		fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse", Addresses: []map[string]any{{"id": "a1", "contactName": "Jo"}}})
+		client := fake.Client(t)
+		require.NoError(t, login(t.Context(), client))
+		fake.Fail(emporixtest.Fault{Operation: "Addresses.Delete", Cut: emporixfake.CutAfter})
+		assert.NoError(t, remove(t.Context(), client))
+		fake.AssertCalls(t, "Addresses.Delete", 2)
+		assert.ErrorIs(t, remove(t.Context(), client), emporix.ErrNotFound)
+		fake.Fail(emporixtest.Fault{Operation: "Addresses.Delete", Status: 429})
+		assert.ErrorIs(t, remove(t.Context(), client), emporix.ErrNotFound, "429 did nothing")
+	})
+}
+
+// What surely was not sent, or not taken, is sent again, whatever it is; except
+// where once means once.
+func TestUnsentRequestsAreSentAgain(t *testing.T) {
+	for name, call := range writes {
+		for failure, fail := range map[string]func() (*http.Response, error){
+			"no connection": func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} },
+			"stream refused": func() (*http.Response, error) {
+				return nil, errors.New("stream error: stream ID 3; REFUSED_STREAM; received from peer")
+			},
+			"429": func() (*http.Response, error) { return reply(429, ""), nil },
+		} {
+			t.Run(name+", "+failure, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var mu sync.Mutex
+					seen := 0
+					client := loggedIn(t, func(*http.Request) (*http.Response, error) {
+						mu.Lock()
+						defer mu.Unlock()
+						seen++
+						if seen <= 2 {
+							return fail()
+						}
+						return reply(200, customerTokens[:len(customerTokens)-1]+`,"id":"1"}`), nil
+					})
+					err := call(t.Context(), client)
+					if name == "Auth.Refresh" || name == "Auth.Logout" {
+						assert.Error(t, err)
+						assert.NotErrorIs(t, err, emporix.ErrOutcomeUnknown)
+						assert.Equal(t, 1, seen)
+						return
+					}
+					assert.NoError(t, err)
+					assert.Equal(t, 3, seen)
+				})
+			})
+		}
+	}
+}
+
+// A 401 renews the token once, if it is about the token; and not at all where it
+// is the customer's mistake.
+func TestL08_WhatA401Means(t *testing.T) {
+	const message = `{"status":401,"type":"unauthorized","message":"No."}`
+	for name, tt := range map[string]struct {
+		call     func(context.Context, *emporix.Client) error
+		op       string
+		body     string
+		times    int
+		calls    int
+		renewals int
+		err      error
+	}{
+		"a fault, a read":           {get, "Customers.Get", gateway, 1, 2, 1, nil},
+		"a fault, a write":          {update, "Customers.Update", gateway, 1, 2, 1, nil},
+		"a fault, a password call":  {changePassword, "Credentials.ChangePassword", gateway, 1, 2, 1, nil},
+		"nothing, a read":           {get, "Customers.Get", "", 1, 2, 1, nil},
+		"nothing, a password call":  {changePassword, "Credentials.ChangePassword", "", 1, 1, 0, emporix.ErrInvalidCredentials},
+		"a message, a read":         {get, "Customers.Get", message, 1, 1, 0, emporix.ErrUnauthorized},
+		"a message, a password":     {changePassword, "Credentials.ChangePassword", message, 1, 1, 0, emporix.ErrInvalidCredentials},
+		"a page":                    {get, "Customers.Get", page, 1, 1, 0, emporix.ErrUnauthorized},
+		"a fault, again and again":  {get, "Customers.Get", gateway, -1, 2, 1, emporix.ErrUnauthorized},
+		"a fault, a write, forever": {update, "Customers.Update", gateway, -1, 2, 1, emporix.ErrUnauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fake := emporixtest.New(t)
+				fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+				client := fake.Client(t)
+				require.NoError(t, login(t.Context(), client))
+				fake.Fail(emporixtest.Fault{Operation: tt.op, Status: 401, RawBody: &tt.body, Times: tt.times})
+				err := tt.call(t.Context(), client)
+				if tt.err == nil {
+					assert.NoError(t, err)
+				} else {
+					assert.ErrorIs(t, err, tt.err)
+				}
+				fake.AssertCalls(t, tt.op, tt.calls)
+				fake.AssertCalls(t, "Auth.Refresh", tt.renewals)
+				info, err := client.OwnSession().Info(t.Context())
+				require.NoError(t, err)
+				assert.Equal(t, emporix.SessionCustomer, info.Kind)
+			})
+		})
+	}
+}
+
+// Many visitors whose tokens are rejected at once don't storm the server.
+func TestARejectionOfManyCallsRenewsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := emporixtest.New(t)
+		fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+		client := fake.Client(t)
+		require.NoError(t, login(t.Context(), client))
+		fake.Fail(emporixtest.Fault{Operation: "Customers.Get", Body: emporixfake.BodyGatewayFault, Times: -1})
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() { assert.ErrorIs(t, get(t.Context(), client), emporix.ErrUnauthorized) })
+		}
+		all.Wait()
+		fake.AssertCalls(t, "Auth.Refresh", 1)
+		assert.LessOrEqual(t, fake.Calls("Customers.Get"), 100)
+	})
+}
+
+func TestRetriesCanBeLimited(t *testing.T) {
+	for attempts := 1; attempts <= 5; attempts++ {
+		synctest.Test(t, func(t *testing.T) {
+			seen := 0
+			client := loggedIn(t, func(*http.Request) (*http.Response, error) { seen++; return nil, io.ErrUnexpectedEOF },
+				emporix.WithRetries(emporix.Retries{MaxAttempts: attempts}))
+			assert.Error(t, get(t.Context(), client))
+			assert.Equal(t, attempts, seen)
+		})
+	}
+}
+
+func TestWaitingAsLongAsTheServerAsks(t *testing.T) {
+	for seconds, attempts := range map[int]int{5: 3, 29: 3, 31: 1, 86400: 1} {
+		t.Run(fmt.Sprint(seconds), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := loggedIn(t, always(429, "", "Retry-After", fmt.Sprint(seconds)))
+				began := time.Now()
+				err := get(t.Context(), client)
+				var apiErr *emporix.APIError
+				require.ErrorAs(t, err, &apiErr)
+				assert.Equal(t, attempts, apiErr.Attempts)
+				assert.Equal(t, time.Duration(seconds)*time.Second, apiErr.RetryAfter)
+				assert.Equal(t, time.Duration((attempts-1)*seconds)*time.Second, time.Since(began))
+			})
+		})
+	}
+}
