@@ -112,7 +112,7 @@ func BenchmarkIdleSessions(b *testing.B) {
 	}
 	defer closeClient(client)
 	for b.Loop() {
-		gc, _, err := gcCost(1, sdkProfile(client))
+		gc, _, err := gcCost(gcRounds, sdkProfile(client))
 		if err != nil {
 			b.Fatal(err)
 		}
