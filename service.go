@@ -56,6 +56,9 @@ func (s *Session) prepare(r request) (transport.Call, error) {
 		return transport.Call{}, s.invalid
 	}
 	call := transport.Call{Op: r.op, Path: r.path, Query: r.query, Header: r.header}
+	if err := s.core().pipeline.Check(call); err != nil {
+		return transport.Call{}, callFailed(r.op, err)
+	}
 	if r.body == nil {
 		return call, nil
 	}

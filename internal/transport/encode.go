@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -115,6 +116,15 @@ func (p *Pipeline) encode(x *exchange, own *hidden, call Call) (*http.Request, e
 		req.Header.Set(name, value)
 	}
 	return req, nil
+}
+
+// Check refuses what Send would refuse, before anything is done to get a bearer.
+func (p *Pipeline) Check(call Call) error {
+	if len(call.Path) == 0 && !p.routes[call.Op].secretQuery {
+		return nil
+	}
+	_, err := p.encode(&exchange{Context: context.Background(), op: call.Op}, &hidden{pipeline: p}, call)
+	return err
 }
 
 func setPath(u *url.URL, escaped string) {

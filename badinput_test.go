@@ -1,0 +1,366 @@
+package emporix_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixfake"
+	"github.com/emporix-community/emporix-go/emporixtest"
+)
+
+// shop is a fake with a customer who is logged in.
+func shop(t *testing.T, opts ...emporix.Option) (*emporixtest.Fake, *emporix.Client) {
+	t.Helper()
+	fake := emporixtest.New(t)
+	fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse", FirstName: "Jo",
+		Addresses: []map[string]any{{"id": "a1", "contactName": "Jo"}}})
+	client := fake.Client(t, opts...)
+	require.NoError(t, login(t.Context(), client))
+	return fake, client
+}
+
+// stillFine is how each of these tests ends: nothing was lost.
+func stillFine(t *testing.T, client *emporix.Client) {
+	t.Helper()
+	me, err := client.Customers.Get(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, "Jo", me.FirstName, "still logged in")
+}
+
+func TestBadInputIDsAndTokens(t *testing.T) {
+	fake, client := shop(t)
+	before := len(fake.Journal())
+	ctx := t.Context()
+	calls := map[string]func(string) error{
+		"Addresses.Get": func(v string) error { _, err := client.Addresses.Get(ctx, v); return err },
+		"Addresses.Update": func(v string) error {
+			return client.Addresses.Update(ctx, v, emporix.AddressPatch{City: emporix.Set("x")})
+		},
+		"Addresses.Delete":        func(v string) error { return client.Addresses.Delete(ctx, v) },
+		"Addresses.AddTags":       func(v string) error { return client.Addresses.AddTags(ctx, v, "T") },
+		"Addresses.RemoveTags":    func(v string) error { return client.Addresses.RemoveTags(ctx, v, "T") },
+		"Customers.Activate":      func(v string) error { return client.Customers.Activate(ctx, v) },
+		"Customers.ConfirmSignUp": func(v string) error { _, err := client.Customers.ConfirmSignUp(ctx, v); return err },
+	}
+	for name, value := range map[string]string{
+		"empty": "", "blank": " \t", "dot": ".", "dots": "..", "blank dots": " .. ", "NUL": "CANARY\x00", "newline": "CANARY\r\nX: y", "DEL": "CANARY\x7f",
+		"no UTF-8": "CANARY\xff", "long": strings.Repeat("CANARY", 5000),
+	} {
+		for op, call := range calls {
+			err := call(value)
+			var argument *emporix.ArgumentError
+			if assert.ErrorAs(t, err, &argument, "%s %s", op, name) {
+				assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
+				assert.NotContains(t, err.Error(), "CANARY")
+				assert.Less(t, len(err.Error()), 120)
+				assert.NotEmpty(t, argument.Field)
+			}
+		}
+	}
+	assert.Len(t, fake.Journal(), before, "not even a token is asked for")
+	for _, id := range []string{"a/b", "%2e%2e", "a?b", "a#b", "a;b", `a\b`, "../me", "..%2f"} {
+		assert.ErrorIs(t, calls["Addresses.Delete"](id), emporix.ErrNotFound, id)
+	}
+	stillFine(t, client)
+}
+
+func TestBadInputTags(t *testing.T) {
+	fake, client := shop(t)
+	before := len(fake.Journal())
+	for name, tags := range map[string][]string{"comma": {"A", "B,C"}, "empty": {"A", ""}, "blank": {" "}, "none": nil} {
+		assert.ErrorIs(t, client.Addresses.AddTags(t.Context(), "a1", tags...), emporix.ErrInvalidRequest, name)
+		assert.ErrorIs(t, client.Addresses.RemoveTags(t.Context(), "a1", tags...), emporix.ErrInvalidRequest, name)
+	}
+	_, err := client.Addresses.Add(t.Context(), emporix.AddressRequest{ContactName: "Jo", Tags: []string{"A,B"}})
+	assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
+	assert.Len(t, fake.Journal(), before)
+	assert.NoError(t, client.Addresses.AddTags(t.Context(), "a1", "A", "A", "B&C"))
+	stillFine(t, client)
+}
+
+func TestBadInputLongQueries(t *testing.T) {
+	fake, client := shop(t)
+	before := len(fake.Journal())
+	for name, value := range map[string]string{"12 KiB": strings.Repeat("x", 12<<10), "20 KiB": strings.Repeat("x", 20<<10), "control": "a\nb"} {
+		_, err := client.Session("x").Auth.ExchangeToken(t.Context(), emporix.ExchangeTokenRequest{SubjectAccessToken: value})
+		assert.ErrorIs(t, err, emporix.ErrInvalidRequest, name)
+		assert.NotContains(t, err.Error(), "xxx")
+		assert.NotErrorIs(t, err, emporix.ErrOutcomeUnknown)
+	}
+	fake.AssertCalls(t, "Auth.ExchangeToken", 0)
+	assert.Len(t, fake.Journal(), before)
+}
+
+func TestBadInputSessionKeys(t *testing.T) {
+	fake, client := shop(t)
+	before := len(fake.Journal())
+	for name, key := range map[string]string{"empty": "", "long": strings.Repeat("CANARY", 100), "control": "CANARY\n", "no UTF-8": "CANARY\xff"} {
+		session := client.Session(key)
+		_, err := session.Customers.Get(t.Context())
+		assert.ErrorIs(t, err, emporix.ErrInvalidRequest, name)
+		assert.NotContains(t, err.Error(), "CANARY")
+		_, err = session.Info(t.Context())
+		assert.ErrorIs(t, err, emporix.ErrInvalidRequest, name)
+		assert.ErrorIs(t, session.Auth.Logout(t.Context()), emporix.ErrInvalidRequest, name)
+		_, err = session.Auth.Login(t.Context(), emporix.LoginRequest{Email: "e", Password: "p"})
+		assert.ErrorIs(t, err, emporix.ErrInvalidRequest, name)
+	}
+	assert.Len(t, fake.Journal(), before)
+}
+
+// A call that needs a customer is refused without a request.
+func TestL15_ACustomersCallWithoutALogin(t *testing.T) {
+	fake := emporixtest.New(t)
+	client := fake.Client(t)
+	for name, call := range map[string]func(context.Context, *emporix.Client) error{
+		"update": update, "remove": remove, "change": changePassword, "validate": reads["Auth.Validate"], "list": reads["Addresses.List"],
+		"get": reads["Addresses.Get"], "add": writes["Addresses.Add"], "tags": reads["Addresses.AddTags"], "logout": writes["Auth.Logout"],
+		"e-mail": writes["Credentials.RequestEmailChange"], "address": writes["Addresses.Update"],
+	} {
+		assert.ErrorIs(t, call(t.Context(), client), emporix.ErrNotLoggedIn, name)
+	}
+	assert.Empty(t, fake.Journal())
+	assert.EqualError(t, update(t.Context(), client), "emporix: Customers.Update: not logged in; call Auth.Login first")
+}
+
+func TestAWrongPassword(t *testing.T) {
+	fake, client := shop(t)
+	logins, total := fake.Calls("Auth.Login"), len(fake.Journal())
+	before, err := client.OwnSession().Info(t.Context())
+	require.NoError(t, err)
+	visitor := client.Session("v")
+	_, err = visitor.Customers.Get(t.Context())
+	require.NoError(t, err)
+	guest, err := visitor.Info(t.Context())
+	require.NoError(t, err)
+	_, err = visitor.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "wrong horse"})
+	assert.ErrorIs(t, err, emporix.ErrInvalidCredentials)
+	assert.EqualError(t, err, "emporix: Auth.Login: 401 unauthorized: The e-mail address or the password is wrong.")
+	fake.AssertCalls(t, "Auth.Login", logins+1)
+	assert.Len(t, fake.Journal(), total+3, "a session, a profile, one login")
+	after, err := visitor.Info(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, guest, after)
+	own, err := client.OwnSession().Info(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, before, own)
+	stillFine(t, client)
+}
+
+func zippedJSON(size int) string {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, _ = io.WriteString(w, `{"padding":"`)
+	for range size >> 20 {
+		_, _ = w.Write(bytes.Repeat([]byte("a"), 1<<20))
+	}
+	_ = w.Close()
+	return out.String()
+}
+
+// Answers that are none. The session survives each, and each is told in a line.
+func TestBadAnswers(t *testing.T) {
+	deep := strings.Repeat(`{"mixins":`, 100_000)
+	for name, tt := range map[string]struct {
+		body    string
+		headers []string
+	}{
+		"a page": {page, []string{"Content-Type", "text/html"}}, "a page without a type": {page, []string{"Content-Type", ""}}, "empty": {"", nil}, "blank": {" \n", nil},
+		"null": {"null", nil}, "an array": {"[]", nil}, "a string": {`"CANARY"`, nil}, "an empty object": {"{}", nil}, "a number": {"7", nil},
+		"truncated": {`{"id":"CANARY`, nil}, "more after it": {`{"id":"1"}CANARY`, nil}, "a BOM": {"\ufeff{\"id\":\"1\"}", nil},
+		"UTF-16": {"\xff\xfe{\x00}\x00", nil}, "of another shape": {`{"id":{"CANARY":1}}`, nil}, "a fault": {gateway, nil}, "deep": {deep, nil},
+		"too large": {`{"x":"` + strings.Repeat("a", 9<<20) + `"}`, nil}, "another encoding": {"CANARY", []string{"Content-Encoding", "br"}},
+		"gzip without a label": {zippedJSON(1 << 20), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			headers := map[string]string{}
+			for i := 0; i+1 < len(tt.headers); i += 2 {
+				headers[tt.headers[i]] = tt.headers[i+1]
+			}
+			for op, call := range map[string]func(context.Context, *emporix.Client) error{
+				"Customers.Get": get, "Addresses.Get": reads["Addresses.Get"], "Customers.SignUp": signUp, "Auth.Validate": reads["Auth.Validate"],
+			} {
+				fake, client := shop(t)
+				fake.Fail(emporixtest.Fault{Operation: op, RawBody: &tt.body, Status: 200, Headers: headers})
+				before := fake.Calls(op)
+				err := call(t.Context(), client)
+				if (name == "more after it" || name == "of another shape") && err == nil {
+					continue // an ID is read as tolerantly as can be
+				}
+				require.ErrorIs(t, err, emporix.ErrBadResponse, op)
+				assert.NotContains(t, err.Error(), "CANARY")
+				assert.NotContains(t, err.Error(), "jo@example.com")
+				assert.Less(t, len(err.Error()), 240)
+				fake.AssertCalls(t, op, before+1)
+				stillFine(t, client)
+			}
+		})
+	}
+}
+
+// Where no body is promised, none is read; but a firewall's page is no success.
+func TestBadAnswersWithoutABody(t *testing.T) {
+	for body, fine := range map[string]bool{"": true, "{}": true, "ok": true, `{"id":"1"}`: true, page: false, gateway: false} {
+		fake, client := shop(t)
+		fake.Fail(emporixtest.Fault{Operation: "Customers.Update", RawBody: &body, Status: 200})
+		err := update(t.Context(), client)
+		assert.Equal(t, fine, err == nil, "%s: %v", body, err)
+		stillFine(t, client)
+	}
+}
+
+// The same for answers that should hold tokens: nothing is stored, and the
+// session that was there goes on.
+func TestBadTokenAnswers(t *testing.T) {
+	token := func(change string) string {
+		var members map[string]any
+		_ = json.Unmarshal([]byte(customerTokens), &members)
+		var changes map[string]any
+		_ = json.Unmarshal([]byte(change), &changes)
+		for name, value := range changes {
+			members[name] = value
+		}
+		out, _ := json.Marshal(members)
+		return string(out)
+	}
+	for name, body := range map[string]string{
+		"a page": page, "empty": "", "null": "null", "an array": "[]", "an object": "{}", "truncated": customerTokens[:50], "a fault": gateway, "an error": `{"error":"invalid_client"}`,
+		"no token": token(`{"access_token":""}`), "a blank token": token(`{"access_token":" "}`), "an unprintable token": token(`{"access_token":"CANARY\n"}`),
+		"a token with a space": token(`{"access_token":"CANARY x"}`), "a huge token": token(`{"access_token":"` + strings.Repeat("CANARY", 4000) + `"}`),
+		"a token that is a number": token(`{"access_token":7}`), "expires now": token(`{"expires_in":0}`), "expired": token(`{"expires_in":-1}`),
+		"expires in words": token(`{"expires_in":"CANARY"}`), "another type": token(`{"token_type":"mac"}`), "too large": customerTokens + strings.Repeat(" ", 2<<20),
+	} {
+		t.Run(name, func(t *testing.T) {
+			fake, client := shop(t)
+			visitor := client.Session("v")
+			_, err := visitor.Customers.Get(t.Context())
+			require.NoError(t, err)
+			before, err := visitor.Info(t.Context())
+			require.NoError(t, err)
+			for _, op := range []string{"Auth.Login", "Auth.Refresh", "Auth.SocialLogin", "Auth.ExchangeToken"} {
+				fake.Fail(emporixtest.Fault{Operation: op, RawBody: &body, Status: 200})
+				switch op {
+				case "Auth.Login":
+					_, err = visitor.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+				case "Auth.Refresh":
+					_, err = client.Auth.Refresh(t.Context())
+				case "Auth.SocialLogin":
+					_, err = visitor.Auth.SocialLogin(t.Context(), emporix.SocialLoginRequest{Code: "fake-code:jo@example.com", RedirectURI: "u"})
+				case "Auth.ExchangeToken":
+					_, err = visitor.Auth.ExchangeToken(t.Context(), emporix.ExchangeTokenRequest{SubjectAccessToken: "fake-subject:jo@example.com"})
+				}
+				require.ErrorIs(t, err, emporix.ErrBadResponse, op)
+				assert.NotContains(t, err.Error(), "CANARY")
+				after, err := visitor.Info(t.Context())
+				require.NoError(t, err)
+				assert.Equal(t, before, after, op)
+			}
+			stillFine(t, client)
+		})
+	}
+}
+
+// Lifetimes that a server may send, and that must not hurt.
+func TestStrangeLifetimes(t *testing.T) {
+	for _, expires := range []string{`"2591999"`, "2591999.5", "99999999999999999999", "1e30", "absent", "null"} {
+		synctest.Test(t, func(t *testing.T) {
+			fake, client := shop(t)
+			fake.Fail(emporixtest.Fault{Operation: "Auth.Login", ExpiresIn: json.RawMessage(expires)})
+			require.NoError(t, login(t.Context(), client), expires)
+			stillFine(t, client)
+			info, err := client.OwnSession().Info(t.Context())
+			require.NoError(t, err)
+			assert.True(t, info.AccessExpires.After(time.Now()), expires)
+			assert.True(t, info.AccessExpires.Before(time.Now().Add(10*366*24*time.Hour)), expires)
+		})
+	}
+}
+
+// Bombs and floods end at the limit.
+func TestS05_HugeAnswers(t *testing.T) {
+	for _, body := range []string{emporixfake.BodyHuge, emporixfake.BodyGzipBomb} {
+		fake := emporixtest.New(t, emporixtest.OverSocket())
+		client := fake.Client(t)
+		fake.Fail(emporixtest.Fault{Operation: "Customers.Get", Body: body})
+		_, err := client.Customers.Get(t.Context())
+		assert.ErrorIs(t, err, emporix.ErrBadResponse)
+		assert.EqualError(t, err, "emporix: Customers.Get: bad response: the answer is larger than 8388608 bytes")
+		fake.Fail(emporixtest.Fault{Operation: "Customers.Get", Body: body, Status: 404})
+		_, err = client.Customers.Get(t.Context())
+		assert.ErrorIs(t, err, emporix.ErrNotFound, "the status is what counts")
+		_, err = client.Customers.Get(t.Context())
+		assert.NoError(t, err)
+	}
+}
+
+func TestAHungServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake, client := shop(t, emporix.WithTimeouts(emporix.Timeouts{Attempt: time.Second}))
+		fake.Fail(emporixtest.Fault{Operation: "Customers.Get", Delay: time.Hour, Times: 3})
+		began := time.Now()
+		err := get(t.Context(), client)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.ErrorIs(t, err, emporix.ErrUnavailable)
+		assert.Less(t, time.Since(began), 4*time.Second)
+		stillFine(t, client)
+	})
+}
+
+func TestS03_RedirectsAreAnError(t *testing.T) {
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		for op, call := range map[string]func(context.Context, *emporix.Client) error{"Customers.Get": get, "Customers.Update": update, "Auth.Refresh": writes["Auth.Refresh"]} {
+			fake, client := shop(t)
+			fake.Fail(emporixtest.Fault{Operation: op, Status: status, Redirect: fake.URL() + "/customer/acme/me?CANARY"})
+			total := len(fake.Journal())
+			err := call(t.Context(), client)
+			require.ErrorIs(t, err, emporix.ErrBadResponse)
+			assert.ErrorContains(t, err, "redirects are never followed")
+			assert.NotContains(t, err.Error(), "CANARY")
+			assert.LessOrEqual(t, len(fake.Journal()), total+2)
+			fake.AssertCalls(t, op, 1)
+			stillFine(t, client)
+		}
+	}
+}
+
+// A user's own transport may do anything.
+func TestStrangeTransportsOfUsers(t *testing.T) {
+	for name, do := range map[string]roundTripper{
+		"nothing":   func(*http.Request) (*http.Response, error) { return nil, nil },
+		"no body":   func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 200}, nil },
+		"no header": func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 401}, nil },
+		"a url.Error": func(r *http.Request) (*http.Response, error) {
+			return nil, &url.Error{Op: "Get", URL: r.URL.String(), Err: io.EOF}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := loggedIn(t, do)
+			for op, call := range reads {
+				if name == "no body" && (strings.Contains(op, "Tags") || op == "Addresses.Delete") {
+					continue
+				}
+				err := call(t.Context(), client)
+				assert.Error(t, err, op)
+			}
+			for op, call := range writes {
+				if op == "Auth.Logout" || name == "no body" {
+					continue
+				}
+				assert.Error(t, call(t.Context(), client), op)
+			}
+		})
+	}
+}
