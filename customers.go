@@ -72,9 +72,7 @@ type looseTime struct{ time.Time }
 func (t *looseTime) UnmarshalJSON(data []byte) error {
 	t.Time = time.Time{}
 	var text string
-	if json.Unmarshal(data, &text) != nil {
-		return nil
-	}
+	_ = json.Unmarshal(data, &text) // no string is no time
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05"} {
 		if parsed, err := time.Parse(layout, text); err == nil {
 			t.Time = parsed

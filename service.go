@@ -214,25 +214,26 @@ type callError struct {
 
 func (e *callError) Error() string {
 	text := strings.TrimPrefix(e.err.Error(), "emporix: ")
-	switch e.err {
-	case sentinel.NotLoggedIn:
-		text += "; call Auth.Login first"
-	case sentinel.SessionExpired:
-		text += "; ask the customer to log in again"
-	case sentinel.LoggedIn:
-		text += "; call Auth.Logout first"
-	case sentinel.EmptyPatch:
-		text += "; set at least one field, with Set or Null"
-	case sentinel.NoEmployee:
-		text += "; configure WithEmployeeCredentials or WithEmployeeToken"
+	var known sentinel.Error
+	if errors.As(e.err, &known) && hints[known] != "" {
+		text += "; " + hints[known]
 	}
 	return "emporix: " + e.op + ": " + text
+}
+
+// hints say what to do about errors that arise here and not at the server.
+var hints = map[sentinel.Error]string{
+	sentinel.NotLoggedIn:    "call Auth.Login first",
+	sentinel.SessionExpired: "ask the customer to log in again",
+	sentinel.LoggedIn:       "call Auth.Logout first",
+	sentinel.EmptyPatch:     "set at least one field, with Set or Null",
+	sentinel.NoEmployee:     "configure WithEmployeeCredentials or WithEmployeeToken",
 }
 
 func (e *callError) Unwrap() error { return e.err }
 
 func wrap(op string, err error) error {
-	switch err.(type) {
+	switch err.(type) { //nolint:errorlint // it names its operation itself, or it is wrapped
 	case *APIError, *TransportError, *ArgumentError, *callError:
 		return err
 	}

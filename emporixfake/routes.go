@@ -31,7 +31,7 @@ type operation struct {
 
 // tokenOperation is the one operation of the fake that is not of the Customer
 // Service.
-const tokenOperation = "OAuth.Token"
+const tokenOperation = "OAuth.Token" // #nosec G101 -- a name
 
 func operationTable() []*operation {
 	const (

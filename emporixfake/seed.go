@@ -7,7 +7,6 @@ import (
 	"io"
 	"regexp"
 	"strings"
-	"time"
 )
 
 // Seed is a state to start with. As JSON it is what cmd/emporix-fake reads.
@@ -96,13 +95,13 @@ func ReadSeed(r io.Reader) (Seed, error) {
 		return Seed{}, errors.New("emporixfake: read the seed: there is something after its end")
 	}
 	trial := newTenant(Config{}.withDefaults(), newSecretBook())
-	if err := trial.apply(seed, time.Now()); err != nil {
+	if err := trial.apply(seed); err != nil {
 		return Seed{}, err
 	}
 	return seed, nil
 }
 
-func (t *tenant) apply(seed Seed, now time.Time) error {
+func (t *tenant) apply(seed Seed) error {
 	for i, c := range seed.Customers {
 		if _, err := t.addCustomer(c); err != nil {
 			return fmt.Errorf("emporixfake: customer %d of the seed: %w", i+1, err)

@@ -48,7 +48,7 @@ func (s *Server) Reset() {
 	s.journal = journal{}
 	s.calls = map[string]*OperationCount{}
 	s.tenant = fresh
-	if err := fresh.apply(s.cfg.Seed, s.now()); err != nil {
+	if err := fresh.apply(s.cfg.Seed); err != nil {
 		panic(err)
 	}
 }

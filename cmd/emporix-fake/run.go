@@ -122,7 +122,8 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 		}
 		s.fake.Seed = seed
 	}
-	listener, err := net.Listen("tcp", s.addr)
+	var listening net.ListenConfig
+	listener, err := listening.Listen(ctx, "tcp", s.addr)
 	if err != nil {
 		return fmt.Errorf("listen on -addr %s: %w; choose another address, or port 0 for a free one", s.addr, err)
 	}
@@ -162,13 +163,13 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	if err := server.Shutdown(shutdown); err != nil {
 		_ = server.Close()
 	}
-	<-stopped
+	_ = <-stopped // http.ErrServerClosed
 	fmt.Fprintln(stdout, "stopped")
 	return nil
 }
 
 func readSeed(path string) (emporixfake.Seed, error) {
-	file, err := os.Open(path)
+	file, err := os.Open(path) // #nosec G304 -- the file that the caller names
 	if err != nil {
 		return emporixfake.Seed{}, fmt.Errorf("open -seed: %w", err)
 	}

@@ -19,7 +19,7 @@ const (
 	NotLoggedIn        Error = "emporix: not logged in"
 	LoggedIn           Error = "emporix: a customer is logged in"
 	SessionExpired     Error = "emporix: session expired"
-	InvalidCredentials Error = "emporix: invalid credentials"
+	InvalidCredentials Error = "emporix: invalid credentials" // #nosec G101 -- a text
 	NotRefreshable     Error = "emporix: no live refresh token"
 	OutcomeUnknown     Error = "emporix: outcome unknown"
 	BadResponse        Error = "emporix: bad response"
@@ -27,5 +27,5 @@ const (
 	StoreCorrupt       Error = "emporix: token store row unreadable"
 	EmptyPatch         Error = "emporix: empty patch"
 	Closed             Error = "emporix: client closed"
-	NoEmployee         Error = "emporix: no employee credentials"
+	NoEmployee         Error = "emporix: no employee credentials" // #nosec G101 -- a text
 )
