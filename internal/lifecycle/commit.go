@@ -47,18 +47,13 @@ func (m *Manager) commit(v *Visitor, r, next *Record, tell func()) (func(), erro
 	}
 	switch how {
 	case beaten:
-		return func() {
-			// Nobody will use these tokens. They may share a session with the winner's,
-			// so they are revoked only if the customer has logged out.
-			if now, err := m.load(m.ctx, v); err == nil && now.Kind != Customer {
-				m.revoke(next)
-			}
-		}, nil
+		m.detach(func() { m.revoke(v, next) })
+		return nil, nil
 	case owed:
+		m.detach(func() { m.payLate(v, next) })
 		return func() {
 			m.notify(EventStoreWriteFailed, v, next.Kind, err)
 			tell()
-			m.payLate(v, next)
 		}, nil
 	}
 	m.paid(v, next, over)
@@ -179,8 +174,13 @@ func (m *Manager) look(ctx context.Context, v *Visitor) (*Record, error) {
 	return decode(data)
 }
 
-func (m *Manager) revoke(r *Record) {
-	if r.Kind != Customer || r.Access.IsZero() {
+// revoke ends tokens that nobody will use. They may share a session with those
+// that took their place, so this is for customers who have logged out.
+func (m *Manager) revoke(v *Visitor, r *Record) {
+	if r.Kind != Customer {
+		return
+	}
+	if now, err := m.load(m.ctx, v); err != nil || now.Kind == Customer {
 		return
 	}
 	ctx, cancel := context.WithTimeout(m.ctx, m.cfg.RefreshLimit)

@@ -12,14 +12,15 @@ import (
 // break a renewal that others wait for, or that the server has half done.
 type flight struct {
 	alone bool          // its result is its starter's only
-	done  chan struct{} // closed when err is set
+	done  chan struct{} // closed when err is set and the observer has been told
 	err   error
 	ended chan struct{} // closed when the goroutine has nothing left to do
 }
 
-// work runs in a flight. What it returns in after is done when the waiters have
-// been let go: callbacks, and writes that are still owed.
-type work func(ctx context.Context) (after func(), err error)
+// work runs in a flight. What it returns in tell are the callbacks: they run
+// when the session can be used again, so that they may use it, and before the
+// waiters go on, so that an observer hears of things in their order.
+type work func(ctx context.Context) (tell func(), err error)
 
 // launch starts work for v, or returns the flight that is already under way.
 func (m *Manager) launch(v *Visitor, alone bool, do work) (f *flight, mine bool) {
@@ -44,7 +45,7 @@ func (m *Manager) launch(v *Visitor, alone bool, do work) (f *flight, mine bool)
 func (m *Manager) detach(do func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.isClosed {
+	if m.ctx.Err() != nil {
 		return
 	}
 	f := &flight{ended: make(chan struct{})}
@@ -67,29 +68,25 @@ func (m *Manager) landed(f *flight) {
 
 func (m *Manager) fly(v *Visitor, f *flight, do work) {
 	defer m.landed(f)
-	var after func()
-	func() {
-		finished := false
-		defer func() {
-			// A panic or Goexit in a user's store or transport must release the waiters.
-			if !finished {
-				_ = recover()
-				f.err = errPanic
-			}
-			m.mu.Lock()
-			delete(m.flights, m.key(v))
-			m.mu.Unlock()
-			m.epoch(v).Add(1) // whatever happened, everyone looks again
-			close(f.done)
-		}()
-		ctx, cancel := context.WithTimeout(m.ctx, m.cfg.RefreshLimit)
-		defer cancel()
-		after, f.err = do(ctx)
-		finished = true
-	}()
-	if after != nil {
-		after()
+	defer close(f.done)
+	if tell := m.run(v, f, do); tell != nil {
+		tell()
 	}
+}
+
+// run does the work, and clears the way for the next flight.
+func (m *Manager) run(v *Visitor, f *flight, do work) (tell func()) {
+	f.err = errPanic // a panic or Goexit in a user's store or transport releases the waiters
+	defer func() {
+		m.mu.Lock()
+		delete(m.flights, m.key(v))
+		m.mu.Unlock()
+		m.epoch(v).Add(1) // whatever happened, everyone looks again
+	}()
+	ctx, cancel := context.WithTimeout(m.ctx, m.cfg.RefreshLimit)
+	defer cancel()
+	tell, f.err = do(ctx)
+	return tell
 }
 
 // join starts work, or waits for the flight that is under way; its result then

@@ -267,6 +267,74 @@ func TestL12_LogoutWhileTheStoreIsDown(t *testing.T) {
 	}
 }
 
+// The store comes back while a logout is owed and a renewal under way: whatever
+// is written in which order, the session stays out.
+func TestL12_AnOwedLogoutWins(t *testing.T) {
+	for answer := 500 * time.Millisecond; answer < 11*time.Second; answer += time.Second {
+		for back := 5 * time.Second; back < 11*time.Second; back += 500 * time.Millisecond {
+			bubble(t, func(t *testing.T, w *world) {
+				v := w.customer("jo")
+				w.token(w.m.utility, WantAnonymous)
+				time.Sleep(30 * time.Minute)
+				w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+					if c.op == refreshCustomer {
+						time.Sleep(answer)
+					}
+					return nil
+				})
+				go func() { _ = w.m.Refresh(context.Background(), visitor("jo"), nil) }()
+				synctest.Wait()
+				w.shelf.fail(func(op string) trip {
+					if op == "load" {
+						return works
+					}
+					return breaks
+				})
+				time.AfterFunc(back, func() { w.shelf.fail(nil) })
+				_ = w.m.Logout(t.Context(), v, noCall) // tells that the store is down
+				for range 20 {
+					assert.Equal(t, None, w.info("jo").Kind, "answer %v, back %v", answer, back)
+					time.Sleep(time.Second)
+				}
+				assert.Equal(t, None, w.row("jo").Kind, "answer %v, back %v", answer, back)
+				assert.Zero(t, w.size("debts"))
+				if answer > 5*time.Second {
+					assert.Equal(t, 1, w.office.count(revoke), "answer %v, back %v", answer, back)
+				}
+			})
+		}
+	}
+}
+
+// overtaken is a shelf on which something happens between a save and its answer.
+type overtaken struct {
+	*shelf
+	by func()
+}
+
+func (s *overtaken) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
+	saved, err := s.shelf.SaveIf(ctx, key, data, expected, generation, ttl)
+	if by := s.by; saved && by != nil {
+		s.by = nil
+		by()
+	}
+	return saved, err
+}
+
+func TestL12_ALogoutRightAfterALogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := &shelf{rows: map[string]shelfRow{}}
+		store := &overtaken{shelf: shelf}
+		w := newWorldOver(t, &office{}, shelf, store)
+		v := visitor("jo")
+		w.token(v, WantAnonymous)
+		store.by = func() { assert.NoError(t, w.m.Logout(t.Context(), visitor("jo"), noCall)) }
+		w.logIn(v)
+		_, err := w.m.Token(t.Context(), v, WantCustomer)
+		require.ErrorIs(t, err, sentinel.NotLoggedIn)
+	})
+}
+
 // Logged out on one replica while another one's write is owed: the write is
 // beaten, also long after the tombstone is gone.
 func TestL12_AnOwedWriteResurrectsNothing(t *testing.T) {

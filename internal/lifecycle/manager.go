@@ -284,35 +284,41 @@ func (m *Manager) shut() bool {
 	}
 }
 
-// Close refuses new calls, lets the running flights end until ctx does, and
-// then cancels what is left.
+// Close refuses new calls, lets what is running end until ctx does, and then
+// cancels what is left.
 func (m *Manager) Close(ctx context.Context) error {
 	m.mu.Lock()
 	if !m.isClosed {
 		m.isClosed = true
 		close(m.closed)
 	}
-	running := make([]*flight, 0, len(m.running))
-	for f := range m.running {
-		running = append(running, f)
-	}
 	m.mu.Unlock()
-	var err error
-	for _, f := range running {
+	err := m.drain(ctx)
+	m.mu.Lock()
+	m.cancel() // nothing is detached from here on
+	m.mu.Unlock()
+	_ = m.drain(context.Background()) // their context is over
+	return err
+}
+
+// drain waits until nothing is running.
+func (m *Manager) drain(ctx context.Context) error {
+	for {
+		var f *flight
+		m.mu.Lock()
+		for f = range m.running {
+			break
+		}
+		m.mu.Unlock()
+		if f == nil {
+			return nil
+		}
 		select {
 		case <-f.ended:
 		case <-ctx.Done():
-			err = fmt.Errorf("emporix: closing: renewals were cut short: %w", context.Cause(ctx))
-		}
-		if err != nil {
-			break
+			return fmt.Errorf("emporix: closing: renewals were cut short: %w", context.Cause(ctx))
 		}
 	}
-	m.cancel()
-	for _, f := range running {
-		<-f.ended // their context is over
-	}
-	return err
 }
 
 // notify tells the observer; whatever the observer does stays there.

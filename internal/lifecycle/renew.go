@@ -140,11 +140,11 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, rejected boo
 
 // settle writes a change that came out of a failure, and still reports the failure.
 func (m *Manager) settle(v *Visitor, r, next *Record, told func(), err error) (func(), error) {
-	after, commitErr := m.commit(v, r, next, func() {})
+	tell, commitErr := m.commit(v, r, next, func() {})
 	return func() {
 		told()
-		if after != nil {
-			after()
+		if tell != nil {
+			tell()
 		}
 	}, errors.Join(err, commitErr)
 }

@@ -592,6 +592,47 @@ func TestL08_ALateRejectionOfTheLastTokenRenewsNothing(t *testing.T) {
 	})
 }
 
+// Another replica has renewed what this one still holds.
+func TestL08_ARejectedTokenThatAnotherReplicaReplaced(t *testing.T) {
+	bubble(t, func(t *testing.T, a *world) {
+		b := newWorld(t, a.office, a.shelf)
+		v := a.customer("jo")
+		old, err := a.m.Token(t.Context(), v, WantCustomer)
+		require.NoError(t, err)
+		require.NoError(t, b.m.Refresh(t.Context(), visitor("jo"), nil))
+		again, ok, err := a.m.Renew(t.Context(), v, WantCustomer, old)
+		require.NoError(t, err)
+		assert.True(t, ok)
+		assert.Equal(t, a.row("jo").Access.Reveal(), again.Access.Reveal())
+		assert.Equal(t, 1, a.office.count(refreshCustomer))
+	})
+}
+
+// That a forced renewal comes too soon is the news of whoever asked for it.
+func TestL08_OthersAreNotTooSoon(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.office.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
+			g.ExpiresIn.Duration = 20 * time.Second
+			return nil
+		})
+		v := visitor("jo")
+		_, err := useWith(w, v, WantAnonymous, func(string) bool { return false })
+		require.ErrorIs(t, err, errWire)
+		rejected, err := w.m.Token(t.Context(), v, WantAnonymous)
+		require.NoError(t, err)
+		time.Sleep(21 * time.Second)
+		w.shelf.fail(func(string) trip { time.Sleep(time.Second); return works })
+		var both sync.WaitGroup
+		both.Go(func() {
+			_, _, err := w.m.Renew(t.Context(), v, WantAnonymous, rejected)
+			assert.NoError(t, err)
+		})
+		synctest.Wait()
+		both.Go(func() { assert.Equal(t, "A3", w.token(v, WantAnonymous)) })
+		both.Wait()
+	})
+}
+
 // A row that changed without a new access token is still about that token.
 func TestL08_ARejectionCountsWhileTheAccessTokenIsTheSame(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
@@ -832,6 +873,7 @@ func TestL14_CloseEndsEverything(t *testing.T) {
 			all.Go(func() {
 				_, err := w.m.Token(t.Context(), visitor("jo"), WantAnonymous)
 				assert.ErrorIs(t, err, sentinel.Closed)
+				assert.Nil(t, w.row("jo"), "at once, while the renewal is let end")
 			})
 			synctest.Wait()
 			assert.Equal(t, 5*time.Second, elapsed(func() { assert.NoError(t, w.m.Close(t.Context())) }))
@@ -847,6 +889,18 @@ func TestL14_CloseEndsEverything(t *testing.T) {
 			require.ErrorIs(t, w.m.Start(t.Context(), visitor("jo"), SessionContext{}), sentinel.Closed)
 			require.ErrorIs(t, w.m.Logout(t.Context(), visitor("jo"), nil), sentinel.Closed)
 			require.NoError(t, w.m.Close(t.Context()), "twice is fine")
+		})
+	})
+	t.Run("with a write that is owed", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world) {
+			w.shelf.fail(always("save", breaks))
+			time.AfterFunc(20*time.Second, func() { w.shelf.fail(nil) })
+			w.office.script(time.Second, nil)
+			go func() { _, _ = w.m.Token(context.Background(), visitor("jo"), WantAnonymous) }()
+			synctest.Wait()
+			require.NoError(t, w.m.Close(t.Context()))
+			require.NotNil(t, w.row("jo"))
+			assert.Zero(t, w.size("running"))
 		})
 	})
 	t.Run("cut short", func(t *testing.T) {
