@@ -200,6 +200,15 @@ func TestS03_RedirectsAreNeverFollowed(t *testing.T) {
 	_, err := p.Send(t.Context(), callOf(operation.AuthRefresh))
 	assert.Error(t, err)
 	assert.Zero(t, reached)
+
+	// One that a middleware makes up is an answer like any other.
+	p = pipeline(t, server.URL, middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) {
+		return answer(302, "", "Location", target.URL), nil
+	}))
+	got, err := p.Send(t.Context(), callOf(operation.AuthRefresh))
+	require.NoError(t, err)
+	assert.Equal(t, 302, got.Status)
+	assert.Zero(t, reached)
 }
 
 func TestS04_APathValueStaysOneSegment(t *testing.T) {
@@ -339,6 +348,34 @@ func TestS05_AnswersAreReadUpToALimit(t *testing.T) {
 		})
 	}
 }
+
+// What is over the limit is not even read.
+func TestS05_ReadingStopsAtTheLimit(t *testing.T) {
+	flood := &flood{left: 64 << 20}
+	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Body: flood, ContentLength: -1}, nil
+	}))
+	_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+	require.ErrorContains(t, err, "larger than")
+	assert.LessOrEqual(t, flood.read, 8<<20+1)
+	assert.True(t, flood.closed)
+}
+
+type flood struct {
+	left, read int
+	closed     bool
+}
+
+func (f *flood) Read(p []byte) (int, error) {
+	n := min(len(p), f.left)
+	f.left, f.read = f.left-n, f.read+n
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (f *flood) Close() error { f.closed = true; return nil }
 
 // A transport sees the request with its secrets; its errors may hold all of it.
 type talkative struct {
