@@ -298,6 +298,9 @@ func TestS05_HugeAnswers(t *testing.T) {
 		_, err := client.Customers.Get(t.Context())
 		assert.ErrorIs(t, err, emporix.ErrBadResponse)
 		assert.EqualError(t, err, "emporix: Customers.Get: bad response: the answer is larger than 8388608 bytes")
+		if body == emporixfake.BodyGzipBomb {
+			continue // slow to make
+		}
 		fake.Fail(emporixtest.Fault{Operation: "Customers.Get", Body: body, Status: 404})
 		_, err = client.Customers.Get(t.Context())
 		assert.ErrorIs(t, err, emporix.ErrNotFound, "the status is what counts")
