@@ -231,22 +231,31 @@ func oneNetwork(cfg config, name string) ([]row, error) {
 	if err := errors.Join(warm(bare(ours)), warm(bare(base))); err != nil {
 		return nil, err
 	}
-	// 256 callers on two cores are noisy, and the goal is near to 1.
-	rate, ratios := make([]float64, cfg.rounds+4), make([]float64, cfg.rounds+4)
-	for i := range ratios {
-		var a, b float64
-		if a, b, err = n.throughput(2*cfg.each, bare(ours), bare(base)); err != nil {
+	// The same transport on both sides shows 0.89 to 1.11 while others use the
+	// cores: the rounds count in which the yardstick had both.
+	var all, free []float64
+	var rate []float64
+	for i := 0; i < cfg.rounds || len(free) < min(enough, cfg.rounds) && i < 4*cfg.rounds; i++ {
+		a, b, alone, err := n.throughput(2*cfg.each, bare(ours), bare(base))
+		if err != nil {
 			return nil, fmt.Errorf("throughput: %w", err)
 		}
-		rate[i], ratios[i] = a, a/b
+		rate, all = append(rate, a), append(all, a/b)
+		if alone {
+			free = append(free, a/b)
+		}
 	}
-	ratio := median(ratios)
-	return append(rows, row{"11", name + ": requests per second over the default transport, against a tuned one",
-		count(median(rate)), count(median(rate) / ratio), times(ratio), "≥ 0.95", judge(ratio >= 0.95)}), nil
+	what := name + ": requests per second, default transport against tuned"
+	if len(free) < min(enough, cfg.rounds) {
+		what, free = what+" (the cores are busy)", all
+	}
+	ratio := median(free)
+	return append(rows, row{"11", what, count(median(rate)), count(median(rate) / ratio), times(ratio), "≥ 0.95", judge(ratio >= 0.95)}), nil
 }
 
-// throughput is one round: ours, the other, the other, ours.
-func (n *network) throughput(during time.Duration, ours, base func() error) (a, b float64, err error) {
+// throughput is one round: ours, the other, the other, ours. It reports also
+// whether the other had two cores to itself.
+func (n *network) throughput(during time.Duration, ours, base func() error) (a, b float64, alone bool, err error) {
 	rate := func(get func() error) float64 {
 		began := time.Now()
 		s, e := n.keepCalling(manyCallers, during, smooth(get))
@@ -254,7 +263,10 @@ func (n *network) throughput(during time.Duration, ours, base func() error) (a, 
 		return float64(s.calls) / time.Since(began).Seconds()
 	}
 	a = rate(ours)
+	cpu, began := cpuTime(), time.Now()
 	b = rate(base) + rate(base)
+	spent := cpuTime() - cpu
+	alone = spent == 0 || spent >= time.Since(began)*2*9/10
 	a += rate(ours)
-	return a / 2, b / 2, err
+	return a / 2, b / 2, alone, err
 }
