@@ -822,6 +822,7 @@ func TestL14_APanicReleasesTheWaiters(t *testing.T) {
 					})
 				}
 				all.Wait()
+				assert.Equal(t, 1, w.office.count(anonymous))
 				w.office.script(0, nil)
 				w.token(visitor("jo"), WantAnonymous)
 			})

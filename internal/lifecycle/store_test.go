@@ -196,6 +196,22 @@ func TestL05_AnEvictedRow(t *testing.T) {
 	})
 }
 
+// A row that was evicted and begun anew has none of its former generations, so
+// that a late writer of the former life is beaten.
+func TestL05_GenerationsDontComeBack(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		seen := map[uint64]bool{}
+		for range 10 {
+			w.customer("jo")
+			r := w.row("jo")
+			require.False(t, seen[r.Generation])
+			seen[r.Generation] = true
+			w.shelf.rows = map[string]shelfRow{}
+			time.Sleep(time.Millisecond)
+		}
+	})
+}
+
 // What is owed for visitors who never come back doesn't stay for ever.
 func TestL05_DebtsAreForgotten(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
