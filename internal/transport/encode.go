@@ -128,10 +128,9 @@ func (p *Pipeline) Check(call Call) error {
 }
 
 func setPath(u *url.URL, escaped string) {
-	u.Path = escaped
+	u.Path, u.RawPath = escaped, escaped // also where net/url would escape more, such as "!"
 	if strings.IndexByte(escaped, '%') >= 0 {
 		u.Path, _ = url.PathUnescape(escaped)
-		u.RawPath = escaped
 	}
 }
 

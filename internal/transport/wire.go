@@ -109,7 +109,7 @@ func (x *exchange) bind(ctx context.Context, shown *http.Request) (*http.Request
 	}
 	req := shown.WithContext(ctx)
 	u := *shown.URL
-	u.RawQuery, u.RawPath = b.query, ""
+	u.RawQuery = b.query
 	setPath(&u, b.path)
 	req.URL, req.Host = &u, base.Host
 	req.Header = make(http.Header, len(shown.Header)+1)
