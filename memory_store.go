@@ -2,8 +2,12 @@ package emporix
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"hash/maphash"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,9 +22,9 @@ func NewMemoryStore(maxRows int) ConditionalTokenStore {
 	if maxRows <= 0 {
 		maxRows = DefaultMemoryRows
 	}
-	s := &memoryRows{seed: maphash.MakeSeed(), perShard: max(1, (maxRows+memoryShards-1)/memoryShards)}
+	s := &memoryRows{seed: maphash.MakeSeed(), limit: int64(maxRows)}
 	for i := range s.shards {
-		s.shards[i].rows = map[string]memoryRow{}
+		s.shards[i].rows = map[uint64]memoryRow{}
 	}
 	return &memoryStore{state: func() *memoryRows { return s }}
 }
@@ -34,94 +38,162 @@ type memoryStore struct {
 const memoryShards = 64
 
 type memoryRows struct {
-	seed     maphash.Seed
-	perShard int
-	shards   [memoryShards]memoryShard
+	seed   maphash.Seed
+	limit  int64
+	count  atomic.Int64
+	shards [memoryShards]memoryShard
 }
 
+// memoryShard keeps each row as one object without pointers, under a hash of
+// its key: with a million sessions, what the garbage collector has to walk
+// through is what a call costs.
 type memoryShard struct {
 	mu   sync.Mutex
-	rows map[string]memoryRow
+	rows map[uint64]memoryRow
+	odd  map[string]memoryRow // the rare rows whose hash is another's
 }
 
-type memoryRow struct {
-	data       string // immutable, one object
-	generation uint64
-	until      int64 // unix nanoseconds
+// memoryRow is generation, end in unix nanoseconds, length of the key, key, data.
+type memoryRow string
+
+const memoryHeader = 8 + 8 + 2
+
+func newMemoryRow(key string, data []byte, generation uint64, until time.Time) memoryRow {
+	row := make([]byte, 0, memoryHeader+len(key)+len(data))
+	row = binary.BigEndian.AppendUint64(row, generation)
+	row = binary.BigEndian.AppendUint64(row, uint64(max(until.UnixNano(), 0))) // #nosec G115 -- not negative
+	row = binary.BigEndian.AppendUint16(row, uint16(len(key)))                 // #nosec G115 -- checked by callers
+	row = append(row, key...)
+	return memoryRow(append(row, data...))
 }
 
-func (r memoryRow) live(now time.Time) bool { return now.UnixNano() < r.until }
-
-func (s *memoryStore) shard(key string) (*memoryRows, *memoryShard) {
-	state := s.state()
-	return state, &state.shards[maphash.String(state.seed, key)%memoryShards]
+func (r memoryRow) number(at int) (n uint64) {
+	for i := at; i < at+8; i++ {
+		n = n<<8 | uint64(r[i])
+	}
+	return n
 }
 
-func (s *memoryStore) Load(_ context.Context, key string) ([]byte, bool, error) {
-	_, shard := s.shard(key)
+func (r memoryRow) keyEnd() int { return memoryHeader + int(r[16])<<8 + int(r[17]) }
+
+func (r memoryRow) generation() uint64      { return r.number(0) }
+func (r memoryRow) until() uint64           { return r.number(8) }
+func (r memoryRow) is(key string) bool      { return string(r[memoryHeader:r.keyEnd()]) == key }
+func (r memoryRow) data() []byte            { return []byte(r[r.keyEnd():]) }
+func (r memoryRow) live(now time.Time) bool { return uint64(max(now.UnixNano(), 0)) < r.until() } // #nosec G115 -- not negative
+
+var errLongKey = errors.New("emporix: memory store: the key is longer than 64 KiB")
+
+// hold locks the shard of key, and names its place there.
+func (s *memoryStore) hold(key string) (state *memoryRows, shard *memoryShard, place uint64) {
+	state = s.state()
+	place = maphash.String(state.seed, key)
+	shard = &state.shards[place%memoryShards]
 	shard.mu.Lock()
-	row, found := shard.rows[key]
+	return state, shard, place
+}
+
+// get returns the live row of key.
+func (s *memoryShard) get(place uint64, key string) (memoryRow, bool) {
+	row, found := s.rows[place]
+	if found && !row.is(key) {
+		row, found = s.odd[key]
+	}
+	return row, found && row.live(time.Now())
+}
+
+func (s *memoryStore) Load(ctx context.Context, key string) ([]byte, bool, error) {
+	if ctx.Err() != nil {
+		return nil, false, context.Cause(ctx)
+	}
+	_, shard, place := s.hold(key)
+	row, found := shard.get(place, key)
 	shard.mu.Unlock()
-	if !found || !row.live(time.Now()) {
+	if !found {
 		return nil, false, nil
 	}
-	return []byte(row.data), true, nil
+	return row.data(), true, nil
 }
 
-func (s *memoryStore) Save(_ context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
-	state, shard := s.shard(key)
-	shard.mu.Lock()
-	defer shard.mu.Unlock()
-	shard.put(state.perShard, key, data, generation, ttl)
-	return nil
+func (s *memoryStore) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
+	_, err := s.save(ctx, key, data, nil, generation, ttl)
+	return err
 }
 
-func (s *memoryStore) SaveIf(_ context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
-	state, shard := s.shard(key)
-	shard.mu.Lock()
+func (s *memoryStore) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
+	return s.save(ctx, key, data, &expected, generation, ttl)
+}
+
+func (s *memoryStore) save(ctx context.Context, key string, data []byte, expected *uint64, generation uint64, ttl time.Duration) (bool, error) {
+	switch {
+	case ctx.Err() != nil:
+		return false, context.Cause(ctx)
+	case len(key) > math.MaxUint16:
+		return false, errLongKey
+	}
+	state, shard, place := s.hold(key)
 	defer shard.mu.Unlock()
-	var current uint64
-	if row, found := shard.rows[key]; found && row.live(time.Now()) {
-		current = row.generation
+	if expected != nil {
+		var current uint64
+		if row, found := shard.get(place, key); found {
+			current = row.generation()
+		}
+		if current != *expected {
+			return false, nil
+		}
 	}
-	if current != expected {
-		return false, nil
-	}
-	shard.put(state.perShard, key, data, generation, ttl)
+	state.put(shard, place, newMemoryRow(key, data, generation, time.Now().Add(ttl)), key)
 	return true, nil
 }
 
-func (s *memoryStore) Delete(_ context.Context, key string) error {
-	_, shard := s.shard(key)
-	shard.mu.Lock()
+func (s *memoryStore) Delete(ctx context.Context, key string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	state, shard, place := s.hold(key)
 	defer shard.mu.Unlock()
-	delete(shard.rows, key)
+	if row, found := shard.rows[place]; found && row.is(key) {
+		state.drop(shard, place)
+	} else if _, found := shard.odd[key]; found {
+		delete(shard.odd, key)
+		state.count.Add(-1)
+	}
 	return nil
 }
 
+func (m *memoryRows) drop(shard *memoryShard, place uint64) {
+	delete(shard.rows, place)
+	m.count.Add(-1)
+}
+
 // put writes a row and looks at a few others on the way: expired ones go, and
-// if the shard is full, so does the one of them that ends first.
-func (s *memoryShard) put(limit int, key string, data []byte, generation uint64, ttl time.Duration) {
+// if the store is full, so does the one of them that ends first.
+func (m *memoryRows) put(shard *memoryShard, place uint64, row memoryRow, key string) {
 	now := time.Now()
-	_, there := s.rows[key]
-	seen, first, firstUntil := 0, "", int64(0)
-	for other, row := range s.rows { // starts anywhere
+	seen, first, firstUntil := 0, uint64(0), uint64(0)
+	for other, r := range shard.rows { // starts anywhere
 		if seen++; seen > 8 {
 			break
 		}
-		if other == key {
-			continue
-		}
-		if !row.live(now) {
-			delete(s.rows, other)
-			continue
-		}
-		if first == "" || row.until < firstUntil {
-			first, firstUntil = other, row.until
+		switch {
+		case other == place:
+		case !r.live(now):
+			m.drop(shard, other)
+		case firstUntil == 0 || r.until() < firstUntil:
+			first, firstUntil = other, r.until()
 		}
 	}
-	if !there && len(s.rows) >= limit {
-		delete(s.rows, first)
+	if old, taken := shard.rows[place]; taken && !old.is(key) {
+		if shard.odd == nil {
+			shard.odd = map[string]memoryRow{}
+		}
+		if _, there := shard.odd[key]; !there {
+			m.count.Add(1)
+		}
+		shard.odd[key] = row
+		return
+	} else if !taken && m.count.Add(1) > m.limit && firstUntil != 0 {
+		m.drop(shard, first)
 	}
-	s.rows[key] = memoryRow{data: string(data), generation: generation, until: now.Add(ttl).UnixNano()}
+	shard.rows[place] = row
 }
