@@ -168,12 +168,13 @@ func (m *Manager) setTrouble(v *Visitor, change func(*trouble)) {
 }
 
 // renewInBackground starts an early renewal unless the last one failed a moment
-// ago. Nobody waits for it.
-func (m *Manager) renewInBackground(v *Visitor, r *Record) {
-	if time.Now().Before(m.trouble(v).next) {
-		return
+// ago. Nobody waits for it. It returns when there is a reason to ask again.
+func (m *Manager) renewInBackground(v *Visitor) time.Duration {
+	if wait := time.Until(m.trouble(v).next); wait > 0 {
+		return wait
 	}
-	m.launch(v, false, m.upkeep(v))
+	m.launch(v, false, m.upkeep(v, WantCustomer)) // begins nothing
+	return wallCheck
 }
 
 // guardLoad and guardSave keep a store's panic from ending the process.

@@ -140,8 +140,11 @@ type Event struct {
 	Err     error
 }
 
-// Token is a bearer ready for use.
-type Token struct {
+// Token is a bearer ready for use. It is a view of the snapshot that it comes
+// from, so that handing it out costs a pointer.
+type Token struct{ *bearer }
+
+type bearer struct {
 	Kind       Kind
 	Generation uint64
 	Access     secret.Secret

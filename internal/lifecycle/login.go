@@ -66,9 +66,9 @@ func (m *Manager) loginBearer(ctx context.Context, v *Visitor) (*Record, Token, 
 		if err != nil {
 			return nil, Token{}, cause(err)
 		}
-		return s.record, Token{
+		return s.record, Token{&bearer{
 			Kind: Anonymous, Access: g.Access, Bearer: secret.New("Bearer " + g.Access.Reveal()), SessionID: g.SessionID,
-		}, nil
+		}}, nil
 	}
 	bearer, err := m.Token(ctx, v, WantAnonymous)
 	if err != nil {
@@ -103,7 +103,7 @@ func (m *Manager) Logout(ctx context.Context, v *Visitor, call func(context.Cont
 	}
 	var callErr error
 	if out.Kind == Customer && time.Now().Before(out.AccessUntil) {
-		callErr = call(ctx, m.snapshot(v, out, 0).token)
+		callErr = call(ctx, m.snapshot(v, out, 0).token())
 	}
 	return errors.Join(storeErr, cause(callErr))
 }

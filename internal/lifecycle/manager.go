@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,12 +74,10 @@ type Visitor struct {
 // Init makes v the visitor of key.
 func (v *Visitor) Init(key string) {
 	v.key = secret.New(key)
-	var h uint32 = 2166136261
-	for i := 0; i < len(key); i++ {
-		h = (h ^ uint32(key[i])) * 16777619
-	}
-	v.stripe = uint8(h ^ h>>16)
+	v.stripe = uint8(maphash.String(stripes, key) % 256)
 }
+
+var stripes = maphash.MakeSeed()
 
 // key is the name of the visitor's row.
 func (m *Manager) key(v *Visitor) string {
@@ -91,10 +90,12 @@ func (m *Manager) key(v *Visitor) string {
 // snapshot is an immutable reading of a row.
 type snapshot struct {
 	record *Record
-	token  Token
+	bearer bearer
+	wants  uint8 // the wants that it serves, a bit each
 	epoch  uint64
 	taken  time.Time     // has a monotonic reading
-	good   time.Duration // after taken: no need to plan again before
+	alive  time.Duration // after taken, until the access token ends
+	good   time.Duration // after taken, until it is time to plan again
 	// checked is how long after taken the wall clock may be left unread: the
 	// monotonic clock stops while a machine sleeps.
 	checked atomic.Int64
@@ -108,49 +109,51 @@ func (m *Manager) snapshot(v *Visitor, r *Record, epoch uint64) *snapshot {
 	if r.Kind == None {
 		return s
 	}
-	s.token = Token{
+	s.bearer = bearer{
 		Kind: r.Kind, Generation: r.Generation, Access: r.Access,
 		Bearer: secret.New("Bearer " + r.Access.Reveal()), SessionID: r.SessionID, owner: v,
 	}
-	switch r.plan(m.key(v), now) {
-	case use:
-		until := r.AccessUntil
-		if at := r.renewAt(m.key(v)); at.After(now) && at.Before(until) {
-			until = at
+	s.wants = r.serves()
+	s.alive = r.AccessUntil.Sub(now)
+	if r.plan(m.key(v), now) == use {
+		s.good = s.alive
+		if r.refreshable(now) && !r.Suspect {
+			s.good = min(s.good, r.renewAt(m.key(v)).Sub(now))
 		}
-		s.good = until.Sub(now)
 		s.checked.Store(int64(min(s.good, wallCheck)))
 	}
 	return s
 }
+
+func (s *snapshot) token() Token { return Token{&s.bearer} }
 
 func (m *Manager) epoch(v *Visitor) *atomic.Uint64 { return &m.epochs[v.stripe] }
 
 // Token returns a bearer for v. While the token is good it costs a look at the
 // monotonic clock: no lock, no store, no allocation.
 func (m *Manager) Token(ctx context.Context, v *Visitor, want Want) (Token, error) {
-	switch want {
-	case WantEmployee:
+	if want == WantEmployee {
 		v = m.staff
-	default:
 	}
-	if s := v.snap.Load(); s != nil && s.serves(want) && int64(time.Since(s.taken)) < s.checked.Load() && s.epoch == m.epoch(v).Load() {
-		return s.token, nil
+	if s := v.snap.Load(); s != nil && s.wants&(1<<want) != 0 && s.epoch == m.epoch(v).Load() && int64(time.Since(s.taken)) < s.checked.Load() {
+		return s.token(), nil
 	}
 	return m.find(ctx, v, want)
 }
 
-func (s *snapshot) serves(want Want) bool {
-	switch k := s.record.Kind; want {
-	case WantCustomer:
-		return k == Customer
-	case WantAny:
-		return k == Customer || k == Anonymous && !s.record.Ended
-	case WantEmployee:
-		return k == Employee
-	default:
-		return k == Anonymous
+// serves returns the wants that a session of this kind serves, a bit each.
+func (r *Record) serves() uint8 {
+	switch {
+	case r.Kind == Employee:
+		return 1 << WantEmployee
+	case r.Kind == Customer:
+		return 1<<WantCustomer | 1<<WantAny
+	case r.Kind == Anonymous && r.Ended:
+		return 1 << WantAnonymous
+	case r.Kind == Anonymous:
+		return 1<<WantAnonymous | 1<<WantAny
 	}
+	return 0
 }
 
 // find is the way of every call that has no good token at hand.
@@ -175,12 +178,15 @@ func (m *Manager) find(ctx context.Context, v *Visitor, want Want) (Token, error
 		switch r.plan(m.key(v), now) {
 		case use:
 			s.checked.Store(int64(min(now.Sub(s.taken)+wallCheck, s.good)))
-			return s.token, nil
+			return s.token(), nil
 		case renewEarly:
-			m.renewInBackground(v, r)
-			return s.token, nil
+			// While the renewal is under way, or waits for its turn, there is nothing
+			// to look at: its end changes the epoch.
+			wait := m.renewInBackground(v)
+			s.checked.Store(int64(min(now.Sub(s.taken)+min(wait, wallCheck), s.alive)))
+			return s.token(), nil
 		default:
-			if err := m.join(ctx, v, m.upkeep(v)); err != nil {
+			if err := m.join(ctx, v, m.upkeep(v, want)); err != nil {
 				return Token{}, err
 			}
 		}

@@ -21,7 +21,7 @@ const (
 // plan is the whole state machine of a session.
 func (r *Record) plan(key string, now time.Time) step {
 	alive := now.Before(r.AccessUntil)
-	refreshable := r.Kind == Employee || (!r.Refresh.IsZero() && now.Before(r.RefreshUntil))
+	refreshable := r.refreshable(now)
 	switch {
 	case r.Kind == None:
 		return start
@@ -36,6 +36,10 @@ func (r *Record) plan(key string, now time.Time) step {
 	default:
 		return expired
 	}
+}
+
+func (r *Record) refreshable(now time.Time) bool {
+	return r.Kind == Employee || !r.Refresh.IsZero() && now.Before(r.RefreshUntil)
 }
 
 // Early renewals: at most this long before the access token ends, and at most

@@ -10,8 +10,9 @@ import (
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
-// upkeep does what the row, as it is now, asks for.
-func (m *Manager) upkeep(v *Visitor) work {
+// upkeep does what the row, as it is now, asks for. Where the row is gone, it
+// begins an anonymous session only for a caller whom that would serve.
+func (m *Manager) upkeep(v *Visitor, want Want) work {
 	return func(ctx context.Context) (func(), error) {
 		r, err := m.load(ctx, v)
 		if err != nil {
@@ -19,6 +20,9 @@ func (m *Manager) upkeep(v *Visitor) work {
 		}
 		switch r.plan(m.key(v), time.Now()) {
 		case start:
+			if want == WantCustomer {
+				return nil, nil
+			}
 			return m.begin(ctx, v, r)
 		case replace:
 			return m.replace(ctx, v, r)
