@@ -54,16 +54,27 @@ func (c *Customer) IsAnonymous() bool { return c.CustomerNumber == anonymousNumb
 // UnmarshalJSON takes a last login that is null or unreadable for none, so that
 // it costs nobody the rest of the profile.
 func (c *Customer) UnmarshalJSON(data []byte) error {
-	type customer Customer
-	decoded := struct {
-		*customer
-		LastLogin looseTime `json:"lastLogin"`
-	}{customer: (*customer)(c)}
-	if err := json.Unmarshal(data, &decoded); err != nil {
+	var in customerAnswer
+	if err := json.Unmarshal(data, &in); err != nil {
 		return err
 	}
-	c.LastLogin = decoded.LastLogin.Time
+	*c = *in.customer()
 	return nil
+}
+
+// customerAnswer is a profile as it is sent. Get decodes into it at once: a
+// method UnmarshalJSON makes the decoder read everything twice.
+type customerAnswer struct {
+	plainCustomer
+	LastLogin looseTime `json:"lastLogin"`
+}
+
+type plainCustomer Customer
+
+func (in *customerAnswer) customer() *Customer {
+	c := (*Customer)(&in.plainCustomer)
+	c.LastLogin = in.LastLogin.Time
+	return c
 }
 
 // looseTime reads the ISO 8601 forms that Java services send. All else is zero.
@@ -411,11 +422,11 @@ func (s *CustomersService) Get(ctx context.Context, opts ...GetOption) (*Custome
 	if len(o.Expand) > 0 {
 		query = o
 	}
-	customer := new(Customer)
-	if err := s.session.do(ctx, request{op: operation.CustomersGet, query: query, into: customer}); err != nil {
+	in := new(customerAnswer)
+	if err := s.session.do(ctx, request{op: operation.CustomersGet, query: query, into: in}); err != nil {
 		return nil, err
 	}
-	return customer, nil
+	return in.customer(), nil
 }
 
 // Update changes some fields of the customer's profile. With Metadata.Version

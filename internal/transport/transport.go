@@ -158,6 +158,7 @@ func (f *Failure) Unwrap() error { return f.Err }
 func (p *Pipeline) Send(ctx context.Context, call Call) (*Answer, error) {
 	own := &hidden{pipeline: p}
 	x := &exchange{Context: ctx, op: call.Op, bearer: call.Bearer, hidden: func() *hidden { return own }}
+	x.scrub.secrets = x.secrets[:0]
 	x.scrub.add(call.Bearer)
 	for _, s := range call.Hidden {
 		x.scrub.add(s)
@@ -166,7 +167,8 @@ func (p *Pipeline) Send(ctx context.Context, call Call) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := p.client.Do(&retryablehttp.Request{Request: req})
+	own.request.Request = req
+	resp, err := p.client.Do(&own.request)
 	if err != nil {
 		if resp != nil && resp.Body != nil {
 			_ = resp.Body.Close()
@@ -185,10 +187,11 @@ func (p *Pipeline) Send(ctx context.Context, call Call) (*Answer, error) {
 		}
 	}
 	p.budget.succeed(resp.StatusCode)
-	return &Answer{
+	own.result = Answer{
 		Status: resp.StatusCode, Header: resp.Header, Body: body.bytes(), Attempts: x.attempts,
 		MaybeDone: x.maybeDone, LateDeadline: x.lateDeadline, RetryAfter: x.retryAfter, scrub: x.scrub, body: body,
-	}, nil
+	}
+	return &own.result, nil
 }
 
 // exchange is one call under way. It is the request's context, so that every
@@ -198,6 +201,8 @@ type exchange struct {
 	op     *operation.Operation
 	bearer secret.Secret
 	scrub  scrubber
+	// secrets is where the scrubber's list begins: most calls have one or two.
+	secrets [2]secret.Secret
 	// hidden is a function because middleware can reach the exchange: it is the
 	// request's context, and people dump contexts.
 	hidden func() *hidden
@@ -216,6 +221,9 @@ type hidden struct {
 	binding
 	pipeline *Pipeline   // leads to the transport's connections and their buffers
 	answer   *memoryBody // instead of the response's body, where that holds secrets
+
+	request retryablehttp.Request // here, and not each on the heap by itself
+	result  Answer
 }
 
 type exchangeKey struct{}

@@ -38,8 +38,9 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 	x.attempts++
 	x.maybeDone = x.maybeDone || x.sent
 	x.sent = true // until something proves that it was not
-	progress := connecting{}
+	var progress *connecting
 	if x.op.Retry != operation.Safe {
+		progress = new(connecting)
 		ctx = httptrace.WithClientTrace(ctx, progress.trace())
 	}
 	req, err := x.bind(ctx, shown)
@@ -169,6 +170,9 @@ func (c *connecting) set(what *bool) {
 }
 
 func (c *connecting) neverConnected() bool {
+	if c == nil {
+		return false
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.asked && !c.obtained
@@ -204,6 +208,7 @@ func issuesTokens(op *operation.Operation) bool {
 type memoryBody struct {
 	buffer *bytes.Buffer
 	reader bytes.Reader
+	source io.LimitedReader
 }
 
 func (b *memoryBody) bytes() []byte {
@@ -241,7 +246,9 @@ func readBody(resp *http.Response, limit int64) (*memoryBody, error) {
 	if n := resp.ContentLength; n > 0 && n <= limit {
 		body.buffer.Grow(int(n) + bytes.MinRead)
 	}
-	n, err := body.buffer.ReadFrom(io.LimitReader(resp.Body, limit+1))
+	body.source = io.LimitedReader{R: resp.Body, N: limit + 1}
+	n, err := body.buffer.ReadFrom(&body.source)
+	body.source.R = nil
 	encoding := resp.Header.Get("Content-Encoding")
 	encoded := n > 0 && !resp.Uncompressed && encoding != "" && !strings.EqualFold(encoding, "identity")
 	switch failed := resp.StatusCode >= 300; {
