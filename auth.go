@@ -397,8 +397,17 @@ func (s *AuthService) Logout(ctx context.Context) error {
 	case errors.Is(err, sentinel.NotLoggedIn) || errors.Is(err, sentinel.StoreUnavailable) || errors.Is(err, sentinel.Closed) || ctx.Err() != nil:
 		return wrap(operation.AuthLogout.Name, err)
 	}
-	return &callError{op: operation.AuthLogout.Name, err: fmt.Errorf("the session is removed, but the server did not confirm it: %w", err)}
+	return &callError{op: operation.AuthLogout.Name, err: &unconfirmed{err}}
 }
+
+// unconfirmed is a logout that the server did not answer with yes.
+type unconfirmed struct{ err error }
+
+func (e *unconfirmed) Error() string {
+	return "the session is removed, but the server did not confirm it: " + strings.TrimPrefix(e.err.Error(), "emporix: "+operation.AuthLogout.Name+": ")
+}
+
+func (e *unconfirmed) Unwrap() error { return e.err }
 
 // logout invalidates an access token. A token that is dead already is fine.
 func (c *core) logout(ctx context.Context, access, bearer Secret) error {

@@ -2,7 +2,6 @@ package emporix
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -42,7 +41,7 @@ type core struct {
 	pipeline       *transport.Pipeline
 	sessions       *lifecycle.Manager
 	base           http.RoundTripper
-	chain          func(http.RoundTripper) http.RoundTripper
+	elsewhere      http.RoundTripper // to other Emporix services, with a bearer from the context
 	baseHost       hostBinding
 	owned          *http.Transport // the transport, if the client made it
 	logger         *slog.Logger
@@ -57,7 +56,7 @@ type core struct {
 // as joined *ArgumentErrors.
 func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 	cfg := config{
-		tenant: tenant, clientID: clientID, baseURL: DefaultBaseURL,
+		tenant: tenant, clientID: clientID, baseURL: DefaultBaseURL, names: names{"tenant", "clientID", "WithBaseURL"},
 		timeouts: Timeouts{Attempt: 10 * time.Second, Refresh: 30 * time.Second, Store: 2 * time.Second},
 		retries:  Retries{MaxAttempts: 3, MaxRetryAfter: 30 * time.Second},
 	}
@@ -81,7 +80,7 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 		c.owned = transport.NewNetwork()
 		c.base = c.owned
 	}
-	c.chain = func(next http.RoundTripper) http.RoundTripper {
+	chain := func(next http.RoundTripper) http.RoundTripper {
 		for _, wrap := range cfg.middleware {
 			next = wrap(next)
 		}
@@ -89,8 +88,9 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 	}
 	agent := strings.TrimSpace("emporix-go/" + Version + " " + cfg.userAgent)
 	c.baseHost.tenant, c.baseHost.userAgent = cfg.tenant, agent
+	c.elsewhere = chain(&bearerBinding{to: c.baseHost, base: c.base})
 	c.pipeline = transport.New(transport.Config{
-		BaseURL: baseURL, Tenant: cfg.tenant, UserAgent: agent, Language: cfg.language, Base: c.base, Middleware: c.chain,
+		BaseURL: baseURL, Tenant: cfg.tenant, UserAgent: agent, Language: cfg.language, Base: c.base, Middleware: chain,
 		MaxAttempts: cfg.retries.MaxAttempts, MaxRetryAfter: cfg.retries.MaxRetryAfter, AttemptTimeout: cfg.timeouts.Attempt,
 	})
 	if cfg.store == nil {
@@ -125,35 +125,22 @@ const (
 // EMPORIX_API_CREDENTIALS_BACKEND_SECRET (both or none) are optional. Options
 // given here come after the environment and win.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
-	var problems []error
-	need := func(name string) string {
-		value := os.Getenv(name)
-		if value == "" {
-			problems = append(problems, &ArgumentError{Field: name, Reason: "is not set"})
+	env := func(c *config) {
+		c.names = names{EnvTenant, EnvClientID, EnvHost}
+		if host := os.Getenv(EnvHost); host != "" {
+			c.baseURL = host
 		}
-		return value
-	}
-	tenant, clientID := need(EnvTenant), need(EnvClientID)
-	var fromEnv []Option
-	if host := os.Getenv(EnvHost); host != "" {
-		if _, reason := parseBaseURL(host); reason != "" {
-			problems = append(problems, &ArgumentError{Field: EnvHost, Reason: reason})
+		id, secret := os.Getenv(EnvEmployeeID), os.Getenv(EnvEmployeeSecret)
+		switch {
+		case id != "" && secret != "":
+			c.employeeID, c.employeeSecret = id, NewSecret(secret)
+		case id != "":
+			c.refuse(EnvEmployeeSecret, "is not set, but "+EnvEmployeeID+" is")
+		case secret != "":
+			c.refuse(EnvEmployeeID, "is not set, but "+EnvEmployeeSecret+" is")
 		}
-		fromEnv = append(fromEnv, WithBaseURL(host))
 	}
-	id, secret := os.Getenv(EnvEmployeeID), os.Getenv(EnvEmployeeSecret)
-	switch {
-	case id != "" && secret != "":
-		fromEnv = append(fromEnv, WithEmployeeCredentials(id, secret))
-	case id != "":
-		problems = append(problems, &ArgumentError{Field: EnvEmployeeSecret, Reason: "is not set, but " + EnvEmployeeID + " is"})
-	case secret != "":
-		problems = append(problems, &ArgumentError{Field: EnvEmployeeID, Reason: "is not set, but " + EnvEmployeeSecret + " is"})
-	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
-	}
-	return NewClient(tenant, clientID, append(fromEnv, opts...)...)
+	return NewClient(os.Getenv(EnvTenant), os.Getenv(EnvClientID), append([]Option{env}, opts...)...)
 }
 
 // OwnSession returns the client's own session, the one that the services on the

@@ -215,7 +215,7 @@ func TestErrorsWithoutAnAnswer(t *testing.T) {
 		"delete, lost":   {remove, io.ErrUnexpectedEOF, []string{"unavailable"}, "emporix: Addresses.Delete: no answer (3 tries): unexpected EOF"},
 		"login, lost":    {login, io.ErrUnexpectedEOF, []string{"outcome unknown"}, "emporix: Auth.Login: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
 		"logout, lost": {func(ctx context.Context, c *emporix.Client) error { return c.Auth.Logout(ctx) }, io.ErrUnexpectedEOF, []string{"outcome unknown"},
-			"emporix: Auth.Logout: the session is removed, but the server did not confirm it: emporix: Auth.Logout: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
+			"emporix: Auth.Logout: the session is removed, but the server did not confirm it: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
 		"refresh, lost": {func(ctx context.Context, c *emporix.Client) error { _, err := c.Auth.Refresh(ctx); return err }, io.ErrUnexpectedEOF, []string{"outcome unknown"},
 			"emporix: Auth.Refresh: token (refresh): Auth.Refresh: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
 		"a URL in it": {get, errors.New(`Get "https://api.emporix.io/customer/acme/me": proxy said no`), []string{"unavailable"},

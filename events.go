@@ -3,6 +3,7 @@ package emporix
 import (
 	"context"
 	"log/slog"
+	"strings"
 
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
 )
@@ -57,7 +58,10 @@ var eventKinds = map[lifecycle.EventKind]EventKind{
 }
 
 func (c *core) notify(e lifecycle.Event) {
-	event := Event{Kind: eventKinds[e.Kind], Session: sessionKinds[e.Session], Key: e.Key, Err: e.Err}
+	event := Event{Kind: eventKinds[e.Kind], Session: sessionKinds[e.Session], Err: e.Err}
+	if key, isVisitor := strings.CutPrefix(e.Key.Reveal(), visitorPrefix); isVisitor {
+		event.Key = NewSecret(key)
+	}
 	if c.observer != nil {
 		defer func() {
 			if p := recover(); p != nil && c.logger != nil {
@@ -73,10 +77,7 @@ func (c *core) notify(e lifecycle.Event) {
 		case EventSessionReplaced, EventSessionIDChanged, EventRefreshFailed, EventStoreWriteFailed:
 			level = slog.LevelWarn
 		}
-		attrs := []slog.Attr{slog.String("session", string(event.Session))}
-		if event.Err != nil {
-			attrs = append(attrs, slog.String("error", event.Err.Error()))
-		}
+		attrs := append([]slog.Attr{slog.String("session", string(event.Session))}, errorAttrs(event.Err)...)
 		c.logger.LogAttrs(context.Background(), level, "emporix: "+string(event.Kind), attrs...)
 	}
 	if c.observer != nil {

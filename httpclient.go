@@ -32,7 +32,7 @@ type hostBinding struct {
 func (s *Session) HTTPClient() *http.Client {
 	c := s.core()
 	return &http.Client{
-		Transport:     &visitorTransport{session: s, next: c.chain(&bearerBinding{to: c.baseHost, base: c.base})},
+		Transport:     &visitorTransport{session: s, next: c.elsewhere},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

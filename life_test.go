@@ -671,7 +671,7 @@ func TestLife_Events(t *testing.T) {
 		require.NoError(t, visitor.Auth.Logout(t.Context()))
 		synctest.Wait()
 		for _, e := range seen.events {
-			assert.Contains(t, e.Key.Reveal(), "jo's cookie")
+			assert.Equal(t, "jo's cookie", e.Key.Reveal())
 			assert.NotContains(t, fmt.Sprintf("%+v", e), "cookie")
 			assert.NoError(t, e.Err)
 		}
@@ -690,5 +690,20 @@ func TestLife_ASessionIDThatChangesIsAnEvent(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "another", refreshed.SessionID)
 		assert.Contains(t, seen.kinds(), emporix.EventSessionIDChanged)
+	})
+}
+
+func TestL15_AVanishedRowBeginsNoSessionForACustomersCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := emporixtest.New(t)
+		fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+		client := fake.Client(t)
+		_, err := client.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+		require.NoError(t, err)
+		time.Sleep(32 * 24 * time.Hour) // longer than any store keeps the row
+
+		_, err = client.Addresses.List(t.Context())
+		require.ErrorIs(t, err, emporix.ErrNotLoggedIn)
+		fake.AssertCalls(t, "Auth.Anonymous", 1) // the one before the login
 	})
 }

@@ -43,9 +43,13 @@ type Retries struct {
 	MaxRetryAfter time.Duration // a longer Retry-After ends the call at once; default 30 s
 }
 
+// names is what a mistake is reported under: where the value came from.
+type names struct{ tenant, clientID, baseURL string }
+
 type config struct {
 	tenant, clientID string
 	baseURL          string
+	names            names
 	base             http.RoundTripper
 	middleware       []func(http.RoundTripper) http.RoundTripper
 	logger           *slog.Logger
@@ -68,7 +72,9 @@ func (c *config) refuse(option, reason string) {
 
 // WithBaseURL sets where the API is; the default is https://api.emporix.io. It
 // must be https, or http on a loopback address, and may have a path.
-func WithBaseURL(baseURL string) Option { return func(c *config) { c.baseURL = baseURL } }
+func WithBaseURL(baseURL string) Option {
+	return func(c *config) { c.baseURL, c.names.baseURL = baseURL, "WithBaseURL" }
+}
 
 // WithTransport sets what requests go to the network with. It sees them as the
 // server does, with their secrets: instrument with WithMiddleware instead.
@@ -212,8 +218,10 @@ func WithEmployeeToken(token func(ctx context.Context) (Secret, error)) Option {
 func WithUserAgent(suffix string) Option { return func(c *config) { c.userAgent = suffix } }
 
 // WithObserver sets a function that is told what happens to sessions. It is
-// called outside every lock, in the goroutine that caused the event; it may
-// call the SDK. A panic in it is contained.
+// called outside every lock, in the goroutine that caused the event, and whoever
+// waits for a renewal waits for it, so it should be quick. It may call the SDK.
+// A panic in it is contained. Events of renewals in the background arrive after
+// the call that began them.
 func WithObserver(observer func(Event)) Option { return func(c *config) { c.observer = observer } }
 
 // DefaultBaseURL is where the API is.
@@ -223,15 +231,21 @@ var tenantPattern = regexp.MustCompile(`^[a-z][a-z0-9]{2,15}$`)
 
 // check refuses everything that is wrong, at once, and repeats no value.
 func (c *config) check() (*url.URL, error) {
-	if !tenantPattern.MatchString(c.tenant) {
-		c.refuse("tenant", "must be 3 to 16 lower-case letters and digits, the first a letter")
+	switch {
+	case c.tenant == "":
+		c.refuse(c.names.tenant, "is not set")
+	case !tenantPattern.MatchString(c.tenant):
+		c.refuse(c.names.tenant, "must be 3 to 16 lower-case letters and digits, the first a letter")
 	}
-	if reason := headerText(c.clientID, 256); c.clientID == "" || reason != "" {
-		c.refuse("clientID", "must be the storefront client ID of the tenant: 1 to 256 printable ASCII characters")
+	switch {
+	case c.clientID == "":
+		c.refuse(c.names.clientID, "is not set")
+	case headerText(c.clientID, 256) != "":
+		c.refuse(c.names.clientID, "must be the storefront client ID of the tenant: 1 to 256 printable ASCII characters")
 	}
 	base, reason := parseBaseURL(c.baseURL)
 	if reason != "" {
-		c.refuse("WithBaseURL", reason)
+		c.refuse(c.names.baseURL, reason)
 	}
 	if reason := headerText(c.language, 256); reason != "" {
 		c.refuse("WithLanguage", reason)

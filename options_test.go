@@ -52,7 +52,7 @@ func TestAllMistakesAreNamedAtOnce(t *testing.T) {
 }
 
 func TestBadInputTenant(t *testing.T) {
-	for _, tenant := range []string{"", "A", "ab", "Acme", "a2345678901234567", "a/b", "..", "a.b", "te nant", "ténant", "a%2fb", "1abc", "abc\n", "acme-1"} {
+	for _, tenant := range []string{"A", "ab", "Acme", "a2345678901234567", "a/b", "..", "a.b", "te nant", "ténant", "a%2fb", "1abc", "abc\n", "acme-1"} {
 		_, err := emporix.NewClient(tenant, "id")
 		require.ErrorIs(t, err, emporix.ErrInvalidRequest, tenant)
 		assert.Equal(t, []string{"tenant"}, fields(t, err))
@@ -182,7 +182,7 @@ func TestFromEnv(t *testing.T) {
 				return
 			}
 			require.ErrorIs(t, err, emporix.ErrInvalidRequest)
-			assert.Equal(t, tt.want, fields(t, err))
+			assert.ElementsMatch(t, tt.want, fields(t, err))
 			assert.NotContains(t, err.Error(), "CANARY")
 		})
 	}

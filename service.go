@@ -245,16 +245,25 @@ func (c *core) log(ctx context.Context, op *operation.Operation, answer *transpo
 		return
 	}
 	attrs := []slog.Attr{slog.String("operation", op.Name), slog.Duration("duration", time.Since(began))}
+	if answer != nil {
+		attrs = append(attrs, slog.Int("status", answer.Status), slog.Int("attempts", answer.Attempts))
+	}
+	c.logger.LogAttrs(ctx, slog.LevelDebug, "emporix: call", append(attrs, errorAttrs(err)...)...)
+}
+
+// errorAttrs says what a log line may say about an error: not the server's own
+// message, which may hold an e-mail address.
+func errorAttrs(err error) []slog.Attr {
 	var apiErr *APIError
 	switch {
-	case answer != nil:
-		attrs = append(attrs, slog.Int("status", answer.Status), slog.Int("attempts", answer.Attempts))
+	case err == nil:
+		return nil
 	case errors.As(err, &apiErr):
-		// Not the message: it may hold an e-mail address.
-		attrs = append(attrs, slog.Int("status", apiErr.StatusCode), slog.Int("attempts", apiErr.Attempts),
-			slog.String("code", apiErr.Code), slog.String("request_id", apiErr.RequestID))
-	case err != nil:
-		attrs = append(attrs, slog.String("error", err.Error()))
+		return []slog.Attr{
+			slog.String("failed", apiErr.Operation), slog.Int("status", apiErr.StatusCode), slog.Int("attempts", apiErr.Attempts),
+			slog.String("code", apiErr.Code), slog.String("request_id", apiErr.RequestID),
+		}
+	default:
+		return []slog.Attr{slog.String("error", err.Error())}
 	}
-	c.logger.LogAttrs(ctx, slog.LevelDebug, "emporix: call", attrs...)
 }
