@@ -97,10 +97,7 @@ func (p *Pipeline) encode(x *exchange, own *hidden, call Call) (*http.Request, e
 	*req.URL = url.URL{Scheme: p.cfg.BaseURL.Scheme, Host: p.cfg.BaseURL.Host, RawQuery: own.shownQuery}
 	setPath(req.URL, shown)
 	req.Host = p.cfg.BaseURL.Host
-	req.Header = make(http.Header, len(p.headers)+4)
-	for name, values := range p.headers {
-		req.Header[name] = values
-	}
+	req.Header = http.Header{} // the constant ones come with the binding
 	if call.ContentType != "" {
 		req.Header["Content-Type"] = []string{call.ContentType}
 	}

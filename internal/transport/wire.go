@@ -113,7 +113,10 @@ func (x *exchange) bind(ctx context.Context, shown *http.Request) (*http.Request
 	u.RawQuery = b.query
 	setPath(&u, b.path)
 	req.URL, req.Host = &u, base.Host
-	req.Header = make(http.Header, len(shown.Header)+1)
+	req.Header = make(http.Header, len(b.pipeline.headers)+len(shown.Header)+1)
+	for name, values := range b.pipeline.headers {
+		req.Header[name] = values
+	}
 	for name, values := range shown.Header {
 		req.Header[name] = values
 	}
