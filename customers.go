@@ -3,6 +3,7 @@ package emporix
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -145,21 +146,18 @@ func (m *MixinSchemas) UnmarshalJSON(data []byte) error {
 		*m = nil
 		return nil
 	}
-	var entries map[string]json.RawMessage
-	if err := json.Unmarshal(data, &entries); err != nil {
+	var schemas map[string]string
+	err := json.Unmarshal(data, &schemas)
+	var strange *json.UnmarshalTypeError // the decoder goes on after one
+	if err != nil && (!errors.As(err, &strange) || schemas == nil) {
 		return err
 	}
-	*m = nil
-	for name, entry := range entries {
-		var url string
-		if string(entry) == "null" || json.Unmarshal(entry, &url) != nil {
-			continue
+	for name, url := range schemas {
+		if url == "" {
+			delete(schemas, name)
 		}
-		if *m == nil {
-			*m = MixinSchemas{}
-		}
-		(*m)[name] = url
 	}
+	*m = schemas
 	return nil
 }
 

@@ -110,8 +110,9 @@ func WithHTTPClient(client *http.Client) Option {
 // WithMiddleware wraps the SDK's transport, the last one outermost; it is the
 // place for tracing and metrics. A middleware sees every attempt, with
 // placeholders where tokens, passwords and codes go, and without a body. It may
-// add headers; a request whose method or URL it changes is refused, and so is
-// one that it sends twice. Answers of calls that carry secrets show no body.
+// add headers, which win over the SDK's own. A request whose method or URL it
+// changes is refused, and so is one that it sends twice. Answers of calls that
+// carry secrets show no body.
 func WithMiddleware(middleware func(http.RoundTripper) http.RoundTripper) Option {
 	return func(c *config) {
 		if middleware == nil {
