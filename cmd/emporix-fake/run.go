@@ -163,7 +163,9 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	if err := server.Shutdown(shutdown); err != nil {
 		_ = server.Close()
 	}
-	_ = <-stopped // http.ErrServerClosed
+	if err := <-stopped; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
 	fmt.Fprintln(stdout, "stopped")
 	return nil
 }

@@ -222,7 +222,7 @@ func (m *Manager) owe(v *Visitor, r, next *Record, over []uint64) bool {
 	m.debts[m.key(v)] = debt{record: next, over: over}
 	if len(m.debts)%manyTroubles == 0 {
 		for key, d := range m.debts { // visitors who never came back
-			made := time.UnixMicro(int64(d.record.Generation))
+			made := time.UnixMicro(int64(d.record.Generation)) // #nosec G115 -- microseconds, unless a row was forged
 			if time.Since(made) > d.record.ttl(made) {
 				delete(m.debts, key)
 			}

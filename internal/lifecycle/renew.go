@@ -80,7 +80,7 @@ func (m *Manager) Renew(ctx context.Context, v *Visitor, want Want, rejected Tok
 		}
 		err = m.join(ctx, owner, m.force(owner, rejected.Access))
 		switch {
-		case err == errTooSoon:
+		case errors.Is(err, errTooSoon):
 			return Token{}, false, nil
 		case err != nil:
 			return Token{}, false, err
