@@ -101,7 +101,7 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 		RefreshLimit: cfg.timeouts.Refresh, StoreLimit: cfg.timeouts.Store,
 	})
 	get := func() *core { return c }
-	own := newSession(get, "own")
+	own := newSession(get, "", "own")
 	return &Client{
 		Auth: own.Auth, Customers: own.Customers, Addresses: own.Addresses, Credentials: own.Credentials,
 		core: get, own: own,
@@ -153,7 +153,7 @@ func (c *Client) OwnSession() *Session { return c.own }
 // request and starts nothing: make one for each HTTP request. All sessions of
 // one key share their tokens through the token store, and one renewal.
 func (c *Client) Session(key string) *Session {
-	s := newSession(c.core, visitorPrefix+key)
+	s := newSession(c.core, visitorPrefix, key)
 	if reason := checkKey(key); reason != "" {
 		s.invalid = &ArgumentError{Field: "session key", Reason: reason}
 	}

@@ -36,9 +36,9 @@ type service struct{ session *Session }
 // visitorPrefix keeps visitors' rows apart from the client's own.
 const visitorPrefix = "visitor/"
 
-func newSession(get func() *core, row string) *Session {
+func newSession(get func() *core, prefix, key string) *Session {
 	s := &Session{core: get}
-	s.visitor.Init(row)
+	s.visitor.Init(prefix, key)
 	s.common.session = s
 	s.Auth = (*AuthService)(&s.common)
 	s.Customers = (*CustomersService)(&s.common)

@@ -274,7 +274,7 @@ func newWorldOver(t *testing.T, o *office, s *shelf, store Store) *world {
 
 func visitor(key string) *Visitor {
 	v := new(Visitor)
-	v.Init(key)
+	v.Init("visitor/", key)
 	return v
 }
 
@@ -315,7 +315,7 @@ func (w *world) row(key string) *Record {
 	w.t.Helper()
 	w.shelf.mu.Lock()
 	defer w.shelf.mu.Unlock()
-	row, found := w.shelf.rows["acme/"+key]
+	row, found := w.shelf.rows["acme/visitor/"+key]
 	if !found {
 		return nil
 	}

@@ -57,23 +57,24 @@ func New(cfg Config) *Manager {
 		flights: map[string]*flight{}, running: map[*flight]struct{}{}, troubles: map[string]trouble{}, debts: map[string]debt{},
 	}
 	m.utility, m.staff = &Visitor{private: true}, &Visitor{private: true}
-	m.utility.Init("utility")
-	m.staff.Init("employee")
+	m.utility.Init("", "utility")
+	m.staff.Init("", "employee")
 	return m
 }
 
 // Visitor is one value through which a session is used: cheap, without a
 // goroutine or timer, and one of possibly many over the same key.
 type Visitor struct {
-	key     secret.Secret // names the row within the tenant; in a BFF, whoever has it has the session
+	prefix  string        // of the row's name; "" for the client's own rows
+	key     secret.Secret // in a BFF, whoever has it has the session
 	stripe  uint8         // which epoch counts for it
 	private bool
 	snap    atomic.Pointer[snapshot]
 }
 
-// Init makes v the visitor of key.
-func (v *Visitor) Init(key string) {
-	v.key = secret.New(key)
+// Init makes v the visitor of key. An empty prefix marks a row of the client's own.
+func (v *Visitor) Init(prefix, key string) {
+	v.prefix, v.key = prefix, secret.New(key)
 	v.stripe = uint8(maphash.String(stripes, key) % 256)
 }
 
@@ -84,7 +85,7 @@ func (m *Manager) key(v *Visitor) string {
 	if v.private {
 		return v.key.Reveal()
 	}
-	return m.cfg.Tenant + "/" + v.key.Reveal()
+	return m.cfg.Tenant + "/" + v.prefix + v.key.Reveal()
 }
 
 // snapshot is an immutable reading of a row.
@@ -333,7 +334,11 @@ func (m *Manager) notify(kind EventKind, v *Visitor, session Kind, err error) {
 		return
 	}
 	defer func() { _ = recover() }()
-	m.cfg.Notify(Event{Kind: kind, Session: session, Key: v.key, Err: err})
+	event := Event{Kind: kind, Session: session, Err: err}
+	if v.prefix != "" {
+		event.Key = v.key
+	}
+	m.cfg.Notify(event)
 }
 
 // errPanic stands for a panic in code of the user's: a store, a transport.
