@@ -97,7 +97,7 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 		cfg.store = NewMemoryStore(0)
 	}
 	c.sessions = lifecycle.New(lifecycle.Config{
-		Tenant: cfg.tenant, Store: cfg.store, Issuer: issuer{c}, Notify: c.notify, Context: cfg.context.internal(),
+		Tenant: cfg.tenant, Store: cfg.store, Issuer: issuer{c}, Notify: c.notify, Context: cfg.context.internal(), Foreground: cfg.foreground,
 		RefreshLimit: cfg.timeouts.Refresh, StoreLimit: cfg.timeouts.Store,
 	})
 	get := func() *core { return c }

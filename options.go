@@ -63,6 +63,7 @@ type config struct {
 	employeeToken    func(context.Context) (Secret, error)
 	userAgent        string
 	observer         func(Event)
+	foreground       bool
 	problems         []error
 }
 
@@ -214,6 +215,12 @@ func WithEmployeeToken(token func(ctx context.Context) (Secret, error)) Option {
 		c.employeeToken = token
 	}
 }
+
+// WithForegroundRenewal keeps the SDK from renewing sessions in the background:
+// for processes that must not change a session after they have answered, such as
+// a BFF that keeps it in a cookie. Call Session.Renew at the start of a request;
+// a token that has ended is still renewed by the call that needs it.
+func WithForegroundRenewal() Option { return func(c *config) { c.foreground = true } }
 
 // WithUserAgent appends to the User-Agent header, such as "shop/1.4".
 func WithUserAgent(suffix string) Option { return func(c *config) { c.userAgent = suffix } }

@@ -133,6 +133,39 @@ func (s *Session) SaaSToken(ctx context.Context) (Secret, error) {
 	return r.SaaS, nil
 }
 
+// MoveTo carries the session over to another key, one that has never been used,
+// and returns the session there. The old key then names no session. A BFF gives
+// its visitor a new key at login, logout, password change and company switch, so
+// that nobody who knew the old one gains by it. Errors: ErrConflict (the key is
+// in use), ErrStoreUnavailable (the session stays where it is), ErrClosed.
+func (s *Session) MoveTo(ctx context.Context, key string) (*Session, error) {
+	to := newSession(s.core, visitorPrefix+key)
+	if reason := checkKey(key); reason != "" {
+		return nil, &ArgumentError{Field: "session key", Reason: reason}
+	}
+	if s.invalid != nil {
+		return nil, s.invalid
+	}
+	if err := s.core().sessions.Move(ctx, &s.visitor, &to.visitor); err != nil {
+		return nil, wrap("Session.MoveTo", err)
+	}
+	return to, nil
+}
+
+// Renew renews the session's tokens if it is time to, and waits for it. There is
+// a reason to call it only with WithForegroundRenewal. A renewal that fails while
+// the session still lives is an error, and no harm is done. Errors: those of
+// Auth.Refresh.
+func (s *Session) Renew(ctx context.Context) error {
+	if s.invalid != nil {
+		return s.invalid
+	}
+	if err := s.core().sessions.Due(ctx, &s.visitor); err != nil {
+		return wrap("Session.Renew", err)
+	}
+	return nil
+}
+
 func (s *Session) record(ctx context.Context) (lifecycle.Record, error) {
 	if s.invalid != nil {
 		return lifecycle.Record{}, s.invalid

@@ -20,6 +20,7 @@ type Config struct {
 	Issuer       Issuer
 	Notify       func(Event)    // called outside every lock; may be nil
 	Context      SessionContext // what anonymous sessions start with
+	Foreground   bool           // no renewal in the background; see Due
 	RefreshLimit time.Duration  // a whole renewal, from reading the row to having written it
 	StoreLimit   time.Duration  // one store operation
 }
@@ -183,7 +184,10 @@ func (m *Manager) find(ctx context.Context, v *Visitor, want Want) (Token, error
 		case renewEarly:
 			// While the renewal is under way, or waits for its turn, there is nothing
 			// to look at: its end changes the epoch.
-			wait := m.renewInBackground(v)
+			wait := wallCheck
+			if !m.cfg.Foreground {
+				wait = m.renewInBackground(v)
+			}
 			s.checked.Store(int64(min(now.Sub(s.taken)+min(wait, wallCheck), s.alive)))
 			return s.token(), nil
 		default:

@@ -27,10 +27,26 @@ func (m *Manager) upkeep(v *Visitor, want Want) work {
 		case replace:
 			return m.replace(ctx, v, r)
 		case renewEarly, renewNow:
-			return m.renew(ctx, v, r, false)
+			return m.leased(v, false, m.renewDue(v))(ctx)
 		case expired:
 			return m.expire(v, r, nil)
 		default: // another flight, or another replica, was faster
+			return nil, nil
+		}
+	}
+}
+
+// renewDue renews the session if, under the lease, it still is to be renewed.
+func (m *Manager) renewDue(v *Visitor) func(context.Context, *lease) (func(), error) {
+	return func(ctx context.Context, l *lease) (func(), error) {
+		r, err := m.load(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		switch next := r.plan(m.key(v), time.Now()); next {
+		case renewEarly, renewNow:
+			return m.renew(ctx, v, r, l, next == renewNow)
+		default: // whoever had the lease before was faster
 			return nil, nil
 		}
 	}
@@ -42,7 +58,7 @@ var errTooSoon = errors.New("the server rejects new tokens too")
 // force renews a session whose token the server rejected, unless the rejected
 // token is no longer the current one.
 func (m *Manager) force(v *Visitor, rejected secret.Secret) work {
-	return func(ctx context.Context) (func(), error) {
+	return m.leased(v, false, func(ctx context.Context, l *lease) (func(), error) {
 		r, err := m.load(ctx, v)
 		if err != nil || !r.Access.Equal(rejected) {
 			return nil, err
@@ -53,13 +69,13 @@ func (m *Manager) force(v *Visitor, rejected secret.Secret) work {
 		m.setTrouble(v, func(t *trouble) { t.forced = time.Now() })
 		switch {
 		case r.Kind == Employee || r.CanRenew():
-			return m.renew(ctx, v, r, true)
+			return m.renew(ctx, v, r, l, true)
 		case r.Kind == Anonymous:
 			return m.replace(ctx, v, r)
 		default:
 			return m.expire(v, r, nil)
 		}
-	}
+	})
 }
 
 // Renew is the answer to a token that the server rejected. It returns the token
@@ -93,23 +109,29 @@ func (m *Manager) Renew(ctx context.Context, v *Visitor, want Want, rejected Tok
 	return t, !t.Access.Equal(rejected.Access), nil
 }
 
-// renew refreshes the session once, and decides what a failure means. rejected
-// says that the server will not take the access token any more.
-func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, rejected bool) (func(), error) {
+// renew refreshes the session once, and decides what a failure means. dead says
+// that the access token is of no use any more.
+func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, dead bool) (func(), error) {
+	if l.doubtful() && r.Kind == Customer && !r.Suspect && !dead {
+		return m.commit(v, r, r.suspected(), func() {}) // held back, like after a lost answer
+	}
 	var g Grant
 	var err error
 	switch r.Kind {
 	case Employee:
 		g, err = m.cfg.Issuer.Employee(ctx)
 	case Customer:
-		g, err = m.refreshCustomer(ctx, r, r.LegalEntity)
+		g, err = m.refreshCustomer(ctx, r, l, r.LegalEntity)
 	default:
-		g, err = m.cfg.Issuer.RefreshAnonymous(ctx, r.Refresh)
+		g, err = m.refreshAnonymous(ctx, r, l)
 		if outcome(err) == Unknown && err != nil && ctx.Err() == nil {
 			// The answer was lost. An anonymous session has nothing to fall back
 			// on, so the token is sent once more while a server's grace may last.
-			g, err = m.cfg.Issuer.RefreshAnonymous(ctx, r.Refresh)
+			g, err = m.refreshAnonymous(ctx, r, l)
 		}
+	}
+	if errors.Is(err, errLeaseShort) {
+		return nil, err
 	}
 	if err == nil {
 		m.setTrouble(v, func(t *trouble) { t.failures, t.next = 0, time.Time{} })
@@ -117,7 +139,7 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, rejected boo
 		return m.commit(v, r, next, m.tell(EventRefreshed, v, r, next))
 	}
 	m.failed(v, r, err)
-	alive := !rejected && time.Now().Before(r.AccessUntil)
+	alive := !dead && time.Now().Before(r.AccessUntil)
 	told := func() { m.notify(EventRefreshFailed, v, r.Kind, cause(err)) }
 	switch outcome(err) {
 	case Refused:
@@ -165,10 +187,20 @@ func (m *Manager) failed(v *Visitor, r *Record, err error) {
 	})
 }
 
+func (m *Manager) refreshAnonymous(ctx context.Context, r *Record, l *lease) (Grant, error) {
+	if err := l.ready(ctx); err != nil {
+		return Grant{}, &CallError{Outcome: NotSent, Err: err}
+	}
+	return m.cfg.Issuer.RefreshAnonymous(ctx, r.Refresh)
+}
+
 // refreshCustomer is authorised by the client's utility anonymous session: any
 // anonymous token of the tenant will do, and the visitor's own ended at login.
-func (m *Manager) refreshCustomer(ctx context.Context, r *Record, legalEntity string) (Grant, error) {
+func (m *Manager) refreshCustomer(ctx context.Context, r *Record, l *lease, legalEntity string) (Grant, error) {
 	bearer, err := m.Token(ctx, m.utility, WantAnonymous)
+	if err == nil {
+		err = l.ready(ctx)
+	}
 	if err != nil {
 		return Grant{}, &CallError{Outcome: NotSent, Err: err}
 	}
@@ -182,6 +214,9 @@ func (m *Manager) refreshCustomer(ctx context.Context, r *Record, legalEntity st
 		return Grant{}, &CallError{Outcome: Failed, Err: renewErr}
 	case !ok:
 		return Grant{}, &CallError{Outcome: Failed, Err: cause(err)}
+	}
+	if err := l.ready(ctx); err != nil {
+		return Grant{}, &CallError{Outcome: NotSent, Err: err}
 	}
 	g, err = m.cfg.Issuer.RefreshCustomer(ctx, again.Access, r.Refresh, legalEntity)
 	if outcome(err) == BearerRefused {
@@ -253,7 +288,7 @@ func (m *Manager) Refresh(ctx context.Context, v *Visitor, legalEntity *string) 
 	if legalEntity != nil {
 		return m.alone(ctx, v, m.switchTo(v, *legalEntity))
 	}
-	err := m.alone(ctx, v, func(ctx context.Context) (func(), error) {
+	err := m.alone(ctx, v, m.leased(v, true, func(ctx context.Context, l *lease) (func(), error) {
 		r, err := m.load(ctx, v)
 		switch {
 		case err != nil:
@@ -269,8 +304,8 @@ func (m *Manager) Refresh(ctx context.Context, v *Visitor, legalEntity *string) 
 		case !r.CanRenew():
 			return nil, fmt.Errorf("%w: the session goes on until its access token ends, at %s", sentinel.NotRefreshable, r.AccessUntil.UTC().Format(time.RFC3339))
 		}
-		return m.renew(ctx, v, r, false)
-	})
+		return m.renew(ctx, v, r, l, !time.Now().Before(r.AccessUntil))
+	}))
 	if err != nil {
 		return err
 	}
@@ -285,7 +320,7 @@ func (m *Manager) Refresh(ctx context.Context, v *Visitor, legalEntity *string) 
 }
 
 func (m *Manager) switchTo(v *Visitor, legalEntity string) work {
-	return func(ctx context.Context) (func(), error) {
+	return m.leased(v, true, func(ctx context.Context, l *lease) (func(), error) {
 		r, err := m.load(ctx, v)
 		if err != nil {
 			return nil, err
@@ -296,7 +331,10 @@ func (m *Manager) switchTo(v *Visitor, legalEntity string) work {
 		if !r.CanRenew() {
 			return nil, fmt.Errorf("%w: switching the legal entity needs one; log in again", sentinel.NotRefreshable)
 		}
-		g, err := m.refreshCustomer(ctx, r, legalEntity)
+		g, err := m.refreshCustomer(ctx, r, l, legalEntity)
+		if errors.Is(err, errLeaseShort) {
+			return nil, err
+		}
 		if err != nil {
 			if outcome(err) == Unknown && !r.Suspect {
 				return m.settle(v, r, r.suspected(), func() {}, cause(err))
@@ -306,7 +344,7 @@ func (m *Manager) switchTo(v *Visitor, legalEntity string) work {
 		next := r.renew(g)
 		next.LegalEntity = legalEntity
 		return m.commit(v, r, next, m.tell(EventRefreshed, v, r, next))
-	}
+	})
 }
 
 func outcome(err error) Outcome {

@@ -1,0 +1,52 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+)
+
+// Move carries the session of one visitor over to another key, which must be
+// unused, and leaves a tombstone behind: whoever knows the old key has nothing.
+func (m *Manager) Move(ctx context.Context, from, to *Visitor) error {
+	return m.alone(ctx, from, m.leased(from, true, func(ctx context.Context, _ *lease) (func(), error) {
+		r, err := m.load(ctx, from)
+		if err != nil || r.Kind == None && !r.Ended {
+			return nil, err // nothing to carry
+		}
+		next := *r
+		next.Generation = nextGeneration(r.Generation)
+		switch how, _, err := m.write(to, []uint64{0}, &next); how {
+		case beaten:
+			return nil, fmt.Errorf("%w: the new session key is in use; give a new random one", sentinel.Conflict)
+		case owed: // the session stays where it is
+			return nil, err
+		}
+		m.epoch(to).Add(1)
+		return m.commit(from, r, r.gone(false), func() {})
+	}))
+}
+
+// Due renews the session if it is time to, and waits for it, so that nothing
+// needs to run in the background afterwards.
+func (m *Manager) Due(ctx context.Context, v *Visitor) error {
+	if m.shut() {
+		return sentinel.Closed
+	}
+	s, err := m.read(ctx, v)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	switch s.record.plan(m.key(v), now) {
+	case use, start:
+		return nil
+	case renewEarly:
+		if now.Before(m.trouble(v).next) {
+			return nil
+		}
+	}
+	return m.join(ctx, v, m.upkeep(v, WantCustomer))
+}
