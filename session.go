@@ -139,7 +139,7 @@ func (s *Session) SaaSToken(ctx context.Context) (Secret, error) {
 // that nobody who knew the old one gains by it. Errors: ErrConflict (the key is
 // in use), ErrStoreUnavailable (the session stays where it is), ErrClosed.
 func (s *Session) MoveTo(ctx context.Context, key string) (*Session, error) {
-	to := newSession(s.core, visitorPrefix+key)
+	to := newSession(s.core, visitorPrefix, key)
 	if reason := checkKey(key); reason != "" {
 		return nil, &ArgumentError{Field: "session key", Reason: reason}
 	}
