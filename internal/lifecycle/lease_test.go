@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,13 +85,13 @@ func TestFleet_ARenewalIsFiveStoreOperations(t *testing.T) {
 	inShop(t, 2, func(t *testing.T, s *shop) {
 		s.guest("jo")
 		time.Sleep(guestOver)
-		clear(s.links[0].ops)
+		s.links[0].used()
 		_, err := s.use(0, "jo", WantAnonymous)
 		require.NoError(t, err)
 		assert.Equal(t, map[string]int{
 			"load":    3, // as the request comes, under the lease, and for the answer
 			"acquire": 1, "remaining": 1, "save": 1, "release": 1,
-		}, s.links[0].ops)
+		}, s.links[0].used())
 	})
 }
 
@@ -155,7 +156,7 @@ func TestFleet_AStallBeforeSending(t *testing.T) {
 				require.NoError(t, err)
 				time.Sleep(5 * time.Minute)
 				if name != "the lease is over" { // and with it the time for the renewal
-					assert.Greater(t, s.links[0].ops["acquire"], 1, "it starts over")
+					assert.Greater(t, s.links[0].used()["acquire"], 1, "it starts over")
 					assert.Equal(t, 1, s.office.count(refreshCustomer))
 				}
 				s.everywhere(1, "jo", WantCustomer)
@@ -265,17 +266,16 @@ func TestFleet_AnAbandonedLease(t *testing.T) {
 func TestFleet_LostAnswersOfTheStore(t *testing.T) {
 	for _, op := range []string{"acquire", "release", "remaining", "save"} {
 		for _, how := range []trip{breaks, loses, panics} {
-			for times := 1; times <= 4; times++ {
+			for times := int32(1); times <= 4; times++ {
 				t.Run(fmt.Sprint(op, " ", how, " ", times), func(t *testing.T) {
 					inShop(t, 2, func(t *testing.T, s *shop) {
 						s.replicas[0].customer("jo")
 						time.Sleep(customerDue)
-						left := times
+						var used atomic.Int32
 						s.lender.fail(func(got string) trip {
-							if got != op || left == 0 {
+							if got != op || used.Add(1) > times {
 								return works
 							}
-							left--
 							return how
 						})
 						for range 20 {
@@ -486,10 +486,10 @@ func TestFleet_LeasesThatAreAlwaysShort(t *testing.T) {
 			}
 			return works
 		})
-		clear(s.links[0].ops)
+		s.links[0].used()
 		_, err := s.use(0, "jo", WantAnonymous)
 		require.ErrorIs(t, err, sentinel.Unavailable)
-		assert.LessOrEqual(t, s.links[0].ops["acquire"], 301)
+		assert.LessOrEqual(t, s.links[0].used()["acquire"], 301)
 		assert.Zero(t, s.office.count(refreshAnonymous))
 	})
 }

@@ -121,6 +121,15 @@ func (l *link) use(op string) {
 	}
 }
 
+// used returns how often each operation has been used since the last time.
+func (l *link) used() map[string]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ops := l.ops
+	l.ops = map[string]int{}
+	return ops
+}
+
 // on runs do before the next use of op.
 func (l *link) on(op string, do func()) {
 	l.mu.Lock()
