@@ -186,12 +186,12 @@ func (m *Manager) find(ctx context.Context, v *Visitor, want Want) (Token, error
 			// to look at: its end changes the epoch.
 			wait := wallCheck
 			if !m.cfg.Foreground {
-				wait = m.renewInBackground(v)
+				wait = m.renewInBackground(v, r)
 			}
 			s.checked.Store(int64(min(now.Sub(s.taken)+min(wait, wallCheck), s.alive)))
 			return s.token(), nil
 		default:
-			if err := m.join(ctx, v, m.upkeep(v, want)); err != nil {
+			if err := m.join(ctx, v, m.upkeep(v, want, r)); err != nil {
 				return Token{}, err
 			}
 		}
