@@ -315,7 +315,7 @@ func (w *world) row(key string) *Record {
 	w.t.Helper()
 	w.shelf.mu.Lock()
 	defer w.shelf.mu.Unlock()
-	row, found := w.shelf.rows["acme/visitor/"+key]
+	row, found := w.shelf.rows[rowOf(key)]
 	if !found {
 		return nil
 	}
@@ -353,3 +353,6 @@ func (w *world) size(of string) int {
 		"flights": len(w.m.flights), "running": len(w.m.running), "troubles": len(w.m.troubles), "debts": len(w.m.debts),
 	}[of]
 }
+
+// rowOf is the store's name for a visitor's row.
+func rowOf(key string) string { return "acme/visitor/" + key }

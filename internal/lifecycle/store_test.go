@@ -248,7 +248,7 @@ func TestStoresThatCannotCompare(t *testing.T) {
 		for i := range won {
 			all.Go(func() {
 				data := (&Record{Generation: base + uint64(i) + 1}).encode()
-				saved, err := compare.SaveIf(t.Context(), "acme/visitor/jo", data, base, base+uint64(i)+1, time.Hour)
+				saved, err := compare.SaveIf(t.Context(), rowOf("jo"), data, base, base+uint64(i)+1, time.Hour)
 				assert.NoError(t, err)
 				won[i] = saved
 			})
@@ -256,7 +256,7 @@ func TestStoresThatCannotCompare(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		synctest.Wait()
-		_, err := compare.SaveIf(ctx, "acme/visitor/jo", nil, base, base+1, time.Hour)
+		_, err := compare.SaveIf(ctx, rowOf("jo"), nil, base, base+1, time.Hour)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		all.Wait()
 		winners := 0
