@@ -2,9 +2,12 @@ package emporix
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -97,7 +100,7 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 		cfg.store = NewMemoryStore(0)
 	}
 	c.sessions = lifecycle.New(lifecycle.Config{
-		Tenant: cfg.tenant, Store: cfg.store, Issuer: issuer{c}, Notify: c.notify, Context: cfg.context.internal(), Foreground: cfg.foreground,
+		Scope: scope(cfg.tenant, baseURL, cfg.clientID), Store: cfg.store, Issuer: issuer{c}, Notify: c.notify, Context: cfg.context.internal(), Foreground: cfg.foreground,
 		RefreshLimit: cfg.timeouts.Refresh, StoreLimit: cfg.timeouts.Store,
 	})
 	get := func() *core { return c }
@@ -106,6 +109,14 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 		Auth: own.Auth, Customers: own.Customers, Addresses: own.Addresses, Credentials: own.Credentials,
 		core: get, own: own,
 	}, nil
+}
+
+// scope names the client's rows in a store that it may share with others. Host
+// and client ID are part of it, so that a client that is pointed elsewhere finds
+// no tokens that are not for there.
+func scope(tenant string, baseURL *url.URL, clientID string) string {
+	sum := sha256.Sum256([]byte(strings.ToLower(baseURL.Scheme+"://"+baseURL.Host) + baseURL.EscapedPath() + "\n" + clientID))
+	return tenant + "." + hex.EncodeToString(sum[:4])
 }
 
 // The environment variables that NewClientFromEnv reads, named as in the

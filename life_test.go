@@ -1,10 +1,12 @@
 package emporix_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"sync"
 	"testing"
@@ -700,10 +702,83 @@ func TestL15_AVanishedRowBeginsNoSessionForACustomersCall(t *testing.T) {
 		client := fake.Client(t)
 		_, err := client.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
 		require.NoError(t, err)
-		time.Sleep(32 * 24 * time.Hour) // longer than any store keeps the row
+		time.Sleep(61 * 24 * time.Hour) // longer than any store keeps the row
 
 		_, err = client.Addresses.List(t.Context())
 		require.ErrorIs(t, err, emporix.ErrNotLoggedIn)
 		fake.AssertCalls(t, "Auth.Anonymous", 1) // the one before the login
+	})
+}
+
+func TestLife_L14_AClosedClientSendsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := emporixtest.New(t)
+		fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+		client := fake.Client(t)
+		_, err := client.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+		require.NoError(t, err)
+		_, err = client.Customers.Get(t.Context()) // the session has a live token at hand
+		require.NoError(t, err)
+		require.NoError(t, client.Close(t.Context()))
+		sent := len(fake.Journal())
+
+		_, err = client.Customers.Get(t.Context())
+		require.ErrorIs(t, err, emporix.ErrClosed)
+		_, err = client.Addresses.Add(t.Context(), emporix.AddressRequest{ContactName: "Jo"})
+		require.ErrorIs(t, err, emporix.ErrClosed)
+		resp, err := client.HTTPClient().Get(fake.URL() + "/cart/acme/carts")
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		require.ErrorIs(t, err, emporix.ErrClosed)
+		assert.Len(t, fake.Journal(), sent)
+	})
+}
+
+// indiscreetStore quotes keys and rows in its errors, as some drivers do.
+type indiscreetStore struct{ emporix.ConditionalTokenStore }
+
+func (s indiscreetStore) SaveIf(_ context.Context, key string, data []byte, _, _ uint64, _ time.Duration) (bool, error) {
+	return false, fmt.Errorf("SET %q %s: connection refused", key, data)
+}
+
+func TestStoreErrorsNameNoVisitor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := emporixtest.New(t)
+		var log bytes.Buffer
+		var told []string
+		client := fake.Client(t, emporix.WithTokenStore(indiscreetStore{emporix.NewMemoryStore(0)}),
+			emporix.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
+			emporix.WithObserver(func(e emporix.Event) {
+				if e.Err != nil {
+					told = append(told, e.Err.Error())
+				}
+			}))
+		_, err := client.Session("the-visitors-cookie").Customers.Get(t.Context())
+		require.NoError(t, err, "the caller gets its answer")
+		require.NoError(t, client.Close(t.Context()))
+
+		require.NotEmpty(t, told)
+		assert.Contains(t, log.String(), "connection refused")
+		for _, text := range append(told, log.String()) {
+			assert.NotContains(t, text, "the-visitors-cookie")
+			fake.AssertNoSecrets(t, []byte(text))
+		}
+	})
+}
+
+func TestS03_ASharedStoreTakesNoTokenToAnotherHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		production, staging := emporixtest.New(t), emporixtest.New(t)
+		production.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+		store := emporix.NewMemoryStore(0)
+		client := production.Client(t, emporix.WithTokenStore(store))
+		_, err := client.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+		require.NoError(t, err)
+
+		elsewhere := staging.Client(t, emporix.WithTokenStore(store), emporix.WithBaseURL("https://staging.emporix.test"))
+		_, err = elsewhere.Addresses.List(t.Context())
+		require.ErrorIs(t, err, emporix.ErrNotLoggedIn)
+		assert.Empty(t, staging.Journal())
 	})
 }

@@ -109,7 +109,7 @@ func (s *Session) Info(ctx context.Context) (SessionInfo, error) {
 		return SessionInfo{}, wrap("Session.Info", err)
 	}
 	return SessionInfo{
-		Kind: sessionKinds[r.Kind], Expired: r.Ended, SessionID: r.SessionID, LegalEntityID: r.LegalEntity,
+		Kind: sessionKinds[r.Kind], Expired: r.Over(), SessionID: r.SessionID, LegalEntityID: r.LegalEntity,
 		AccessExpires: r.AccessUntil, RefreshExpires: r.RefreshUntil, CanRefresh: r.CanRenew(),
 		SaaSTokenExpires: jwtExpiry(r.SaaS),
 	}, nil

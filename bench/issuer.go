@@ -98,7 +98,7 @@ func manager(issuer lifecycle.Issuer) (*lifecycle.Manager, *lifecycle.Visitor) {
 	visitor := new(lifecycle.Visitor)
 	visitor.Init("visitor/", "benchmark")
 	return lifecycle.New(lifecycle.Config{
-		Tenant: tenant, Store: emporix.NewMemoryStore(0), Issuer: issuer, RefreshLimit: 30 * time.Second, StoreLimit: 2 * time.Second,
+		Scope: tenant, Store: emporix.NewMemoryStore(0), Issuer: issuer, RefreshLimit: 30 * time.Second, StoreLimit: 2 * time.Second,
 	}), visitor
 }
 

@@ -127,7 +127,7 @@ func (m *Manager) write(v *Visitor, over []uint64, next *Record) (how verdict, r
 			return how, row, nil
 		}
 	}
-	return owed, nil, fmt.Errorf("%w: writing the session failed: %w", sentinel.StoreUnavailable, err)
+	return owed, nil, m.storeError(v, "writing the session", err, next)
 }
 
 func (m *Manager) try(ctx context.Context, v *Visitor, over []uint64, next *Record) (verdict, *Record, error) {

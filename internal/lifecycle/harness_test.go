@@ -256,7 +256,7 @@ func newWorld(t *testing.T, o *office, s *shelf) *world { return newWorldOver(t,
 func newWorldOver(t *testing.T, o *office, s *shelf, store Store) *world {
 	w := &world{t: t, office: o, shelf: s}
 	w.m = New(Config{
-		Tenant: "acme", Store: store, Issuer: o, RefreshLimit: 30 * time.Second, StoreLimit: 2 * time.Second,
+		Scope: "acme", Store: store, Issuer: o, RefreshLimit: 30 * time.Second, StoreLimit: 2 * time.Second,
 		Notify: func(e Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 
 // Config is what a Manager needs.
 type Config struct {
-	Tenant       string
+	Scope        string // names the rows of one tenant at one host
 	Store        Store
 	Issuer       Issuer
 	Notify       func(Event)    // called outside every lock; may be nil
@@ -86,7 +86,7 @@ func (m *Manager) key(v *Visitor) string {
 	if v.private {
 		return v.key.Reveal()
 	}
-	return m.cfg.Tenant + "/" + v.prefix + v.key.Reveal()
+	return m.cfg.Scope + "/" + v.prefix + v.key.Reveal()
 }
 
 // snapshot is an immutable reading of a row.
@@ -243,7 +243,7 @@ func (m *Manager) load(ctx context.Context, v *Visitor) (*Record, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		return nil, fmt.Errorf("%w: reading the session failed: %w", sentinel.StoreUnavailable, err)
+		return nil, m.storeError(v, "reading the session", err)
 	case !found && owed.replaces(0):
 		return owed.record, nil
 	case !found:
@@ -281,6 +281,11 @@ func (m *Manager) Info(ctx context.Context, v *Visitor) (Record, error) {
 	return *s.record, nil
 }
 
+// Over reports whether a customer's session has ended by itself.
+func (r *Record) Over() bool {
+	return r.Ended || r.Kind == Customer && !time.Now().Before(r.AccessUntil) && !r.CanRenew()
+}
+
 // CanRenew reports whether the session can be renewed at this moment.
 func (r *Record) CanRenew() bool {
 	return !r.Refresh.IsZero() && time.Now().Before(r.RefreshUntil)
@@ -304,6 +309,9 @@ func (m *Manager) Close(ctx context.Context) error {
 		close(m.closed)
 	}
 	m.mu.Unlock()
+	for i := range m.epochs {
+		m.epochs[i].Add(1) // nobody goes on with what they hold
+	}
 	err := m.drain(ctx)
 	m.mu.Lock()
 	m.cancel() // nothing is detached from here on
