@@ -1,0 +1,208 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// The stores that break a promise, and the test that has to see it (others may
+// too).
+var broken = map[string]string{
+	"ignores the context":            "a context that has ended",
+	"folds case":                     "hostile keys",
+	"trims spaces":                   "hostile keys",
+	"cuts keys at 255":               "hostile keys",
+	"unescapes keys":                 "hostile keys",
+	"joins slashes":                  "hostile keys",
+	"hashes what is in braces":       "hostile keys",
+	"cuts keys at a quote":           "hostile keys",
+	"returns expired rows":           "rows run out",
+	"absent is an error":             "absent",
+	"absent is found":                "absent",
+	"returns its own bytes":          "bytes belong to nobody else",
+	"keeps the caller's bytes":       "bytes belong to nobody else",
+	"hides what is no JSON":          "bytes stay as they are",
+	"is a C string":                  "bytes stay as they are",
+	"trims rows":                     "bytes stay as they are",
+	"is text":                        "bytes stay as they are",
+	"cuts rows at 16 KiB":            "bytes stay as they are",
+	"is a float":                     "generations are equal or not",
+	"keeps 63 bits":                  "generations are equal or not",
+	"rows never end":                 "rows run out",
+	"rows end early":                 "rows run out",
+	"keeps the first end":            "a new row has its own time",
+	"keeps the later end":            "a new row has its own time",
+	"never goes back":                "save, overwrite, delete",
+	"does not overwrite":             "save, overwrite, delete",
+	"does not delete":                "save, overwrite, delete",
+	"deletes all":                    "save, overwrite, delete",
+	"deleting nothing is an error":   "absent",
+	"does not compare":               "save if",
+	"expired rows have generations":  "a row that has run out is none",
+	"orders":                         "generations are equal or not",
+	"takes older ones":               "save if",
+	"0 is anything":                  "save if",
+	"never begins":                   "save if",
+	"forgets who saved":              "save if",
+	"compares outside of its lock":   "one of many saves",
+	"writing ends a lease":           "writing ends no lease",
+	"writing leaves the mark":        "abandoned leases",
+	"clears the mark anyway":         "abandoned leases",
+	"a lease locks":                  "writing ends no lease",
+	"deleting ends a lease":          "writing ends no lease",
+	"one lease for all":              "a lease is one owner's",
+	"lends no absent row":            "a row that is absent can be lent",
+	"lending makes a row":            "a row that is absent can be lent",
+	"lending changes the row's end":  "a lease and its row have their own times",
+	"lending changes the generation": "writing ends no lease",
+	"lends twice":                    "a lease is one owner's",
+	"leases never end":               "leases run out",
+	"looks outside of its lock":      "one of many acquires",
+	"tells too early":                "a lease is one owner's",
+	"does not extend":                "its owner extends it",
+	"refuses to extend":              "its owner extends it",
+	"extending is abandoned":         "its owner extends it",
+	"never tells":                    "abandoned leases",
+	"always tells":                   "a lease is one owner's",
+	"lends for half the time":        "leases run out",
+	"remains for all":                "a lease is one owner's",
+	"remaining is negative":          "a lease and its row have their own times",
+	"releasing nothing is an error":  "a row that is absent can be lent",
+	"does not release":               "a lease is one owner's",
+	"releases for all":               "a lease is one owner's",
+	"releases late":                  "abandoned leases",
+	"releasing removes the row":      "writing ends no lease",
+}
+
+// recorder is a test that may fail.
+type recorder struct {
+	ctx  context.Context //nolint:containedctx // as in testing.T
+	mu   sync.Mutex
+	said []string
+}
+
+func (*recorder) Helper()                    {}
+func (r *recorder) Context() context.Context { return r.ctx }
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.said = append(r.said, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+// complaints runs one case against a store, and returns what it says.
+func complaints(t *testing.T, c testCase, s Store, advance func(time.Duration)) []string {
+	r := &recorder{ctx: t.Context()}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.run(newTrial(r, s, advance))
+	}()
+	<-done
+	return r.said
+}
+
+func TestTheModelPasses(t *testing.T) {
+	Run(t, func(*testing.T) Store { return newModel("") }, Virtual())
+	t.Run("with a clock of its own", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			for _, c := range casesFor(newModel("")) {
+				assert.Empty(t, complaints(t, c, newModel(""), time.Sleep), c.name)
+			}
+		})
+	})
+	t.Run("polled", func(t *testing.T) { // time is virtual, but the suite does not know
+		synctest.Test(t, func(t *testing.T) {
+			for _, c := range casesFor(newModel("")) {
+				assert.Empty(t, complaints(t, c, newModel(""), nil), c.name)
+			}
+		})
+	})
+	t.Run("over shared data", func(t *testing.T) {
+		shared := newModel("")
+		Run(t, func(*testing.T) Store { return shared }, Virtual())
+	})
+}
+
+// Every broken store is found, whether the clock is the store's own or real, and
+// is told so by a line that shows the promise.
+func TestBrokenStoresAreFound(t *testing.T) {
+	for bug, where := range broken {
+		t.Run(bug, func(t *testing.T) {
+			cases := casesFor(newModel(""))
+			at := slices.IndexFunc(cases, func(c testCase) bool { return c.name == where })
+			require.GreaterOrEqual(t, at, 0, where)
+			for way, advance := range map[string]func(time.Duration){"advanced": time.Sleep, "polled": nil} {
+				synctest.Test(t, func(t *testing.T) {
+					said := complaints(t, cases[at], newModel(bug), advance)
+					require.NotEmpty(t, said, way)
+					t.Log(said[0])
+				})
+			}
+		})
+	}
+}
+
+type (
+	noLease  struct{ conditionalStore }
+	noSaveIf struct{ Store }
+)
+
+// mistyped has upgrades that the SDK would not see.
+type mistyped struct{ Store }
+
+func (mistyped) SaveIf(context.Context, string, []byte, int64, int64, time.Duration) (bool, error) {
+	return false, nil
+}
+
+type onlyAcquire struct{ conditionalStore }
+
+func (onlyAcquire) Acquire(context.Context, string, string, time.Duration) (bool, bool, error) {
+	return false, false, nil
+}
+
+func TestUpgradesAreFound(t *testing.T) {
+	m := newModel("")
+	for name, tt := range map[string]struct {
+		store Store
+		cases int
+		says  string
+	}{
+		"all":          {store: m, cases: len(rowCases) + len(conditionalCases) + len(leaseCases)},
+		"no lease":     {store: noLease{m}, cases: len(rowCases) + len(conditionalCases)},
+		"no save if":   {store: noSaveIf{m}, cases: len(rowCases)},
+		"mistyped":     {store: mistyped{m}, says: "the store has SaveIf, but"},
+		"only acquire": {store: onlyAcquire{m}, says: "the store has SaveIf, Acquire, but"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &recorder{ctx: t.Context()}
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				checkMethods(r, tt.store)
+			}()
+			<-done
+			if tt.says != "" {
+				require.Len(t, r.said, 1)
+				assert.Contains(t, r.said[0], tt.says)
+				return
+			}
+			assert.Empty(t, r.said)
+			assert.Len(t, casesFor(tt.store), tt.cases)
+		})
+	}
+}
