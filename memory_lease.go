@@ -16,10 +16,7 @@ type memoryLease struct {
 
 func (l memoryLease) live(now time.Time) bool { return now.Before(l.until) }
 
-const (
-	fewLeases = 16   // in a shard, not worth looking through
-	minLeases = 1024 // at once, also in a store of a few rows
-)
+const fewLeases = 64 // in a shard: not worth looking through, and always allowed
 
 var errManyLeases = errors.New("emporix: memory store: more rows are lent at once than the store may hold; make it larger")
 
@@ -67,11 +64,10 @@ func (s *memoryStore) Release(ctx context.Context, key, owner string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	state, shard, _ := s.hold(key)
+	_, shard, _ := s.hold(key)
 	defer shard.mu.Unlock()
 	if l, found := shard.leases[key]; found && l.owner == owner && l.live(time.Now()) {
 		delete(shard.leases, key)
-		state.leases.Add(-1)
 	}
 	return nil
 }
@@ -84,18 +80,19 @@ func (s *memoryShard) wrote(key string) {
 	}
 }
 
-// addLease makes room for one more.
+// addLease makes room for one more. A shard may have as many leases as four
+// shards may have rows: no row needs two, and keys are spread by a hash.
 func (m *memoryRows) addLease(shard *memoryShard, now time.Time) error {
 	if shard.leases == nil {
 		shard.leases, shard.sweepAt = map[string]memoryLease{}, fewLeases
 	}
-	limit := max(m.limit, minLeases)
-	if len(shard.leases) >= shard.sweepAt || m.leases.Load() >= limit {
-		m.sweepLeases(shard, now)
-		shard.sweepAt = max(fewLeases, 2*len(shard.leases))
+	limit := max(fewLeases, int(m.limit/memoryShards)*4)
+	if len(shard.leases) < min(shard.sweepAt, limit) {
+		return nil
 	}
-	if m.leases.Add(1) > limit {
-		m.leases.Add(-1)
+	m.sweepLeases(shard, now)
+	shard.sweepAt = max(fewLeases, 2*len(shard.leases))
+	if len(shard.leases) >= limit {
 		return errManyLeases
 	}
 	return nil
@@ -113,6 +110,5 @@ func (m *memoryRows) sweepLeases(shard *memoryShard, now time.Time) {
 			}
 		}
 		delete(shard.leases, key)
-		m.leases.Add(-1)
 	}
 }

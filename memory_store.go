@@ -41,7 +41,6 @@ type memoryRows struct {
 	seed   maphash.Seed
 	limit  int64
 	count  atomic.Int64
-	leases atomic.Int64
 	shards [memoryShards]memoryShard
 }
 
