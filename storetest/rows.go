@@ -93,7 +93,7 @@ var rowCases = []testCase{
 // hostileKeys are kept apart, and found again, whatever they are made of.
 func hostileKeys(t *trial) {
 	names := []string{
-		"plain", "Plain", "PLAIN", "plain ", " plain", "plain/", "/plain", "plain/../other", "..", ".", "plain\\", "plain%", "plain_", "pl_in", "pl%", "%s%d%!",
+		"plain", "Plain", "PLAIN", "plain ", " plain", "plain/", "/plain", "plain/../other", "other", "..", ".", "plain\\", "plain%", "plain_", "pl_in", "pl%", "%s%d%!",
 		"plain%00", "plain%2e", "a:b", "a::b", "a*", "a?", "[a]", "{a}", "{a", "a}", "{}", "{a}b", "{b}a", "a b", "a  b", "a+b", "a&b=c", "a#b", "a;b", "a,b",
 		"'; DROP TABLE sessions; --", `"quoted"`, "'quoted'", "`quoted`", "$1", "$(x)", "${x}", "{{x}}", "<x>", "a|b", "a~b", "a^b", "a@b", "a!b", "null", "nil", "0", "00",
 		"é", "e\u0301", "ß", "ss", "ı", "i", "I", "K", "\u212a", "日本語", "\u200b", "\u00a0", "\ufeffplain", "\u202eplain", "👩‍👩‍👧", "\U0010ffff",
