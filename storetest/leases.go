@@ -79,6 +79,7 @@ var leaseCases = []testCase{
 		t.save("lease", "one", 7, long)
 		t.runsOut("a lease", soon, func() { t.wantAcquire("lease", "jo", soon, true, false) },
 			func() bool { return t.remaining("lease", "jo") > 0 })
+		t.wait(rounding)
 		t.wantRemaining("lease", "jo", 0, 0)
 		t.has("lease", "one")
 		t.wantSaveIf("lease", "two", 7, 8, true)
