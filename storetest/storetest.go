@@ -63,7 +63,8 @@ func Virtual() Option {
 
 // Run proves a store in subtests of t. newStore is called for each of them, and
 // may return the same store or others over the same data: every test has its own
-// keys. It ends what it began in t.Cleanup.
+// keys. Tests that wait in real time do so in parallel, when t's own function has
+// returned: end what they need in t.Cleanup.
 func Run(t *testing.T, newStore func(t *testing.T) Store, options ...Option) {
 	t.Helper()
 	var s suite
