@@ -16,8 +16,14 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/stretchr/testify/require"
 )
+
+func TestMain(m *testing.M) {
+	logging.Disable() // go-redis tells of every server that a test stops
+	m.Run()
+}
 
 // engine is what a store is tested over.
 type engine struct {

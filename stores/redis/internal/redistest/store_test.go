@@ -255,12 +255,17 @@ func TestLostAnswer(t *testing.T) {
 // deaf breaks at the next answer if it is to lose one.
 type deaf struct {
 	net.Conn
-	lose *atomic.Bool
+	lose   *atomic.Bool
+	broken atomic.Bool
 }
 
 func (d *deaf) Read(p []byte) (int, error) {
+	if d.broken.Load() {
+		return 0, io.EOF
+	}
 	n, err := d.Conn.Read(p)
 	if n > 0 && d.lose.CompareAndSwap(true, false) {
+		d.broken.Store(true)
 		return 0, io.EOF
 	}
 	return n, err
