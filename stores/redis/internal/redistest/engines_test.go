@@ -31,6 +31,7 @@ type engine struct {
 	client  goredis.UniversalClient
 	nodes   []*goredis.Client   // each server that holds rows
 	advance func(time.Duration) // of the engine's clock
+	virtual bool                // the clock moves only so
 }
 
 // simulated returns miniredis, whose clock is virtual.
@@ -42,9 +43,10 @@ func simulated(t testing.TB) (engine, *miniredis.Miniredis) {
 	server.SetTime(now)
 	client := connected(t, goredis.NewClient(options(server.Addr())))
 	return engine{
-		name:   "miniredis",
-		client: client,
-		nodes:  []*goredis.Client{client},
+		name:    "miniredis",
+		client:  client,
+		nodes:   []*goredis.Client{client},
+		virtual: true,
 		advance: func(d time.Duration) {
 			mu.Lock()
 			defer mu.Unlock()

@@ -22,10 +22,12 @@ const visitor = `sid:{7}* "%00" visitor`
 // What every engine keeps to.
 func TestEngines(t *testing.T) {
 	tests := map[string]func(t *testing.T, e engine, s *redis.Store){
+		"conformance":           conforms,
 		"nothing is left":       nothingIsLeft,
 		"long lives":            longLives,
 		"scripts are forgotten": scriptsAreForgotten,
 		"a foreign value":       foreignValue,
+		"visitors are spread":   visitorsAreSpread,
 	}
 	for name, newEngine := range map[string]func(testing.TB) engine{
 		"miniredis": func(t testing.TB) engine { t.Helper(); e, _ := simulated(t); return e },
@@ -363,9 +365,7 @@ func TestFullServer(t *testing.T) {
 }
 
 // The visitors of a Cluster are spread over its nodes.
-func TestClusterSpreads(t *testing.T) {
-	e := cluster(t)
-	s := redis.New(e.client)
+func visitorsAreSpread(t *testing.T, e engine, s *redis.Store) {
 	for i := range 64 {
 		key := visitor + string(rune('a'+i))
 		require.NoError(t, s.Save(t.Context(), key, []byte("x"), 1, time.Minute))
