@@ -142,8 +142,9 @@ func (s *Store) Migrate(ctx context.Context) error {
 		return failed("migrate", err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	// Two CREATE TABLE IF NOT EXISTS at once may still collide.
-	for _, statement := range []string{"SELECT pg_advisory_xact_lock(hashtext('emporix sessions'))", s.sql.createTable, s.sql.createIndex} {
+	// Two CREATE TABLE IF NOT EXISTS at once may still collide. The number is any
+	// that others hardly use.
+	for _, statement := range []string{"SELECT pg_advisory_xact_lock(4850226093412)", s.sql.createTable, s.sql.createIndex} {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
 			return failed("migrate", err)
 		}
