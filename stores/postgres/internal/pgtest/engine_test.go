@@ -44,8 +44,7 @@ func start(t testing.TB) (dsn string) {
 		t.Skipf("NOT TESTED, without an engine: %v; install PostgreSQL to test its store", err)
 	}
 
-	// Not t.TempDir, whose parents are closed to others.
-	dir, err := os.MkdirTemp("", "emporix-postgres-")
+	dir, err := os.MkdirTemp("", "emporix-postgres-") //nolint:usetesting // t.TempDir is closed to the user of the server
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	as := unprivileged(t, dir)
