@@ -214,6 +214,17 @@ func longLives(t *testing.T, _ engine, s *redis.Store) {
 	assert.True(t, saveIf(t, s, visitor, "y", 1<<64-1, 1, time.Minute))
 }
 
+// A row never ends early, not even by a part of Redis's milliseconds.
+func TestShortLife(t *testing.T) {
+	e, _ := simulated(t)
+	s := redis.New(e.client)
+	require.NoError(t, s.Save(t.Context(), visitor, []byte("x"), 1, 1500*time.Microsecond))
+	e.advance(1499 * time.Microsecond)
+	assert.Equal(t, "x", load(t, s, visitor))
+	e.advance(time.Millisecond)
+	assert.Empty(t, load(t, s, visitor))
+}
+
 // A server that restarted or took over has not seen the scripts.
 func scriptsAreForgotten(t *testing.T, e engine, s *redis.Store) {
 	require.NoError(t, s.Save(t.Context(), visitor, []byte("x"), 1, time.Minute))
