@@ -37,6 +37,8 @@ func TestPostgres(t *testing.T) {
 		"schema by hand":            schemaByHand,
 		"lines that are over":       linesThatAreOver,
 		"the key is nowhere":        theKeyIsNowhere,
+		"written, then extended":    writtenThenExtended,
+		"sweeps wait for nobody":    sweepsWaitForNobody,
 		"no right to write":         noRightToWrite,
 		"leases touch no index":     leasesTouchNoIndex,
 		"crowds don't stop":         crowds,
@@ -141,6 +143,40 @@ func linesThatAreOver(t *testing.T, db *sql.DB) {
 		require.NoError(t, err)
 		assert.Positive(t, left)
 	}
+}
+
+// Whoever wrote, extended and went has left nothing half done.
+func writtenThenExtended(t *testing.T, db *sql.DB) {
+	s := ready(t, db)
+	require.NoError(t, s.Save(t.Context(), "v", []byte("x"), 1, time.Hour))
+	_, _, err := s.Acquire(t.Context(), "v", "a", time.Hour)
+	require.NoError(t, err)
+	saved, err := s.SaveIf(t.Context(), "v", []byte("y"), 1, 2, time.Hour)
+	require.NoError(t, err)
+	assert.True(t, saved)
+	_, _, err = s.Acquire(t.Context(), "v", "a", time.Microsecond)
+	require.NoError(t, err)
+	acquired, abandoned, err := s.Acquire(t.Context(), "v", "b", time.Hour)
+	require.NoError(t, err)
+	assert.True(t, acquired)
+	assert.False(t, abandoned)
+}
+
+func sweepsWaitForNobody(t *testing.T, db *sql.DB) {
+	s := ready(t, db)
+	require.NoError(t, s.Save(t.Context(), "v", []byte("x"), 1, time.Hour))
+	for _, key := range []string{"held", "over"} {
+		require.NoError(t, s.Save(t.Context(), key, []byte("x"), 1, 0))
+	}
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, tx.Rollback()) }()
+	var ends time.Time
+	require.NoError(t, tx.QueryRowContext(t.Context(),
+		"SELECT ends FROM emporix_sessions WHERE ends <= now() ORDER BY ends LIMIT 1 FOR UPDATE").Scan(&ends))
+
+	require.NoError(t, newStore(t, db).Save(t.Context(), "v", []byte("y"), 2, time.Hour))
+	assert.Equal(t, 2, count(t, db), "the one that is held is left")
 }
 
 func theKeyIsNowhere(t *testing.T, db *sql.DB) {

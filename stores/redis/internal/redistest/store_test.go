@@ -28,6 +28,7 @@ func TestEngines(t *testing.T) {
 		"scripts are forgotten": scriptsAreForgotten,
 		"a foreign value":       foreignValue,
 		"visitors are spread":   visitorsAreSpread,
+		"written, extended":     writtenThenExtended,
 	}
 	for name, newEngine := range map[string]func(testing.TB) engine{
 		"miniredis": func(t testing.TB) engine { t.Helper(); e, _ := simulated(t); return e },
@@ -160,6 +161,14 @@ func nothingIsLeft(t *testing.T, e engine, s *redis.Store) {
 				require.NoError(t, s.Release(t.Context(), key, "a"))
 			},
 		},
+		"a row whose longer lease is given back": {
+			do: func(t *testing.T, key string) {
+				require.NoError(t, s.Save(t.Context(), key, []byte("x"), 1, long))
+				acquire(t, s, key, "a", time.Hour)
+				require.NoError(t, s.Release(t.Context(), key, "a"))
+			},
+			after: long, hashes: 1,
+		},
 		"a row that ended before it began": {
 			do: func(t *testing.T, key string) {
 				require.NoError(t, s.Save(t.Context(), key, []byte("x"), 1, time.Hour))
@@ -202,6 +211,18 @@ func TestPrefix(t *testing.T) {
 	require.NoError(t, other.Save(t.Context(), visitor, []byte("y"), 1, time.Minute))
 	assert.Equal(t, "x", load(t, one, visitor))
 	assert.Len(t, names(t, e), 2)
+}
+
+// Whoever wrote, extended and went has left nothing half done.
+func writtenThenExtended(t *testing.T, e engine, s *redis.Store) {
+	require.NoError(t, s.Save(t.Context(), visitor, []byte("x"), 1, time.Hour))
+	acquire(t, s, visitor, "a", time.Hour)
+	assert.True(t, saveIf(t, s, visitor, "y", 1, 2, time.Hour))
+	acquire(t, s, visitor, "a", 50*time.Millisecond)
+	e.advance(60 * time.Millisecond)
+	acquired, abandoned := acquire(t, s, visitor, "b", time.Minute)
+	assert.True(t, acquired)
+	assert.False(t, abandoned)
 }
 
 // Lifetimes of centuries are numbers that Lua would write with an exponent.
