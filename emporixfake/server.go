@@ -127,10 +127,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func readCall(r *http.Request, op *operation, vars map[string]string) *call {
 	c := &call{op: op, vars: vars, header: r.Header, urlTooLong: len(r.RequestURI) > maxURL || len(r.URL.RawQuery) > maxURL}
 	if (op.body != nil || op.form) && r.Body != nil {
-		// An unreadable body is a client that went away, or one cut short; what
-		// arrived is not valid JSON and is answered as that.
-		c.raw, _ = io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-		c.tooLarge = len(c.raw) > maxBody
+		raw, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+		c.raw, c.cutShort, c.tooLarge = raw, err != nil, len(raw) > maxBody
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	c.query, c.queryBroken = query, err != nil
