@@ -159,6 +159,20 @@ func TestRealTenant(t *testing.T) {
 	assert.Equal(t, 1, fake.Calls("Customers.SignUp"), "a real tenant is left with one account")
 }
 
+// Somebody else's account is left alone: no mail is sent to its owner.
+func TestRealTenantWhereTheAddressIsTaken(t *testing.T) {
+	fake := emporixfake.New(emporixfake.Config{})
+	_, err := fake.AddCustomer(emporixfake.Customer{Email: "owner@shop.example", Password: "correct horse"})
+	require.NoError(t, err)
+	status, stdout, _ := travel(t.Context(), t, tenantAt(serve(t, hidden(fake)), backend(), environment{envEmail: "owner@shop.example"}))
+	assert.Equal(t, exitFailed, status)
+	assert.Contains(t, lastLine(stdout), " 1 failed, ")
+	assert.Contains(t, lineOf(t, stdout, "Credentials.RequestPasswordReset"), "needs the account that was not opened")
+	assert.Zero(t, fake.Calls("Credentials.RequestPasswordReset"))
+	assert.Zero(t, fake.Calls("Auth.Login"))
+	assert.Empty(t, fake.Outbox(emporixfake.MailFilter{}))
+}
+
 func TestRealTenantWithoutBackend(t *testing.T) {
 	fake := emporixfake.New(emporixfake.Config{})
 	status, stdout, _ := travel(t.Context(), t, tenantAt(serve(t, hidden(fake))))
