@@ -56,14 +56,21 @@ func (c Config) withDefaults() Config {
 	setDefault(&l.ExchangeRefresh, 15551999*time.Second)
 	setDefault(&l.Employee, 14399*time.Second)
 	setDefault(&l.Mail, 24*time.Hour)
-	assumptions := DefaultAssumptions()
-	if c.Assumptions != nil {
-		assumptions = *c.Assumptions
+	if c.Assumptions == nil {
+		assumptions := DefaultAssumptions()
+		c.Assumptions = &assumptions
 	}
-	c.Assumptions = &assumptions
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	return c.clone()
+}
+
+// clone shares nothing with c that could be changed.
+func (c Config) clone() Config {
+	assumptions := *c.Assumptions
+	c.Assumptions = &assumptions
+	c.Seed = c.Seed.clone()
 	return c
 }
 

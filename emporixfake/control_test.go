@@ -199,3 +199,35 @@ func TestReadSeed(t *testing.T) {
 		emporixfake.New(emporixfake.Config{Seed: emporixfake.Seed{Companies: []emporixfake.Company{{}}}})
 	})
 }
+
+// Nobody changes a running fake by what New got or Config answered.
+func TestConfigIsACopy(t *testing.T) {
+	given := emporixfake.Config{Seed: emporixfake.Seed{
+		Customers: []emporixfake.Customer{{
+			Email: joEmail, Password: joPassword, Mixins: object{"m": object{"list": []any{"one"}}},
+			Addresses: []map[string]any{{"contactName": "Jo", "tags": []any{"HOME"}}},
+		}},
+		Companies:  []emporixfake.Company{{ID: "D1", Contacts: []emporixfake.Contact{{Email: joEmail}}}},
+		Identities: map[string]emporixfake.Identity{"code": {Email: joEmail}},
+		Subjects:   []emporixfake.Subject{{Token: "subject", Identity: emporixfake.Identity{Email: joEmail}}},
+	}}
+	fake := emporixfake.New(given)
+	want, err := json.Marshal(fake.Config().Seed)
+	require.NoError(t, err)
+	for _, seed := range []emporixfake.Seed{given.Seed, fake.Config().Seed} {
+		jo := &seed.Customers[0]
+		jo.Email = "changed"
+		jo.Mixins["m"].(object)["list"].([]any)[0] = "changed"
+		jo.Addresses[0]["tags"].([]any)[0] = "changed"
+		jo.Addresses[0]["contactName"] = "changed"
+		seed.Companies[0].Contacts[0].Email = "changed"
+		seed.Identities["code"] = emporixfake.Identity{}
+		seed.Subjects[0].Token = "changed"
+		got, err := json.Marshal(fake.Config().Seed)
+		require.NoError(t, err)
+		assert.JSONEq(t, string(want), string(got))
+	}
+	fake.Config().Assumptions.DoubleOptIn = true
+	assert.False(t, fake.Config().Assumptions.DoubleOptIn)
+	assert.NotPanics(t, fake.Reset)
+}

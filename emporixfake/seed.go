@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -15,6 +17,50 @@ type Seed struct {
 	Companies  []Company           `json:"companies,omitempty"`
 	Identities map[string]Identity `json:"identities,omitempty"` // by social login code
 	Subjects   []Subject           `json:"subjects,omitempty"`
+}
+
+// clone shares no slice and no map with s.
+func (s Seed) clone() Seed {
+	s.Customers = slices.Clone(s.Customers)
+	for i := range s.Customers {
+		c := &s.Customers[i]
+		c.Mixins = cloneObject(c.Mixins)
+		c.Addresses = slices.Clone(c.Addresses)
+		for j := range c.Addresses {
+			c.Addresses[j] = cloneObject(c.Addresses[j])
+		}
+	}
+	s.Companies = slices.Clone(s.Companies)
+	for i := range s.Companies {
+		s.Companies[i].Contacts = slices.Clone(s.Companies[i].Contacts)
+	}
+	s.Identities = maps.Clone(s.Identities)
+	s.Subjects = slices.Clone(s.Subjects)
+	return s
+}
+
+// cloneObject copies a JSON object, and what is in it.
+func cloneObject(o object) object {
+	o = maps.Clone(o)
+	for name, value := range o {
+		o[name] = cloneValue(value)
+	}
+	return o
+}
+
+func cloneValue(value any) any {
+	switch value := value.(type) {
+	case object:
+		return cloneObject(value)
+	case []any:
+		list := slices.Clone(value)
+		for i := range list {
+			list[i] = cloneValue(list[i])
+		}
+		return list
+	default:
+		return value
+	}
 }
 
 // Customer is a customer to add. Only Email is required; the account is active

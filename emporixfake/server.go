@@ -53,8 +53,8 @@ func (s *Server) Reset() {
 	}
 }
 
-// Config answers the configuration with every default filled in.
-func (s *Server) Config() Config { return s.cfg }
+// Config answers a copy of the configuration, with every default filled in.
+func (s *Server) Config() Config { return s.cfg.clone() }
 
 // Assumptions is the table of documented and assumed behaviour, with the
 // values that this server has.
