@@ -145,10 +145,12 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	serving, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	server := &http.Server{
-		Handler:           fake,
-		ReadHeaderTimeout: 10 * time.Second,
-		MaxHeaderBytes:    60 << 10,
-		BaseContext:       func(net.Listener) context.Context { return serving },
+		Handler: fake,
+		// OPTIONS * is no operation of the API.
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            10 * time.Second,
+		MaxHeaderBytes:               60 << 10,
+		BaseContext:                  func(net.Listener) context.Context { return serving },
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()

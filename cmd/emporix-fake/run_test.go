@@ -195,3 +195,17 @@ func TestSignals(t *testing.T) {
 		})
 	}
 }
+
+// net/http would answer it by itself, with 200.
+func TestServerOptionsAreNoOperation(t *testing.T) {
+	baseURL, _, stop := start(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(baseURL, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: fake\r\nConnection: close\r\n\r\n")
+	require.NoError(t, err)
+	answer, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	assert.Contains(t, string(answer), "HTTP/1.1 404 ")
+	assert.Equal(t, exitOK, stop())
+}

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -270,4 +272,19 @@ func TestSignUpWithAnUnusableAnswer(t *testing.T) {
 	status, stdout, _ := travel(t.Context(), t, environment{emporix.EnvHost: serve(t, fake)})
 	assert.Equal(t, exitFailed, status)
 	assert.Contains(t, stdout, "perhaps the account journey-jo-")
+}
+
+// net/http would answer it by itself, with 200.
+func TestServerOptionsAreNoOperation(t *testing.T) {
+	place, err := ownFake(t.Context())
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, place.close(context.WithoutCancel(t.Context()))) }()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(strings.TrimSuffix(place.fake.url, "/__fake/"), "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: fake\r\nConnection: close\r\n\r\n")
+	require.NoError(t, err)
+	answer, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	assert.Contains(t, string(answer), "HTTP/1.1 404 ")
 }
