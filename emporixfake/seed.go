@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Seed is a state to start with. As JSON it is what cmd/emporix-fake reads.
@@ -222,8 +223,14 @@ var eightDigits = regexp.MustCompile(`^[0-9]{8}$`)
 
 func (t *tenant) addCustomer(c Customer) (Customer, error) {
 	switch {
-	case c.Email == "":
+	case strings.TrimSpace(c.Email) == "":
 		return c, errors.New("email is empty")
+	case c.Password != "" && utf8.RuneCountInString(c.Password) < minPassword:
+		return c, fmt.Errorf("password must have at least %d characters, as the API asks at login", minPassword)
+	case len(c.Addresses) > maxAddresses:
+		return c, fmt.Errorf("there are %d addresses; a customer can have %d", len(c.Addresses), maxAddresses)
+	case len(t.customers) >= maxCustomers:
+		return c, errors.New("the fake takes no more customers; reset it")
 	case t.byLogin(c.Email) != nil:
 		return c, errors.New("the e-mail is in use")
 	case c.CustomerNumber != "" && (!eightDigits.MatchString(c.CustomerNumber) || c.CustomerNumber == "00000000"):
@@ -253,6 +260,7 @@ func (t *tenant) addCustomer(c Customer) (Customer, error) {
 		profile["mixins"] = mixins
 	}
 	var addresses []object
+	ids := map[string]bool{}
 	for _, given := range c.Addresses {
 		plain, err := normal(given)
 		if err != nil {
@@ -260,6 +268,12 @@ func (t *tenant) addCustomer(c Customer) (Customer, error) {
 		}
 		if details := signupAddressSchema.check("addresses", plain, false); details != nil {
 			return c, fmt.Errorf("%s %s", details[0].Field, details[0].Message)
+		}
+		if id := textIn(plain, "id"); id != "" {
+			if ids[id] {
+				return c, fmt.Errorf("two addresses have the id %q", id)
+			}
+			ids[id] = true
 		}
 		addresses = append(addresses, signupAddressSchema.pick(plain))
 	}

@@ -181,7 +181,7 @@ func (f *Fake) LatestMail(t testing.TB, kind, email string) Mail {
 	return mails[0]
 }
 
-// Advance moves the fake's clock, and no other. Inside a bubble of
+// Advance moves the fake's clock, and no other; back, if d is negative. Inside a bubble of
 // testing/synctest time.Sleep moves both.
 func (f *Fake) Advance(d time.Duration) { f.server.Advance(d) }
 
