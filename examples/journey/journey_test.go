@@ -125,6 +125,22 @@ func TestCountsDisagree(t *testing.T) {
 	assert.Equal(t, "journey: 0 of 26 operations, 26 failed", lastLine(stdout))
 }
 
+// A count that can't be read is a failure, on the last line too.
+func TestCountIsMissing(t *testing.T) {
+	fake := emporixfake.New(emporixfake.Config{})
+	host := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/__fake/coverage" {
+			http.Error(w, "not today", http.StatusInternalServerError)
+			return
+		}
+		fake.ServeHTTP(w, r)
+	}))
+	status, stdout, _ := travel(t.Context(), t, environment{emporix.EnvHost: host})
+	assert.Equal(t, exitFailed, status)
+	assert.Equal(t, "journey: 26 of 26 operations, 1 failed", lastLine(stdout))
+	assert.Contains(t, lineOf(t, stdout, "the fake's own count"), "coverage answers 500")
+}
+
 func TestRealTenant(t *testing.T) {
 	fake := emporixfake.New(emporixfake.Config{})
 	env := tenantAt(serve(t, hidden(fake)), backend(), environment{envEmail: "owner@shop.example"})
