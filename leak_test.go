@@ -275,7 +275,7 @@ func TestS06_NothingLeaksWhenThingsFail(t *testing.T) {
 					}
 					r.Body, again.Body = io.NopCloser(bytes.NewReader(data)), io.NopCloser(bytes.NewReader(data))
 				}
-				fake.Fail(emporixtest.Fault{Status: 418})
+				fake.Fail(t, emporixtest.Fault{Status: 418})
 				resp, err := fake.Transport().RoundTrip(again)
 				if err != nil {
 					return nil, err
@@ -304,7 +304,7 @@ func (e *tellAllError) Error() string { return e.Text }
 func TestS02_NothingLeaksOverASocket(t *testing.T) {
 	s, fake := &sink{}, newCanaryFake(t, emporixtest.OverSocket())
 	client := watched(t, fake, s)
-	fake.Fail(
+	fake.Fail(t,
 		emporixtest.Fault{Operation: "Addresses.Get", Cut: emporixfake.CutAfter}, emporixtest.Fault{Operation: "Customers.Update", Cut: emporixfake.CutBefore},
 		emporixtest.Fault{Operation: "Auth.Validate", Body: emporixfake.BodyHTML, Status: 502}, emporixtest.Fault{Operation: "Addresses.List", Body: emporixfake.BodyTruncated})
 	everything(t.Context(), fake, client, s)
