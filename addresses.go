@@ -100,7 +100,7 @@ type tagOptions struct {
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/addresses#get-customer-tenant-me-addresses
 func (s *AddressesService) List(ctx context.Context) ([]Address, error) {
-	var addresses []Address
+	var addresses addressList
 	if err := s.session.do(ctx, request{op: operation.AddressesList, into: &addresses}); err != nil {
 		return nil, err
 	}

@@ -401,8 +401,8 @@ func (c *core) logout(ctx context.Context, access, bearer Secret) error {
 	if err != nil {
 		return err
 	}
-	answer.Release()
-	return nil
+	defer answer.Release()
+	return decode(operation.AuthLogout, answer, nil)
 }
 
 // optInGrant reads the answer of a confirmation: tokens, or nothing.
@@ -413,7 +413,7 @@ func optInGrant(op *operation.Operation, answer *transport.Answer, began time.Ti
 	case len(body) == 0 || bytes.Equal(body, []byte("null")):
 		return lifecycle.Grant{}, nil
 	case json.Unmarshal(body, &members) == nil && members["access_token"] == nil && members["accessToken"] == nil:
-		return lifecycle.Grant{}, nil
+		return lifecycle.Grant{}, decode(op, answer, nil)
 	}
 	return tokenGrant(op, answer, began)
 }

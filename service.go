@@ -1,7 +1,6 @@
 package emporix
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -154,56 +153,11 @@ func (c *core) send(ctx context.Context, call transport.Call) (*transport.Answer
 		return answer, nil
 	}
 	if answer.Status == http.StatusNotFound && answer.MaybeDone && call.Op.Method == http.MethodDelete && call.Op.Retry == operation.Repeatable {
-		return answer, nil // an earlier try did it
+		answer.Body = nil // an earlier try did it
+		return answer, nil
 	}
 	defer answer.Release()
 	return nil, apiError(call.Op, answer)
-}
-
-// decode reads a success.
-func decode(op *operation.Operation, answer *transport.Answer, into any) error {
-	body := bytes.TrimSpace(answer.Body)
-	err := strangeBody(body, contentType(answer.Header))
-	if err == nil && into != nil {
-		err = decodeInto(body, contentType(answer.Header), into)
-	}
-	if err != nil {
-		return &TransportError{Operation: op.Name, Attempts: answer.Attempts, Err: err, kind: ErrBadResponse, unknown: unrepeatable(op)}
-	}
-	return nil
-}
-
-// strangeBody refuses what somebody else than the API answered, with a status
-// that looks like success.
-func strangeBody(body []byte, media string) error {
-	switch {
-	case bytes.HasPrefix(body, []byte("<")), len(body) > 0 && strings.Contains(media, "html"):
-		return errors.New("the answer is a web page; something between here and the API answered, such as a login page or a firewall")
-	case bytes.HasPrefix(body, []byte(`{"fault"`)):
-		return errors.New("the answer is an error of the API's gateway, with the status of a success")
-	}
-	return nil
-}
-
-func decodeInto(body []byte, media string, into any) error {
-	switch {
-	case len(body) == 0:
-		return errors.New("the answer is empty")
-	case bytes.Equal(body, []byte("null")), bytes.Equal(body, []byte("{}")):
-		return fmt.Errorf("the answer is %s", body)
-	case json.Unmarshal(body, into) != nil:
-		return fmt.Errorf("the answer is not the JSON that the API promises (%d bytes of %s)", len(body), media)
-	}
-	return nil
-}
-
-func contentType(h http.Header) string {
-	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-	media = strings.TrimSpace(media)
-	if media == "" || headerText(media, 64) != "" {
-		return "unknown type"
-	}
-	return media
 }
 
 // callError names the operation on errors that don't name it themselves.
