@@ -77,7 +77,7 @@ func (s *AuthService) Anonymous(ctx context.Context, sc SessionContext) (Session
 		}
 	}
 	if err := s.session.core().sessions.Start(ctx, &s.session.visitor, sc.internal()); err != nil {
-		return SessionInfo{}, wrap(operation.AuthAnonymous.Name, err)
+		return SessionInfo{}, ofCall(ctx, operation.AuthAnonymous.Name, err)
 	}
 	return s.session.Info(ctx)
 }
@@ -116,7 +116,7 @@ func (s *AuthService) refresh(ctx context.Context, name string, legalEntity *str
 		return SessionInfo{}, s.session.invalid
 	}
 	if err := s.session.core().sessions.Refresh(ctx, &s.session.visitor, legalEntity); err != nil {
-		return SessionInfo{}, wrap(name, err)
+		return SessionInfo{}, ofCall(ctx, name, err)
 	}
 	return s.session.Info(ctx)
 }
@@ -278,7 +278,7 @@ func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error)
 	})
 	c.log(ctx, r.op, nil, err, began)
 	if err != nil {
-		return lifecycle.Login{}, wrap(r.op.Name, err)
+		return lifecycle.Login{}, ofCall(ctx, r.op.Name, err)
 	}
 	return login, nil
 }

@@ -321,8 +321,9 @@ func TestAHungServer(t *testing.T) {
 		fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Delay: time.Hour, Times: 3})
 		began := time.Now()
 		err := get(t.Context(), client)
-		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.NotErrorIs(t, err, context.DeadlineExceeded, "that is for the caller's own")
 		assert.ErrorIs(t, err, emporix.ErrUnavailable)
+		assert.EqualError(t, err, "emporix: Customers.Get: no answer (3 tries): timed out after 1s")
 		assert.Less(t, time.Since(began), 4*time.Second)
 		stillFine(t, client)
 	})
@@ -372,4 +373,22 @@ func TestStrangeTransportsOfUsers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A token call belongs to no caller, and neither does the end of its time.
+func TestAHungTokenCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := emporixtest.New(t)
+		fake.Fail(emporixtest.Fault{Operation: "Auth.Anonymous", Delay: time.Hour, Times: 9})
+		client := fake.Client(t, emporix.WithTimeouts(emporix.Timeouts{Refresh: 15 * time.Second}))
+		err := get(t.Context(), client)
+		assert.ErrorIs(t, err, emporix.ErrUnavailable)
+		assert.NotErrorIs(t, err, context.DeadlineExceeded)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err = get(ctx, client)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.NotErrorIs(t, err, emporix.ErrUnavailable)
+		time.Sleep(time.Minute) // the renewal goes on without its caller
+	})
 }

@@ -52,6 +52,7 @@ type core struct {
 	employeeID     string
 	employeeSecret Secret
 	employeeToken  func(context.Context) (Secret, error)
+	attemptTimeout time.Duration
 }
 
 // NewClient returns a client for a tenant and its storefront client ID. It makes
@@ -77,7 +78,8 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 	c := &core{
 		clientID: cfg.clientID, logger: cfg.logger, observer: cfg.observer, base: cfg.base,
 		employeeID: cfg.employeeID, employeeSecret: cfg.employeeSecret, employeeToken: cfg.employeeToken,
-		baseHost: hostBinding{scheme: baseURL.Scheme, host: baseURL.Host},
+		attemptTimeout: cfg.timeouts.Attempt,
+		baseHost:       hostBinding{scheme: baseURL.Scheme, host: baseURL.Host},
 	}
 	if c.base == nil {
 		c.owned = transport.NewNetwork()

@@ -43,7 +43,7 @@ func (s *Session) do(ctx context.Context, r request) error {
 	answer, err := c.authorized(ctx, &s.visitor, call)
 	c.log(ctx, r.op, answer, err, began)
 	if err != nil {
-		return wrap(r.op.Name, err)
+		return ofCall(ctx, r.op.Name, err)
 	}
 	defer answer.Release()
 	return decode(r.op, answer, r.into)
@@ -185,6 +185,33 @@ var hints = map[sentinel.Error]string{
 }
 
 func (e *callError) Unwrap() error { return e.err }
+
+// ofCall is wrap for what a call with that context failed with. Token calls
+// belong to no caller: the end of their context is a limit of the SDK's.
+func ofCall(ctx context.Context, op string, err error) error {
+	var auth *AuthError
+	if ctx.Err() == nil && errors.As(err, &auth) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
+		err = &tokenLimit{err}
+	}
+	return wrap(op, err)
+}
+
+// tokenLimit is a token call that the SDK gave up.
+type tokenLimit struct{ err error }
+
+func (e *tokenLimit) Error() string { return e.err.Error() }
+
+func (e *tokenLimit) Is(target error) bool {
+	switch target {
+	case context.DeadlineExceeded, context.Canceled:
+		return false
+	case error(ErrUnavailable):
+		return true
+	}
+	return errors.Is(e.err, target)
+}
+
+func (e *tokenLimit) As(target any) bool { return errors.As(e.err, target) }
 
 func wrap(op string, err error) error {
 	switch err.(type) { //nolint:errorlint // it names its operation itself, or it is wrapped
