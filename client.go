@@ -136,22 +136,15 @@ const (
 // EMPORIX_API_HOST (default https://api.emporix.io),
 // EMPORIX_API_CREDENTIALS_BACKEND_CLIENT_ID and
 // EMPORIX_API_CREDENTIALS_BACKEND_SECRET (both or none) are optional. Options
-// given here come after the environment and win.
+// given here come after the environment and win: with WithEmployeeCredentials
+// or WithEmployeeToken the employee's pair of the environment is not looked at.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
 	env := func(c *config) {
 		c.names = names{EnvTenant, EnvClientID, EnvHost}
 		if host := os.Getenv(EnvHost); host != "" {
 			c.baseURL = host
 		}
-		id, secret := os.Getenv(EnvEmployeeID), os.Getenv(EnvEmployeeSecret)
-		switch {
-		case id != "" && secret != "":
-			c.employeeID, c.employeeSecret = id, NewSecret(secret)
-		case id != "":
-			c.refuse(EnvEmployeeSecret, "is not set, but "+EnvEmployeeID+" is")
-		case secret != "":
-			c.refuse(EnvEmployeeID, "is not set, but "+EnvEmployeeSecret+" is")
-		}
+		c.envEmployeeID, c.envEmployeeSecret = os.Getenv(EnvEmployeeID), NewSecret(os.Getenv(EnvEmployeeSecret))
 	}
 	return NewClient(os.Getenv(EnvTenant), os.Getenv(EnvClientID), append([]Option{env}, opts...)...)
 }

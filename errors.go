@@ -326,7 +326,7 @@ func callFailed(op *operation.Operation, err error) error {
 	e := &TransportError{Operation: op.Name, Attempts: f.Attempts, Err: f.Err, kind: ErrUnavailable}
 	switch {
 	case f.Kind == transport.Invalid && f.Field != "":
-		return &ArgumentError{Field: f.Field, Reason: strings.TrimPrefix(f.Err.Error(), f.Field+" ")}
+		return refused(f)
 	case f.Kind == transport.Invalid:
 		e.kind = ErrInvalidRequest
 	case f.Kind == transport.Unreadable:

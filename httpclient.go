@@ -193,10 +193,19 @@ func tokenFault(resp *http.Response) bool {
 }
 
 func (b hostBinding) accepts(req *http.Request) error {
-	if req.URL == nil || req.URL.Scheme != b.scheme || !strings.EqualFold(req.URL.Host, b.host) || (req.Host != "" && !strings.EqualFold(req.Host, b.host)) {
+	if req.URL == nil || req.URL.Scheme != b.scheme || !b.isHost(req.URL.Host) || req.Host != "" && !b.isHost(req.Host) {
 		return &ArgumentError{Field: "URL", Reason: fmt.Sprintf("is not on %s://%s, the only place that this session's tokens are sent to", b.scheme, b.host)}
 	}
 	return nil
+}
+
+// isHost compares hosts with their ports; the scheme's own need not be written.
+func (b hostBinding) isHost(host string) bool {
+	port := ":443"
+	if b.scheme == "http" {
+		port = ":80"
+	}
+	return strings.EqualFold(strings.TrimSuffix(host, port), strings.TrimSuffix(b.host, port))
 }
 
 func (b hostBinding) decorate(h http.Header) {

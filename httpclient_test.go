@@ -370,3 +370,20 @@ func TestHTTPClientWaitsForHeadersOnly(t *testing.T) {
 		require.NoError(t, resp.Body.Close()) // and Close ends it; synctest waits for the server's goroutine
 	})
 }
+
+// A scheme's own port is the same place, written or not.
+func TestHTTPClientTakesTheDefaultPort(t *testing.T) {
+	for base, at := range map[string]map[string]bool{
+		"https://api.emporix.io":     {"https://api.emporix.io:443": true, "https://API.emporix.io": true, "https://api.emporix.io:444": false, "https://api.emporix.io:80": false, "http://api.emporix.io:443": false},
+		"https://api.emporix.io:443": {"https://api.emporix.io:443": true, "https://api.emporix.io": true, "https://api.emporix.io:8443": false},
+		"http://localhost":           {"http://localhost:80": true, "http://localhost:443": false},
+	} {
+		client := loggedIn(t, func(*http.Request) (*http.Response, error) { return reply(200, "cart"), nil }, emporix.WithBaseURL(base))
+		for url, fine := range at {
+			resp, err := client.HTTPClient().Get(url + "/cart/1")
+			if assert.Equal(t, fine, err == nil, "%s at %s", url, base); fine {
+				assert.Equal(t, "cart", text(t, resp))
+			}
+		}
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -61,10 +60,9 @@ func (s *Session) prepare(r request) (transport.Call, error) {
 	if r.body == nil {
 		return call, nil
 	}
-	body, err := json.Marshal(r.body)
+	body, err := encode(r.body)
 	if err != nil {
-		// The encoder's own text may quote the value.
-		return transport.Call{}, &ArgumentError{Field: fmt.Sprintf("%T", r.body), Reason: "does not encode as JSON; check its mixins and metadata"}
+		return transport.Call{}, err
 	}
 	call.Body, call.ContentType = body, "application/json"
 	if r.mergePatch {
@@ -124,11 +122,36 @@ func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transp
 		return nil, err
 	}
 	call.Bearer = renewed.Bearer
-	return c.send(ctx, call)
+	before := attemptsOf(err)
+	answer, err = c.send(ctx, call)
+	if answer != nil {
+		answer.Attempts += before
+	}
+	return answer, countMore(err, before)
+}
+
+// attemptsOf returns how many requests an error of send tells of.
+func attemptsOf(err error) int {
+	var apiErr *APIError
+	if errors.As(err, &apiErr) {
+		return apiErr.Attempts
+	}
+	return 0
+}
+
+// countMore adds what was sent with a bearer that was refused.
+func countMore(err error, before int) error {
+	switch e := err.(type) { //nolint:errorlint // send's own
+	case *APIError:
+		e.Attempts += before
+	case *TransportError:
+		e.Attempts += before
+	}
+	return err
 }
 
 func (c *core) suppliedToken(ctx context.Context) (Secret, error) {
-	token, err := c.employeeToken(ctx)
+	token, err := c.callEmployeeToken(ctx)
 	if err != nil {
 		return Secret{}, &AuthError{Op: "employee", Err: err}
 	}
@@ -136,6 +159,17 @@ func (c *core) suppliedToken(ctx context.Context) (Secret, error) {
 		return Secret{}, &AuthError{Op: "employee", Err: &ArgumentError{Field: "WithEmployeeToken", Reason: "returned no usable token"}}
 	}
 	return token, nil
+}
+
+// callEmployeeToken contains a panic of the user's function. Its value may hold
+// anything and is not repeated.
+func (c *core) callEmployeeToken(ctx context.Context) (token Secret, err error) {
+	defer func() {
+		if recover() != nil {
+			err = &ArgumentError{Field: "WithEmployeeToken", Reason: "panicked"}
+		}
+	}()
+	return c.employeeToken(ctx)
 }
 
 func isTokenFault(err error) bool {
