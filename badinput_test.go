@@ -379,7 +379,7 @@ func TestStrangeTransportsOfUsers(t *testing.T) {
 func TestAHungTokenCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := emporixtest.New(t)
-		fake.Fail(emporixtest.Fault{Operation: "Auth.Anonymous", Delay: time.Hour, Times: 9})
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Delay: time.Hour, Times: 9})
 		client := fake.Client(t, emporix.WithTimeouts(emporix.Timeouts{Refresh: 15 * time.Second}))
 		err := get(t.Context(), client)
 		assert.ErrorIs(t, err, emporix.ErrUnavailable)

@@ -207,9 +207,9 @@ func TestAttemptsCountTheRefusedBearer(t *testing.T) {
 	assert.Equal(t, 2, requests)
 
 	fake := emporixtest.New(t)
-	fake.Fail(emporixtest.Fault{Operation: "Auth.Login", Status: 401, Body: emporixfake.BodyGatewayFault, Times: 9})
+	fake.Fail(t, emporixtest.Fault{Operation: "Auth.Login", Status: 401, Body: emporixfake.BodyGatewayFault, Times: 9})
 	_, err := fake.Client(t).Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "p"})
-	logins := fake.Calls("Auth.Login")
+	logins := fake.Calls(t, "Auth.Login")
 	require.ErrorAs(t, err, &apiErr)
 	assert.Equal(t, logins, apiErr.Attempts)
 	assert.Equal(t, 2, logins)
