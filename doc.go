@@ -73,7 +73,8 @@
 //	no answer, to something that only reads,
 //	    or surely never arrived                      ErrUnavailable
 //	no answer, and it may have arrived               ErrOutcomeUnknown
-//	the caller's context ended                       context.Canceled, context.DeadlineExceeded
+//	the caller's context ended                       context.Canceled, context.DeadlineExceeded;
+//	                                                 for what may have arrived also ErrOutcomeUnknown
 //	a refresh token refused (400, 401)               ErrSessionExpired, once the access token is over
 //	no customer                                      ErrNotLoggedIn; nothing is sent
 //	the token store failed, or its row is damaged    ErrStoreUnavailable, ErrStoreCorrupt
