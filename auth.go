@@ -22,7 +22,8 @@ import (
 // upgrades it, and both are renewed in time.
 type AuthService service
 
-// LoginRequest is how a customer logs in. Printed, it masks the password.
+// LoginRequest is how a customer logs in. Printed by fmt or slog, it masks
+// the password; see the package documentation for what doesn't.
 type LoginRequest struct {
 	Email    string `json:"email"`
 	Password string `json:"password"`
@@ -142,7 +143,8 @@ func (s *AuthService) Login(ctx context.Context, req LoginRequest) (*LoginResult
 }
 
 // SocialLoginRequest is how a customer logs in with what an identity provider
-// returned to the redirect URI. Printed, it masks code and verifier.
+// returned to the redirect URI. Printed by fmt or slog, it masks code
+// and verifier.
 type SocialLoginRequest struct {
 	Code         string `url:"code"`                    // the authorization code; works once
 	RedirectURI  string `url:"redirect_uri"`            // the one that the code was asked for with
@@ -201,7 +203,7 @@ func (s *AuthService) SocialLogin(ctx context.Context, req SocialLoginRequest) (
 }
 
 // ExchangeTokenRequest is how a customer logs in with a token of an external
-// identity provider. Printed, it masks the token.
+// identity provider. Printed by fmt or slog, it masks the token.
 type ExchangeTokenRequest struct {
 	SubjectAccessToken string `url:"subjectAccessToken"` // a JWT; request URLs hold at most 10 KiB
 	Config             string `url:"config,omitempty"`   // such as "site_PL"; "" for the tenant's default

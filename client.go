@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -176,8 +175,5 @@ func (c *Client) Close(ctx context.Context) error {
 	if inner.owned != nil {
 		inner.owned.CloseIdleConnections()
 	}
-	if err != nil {
-		return fmt.Errorf("emporix: close: %w", err)
-	}
-	return nil
+	return err
 }

@@ -20,8 +20,8 @@ type PasswordResetRequest struct {
 	Site string `json:"site,omitzero"`
 }
 
-// ResetPasswordRequest sets a new password with the token from the mail. It
-// never prints either.
+// ResetPasswordRequest sets a new password with the token from the mail. fmt
+// and slog show it without either.
 type ResetPasswordRequest struct {
 	// Token comes from the mail. Required.
 	Token string `json:"token"`
@@ -41,8 +41,8 @@ func (r ResetPasswordRequest) masked() any {
 	return resetPassword(r)
 }
 
-// ChangePasswordRequest replaces the password of the logged-in customer. It
-// never prints either.
+// ChangePasswordRequest replaces the password of the logged-in customer. fmt
+// and slog show it without either.
 type ChangePasswordRequest struct {
 	// CurrentPassword is the one that is valid now. Required.
 	CurrentPassword string `json:"currentPassword"`
@@ -63,7 +63,7 @@ func (r ChangePasswordRequest) masked() any {
 }
 
 // EmailChangeRequest asks for a mail with a token that confirms a new login
-// e-mail address. It never prints the password.
+// e-mail address. fmt and slog show it without the password.
 type EmailChangeRequest struct {
 	// Email is the current login e-mail address.
 	Email string `json:"email,omitzero"`

@@ -162,7 +162,7 @@ func (m *MixinSchemas) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// SignUpRequest creates an account. It never prints the passwords.
+// SignUpRequest creates an account. fmt and slog show it without the passwords.
 type SignUpRequest struct {
 	// Email is the contact e-mail address, and the login unless SignUp names
 	// another. Required.
@@ -190,8 +190,8 @@ func (r SignUpRequest) masked() any {
 }
 
 // SignUpCredentials are the login credentials of a customer who logs in with
-// another address than the contact e-mail address. They never print the
-// password.
+// another address than the contact e-mail address. fmt and slog show them
+// without the password.
 type SignUpCredentials struct {
 	// Email is the login e-mail address. Required.
 	Email string `json:"email"`

@@ -228,7 +228,15 @@ type AuthError struct {
 
 // Error says which token call failed and why.
 func (e *AuthError) Error() string {
-	return fmt.Sprintf("emporix: token (%s): %s", e.Op, strings.TrimPrefix(e.Err.Error(), "emporix: "))
+	text := strings.TrimPrefix(e.Err.Error(), "emporix: ")
+	if name, rest, found := strings.Cut(text, ": "); found && tokenCalls[name] {
+		text = rest // Op says it
+	}
+	return fmt.Sprintf("emporix: token (%s): %s", e.Op, text)
+}
+
+var tokenCalls = map[string]bool{
+	operation.AuthAnonymous.Name: true, operation.AuthRefreshAnonymous.Name: true, operation.AuthRefresh.Name: true, operation.OAuthToken.Name: true,
 }
 
 // Unwrap returns the cause.

@@ -218,7 +218,7 @@ func TestErrorsWithoutAnAnswer(t *testing.T) {
 		"logout, lost": {func(ctx context.Context, c *emporix.Client) error { return c.Auth.Logout(ctx) }, io.ErrUnexpectedEOF, []string{"outcome unknown"},
 			"emporix: Auth.Logout: the session is removed, but the server did not confirm it: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
 		"refresh, lost": {func(ctx context.Context, c *emporix.Client) error { _, err := c.Auth.Refresh(ctx); return err }, io.ErrUnexpectedEOF, []string{"outcome unknown"},
-			"emporix: Auth.Refresh: token (refresh): Auth.Refresh: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
+			"emporix: Auth.Refresh: token (refresh): the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
 		"a URL in it": {get, errors.New(`Get "https://api.emporix.io/customer/acme/me": proxy said no`), []string{"unavailable"},
 			`emporix: Customers.Get: no answer (3 tries): Get "/customer/{tenant}/me": proxy said no`},
 		"a token in it": {get, errors.New("can't send customer-access"), []string{"unavailable"}, "emporix: Customers.Get: no answer (3 tries): can't send [redacted]"},

@@ -71,7 +71,7 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 		if errors.As(err, &unusable) {
 			return nil, unusable
 		}
-		return nil, x.scrub.wireError(fmt.Errorf("the answer broke off: %w", err), req, x.op.Path)
+		return nil, x.scrub.wireError(fmt.Errorf("it broke off: %w", err), req, x.op.Path)
 	}
 	resp.Request = shown // what the outer layers may see
 	resp.Body = body
