@@ -181,7 +181,7 @@ func TestBadAnswers(t *testing.T) {
 		"a page": {page, []string{"Content-Type", "text/html"}}, "a page without a type": {page, []string{"Content-Type", ""}}, "empty": {"", nil}, "blank": {" \n", nil},
 		"null": {"null", nil}, "an array": {"[]", nil}, "a string": {`"CANARY"`, nil}, "an empty object": {"{}", nil}, "a number": {"7", nil},
 		"truncated": {`{"id":"CANARY`, nil}, "more after it": {`{"id":"1"}CANARY`, nil}, "a BOM": {"\ufeff{\"id\":\"1\"}", nil},
-		"UTF-16": {"\xff\xfe{\x00}\x00", nil}, "of another shape": {`{"id":{"CANARY":1}}`, nil}, "a fault": {gateway, nil}, "a fault with spaces": {"{ \"a\":1,\n\"fault\" : {\"faultstring\":\"CANARY\"}}", nil}, "another object": {`{"foo":"CANARY"}`, nil},
+		"UTF-16": {"\xff\xfe{\x00}\x00", nil}, "of another shape": {`{"id":{"CANARY":1}}`, nil}, "a fault": {gateway, nil}, "a fault with an ID": {`{"id":"1","email":"e","fault":{}}`, nil}, "a fault with spaces": {"{ \"a\":1,\n\"fault\" : {\"faultstring\":\"CANARY\"}}", nil}, "another object": {`{"foo":"CANARY"}`, nil},
 		"an OAuth error": {`{"error":"CANARY","message":"CANARY"}`, nil}, "an error": {`{"code":401,"status":"UNAUTHORIZED","message":"CANARY"}`, nil}, "nulls": {"[null]", nil}, "objects": {"[{}]", nil}, "deep": {deep, nil},
 		"too large": {`{"x":"` + strings.Repeat("a", 9<<20) + `"}`, nil}, "another encoding": {"CANARY", []string{"Content-Encoding", "br"}},
 		"gzip without a label": {zippedJSON(1 << 20), nil},

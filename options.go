@@ -305,7 +305,7 @@ func (c *config) employeeFromEnv() {
 	}
 }
 
-const badCredential = "must be 1 to 4096 characters, not blank, without control characters"
+const badCredential = "must be 1 to 4096 characters, not blank, without control characters" // #nosec G101 -- a text
 
 func credential(value string) bool {
 	return len(value) <= 4096 && strings.TrimSpace(value) != "" && utf8.ValidString(value) && !strings.ContainsFunc(value, unicode.IsControl)

@@ -225,17 +225,17 @@ func (e *callError) Unwrap() error { return e.err }
 func ofCall(ctx context.Context, op string, err error) error {
 	var auth *AuthError
 	if ctx.Err() == nil && errors.As(err, &auth) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
-		err = &tokenLimit{err}
+		err = &tokenLimitError{err}
 	}
 	return wrap(op, err)
 }
 
-// tokenLimit is a token call that the SDK gave up.
-type tokenLimit struct{ err error }
+// tokenLimitError is a token call that the SDK gave up.
+type tokenLimitError struct{ err error }
 
-func (e *tokenLimit) Error() string { return e.err.Error() }
+func (e *tokenLimitError) Error() string { return e.err.Error() }
 
-func (e *tokenLimit) Is(target error) bool {
+func (e *tokenLimitError) Is(target error) bool {
 	switch target {
 	case context.DeadlineExceeded, context.Canceled:
 		return false
@@ -245,7 +245,7 @@ func (e *tokenLimit) Is(target error) bool {
 	return errors.Is(e.err, target)
 }
 
-func (e *tokenLimit) As(target any) bool { return errors.As(e.err, target) }
+func (e *tokenLimitError) As(target any) bool { return errors.As(e.err, target) }
 
 func wrap(op string, err error) error {
 	switch err.(type) { //nolint:errorlint // it names its operation itself, or it is wrapped
