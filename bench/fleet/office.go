@@ -39,8 +39,8 @@ type access struct {
 type generation struct {
 	owner    string // the session's ID, or the customer's e-mail address
 	redeemed int    // with success
-	refused  int // because it was not good any more
-	unread   int // because the bearer beside it was not: it may be sent again
+	refused  int    // because it was not good any more
+	unread   int    // because the bearer beside it was not: it may be sent again
 	uses     []use
 }
 
