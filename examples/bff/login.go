@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+
+	emporix "github.com/emporix-community/emporix-go"
+)
+
+const socialCallback = "/login/social/callback"
+
+func emailField() *field {
+	return &field{Name: "email", Label: "E-mail address", Kind: "email", Required: true, Autocomplete: "username"}
+}
+
+func oldPassword(name, label string) *field {
+	return &field{Name: name, Label: label, Kind: "password", Required: true, Autocomplete: "current-password"}
+}
+
+func newPassword(name, label string) *field {
+	return &field{Name: name, Label: label, Kind: "password", Required: true, Autocomplete: "new-password", Min: 8,
+		Hint: "At least 8 characters. A few words that you remember are a good choice."}
+}
+
+type loginPage struct {
+	Form *form
+	Next string
+	Demo bool
+	IdP  bool
+}
+
+func (s *shop) login(w http.ResponseWriter, r *http.Request) {
+	next := local(r.FormValue("next"))
+	f := &form{Action: "/login", Submit: "Log in", Fields: []*field{emailField(), oldPassword("password", "Password"),
+		{Name: "next", Kind: "hidden", Value: next}}}
+	show := func(status int) {
+		f.field("next").Value = next
+		s.show(w, r, status, "login", page{Title: "Log in", Data: loginPage{f, next, s.demo, s.tools != nil}})
+	}
+	if r.Method == http.MethodGet {
+		show(http.StatusOK)
+		return
+	}
+	if !f.read(r) {
+		show(http.StatusUnprocessableEntity)
+		return
+	}
+	result, err := visitOf(r).Login(r.Context(), emporix.LoginRequest{Email: f.value("email"), Password: f.value("password")})
+	if err != nil {
+		show(f.fail(err))
+		return
+	}
+	switch {
+	case result.InitialPassword:
+		to(w, r, "/account/security/password", "password-please")
+	case next != "":
+		http.Redirect(w, r, next, http.StatusSeeOther)
+	default:
+		to(w, r, "/account", "logged-in")
+	}
+}
+
+// socialLogin sends the visitor to the identity provider. State and PKCE are
+// made here and checked when the visitor comes back.
+func (s *shop) socialLogin(w http.ResponseWriter, r *http.Request) {
+	where, err := visitOf(r).BeginSocialLogin(r.Context(), local(r.FormValue("next")))
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	http.Redirect(w, r, where, http.StatusSeeOther)
+}
+
+func (s *shop) socialReturn(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	if query.Get("error") != "" {
+		to(w, r, "/login", "social-did-nothing")
+		return
+	}
+	next, err := visitOf(r).FinishSocialLogin(r.Context(), query)
+	switch {
+	case errors.Is(err, errState):
+		s.log.Info("a social login was refused: it was not begun by this visitor, or long ago")
+		what := problem{http.StatusBadRequest, "social-state", "Please log in once more",
+			"This log-in was not begun in this browser, or too long ago. Nothing has happened."}
+		s.show(w, r, what.Status, "problem", page{Title: what.Title, Data: what})
+	case err != nil:
+		s.failed(w, r, err)
+	case next != "":
+		http.Redirect(w, r, next, http.StatusSeeOther)
+	default:
+		to(w, r, "/account", "logged-in")
+	}
+}
+
+func (s *shop) logout(w http.ResponseWriter, r *http.Request) {
+	err := visitOf(r).Logout(r.Context())
+	if errors.Is(err, emporix.ErrStoreUnavailable) {
+		s.failed(w, r, err)
+		return
+	}
+	if err != nil && !errors.Is(err, emporix.ErrNotLoggedIn) {
+		s.log.Warn("a logout was not confirmed", "error", err) // the session is gone here all the same
+	}
+	to(w, r, "/", "logged-out")
+}
+
+func (s *shop) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
+	if err := visitOf(r).LogoutEverywhere(r.Context()); err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	to(w, r, "/", "logged-out-all")
+}
