@@ -23,11 +23,9 @@ const (
 )
 
 type providerPage struct {
-	Form     *form
-	Query    string
-	People   []person
-	Refusal  string
-	ClientID string
+	Form    *form
+	People  []person
+	Refusal string
 }
 
 type person struct{ Email, FirstName, LastName string }
@@ -72,7 +70,7 @@ func (p provider) ask(w http.ResponseWriter, r *http.Request) {
 		p.show(w, http.StatusBadRequest, providerPage{Refusal: why})
 		return
 	}
-	p.show(w, http.StatusOK, providerPage{Form: p.form(query), Query: query.Encode(), People: people, ClientID: query.Get("client_id")})
+	p.show(w, http.StatusOK, providerPage{Form: p.form(query), People: people})
 }
 
 func (p provider) answer(w http.ResponseWriter, r *http.Request) {
@@ -89,7 +87,7 @@ func (p provider) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	f := p.form(query)
 	if !f.read(r) {
-		p.show(w, http.StatusUnprocessableEntity, providerPage{Form: f, Query: query.Encode(), People: people, ClientID: query.Get("client_id")})
+		p.show(w, http.StatusUnprocessableEntity, providerPage{Form: f, People: people})
 		return
 	}
 	code := rand.Text()
