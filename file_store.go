@@ -77,6 +77,9 @@ func (s *fileStore) read() (map[string]fileRow, error) {
 
 // update reads, changes and replaces the file.
 func (s *fileStore) update(ctx context.Context, change func(rows map[string]fileRow) bool) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	select {
 	case <-s.turn:
 		defer func() { s.turn <- struct{}{} }()

@@ -18,7 +18,7 @@ const DefaultMemoryRows = 1_000_000
 // most maxRows rows (0: DefaultMemoryRows); when it is full, a row that ends
 // soon makes room. It needs no goroutine: expired rows go when others are
 // written. Sessions end with the process.
-func NewMemoryStore(maxRows int) ConditionalTokenStore {
+func NewMemoryStore(maxRows int) LeaseTokenStore {
 	if maxRows <= 0 {
 		maxRows = DefaultMemoryRows
 	}
@@ -51,6 +51,9 @@ type memoryShard struct {
 	mu   sync.Mutex
 	rows map[uint64]memoryRow
 	odd  map[string]memoryRow // the rare rows whose hash is another's
+
+	leases  map[string]memoryLease
+	sweepAt int // how many leases are looked through for those that are over
 }
 
 // memoryRow is generation, end in unix nanoseconds, length of the key, key, data.
@@ -87,11 +90,13 @@ var errLongKey = errors.New("emporix: memory store: the key is longer than 64 Ki
 // hold locks the shard of key, and names its place there.
 func (s *memoryStore) hold(key string) (state *memoryRows, shard *memoryShard, place uint64) {
 	state = s.state()
-	place = maphash.String(state.seed, key)
+	place = state.place(key)
 	shard = &state.shards[place%memoryShards]
 	shard.mu.Lock()
 	return state, shard, place
 }
+
+func (m *memoryRows) place(key string) uint64 { return maphash.String(m.seed, key) }
 
 // get returns the live row of key.
 func (s *memoryShard) get(place uint64, key string) (memoryRow, bool) {
@@ -143,6 +148,7 @@ func (s *memoryStore) save(ctx context.Context, key string, data []byte, expecte
 		}
 	}
 	state.put(shard, place, newMemoryRow(key, data, generation, time.Now().Add(ttl)), key)
+	shard.wrote(key)
 	return true, nil
 }
 
@@ -158,6 +164,7 @@ func (s *memoryStore) Delete(ctx context.Context, key string) error {
 		delete(shard.odd, key)
 		state.count.Add(-1)
 	}
+	shard.wrote(key)
 	return nil
 }
 

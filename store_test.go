@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +15,7 @@ import (
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/storetest"
 )
 
 func fileStore(t *testing.T) (emporix.ConditionalTokenStore, string) {
@@ -43,93 +42,12 @@ func load(t *testing.T, s emporix.TokenStore, key string) string {
 
 // Both built-in stores keep the contract of TokenStore.
 func TestBuiltInStores(t *testing.T) {
-	stores := map[string]func(*testing.T) emporix.ConditionalTokenStore{
-		"memory": func(*testing.T) emporix.ConditionalTokenStore { return emporix.NewMemoryStore(0) },
-		"file":   func(t *testing.T) emporix.ConditionalTokenStore { s, _ := fileStore(t); return s },
-	}
-	tests := map[string]func(*testing.T, emporix.ConditionalTokenStore){
-		"save, load, delete": func(t *testing.T, s emporix.ConditionalTokenStore) {
-			assert.Empty(t, load(t, s, "a"))
-			require.NoError(t, s.Delete(t.Context(), "a"), "an absent row is no error")
-			save(t, s, "a", "one", 1, time.Hour)
-			save(t, s, "b", "two", 1, time.Hour)
-			save(t, s, "a", "three", 2, time.Hour)
-			assert.Equal(t, "three", load(t, s, "a"))
-			assert.Equal(t, "two", load(t, s, "b"))
-			require.NoError(t, s.Delete(t.Context(), "a"))
-			assert.Empty(t, load(t, s, "a"))
-			assert.Equal(t, "two", load(t, s, "b"))
-		},
-		"bytes are kept as they are, and belong to nobody else": func(t *testing.T, s emporix.ConditionalTokenStore) {
-			data := []byte{0, 0xff, '"', '\n', 'x'}
-			require.NoError(t, s.Save(t.Context(), "a", data, 1, time.Hour))
-			data[4] = 'y'
-			got, _, err := s.Load(t.Context(), "a")
-			require.NoError(t, err)
-			assert.Equal(t, []byte{0, 0xff, '"', '\n', 'x'}, got)
-			got[0] = 'z'
-			assert.Equal(t, "\x00\xff\"\nx", load(t, s, "a"))
-		},
-		"rows expire": func(t *testing.T, s emporix.ConditionalTokenStore) {
-			save(t, s, "a", "one", 7, time.Minute)
-			time.Sleep(time.Minute - 1)
-			assert.Equal(t, "one", load(t, s, "a"))
-			time.Sleep(1)
-			assert.Empty(t, load(t, s, "a"))
-			saved, err := s.SaveIf(t.Context(), "a", []byte("two"), 7, 8, time.Minute)
-			require.NoError(t, err)
-			assert.False(t, saved, "an expired row has no generation")
-			saved, err = s.SaveIf(t.Context(), "a", []byte("two"), 0, 1, time.Minute)
-			require.NoError(t, err)
-			assert.True(t, saved)
-		},
-		"save if": func(t *testing.T, s emporix.ConditionalTokenStore) {
-			for _, step := range []struct {
-				data                 string
-				expected, generation uint64
-				saved                bool
-				now                  string
-			}{
-				{"one", 5, 6, false, ""},
-				{"one", 0, 5, true, "one"},
-				{"two", 0, 6, false, "one"},
-				{"two", 4, 6, false, "one"},
-				{"two", 5, 6, true, "two"},
-				{"three", 5, 7, false, "two"},
-			} {
-				saved, err := s.SaveIf(t.Context(), "a", []byte(step.data), step.expected, step.generation, time.Hour)
-				require.NoError(t, err)
-				assert.Equal(t, step.saved, saved)
-				assert.Equal(t, step.now, load(t, s, "a"))
-			}
-		},
-		"one of many wins": func(t *testing.T, s emporix.ConditionalTokenStore) {
-			var all sync.WaitGroup
-			var won atomic.Int32
-			for i := range 50 {
-				all.Go(func() {
-					saved, err := s.SaveIf(t.Context(), "a", fmt.Append(nil, i), 0, uint64(i)+1, time.Hour)
-					assert.NoError(t, err)
-					if saved {
-						won.Add(1)
-					}
-					assert.NoError(t, s.Save(t.Context(), fmt.Sprint("b", i), fmt.Append(nil, i), 1, time.Hour))
-				})
-			}
-			all.Wait()
-			assert.EqualValues(t, 1, won.Load())
-			for i := range 50 {
-				assert.Equal(t, fmt.Sprint(i), load(t, s, fmt.Sprint("b", i)))
-			}
-		},
-	}
-	for kind, make := range stores {
-		for name, test := range tests {
-			t.Run(kind+": "+name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { test(t, make(t)) })
-			})
-		}
-	}
+	t.Run("memory", func(t *testing.T) {
+		storetest.Run(t, func(*testing.T) storetest.Store { return emporix.NewMemoryStore(0) }, storetest.Virtual())
+	})
+	t.Run("file", func(t *testing.T) {
+		storetest.Run(t, func(t *testing.T) storetest.Store { s, _ := fileStore(t); return s }, storetest.Virtual())
+	})
 }
 
 func TestMemoryStoreIsBounded(t *testing.T) {

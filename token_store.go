@@ -6,18 +6,32 @@ import (
 )
 
 // TokenStore keeps the sessions of visitors: one row of bytes under one key. A
-// memory store (the default) and a file store are built in.
+// memory store (the default) and a file store are built in. The folder stores
+// has others: over Redis and PostgreSQL, adapters for the stores of other
+// libraries, and a wrapper that seals the rows of any store.
+//
+// To write one, implement these three methods with standard types only (there is
+// nothing to import), add those of ConditionalTokenStore and LeaseTokenStore if
+// several processes are to share it, and prove it in a test with
+//
+//	storetest.Run(t, func(t *testing.T) storetest.Store { return newStore(t) })
 //
 // Implementations are used by many goroutines at once. They keep the bytes as
 // they are, never look into them, and never log them: a row holds tokens. Keys
-// are at most 512 bytes of UTF-8 without control characters; whoever reads a
-// key can take over the session in a BFF, so they are no log data either.
+// are 1 to 512 bytes of UTF-8 without control characters, and differ if a byte
+// does; whoever reads a key can take over the session in a BFF, so they are no
+// log data either. Rows are 1 byte to 64 KiB, mostly under 2 KiB. Generations
+// are positive. Times to live are positive too; a row may be dropped a moment
+// after its end, but not before.
 //
 // A failed operation returns an error and changes nothing, or is a write whose
-// fate is unknown; the SDK then reads before it goes on.
+// fate is unknown; the SDK then reads before it goes on. An operation whose
+// context has ended fails. An error shows no key and no row.
 type TokenStore interface {
 	// Load returns the row of key. A row that is absent or has expired is
-	// found == false with a nil error. The caller may keep data.
+	// found == false with a nil error. The caller may keep data and change it. It
+	// reads what was written last, also by another process: a store that answers
+	// from a lagging copy makes visitors meet sessions of the past.
 	Load(ctx context.Context, key string) (data []byte, found bool, err error)
 
 	// Save writes the row of key, whatever is there. generation numbers the
@@ -27,7 +41,8 @@ type TokenStore interface {
 	// keep data.
 	Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error
 
-	// Delete removes the row of key. An absent row is no error.
+	// Delete removes the row of key, also one that can't be read. An absent row
+	// is no error.
 	Delete(ctx context.Context, key string) error
 }
 
@@ -39,6 +54,35 @@ type ConditionalTokenStore interface {
 
 	// SaveIf writes the row only if the present row has the expected generation;
 	// expected 0 means that there is no row, or an expired one. It reports
-	// whether it wrote.
+	// whether it wrote. Generations are compared for equality, all 64 bits of
+	// them, and never ordered. Of many at once with one expectation, one writes.
 	SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (saved bool, err error)
+}
+
+// LeaseTokenStore is a ConditionalTokenStore that lends a row to one owner at a
+// time. The SDK finds it by type assertion. With it, one of the processes that
+// share a visitor refreshes and the others wait for its row; without it, two may
+// send the same refresh token, and the one that is refused reads the row again.
+//
+// Leases live beside the rows. A lease is no lock on the row: everybody may
+// read and write it. A row that is absent can be lent; Load finds nothing there.
+// Save, SaveIf and Delete end no lease, and the end of a row does not either; a
+// lease keeps no row alive. The store's own clock counts, so that processes need
+// not agree on the time. An owner is at most 64 bytes of printable ASCII.
+type LeaseTokenStore interface {
+	ConditionalTokenStore
+
+	// Acquire lends the row of key to owner for ttl, from now on, unless another
+	// owner has it; the owner who has it may extend in this way. abandoned
+	// reports that the lease before this one ran out without Release, and that
+	// the row has not been written since it was taken: its owner may have died
+	// half-way. It is false for whoever extends, and for whoever does not acquire.
+	// A store may forget that a lease was abandoned once the row is gone.
+	Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error)
+
+	// Remaining returns how long owner still has the row, 0 if it has not.
+	Remaining(ctx context.Context, key, owner string) (time.Duration, error)
+
+	// Release gives the row back if owner has it; else it does nothing.
+	Release(ctx context.Context, key, owner string) error
 }

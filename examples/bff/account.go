@@ -7,10 +7,10 @@ import (
 	"strings"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/bff"
 )
 
-func (s *shop) overview(w http.ResponseWriter, r *http.Request) {
-	session := visitOf(r).Session()
+func (s *shop) overview(w http.ResponseWriter, r *http.Request, session *emporix.Session) {
 	me, err := session.Customers.Get(r.Context(), emporix.Expand("addresses"))
 	if err != nil {
 		s.failed(w, r, err)
@@ -102,8 +102,7 @@ func shown(in *field, value string) string {
 	return value
 }
 
-func (s *shop) profile(w http.ResponseWriter, r *http.Request) {
-	session := visitOf(r).Session()
+func (s *shop) profile(w http.ResponseWriter, r *http.Request, session *emporix.Session) {
 	f := profileForm()
 	show := func(status int) {
 		s.show(w, r, status, "form", page{Title: "Your details", Section: "profile", Data: formPage{f, ""}})
@@ -163,8 +162,7 @@ func readVersion(f *form) emporix.Optional[emporix.MetadataPatch] {
 	return emporix.Set(emporix.MetadataPatch{Version: emporix.Set(version)})
 }
 
-func (s *shop) company(w http.ResponseWriter, r *http.Request) {
-	session := visitOf(r).Session()
+func (s *shop) company(w http.ResponseWriter, r *http.Request, session *emporix.Session) {
 	me, err := session.Customers.Get(r.Context())
 	if err != nil {
 		s.failed(w, r, err)
@@ -183,7 +181,7 @@ func (s *shop) company(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
 	if r.Method == http.MethodPost {
 		chosen := strings.TrimSpace(r.PostFormValue("company"))
-		err := visitOf(r).SwitchLegalEntity(r.Context(), chosen)
+		_, err := bff.From(r).SwitchLegalEntity(r.Context(), chosen)
 		if err == nil {
 			to(w, r, "/account/company", "company")
 			return

@@ -31,8 +31,8 @@ func addressValues(a *emporix.Address) map[string]string {
 	}
 }
 
-func (s *shop) addresses(w http.ResponseWriter, r *http.Request) {
-	list, err := visitOf(r).Session().Addresses.List(r.Context())
+func (s *shop) addresses(w http.ResponseWriter, r *http.Request, session *emporix.Session) {
+	list, err := session.Addresses.List(r.Context())
 	if err != nil {
 		s.failed(w, r, err)
 		return
@@ -40,13 +40,13 @@ func (s *shop) addresses(w http.ResponseWriter, r *http.Request) {
 	s.show(w, r, http.StatusOK, "addresses", page{Title: "Addresses", Section: "addresses", Data: list})
 }
 
-func (s *shop) addAddress(w http.ResponseWriter, r *http.Request) {
+func (s *shop) addAddress(w http.ResponseWriter, r *http.Request, session *emporix.Session) {
 	f := addressForm("/account/addresses/new", "Add address")
 	status := http.StatusOK
 	if r.Method == http.MethodPost {
 		status = http.StatusUnprocessableEntity
 		if f.read(r) {
-			_, err := visitOf(r).Session().Addresses.Add(r.Context(), emporix.AddressRequest{
+			_, err := session.Addresses.Add(r.Context(), emporix.AddressRequest{
 				ContactName: f.value("contactName"), CompanyName: f.value("companyName"), Street: f.value("street"),
 				StreetNumber: f.value("streetNumber"), ZipCode: f.value("zipCode"), City: f.value("city"),
 				Country: f.value("country"), ContactPhone: f.value("contactPhone"),
@@ -73,8 +73,8 @@ func (s *shop) showAddress(w http.ResponseWriter, r *http.Request, status int, d
 }
 
 // address loads the address that the path names. Without one it has answered.
-func (s *shop) address(w http.ResponseWriter, r *http.Request) (*emporix.Address, *form) {
-	address, err := visitOf(r).Session().Addresses.Get(r.Context(), r.PathValue("id"))
+func (s *shop) address(w http.ResponseWriter, r *http.Request, session *emporix.Session) (*emporix.Address, *form) {
+	address, err := session.Addresses.Get(r.Context(), r.PathValue("id"))
 	if errors.Is(err, emporix.ErrInvalidRequest) {
 		err = emporix.ErrNotFound // no ID at all
 	}
@@ -88,8 +88,8 @@ func (s *shop) address(w http.ResponseWriter, r *http.Request) (*emporix.Address
 	return address, f
 }
 
-func (s *shop) editAddress(w http.ResponseWriter, r *http.Request) {
-	address, f := s.address(w, r)
+func (s *shop) editAddress(w http.ResponseWriter, r *http.Request, session *emporix.Session) {
+	address, f := s.address(w, r, session)
 	if address == nil {
 		return
 	}
@@ -103,7 +103,7 @@ func (s *shop) editAddress(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	set := func(name string) emporix.Optional[string] { return emporix.Set(f.value(name)) }
-	err := visitOf(r).Session().Addresses.Update(r.Context(), address.ID, emporix.AddressPatch{
+	err := session.Addresses.Update(r.Context(), address.ID, emporix.AddressPatch{
 		ContactName: set("contactName"), CompanyName: set("companyName"), Street: set("street"), StreetNumber: set("streetNumber"),
 		ZipCode: set("zipCode"), City: set("city"), Country: set("country"), ContactPhone: set("contactPhone"), Metadata: readVersion(f),
 	})
@@ -118,8 +118,8 @@ func (s *shop) editAddress(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *shop) defaultAddress(w http.ResponseWriter, r *http.Request) {
-	err := visitOf(r).Session().Addresses.Update(r.Context(), r.PathValue("id"), emporix.AddressPatch{IsDefault: emporix.Set(true)})
+func (s *shop) defaultAddress(w http.ResponseWriter, r *http.Request, session *emporix.Session) {
+	err := session.Addresses.Update(r.Context(), r.PathValue("id"), emporix.AddressPatch{IsDefault: emporix.Set(true)})
 	if err != nil {
 		s.failed(w, r, err)
 		return
@@ -127,7 +127,7 @@ func (s *shop) defaultAddress(w http.ResponseWriter, r *http.Request) {
 	to(w, r, "/account/addresses", "address-default")
 }
 
-func (s *shop) addTag(w http.ResponseWriter, r *http.Request) {
+func (s *shop) addTag(w http.ResponseWriter, r *http.Request, session *emporix.Session) {
 	tag := strings.TrimSpace(r.PostFormValue("tag"))
 	wrong := ""
 	switch {
@@ -139,16 +139,16 @@ func (s *shop) addTag(w http.ResponseWriter, r *http.Request) {
 		wrong = "This is too long for a label."
 	}
 	if wrong != "" {
-		if address, f := s.address(w, r); address != nil {
+		if address, f := s.address(w, r, session); address != nil {
 			s.showAddress(w, r, http.StatusUnprocessableEntity, addressPage{address, f, tag, wrong})
 		}
 		return
 	}
-	s.changeTags(w, r, visitOf(r).Session().Addresses.AddTags(r.Context(), r.PathValue("id"), tag))
+	s.changeTags(w, r, session.Addresses.AddTags(r.Context(), r.PathValue("id"), tag))
 }
 
-func (s *shop) removeTag(w http.ResponseWriter, r *http.Request) {
-	s.changeTags(w, r, visitOf(r).Session().Addresses.RemoveTags(r.Context(), r.PathValue("id"), r.PostFormValue("tag")))
+func (s *shop) removeTag(w http.ResponseWriter, r *http.Request, session *emporix.Session) {
+	s.changeTags(w, r, session.Addresses.RemoveTags(r.Context(), r.PathValue("id"), r.PostFormValue("tag")))
 }
 
 func (s *shop) changeTags(w http.ResponseWriter, r *http.Request, err error) {
@@ -161,9 +161,9 @@ func (s *shop) changeTags(w http.ResponseWriter, r *http.Request, err error) {
 
 // deleteAddress asks before it deletes, on a page: a question that needs a
 // script is none without it.
-func (s *shop) deleteAddress(w http.ResponseWriter, r *http.Request) {
+func (s *shop) deleteAddress(w http.ResponseWriter, r *http.Request, session *emporix.Session) {
 	if r.Method == http.MethodPost {
-		err := visitOf(r).Session().Addresses.Delete(r.Context(), r.PathValue("id"))
+		err := session.Addresses.Delete(r.Context(), r.PathValue("id"))
 		if err != nil && !errors.Is(err, emporix.ErrNotFound) { // deleted already is deleted
 			s.failed(w, r, err)
 			return
@@ -171,7 +171,7 @@ func (s *shop) deleteAddress(w http.ResponseWriter, r *http.Request) {
 		to(w, r, "/account/addresses", "address-deleted")
 		return
 	}
-	if address, _ := s.address(w, r); address != nil {
+	if address, _ := s.address(w, r, session); address != nil {
 		f := &form{Action: "/account/addresses/" + address.ID + "/delete", Submit: "Delete this address", Cancel: "/account/addresses", Danger: true}
 		s.show(w, r, http.StatusOK, "delete", page{Title: "Delete this address?", Section: "addresses", Data: addressPage{Address: address, Form: f}})
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/bff"
 )
 
 // routeAPI serves the same as the pages as JSON, for a shop whose pages are a
@@ -17,12 +18,12 @@ func (s *shop) routeAPI(mux *http.ServeMux) {
 		"GET /api/session":            s.apiSession,
 		"POST /api/login":             s.apiLogin,
 		"POST /api/logout":            s.apiLogout,
-		"GET /api/account":            s.apiAccount,
-		"PATCH /api/account":          s.apiUpdate,
-		"GET /api/addresses":          s.apiAddresses,
-		"POST /api/addresses":         s.apiAddAddress,
-		"PATCH /api/addresses/{id}":   s.apiUpdateAddress,
-		"DELETE /api/addresses/{id}":  s.apiDeleteAddress,
+		"GET /api/account":            inSession(s.apiAccount),
+		"PATCH /api/account":          inSession(s.apiUpdate),
+		"GET /api/addresses":          inSession(s.apiAddresses),
+		"POST /api/addresses":         inSession(s.apiAddAddress),
+		"PATCH /api/addresses/{id}":   inSession(s.apiUpdateAddress),
+		"DELETE /api/addresses/{id}":  inSession(s.apiDeleteAddress),
 		"POST /api/account/company":   s.apiCompany,
 		"POST /api/account/password":  s.apiPassword,
 		"POST /api/logout/everywhere": s.apiLogoutEverywhere,
@@ -43,6 +44,17 @@ func (s *shop) routeAPI(mux *http.ServeMux) {
 
 // apiCall answers what to send, nil for nothing.
 type apiCall func(r *http.Request) (any, error)
+
+// inSession is an apiCall that needs the visitor's session.
+func inSession(call func(r *http.Request, session *emporix.Session) (any, error)) apiCall {
+	return func(r *http.Request) (out any, err error) {
+		err = withSession(r, func(session *emporix.Session) error {
+			out, err = call(r, session)
+			return err
+		})
+		return out, err
+	}
+}
 
 var errNotJSON = errors.New("the request body is not the JSON that is expected")
 
@@ -109,7 +121,7 @@ type apiSession struct {
 }
 
 func (s *shop) apiSession(r *http.Request) (any, error) {
-	info, err := visitOf(r).Session().Info(r.Context())
+	info, err := bff.From(r).Info(r.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +136,7 @@ func (s *shop) apiLogin(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, err := visitOf(r).Login(r.Context(), emporix.LoginRequest{Email: in.Email, Password: in.Password})
+	result, err := bff.From(r).Login(r.Context(), emporix.LoginRequest{Email: in.Email, Password: in.Password})
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +144,7 @@ func (s *shop) apiLogin(r *http.Request) (any, error) {
 }
 
 func (s *shop) apiLogout(r *http.Request) (any, error) {
-	err := visitOf(r).Logout(r.Context())
+	err := bff.From(r).Logout(r.Context())
 	if errors.Is(err, emporix.ErrStoreUnavailable) {
 		return nil, err
 	}
@@ -140,11 +152,11 @@ func (s *shop) apiLogout(r *http.Request) (any, error) {
 }
 
 func (s *shop) apiLogoutEverywhere(r *http.Request) (any, error) {
-	return nil, visitOf(r).LogoutEverywhere(r.Context())
+	return nil, bff.From(r).LogoutEverywhere(r.Context())
 }
 
-func (s *shop) apiAccount(r *http.Request) (any, error) {
-	me, err := visitOf(r).Session().Customers.Get(r.Context(), emporix.Expand("addresses"))
+func (s *shop) apiAccount(r *http.Request, session *emporix.Session) (any, error) {
+	me, err := session.Customers.Get(r.Context(), emporix.Expand("addresses"))
 	if err != nil {
 		return nil, err
 	}
@@ -156,44 +168,44 @@ func (s *shop) apiAccount(r *http.Request) (any, error) {
 
 // apiUpdate takes the SDK's own patch: absent leaves a field alone, null
 // removes it, and metadata.version guards against overwriting.
-func (s *shop) apiUpdate(r *http.Request) (any, error) {
+func (s *shop) apiUpdate(r *http.Request, session *emporix.Session) (any, error) {
 	patch, err := readJSON[emporix.CustomerPatch](r)
 	if err != nil {
 		return nil, err
 	}
-	return nil, visitOf(r).Session().Customers.Update(r.Context(), patch)
+	return nil, session.Customers.Update(r.Context(), patch)
 }
 
-func (s *shop) apiAddresses(r *http.Request) (any, error) {
-	list, err := visitOf(r).Session().Addresses.List(r.Context())
+func (s *shop) apiAddresses(r *http.Request, session *emporix.Session) (any, error) {
+	list, err := session.Addresses.List(r.Context())
 	if err != nil {
 		return nil, err
 	}
 	return map[string]any{"addresses": list}, nil
 }
 
-func (s *shop) apiAddAddress(r *http.Request) (any, error) {
+func (s *shop) apiAddAddress(r *http.Request, session *emporix.Session) (any, error) {
 	in, err := readJSON[emporix.AddressRequest](r)
 	if err != nil {
 		return nil, err
 	}
-	id, err := visitOf(r).Session().Addresses.Add(r.Context(), in)
+	id, err := session.Addresses.Add(r.Context(), in)
 	if err != nil {
 		return nil, err
 	}
 	return map[string]string{"id": id}, nil
 }
 
-func (s *shop) apiUpdateAddress(r *http.Request) (any, error) {
+func (s *shop) apiUpdateAddress(r *http.Request, session *emporix.Session) (any, error) {
 	patch, err := readJSON[emporix.AddressPatch](r)
 	if err != nil {
 		return nil, err
 	}
-	return nil, visitOf(r).Session().Addresses.Update(r.Context(), r.PathValue("id"), patch)
+	return nil, session.Addresses.Update(r.Context(), r.PathValue("id"), patch)
 }
 
-func (s *shop) apiDeleteAddress(r *http.Request) (any, error) {
-	return nil, visitOf(r).Session().Addresses.Delete(r.Context(), r.PathValue("id"))
+func (s *shop) apiDeleteAddress(r *http.Request, session *emporix.Session) (any, error) {
+	return nil, session.Addresses.Delete(r.Context(), r.PathValue("id"))
 }
 
 func (s *shop) apiCompany(r *http.Request) (any, error) {
@@ -203,7 +215,8 @@ func (s *shop) apiCompany(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, visitOf(r).SwitchLegalEntity(r.Context(), in.ID)
+	_, err = bff.From(r).SwitchLegalEntity(r.Context(), in.ID)
+	return nil, err
 }
 
 func (s *shop) apiPassword(r *http.Request) (any, error) {
@@ -214,5 +227,5 @@ func (s *shop) apiPassword(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, visitOf(r).ChangePassword(r.Context(), emporix.ChangePasswordRequest{CurrentPassword: in.Current, NewPassword: in.New})
+	return nil, bff.From(r).ChangePassword(r.Context(), emporix.ChangePasswordRequest{CurrentPassword: in.Current, NewPassword: in.New})
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/bff"
 )
 
 const socialCallback = "/login/social/callback"
@@ -45,7 +46,7 @@ func (s *shop) login(w http.ResponseWriter, r *http.Request) {
 		show(http.StatusUnprocessableEntity)
 		return
 	}
-	result, err := visitOf(r).Login(r.Context(), emporix.LoginRequest{Email: f.value("email"), Password: f.value("password")})
+	result, err := bff.From(r).Login(r.Context(), emporix.LoginRequest{Email: f.value("email"), Password: f.value("password")})
 	if err != nil {
 		show(f.fail(err))
 		return
@@ -63,7 +64,7 @@ func (s *shop) login(w http.ResponseWriter, r *http.Request) {
 // socialLogin sends the visitor to the identity provider. State and PKCE are
 // made here and checked when the visitor comes back.
 func (s *shop) socialLogin(w http.ResponseWriter, r *http.Request) {
-	where, err := visitOf(r).BeginSocialLogin(r.Context(), local(r.FormValue("next")))
+	where, err := bff.From(r).BeginSocialLogin(r.Context(), providerName, local(r.FormValue("next")))
 	if err != nil {
 		s.failed(w, r, err)
 		return
@@ -72,18 +73,10 @@ func (s *shop) socialLogin(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *shop) socialReturn(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	if query.Get("error") != "" {
-		to(w, r, "/login", "social-did-nothing")
-		return
-	}
-	next, err := visitOf(r).FinishSocialLogin(r.Context(), query)
+	_, next, err := bff.From(r).FinishSocialLogin(r.Context(), r.URL.Query())
 	switch {
-	case errors.Is(err, errState):
-		s.log.Info("a social login was refused: it was not begun by this visitor, or long ago")
-		what := problem{http.StatusBadRequest, "social-state", "Please log in once more",
-			"This log-in was not begun in this browser, or too long ago. Nothing has happened."}
-		s.show(w, r, what.Status, "problem", page{Title: what.Title, Data: what})
+	case errors.Is(err, bff.ErrSocialRefused):
+		to(w, r, "/login", "social-did-nothing")
 	case err != nil:
 		s.failed(w, r, err)
 	case next != "":
@@ -94,7 +87,7 @@ func (s *shop) socialReturn(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *shop) logout(w http.ResponseWriter, r *http.Request) {
-	err := visitOf(r).Logout(r.Context())
+	err := bff.From(r).Logout(r.Context())
 	if errors.Is(err, emporix.ErrStoreUnavailable) {
 		s.failed(w, r, err)
 		return
@@ -105,8 +98,8 @@ func (s *shop) logout(w http.ResponseWriter, r *http.Request) {
 	to(w, r, "/", "logged-out")
 }
 
-func (s *shop) logoutEverywhere(w http.ResponseWriter, r *http.Request) {
-	if err := visitOf(r).LogoutEverywhere(r.Context()); err != nil {
+func (s *shop) logoutEverywhere(w http.ResponseWriter, r *http.Request, _ *emporix.Session) {
+	if err := bff.From(r).LogoutEverywhere(r.Context()); err != nil {
 		s.failed(w, r, err)
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/bff"
 )
 
 // problem is an error in words for the person in front of the page.
@@ -20,6 +21,14 @@ type problem struct {
 // messages are for developers.
 func explain(err error) problem {
 	switch {
+	case errors.Is(err, bff.ErrCrossOrigin):
+		return problem{http.StatusForbidden, "cross-origin", "This did not come from our own pages",
+			"Another site sent this request with your browser, so we have not done it. If you did it yourself, please go back and try again."}
+	case errors.Is(err, bff.ErrState):
+		return problem{http.StatusBadRequest, "social-state", "Please log in once more",
+			"This log-in was not begun in this browser, or too long ago. Nothing has happened."}
+	case errors.Is(err, bff.ErrReadOnly):
+		return problem{http.StatusServiceUnavailable, "prefetch", "Not yet", "This page is made when you ask for it."}
 	case errors.Is(err, emporix.ErrInvalidCredentials):
 		return problem{http.StatusUnauthorized, "wrong-credentials", "That did not work",
 			"The e-mail address or the password is not right. A new account must be confirmed before it can be used."}

@@ -20,6 +20,7 @@ type provider struct{ tools *tools }
 const (
 	providerPath     = "/idp/authorize"
 	providerClientID = "harbour-and-pine"
+	providerName     = "lighthouse"
 )
 
 type providerPage struct {

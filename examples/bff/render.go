@@ -12,6 +12,7 @@ import (
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/bff"
 )
 
 //go:embed templates static
@@ -60,8 +61,10 @@ type page struct {
 // show renders a page. It is rendered before the first byte is sent, so that a
 // mistake in a template is an error page and not half of a page.
 func (s *shop) show(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
-	if info, err := visitOf(r).Session().Info(r.Context()); err == nil {
-		p.LoggedIn = info.Kind == emporix.SessionCustomer
+	if visit, known := bff.FromContext(r.Context()); known {
+		if info, err := visit.Info(r.Context()); err == nil {
+			p.LoggedIn = info.Kind == emporix.SessionCustomer
+		}
 	}
 	p.Notice = notices[r.URL.Query().Get("done")]
 	p.Tools, p.Replica = s.tools != nil, s.replica

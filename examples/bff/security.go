@@ -5,10 +5,11 @@ import (
 	"net/http"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/bff"
 )
 
-func (s *shop) security(w http.ResponseWriter, r *http.Request) {
-	me, err := visitOf(r).Session().Customers.Get(r.Context())
+func (s *shop) security(w http.ResponseWriter, r *http.Request, session *emporix.Session) {
+	me, err := session.Customers.Get(r.Context())
 	if err != nil {
 		s.failed(w, r, err)
 		return
@@ -24,12 +25,12 @@ func loginOf(me *emporix.Customer) string {
 	return me.ContactEmail
 }
 
-func (s *shop) changePassword(w http.ResponseWriter, r *http.Request) {
+func (s *shop) changePassword(w http.ResponseWriter, r *http.Request, _ *emporix.Session) {
 	f := &form{Action: "/account/security/password", Submit: "Change password", Cancel: "/account/security", Fields: []*field{
 		oldPassword("currentPassword", "Current password"), newPassword("newPassword", "New password"),
 	}}
 	s.securityForm(w, r, f, "Change your password", "You stay logged in here.", func() (string, error) {
-		err := visitOf(r).ChangePassword(r.Context(), emporix.ChangePasswordRequest{
+		err := bff.From(r).ChangePassword(r.Context(), emporix.ChangePasswordRequest{
 			CurrentPassword: f.value("currentPassword"), NewPassword: f.value("newPassword"),
 		})
 		if errors.Is(err, emporix.ErrInvalidCredentials) {
@@ -39,14 +40,14 @@ func (s *shop) changePassword(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (s *shop) changeEmail(w http.ResponseWriter, r *http.Request) {
+func (s *shop) changeEmail(w http.ResponseWriter, r *http.Request, session *emporix.Session) {
 	f := &form{Action: "/account/security/email", Submit: "Send the confirmation mail", Cancel: "/account/security", Fields: []*field{
 		{Name: "newEmail", Label: "New e-mail address", Kind: "email", Required: true, Autocomplete: "email"},
 		oldPassword("password", "Your password"),
 	}}
 	text := "We send a mail to the new address. The change takes effect when you follow the link in it."
 	s.securityForm(w, r, f, "Change your e-mail address", text, func() (string, error) {
-		err := visitOf(r).Session().Credentials.RequestEmailChange(r.Context(), emporix.EmailChangeRequest{
+		err := session.Credentials.RequestEmailChange(r.Context(), emporix.EmailChangeRequest{
 			Password: f.value("password"), NewEmail: f.value("newEmail"), SyncContactEmail: true,
 		})
 		if errors.Is(err, emporix.ErrInvalidCredentials) {
@@ -97,8 +98,9 @@ func (s *shop) confirmEmail(w http.ResponseWriter, r *http.Request) {
 		show(http.StatusUnprocessableEntity)
 		return
 	}
-	session := visitOf(r).Session()
-	err := session.Credentials.ConfirmEmailChange(r.Context(), f.value("token"))
+	err := withSession(r, func(session *emporix.Session) error {
+		return session.Credentials.ConfirmEmailChange(r.Context(), f.value("token"))
+	})
 	switch {
 	case errors.Is(err, emporix.ErrInvalidRequest), errors.Is(err, emporix.ErrNotFound):
 		f.Error = spentLink
@@ -106,7 +108,7 @@ func (s *shop) confirmEmail(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		show(f.fail(err))
 	default:
-		info, err := session.Info(r.Context())
+		info, err := bff.From(r).Info(r.Context())
 		if err == nil && info.Kind == emporix.SessionCustomer {
 			to(w, r, "/account/security", "email")
 			return
@@ -121,7 +123,9 @@ func (s *shop) forgottenPassword(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		status = http.StatusUnprocessableEntity
 		if f.read(r) {
-			err := visitOf(r).Session().Credentials.RequestPasswordReset(r.Context(), emporix.PasswordResetRequest{Email: f.value("email")})
+			err := withSession(r, func(session *emporix.Session) error {
+				return session.Credentials.RequestPasswordReset(r.Context(), emporix.PasswordResetRequest{Email: f.value("email")})
+			})
 			if err == nil {
 				to(w, r, "/login", "reset-mail") // the same for every address
 				return
@@ -141,8 +145,10 @@ func (s *shop) resetPassword(w http.ResponseWriter, r *http.Request) {
 	} else {
 		status = http.StatusUnprocessableEntity
 		if f.read(r) {
-			err := visitOf(r).Session().Credentials.ResetPassword(r.Context(), emporix.ResetPasswordRequest{
-				Token: f.value("token"), Password: f.value("password"),
+			err := withSession(r, func(session *emporix.Session) error {
+				return session.Credentials.ResetPassword(r.Context(), emporix.ResetPasswordRequest{
+					Token: f.value("token"), Password: f.value("password"),
+				})
 			})
 			if err == nil {
 				to(w, r, "/login", "password-reset")

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/bff"
+	"github.com/emporix-community/emporix-go/stores/redis"
+	goredis "github.com/redis/go-redis/v9"
 )
 
 // environment describes the tenant in the variables of NewClientFromEnv, which
@@ -51,7 +54,7 @@ func runShop(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	store, closeStore, err := openStore(s.redis)
+	store, closeStore, err := openStore(ctx, s.redis)
 	if err != nil {
 		return err
 	}
@@ -60,7 +63,7 @@ func runShop(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	handler, err := newShop(ctx, client, store, s, log)
+	handler, err := newShop(ctx, client, s, log)
 	if err != nil {
 		return err
 	}
@@ -85,11 +88,20 @@ func runShop(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	return nil
 }
 
-func newShop(ctx context.Context, client *emporix.Client, store emporix.TokenStore, s settings, log *slog.Logger) (http.Handler, error) {
+func newShop(ctx context.Context, client *emporix.Client, s settings, log *slog.Logger) (http.Handler, error) {
 	shop := &shop{client: client, log: log, replica: s.replica, demo: s.demo}
-	shop.visits = newVisits(client, social{
-		authorize: s.url + providerPath, clientID: providerClientID, callback: s.url + socialCallback,
+	var err error
+	shop.visits, err = bff.New(client, bff.Options{
+		Development: true, // http on loopback
+		Providers: map[string]bff.Provider{providerName: {
+			AuthURL: s.url + providerPath, ClientID: providerClientID, RedirectURI: s.url + socialCallback,
+		}},
+		ErrorPage: shop.refused,
+		Logger:    log,
 	})
+	if err != nil {
+		return nil, err
+	}
 	if base := os.Getenv(emporix.EnvHost); base != "" {
 		found, err := findTools(ctx, base)
 		if err != nil {
@@ -100,8 +112,18 @@ func newShop(ctx context.Context, client *emporix.Client, store emporix.TokenSto
 	return shop.handler(), nil
 }
 
-func openStore(string) (emporix.TokenStore, func(), error) {
-	return emporix.NewMemoryStore(0), func() {}, nil
+// openStore opens the store that all replicas share, or without one the memory
+// of this process.
+func openStore(ctx context.Context, addr string) (emporix.TokenStore, func(), error) {
+	if addr == "" {
+		return emporix.NewMemoryStore(0), func() {}, nil
+	}
+	client := goredis.NewClient(&goredis.Options{Addr: addr, ContextTimeoutEnabled: true})
+	within, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := client.Ping(within).Err(); err != nil {
+		_ = client.Close()
+		return nil, nil, fmt.Errorf("there is no Redis at %s: %w", addr, err)
+	}
+	return redis.New(client), func() { _ = client.Close() }, nil
 }
-
-func runReplicas(context.Context, settings, io.Writer, io.Writer) error { return errors.New("not yet") }

@@ -3,18 +3,18 @@ package main
 import (
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/bff"
 )
 
 // shop serves the pages. It keeps nothing between two requests: what belongs to
 // a visitor is in the token store, so any replica can answer any request.
 type shop struct {
 	client  *emporix.Client
-	visits  *visits
+	visits  *bff.BFF
 	tools   *tools // nil against a real tenant
 	log     *slog.Logger
 	replica string // shown in the footer when there are several
@@ -119,34 +119,6 @@ func cached(next http.Handler) http.Handler {
 	})
 }
 
-// customersOnly sends visitors who aren't logged in to the login page, and back
-// after it. It costs no call.
-func (s *shop) customersOnly(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		info, err := visitOf(r).Session().Info(r.Context())
-		switch {
-		case err != nil:
-			s.failed(w, r, err)
-		case info.Kind != emporix.SessionCustomer || info.Expired:
-			s.sendToLogin(w, r)
-		default:
-			next(w, r)
-		}
-	}
-}
-
-func (s *shop) sendToLogin(w http.ResponseWriter, r *http.Request) {
-	done := "please-log-in"
-	if info, err := visitOf(r).Session().Info(r.Context()); err == nil && info.Expired {
-		done = "log-in-again"
-	}
-	next := "/account"
-	if r.Method == http.MethodGet {
-		next = r.URL.RequestURI()
-	}
-	to(w, r, "/login?next="+url.QueryEscape(next), done)
-}
-
 func (s *shop) nothingHere(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/api/") {
 		writeProblem(w, explain(emporix.ErrNotFound))
@@ -159,11 +131,14 @@ func (s *shop) nothingHere(w http.ResponseWriter, r *http.Request) {
 // home shows the visit in words. A guest's session begins here, as it would for
 // the prices of a real shop; with a session that lives, it costs no call.
 func (s *shop) home(w http.ResponseWriter, r *http.Request) {
-	session := visitOf(r).Session()
-	info, err := session.Info(r.Context())
-	if err == nil && info.Kind == emporix.SessionNone {
-		info, err = session.Auth.Anonymous(r.Context(), emporix.SessionContext{})
-	}
+	var info emporix.SessionInfo
+	err := withSession(r, func(session *emporix.Session) (err error) {
+		info, err = session.Info(r.Context())
+		if err == nil && info.Kind == emporix.SessionNone {
+			info, err = session.Auth.Anonymous(r.Context(), emporix.SessionContext{})
+		}
+		return err
+	})
 	if err != nil {
 		s.failed(w, r, err)
 		return

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/bff"
 )
 
 func (s *shop) signUp(w http.ResponseWriter, r *http.Request) {
@@ -27,11 +28,15 @@ func (s *shop) signUp(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	email := f.value("email")
-	number, err := visitOf(r).Session().Customers.SignUp(r.Context(), emporix.SignUpRequest{
-		Email: email, Password: f.value("password"),
-		CustomerDetails: emporix.CustomerDetails{
-			ContactEmail: email, FirstName: f.value("firstName"), LastName: f.value("lastName"), Company: f.value("company"),
-		},
+	var number string
+	err := withSession(r, func(session *emporix.Session) (err error) {
+		number, err = session.Customers.SignUp(r.Context(), emporix.SignUpRequest{
+			Email: email, Password: f.value("password"),
+			CustomerDetails: emporix.CustomerDetails{
+				ContactEmail: email, FirstName: f.value("firstName"), LastName: f.value("lastName"), Company: f.value("company"),
+			},
+		})
+		return err
 	})
 	switch {
 	case errors.Is(err, emporix.ErrConflict):
@@ -53,7 +58,8 @@ func (s *shop) resendMail(w http.ResponseWriter, r *http.Request) {
 		to(w, r, "/signup", "")
 		return
 	}
-	if err := visitOf(r).Session().Customers.ResendActivation(r.Context(), email); err != nil {
+	err := withSession(r, func(session *emporix.Session) error { return session.Customers.ResendActivation(r.Context(), email) })
+	if err != nil {
 		s.failed(w, r, err)
 		return
 	}
@@ -84,7 +90,7 @@ func (s *shop) confirmSignUp(w http.ResponseWriter, r *http.Request) {
 		show(http.StatusUnprocessableEntity)
 		return
 	}
-	result, err := visitOf(r).ConfirmSignUp(r.Context(), f.value("token"))
+	result, err := bff.From(r).ConfirmSignUp(r.Context(), f.value("token"))
 	switch {
 	case errors.Is(err, emporix.ErrInvalidRequest), errors.Is(err, emporix.ErrNotFound):
 		f.Error = spentLink

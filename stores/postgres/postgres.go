@@ -1,0 +1,196 @@
+// Package postgres keeps the sessions of the Emporix SDK in PostgreSQL, for
+// visitors that several processes serve. A [Store] is a token store with
+// conditional saves and leases over database/sql: give it to
+// emporix.WithTokenStore. It imports no driver and nothing of the SDK.
+//
+// Each visitor is one line of one table, under the SHA-256 of the visitor's key;
+// each operation is one statement. Only the server's clock counts. Lines that
+// are over go a hundred at a time, with some of the writes.
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"regexp"
+	"sync/atomic"
+	"time"
+)
+
+// Store keeps sessions in one table of PostgreSQL. Make it with [New]; it is
+// safe for many goroutines. Its errors wrap those of the driver, and hold
+// neither a visitor's key nor data.
+type Store struct {
+	db     *sql.DB
+	sql    statements
+	writes atomic.Uint64
+}
+
+// Option changes what [New] returns.
+type Option func(*options)
+
+type options struct{ table string }
+
+// Table replaces [DefaultTable], for shops or stages that share one database.
+// It is a name as it is, or schema.name; letters, digits and underscores, each
+// part at most 50 of them.
+func Table(name string) Option {
+	return func(o *options) { o.table = name }
+}
+
+var tableName = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]{0,49}\.)?[A-Za-z_][A-Za-z0-9_]{0,49}$`)
+
+// New returns a store in db, whatever driver that has. The table must be there:
+// see [Schema] and [Store.Migrate]. The database stays the caller's to close.
+func New(db *sql.DB, opts ...Option) (*Store, error) {
+	o := options{table: DefaultTable}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	switch {
+	case db == nil:
+		return nil, errors.New("emporix: postgres store: the database is nil")
+	case !tableName.MatchString(o.table):
+		return nil, errors.New("emporix: postgres store: the table must be a name or schema.name of letters, digits and underscores, each at most 50 bytes")
+	}
+	return &Store{db: db, sql: newStatements(o.table)}, nil
+}
+
+// Load returns the row of key; found is false if it is absent or has expired.
+func (s *Store) Load(ctx context.Context, key string) (data []byte, found bool, err error) {
+	err = s.row(ctx, s.sql.load, []any{&data}, id(key))
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, false, nil
+	case err != nil:
+		return nil, false, failed("load", err)
+	}
+	return data, true, nil
+}
+
+// Save writes the row of key, whatever is there. It expires after ttl.
+func (s *Store) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
+	_, err := s.save(ctx, s.sql.save, key, data, generation, ttl)
+	return err
+}
+
+// SaveIf writes the row of key if the present one has the expected generation,
+// or, for 0, if there is none. It reports whether it wrote.
+func (s *Store) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (saved bool, err error) {
+	if expected == 0 {
+		return s.save(ctx, s.sql.saveNew, key, data, generation, ttl)
+	}
+	return s.save(ctx, s.sql.saveOver, key, data, generation, ttl, number(expected))
+}
+
+func (s *Store) save(ctx context.Context, statement, key string, data []byte, generation uint64, ttl time.Duration, more ...any) (bool, error) {
+	if data == nil {
+		data = []byte{} // nil would be NULL
+	}
+	n, err := s.exec(ctx, statement, append([]any{id(key), data, number(generation), microseconds(ttl)}, more...)...)
+	if err != nil {
+		return false, failed("save", err)
+	}
+	if s.writes.Add(1)%writesPerSweep == 1 {
+		_, _ = s.exec(ctx, s.sql.sweep) // the row is saved; others sweep too
+	}
+	return n > 0, nil
+}
+
+// Delete removes the row of key. A lease on it goes on.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	_, err := s.exec(ctx, s.sql.delete, id(key))
+	return failed("delete", err)
+}
+
+// Acquire lends the row of key to owner for ttl, unless another owner has it;
+// the same owner may extend. abandoned reports that the lease before ran out
+// without Release, and that the row has not been written since it was taken; it
+// may be forgotten when there is no row.
+func (s *Store) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
+	err = s.row(ctx, s.sql.acquire, []any{&abandoned}, id(key), owner, microseconds(ttl))
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, false, nil
+	}
+	return err == nil, abandoned && err == nil, failed("acquire", err)
+}
+
+// Remaining returns how long owner still has the row of key, 0 if it has not.
+func (s *Store) Remaining(ctx context.Context, key, owner string) (time.Duration, error) {
+	var left int64
+	err := s.row(ctx, s.sql.remaining, []any{&left}, id(key), owner)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return time.Duration(max(left, 0)) * time.Microsecond, failed("remaining", err)
+}
+
+// Release gives the row of key back if owner has it; else it does nothing.
+func (s *Store) Release(ctx context.Context, key, owner string) error {
+	_, err := s.exec(ctx, s.sql.releaseIfHeld, id(key), owner)
+	return failed("release", err)
+}
+
+// Migrate makes the table and its index if they are absent. Many processes may
+// call it at once. It needs the right to create them; without, run [Schema] by
+// hand.
+func (s *Store) Migrate(ctx context.Context) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return failed("migrate", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	// Two CREATE TABLE IF NOT EXISTS at once may still collide. The number is any
+	// that others hardly use.
+	for _, statement := range []string{"SELECT pg_advisory_xact_lock(4850226093412)", s.sql.createTable, s.sql.createIndex} {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return failed("migrate", err)
+		}
+	}
+	return failed("migrate", tx.Commit())
+}
+
+func (s *Store) row(ctx context.Context, statement string, into []any, args ...any) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return s.db.QueryRowContext(ctx, statement, args...).Scan(into...)
+}
+
+func (s *Store) exec(ctx context.Context, statement string, args ...any) (int64, error) {
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
+	result, err := s.db.ExecContext(ctx, statement, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// id hides key: whoever reads it could take the session over.
+func id(key string) []byte {
+	sum := sha256.Sum256([]byte(key))
+	return sum[:]
+}
+
+// number is a generation as a bigint: they are only compared for equality.
+func number(generation uint64) int64 { return int64(generation) } // #nosec G115 -- wraps around
+
+// microseconds rounds up: a row must not end before its time.
+func microseconds(ttl time.Duration) int64 {
+	us := ttl.Microseconds()
+	if ttl > time.Duration(us)*time.Microsecond {
+		us++
+	}
+	return us
+}
+
+func failed(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("emporix: postgres store: %s: %w", operation, err)
+}

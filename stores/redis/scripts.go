@@ -1,0 +1,90 @@
+package redis
+
+import "github.com/redis/go-redis/v9"
+
+// The fields of a visitor's hash:
+//
+//	d, g, e  the row: data, generation (a decimal, only ever compared), end
+//	o, l     the lease: owner, end
+//	m        the mark: there while the row has not been written since the
+//	         lease was taken
+//	c        the call that took the lease over from one that was abandoned
+//
+// Ends are in milliseconds of the server's clock. A row or a lease whose end has
+// come is not there; the hash lives until the later of the two.
+const (
+	// clock gives a script the time, and what is there of row and lease.
+	clock = `
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local f = redis.call('HMGET', KEYS[1], 'g', 'e', 'o', 'l', 'm', 'c')
+local generation, row_end = f[1], tonumber(f[2] or 0)
+local owner, lease_end, mark = f[3], tonumber(f[4] or 0), f[5]
+if row_end <= now then generation = '0' end
+`
+
+	// until declares live, which lets the hash live until at and drops it if that
+	// has passed.
+	until = `
+local function live(at)
+  redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', at))
+end
+`
+)
+
+var (
+	loadScript = redis.NewScript(`
+local t = redis.call('TIME')
+local f = redis.call('HMGET', KEYS[1], 'd', 'e')
+if f[1] and tonumber(f[2]) > t[1] * 1000 + math.floor(t[2] / 1000) then return f[1] end
+return false
+`)
+
+	// data, generation, ttl, expected generation or ''; answers 1 if it wrote.
+	saveScript = redis.NewScript(clock + until + `
+if ARGV[4] ~= '' and ARGV[4] ~= generation then return 0 end
+row_end = now + tonumber(ARGV[3])
+redis.call('HSET', KEYS[1], 'd', ARGV[1], 'g', ARGV[2], 'e', string.format('%.0f', row_end))
+redis.call('HDEL', KEYS[1], 'm')
+live(math.max(row_end, lease_end))
+return 1
+`)
+
+	deleteScript = redis.NewScript(clock + until + `
+redis.call('HDEL', KEYS[1], 'd', 'g', 'e', 'm')
+live(lease_end)
+return 1
+`)
+
+	// owner, ttl, a name for this call; answers 0 if another owner has the lease,
+	// 1, or 2 if the one before was abandoned. go-redis sends a script again when
+	// its answer is lost: this call then finds its own name, and answers the same.
+	acquireScript = redis.NewScript(clock + until + `
+local answer = 1
+if lease_end <= now then
+  local call = ''
+  if mark then answer, call = 2, ARGV[3] end
+  redis.call('HSET', KEYS[1], 'o', ARGV[1], 'm', '1', 'c', call)
+elseif owner ~= ARGV[1] then
+  return 0
+elseif f[6] == ARGV[3] then
+  answer = 2
+end
+lease_end = now + tonumber(ARGV[2])
+redis.call('HSET', KEYS[1], 'l', string.format('%.0f', lease_end))
+live(math.max(row_end, lease_end))
+return answer
+`)
+
+	remainingScript = redis.NewScript(clock + `
+if owner == ARGV[1] and lease_end > now then return lease_end - now end
+return 0
+`)
+
+	releaseScript = redis.NewScript(clock + until + `
+if owner ~= ARGV[1] or lease_end <= now then return 0 end
+redis.call('HDEL', KEYS[1], 'o', 'l', 'm', 'c')
+live(row_end)
+return 1
+`)
+)

@@ -1,0 +1,156 @@
+package sealed
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	emporix "github.com/emporix-community/emporix-go"
+)
+
+// A row is: version, length of the key ID, key ID, salt, ciphertext with its
+// tag. Each has a key and a nonce of its own, derived from the salt, so that no
+// number of rows under one key of the ring makes a pair of them repeat. What is
+// before the salt is authenticated together with the store key, which begins
+// with the tenant.
+const (
+	version   = 1
+	saltSize  = 32
+	keySize   = 32
+	nonceSize = 12
+	tagSize   = 16
+
+	minSecret = 32
+	maxID     = 32
+
+	rowPurpose   = "emporix sealed store, row 1"
+	indexPurpose = "emporix sealed store, index 1"
+)
+
+type keyring struct {
+	first string
+	byID  map[string][]byte
+	index []byte
+}
+
+// newRing checks keys. Its errors show IDs at most by their place.
+func newRing(keys Keys) (*keyring, error) {
+	if len(keys.Ring) == 0 {
+		return nil, errors.New("the key ring is empty")
+	}
+	ring := &keyring{first: keys.Ring[0].ID, byID: map[string][]byte{}}
+	for i, key := range keys.Ring {
+		if !validID(key.ID) {
+			return nil, fmt.Errorf("the ID of key %d of the ring is not 1 to %d of A-Z a-z 0-9 . _ -", i+1, maxID)
+		}
+		if _, twice := ring.byID[key.ID]; twice {
+			return nil, fmt.Errorf("key %d of the ring has the ID of an earlier one", i+1)
+		}
+		if err := checkSecret(key.Secret); err != nil {
+			return nil, fmt.Errorf("key %d of the ring %w", i+1, err)
+		}
+		for _, other := range keys.Ring[:i] {
+			if key.Secret.Equal(other.Secret) {
+				return nil, fmt.Errorf("key %d of the ring is an earlier one under another ID", i+1)
+			}
+		}
+		ring.byID[key.ID] = []byte(key.Secret.Reveal())
+	}
+	if err := checkSecret(keys.Index); err != nil {
+		return nil, fmt.Errorf("the index key %w", err)
+	}
+	index, err := hkdf.Key(sha256.New, []byte(keys.Index.Reveal()), nil, indexPurpose, sha256.Size)
+	if err != nil {
+		return nil, errors.New("the index key can't be used")
+	}
+	ring.index = index
+	return ring, nil
+}
+
+func validID(id string) bool {
+	if id == "" || len(id) > maxID {
+		return false
+	}
+	return strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == "" // #nosec G101 -- an alphabet
+}
+
+func checkSecret(s emporix.Secret) error {
+	value := s.Reveal()
+	switch {
+	case len(value) < minSecret:
+		return fmt.Errorf("is too short: it takes at least %d random bytes", minSecret)
+	case strings.Count(value, value[:1]) == len(value):
+		return errors.New("is one byte again and again; take random bytes")
+	}
+	return nil
+}
+
+// hash returns what stands for a key in the store: 43 characters of URL-safe
+// base64.
+func (k *keyring) hash(key string) string {
+	mac := hmac.New(sha256.New, k.index)
+	mac.Write([]byte(key))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+func header(id string) []byte {
+	return append([]byte{version, byte(len(id))}, id...) // #nosec G115 -- at most maxID
+}
+
+// cipherOf derives what seals one row.
+func cipherOf(master, salt []byte) (aead cipher.AEAD, nonce []byte, err error) {
+	derived, err := hkdf.Key(sha256.New, master, salt, rowPurpose, keySize+nonceSize)
+	if err != nil {
+		return nil, nil, err
+	}
+	block, err := aes.NewCipher(derived[:keySize])
+	if err != nil {
+		return nil, nil, err
+	}
+	aead, err = cipher.NewGCM(block)
+	return aead, derived[keySize:], err
+}
+
+func (k *keyring) seal(data []byte, key string) ([]byte, error) {
+	head := header(k.first)
+	row := make([]byte, len(head)+saltSize, len(head)+saltSize+len(data)+tagSize)
+	copy(row, head)
+	salt := row[len(head):]
+	_, _ = rand.Read(salt) // never fails
+	aead, nonce, err := cipherOf(k.byID[k.first], salt)
+	if err != nil {
+		return nil, fmt.Errorf("emporix: sealed store: sealing a row failed: %w", err)
+	}
+	return aead.Seal(row, nonce, data, append(head, key...)), nil
+}
+
+// open returns what was sealed for key. It takes any bytes.
+func (k *keyring) open(row []byte, key string) ([]byte, error) {
+	if len(row) < 2 || row[0] != version {
+		return nil, ErrUnreadable
+	}
+	head := 2 + int(row[1])
+	if len(row) < head+saltSize+tagSize {
+		return nil, ErrUnreadable
+	}
+	master, known := k.byID[string(row[2:head])]
+	if !known {
+		return nil, ErrUnreadable
+	}
+	aead, nonce, err := cipherOf(master, row[head:head+saltSize])
+	if err != nil {
+		return nil, ErrUnreadable
+	}
+	data, err := aead.Open(nil, nonce, row[head+saltSize:], append(row[:head:head], key...))
+	if err != nil {
+		return nil, ErrUnreadable
+	}
+	return data, nil
+}

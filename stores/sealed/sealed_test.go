@@ -1,0 +1,353 @@
+package sealed_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/stores/sealed"
+	"github.com/emporix-community/emporix-go/storetest"
+)
+
+func secretOf(name string) emporix.Secret {
+	return emporix.NewSecret(name + strings.Repeat(".", max(0, 31-len(name))) + "!")
+}
+
+func key(id string) sealed.Key { return sealed.Key{ID: id, Secret: secretOf("secret of " + id)} }
+
+func keys(ids ...string) sealed.Keys {
+	out := sealed.Keys{Index: secretOf("index")}
+	for _, id := range ids {
+		out.Ring = append(out.Ring, key(id))
+	}
+	return out
+}
+
+// dump is a plain store whose rows a thief can read and move.
+type dump struct {
+	mu   sync.Mutex
+	rows map[string][]byte
+}
+
+func (d *dump) Load(_ context.Context, key string) ([]byte, bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	row, found := d.rows[key]
+	return bytes.Clone(row), found, nil
+}
+
+func (d *dump) Save(_ context.Context, key string, data []byte, _ uint64, _ time.Duration) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.rows == nil {
+		d.rows = map[string][]byte{}
+	}
+	d.rows[key] = bytes.Clone(data)
+	return nil
+}
+
+func (d *dump) Delete(_ context.Context, key string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.rows, key)
+	return nil
+}
+
+// only returns the one row and its key.
+func (d *dump) only(t *testing.T) (key string, row []byte) {
+	t.Helper()
+	require.Len(t, d.rows, 1)
+	for key, row = range d.rows {
+	}
+	return key, row
+}
+
+func seal(t *testing.T, inner emporix.TokenStore, keys sealed.Keys) emporix.TokenStore {
+	t.Helper()
+	store, err := sealed.New(inner, keys)
+	require.NoError(t, err)
+	return store
+}
+
+func load(t *testing.T, s emporix.TokenStore, key string) (string, error) {
+	t.Helper()
+	data, found, err := s.Load(t.Context(), key)
+	require.Equal(t, err == nil, found)
+	if err != nil {
+		require.ErrorIs(t, err, sealed.ErrUnreadable)
+		require.ErrorIs(t, err, emporix.ErrStoreCorrupt)
+		require.Empty(t, data)
+	}
+	return string(data), err
+}
+
+type conditionalOnly struct{ emporix.ConditionalTokenStore }
+
+type plainOnly struct{ emporix.TokenStore }
+
+// A sealed store keeps the promises of the store in it, and has its upgrades.
+func TestSealedStoresAreStores(t *testing.T) {
+	memory := func() emporix.LeaseTokenStore { return emporix.NewMemoryStore(0) }
+	for name, tt := range map[string]struct {
+		inner              func() emporix.TokenStore
+		conditional, lease bool
+	}{
+		"plain":       {func() emporix.TokenStore { return plainOnly{memory()} }, false, false},
+		"conditional": {func() emporix.TokenStore { return conditionalOnly{memory()} }, true, false},
+		"lease":       {func() emporix.TokenStore { return memory() }, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := seal(t, tt.inner(), keys("a"))
+			_, conditional := store.(emporix.ConditionalTokenStore)
+			_, lease := store.(emporix.LeaseTokenStore)
+			assert.Equal(t, tt.conditional, conditional)
+			assert.Equal(t, tt.lease, lease)
+			storetest.Run(t, func(t *testing.T) storetest.Store { return seal(t, tt.inner(), keys("a", "b")) }, storetest.Virtual())
+		})
+	}
+}
+
+// A dump shows neither rows nor keys, and no two rows are alike.
+func TestADumpShowsNothing(t *testing.T) {
+	thief := &dump{}
+	store := seal(t, thief, keys("2026-11"))
+	seen := map[string]bool{}
+	for range 50 {
+		require.NoError(t, store.Save(t.Context(), "TENANT-CANARY/VISITOR-CANARY", []byte("TOKEN-CANARY"), 1, time.Hour))
+		at, row := thief.only(t)
+		assert.Len(t, at, 43)
+		all := at + string(row)
+		for _, canary := range []string{"TENANT-CANARY", "VISITOR-CANARY", "TOKEN-CANARY", "CANARY"} {
+			for _, form := range []string{canary, hex.EncodeToString([]byte(canary)), base64.RawStdEncoding.EncodeToString([]byte(canary))} {
+				assert.NotContains(t, all, form)
+			}
+		}
+		assert.Len(t, row, 2+len("2026-11")+32+len("TOKEN-CANARY")+16)
+		assert.False(t, seen[string(row)])
+		seen[string(row)] = true
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
+		for _, v := range []any{store, keys("a"), keys("a").Ring[0]} {
+			out := fmt.Sprintf(verb, v)
+			assert.NotContains(t, out, "secret of")
+			assert.NotContains(t, out, hex.EncodeToString([]byte("secret of")))
+			assert.NotContains(t, out, strings.Trim(fmt.Sprint([]byte("secret of")), "[]"))
+		}
+	}
+	out, err := json.Marshal(keys("a"))
+	require.NoError(t, err)
+	assert.NotContains(t, string(out), "secret of")
+}
+
+func TestARowThatWasMovedOrChangedIsRefused(t *testing.T) {
+	thief := &dump{}
+	store := seal(t, thief, keys("a", "b"))
+	put := func(key string) (string, []byte) {
+		clear(thief.rows)
+		require.NoError(t, store.Save(t.Context(), key, []byte("the row of "+key), 1, time.Hour))
+		at, row := thief.only(t)
+		return at, bytes.Clone(row)
+	}
+	_, other := put("acme/ann")
+	_, foreign := put("globex/jo")
+	_, shifted := put("aacme/jo")
+	at, row := put("acme/jo")
+	got, err := load(t, store, "acme/jo")
+	require.NoError(t, err)
+	require.Equal(t, "the row of acme/jo", got)
+
+	bad := map[string][]byte{
+		"another visitor's": other, "another tenant's": foreign, "of a key that is longer": shifted,
+		"empty": {}, "one byte": {1}, "text": []byte("the row of acme/jo"), "a bare record": []byte(`{"v":1,"g":1}`),
+		"longer": append(bytes.Clone(row), 0), "twice": append(bytes.Clone(row), row...), "zeros": make([]byte, len(row)),
+	}
+	for i := range row {
+		bad[fmt.Sprint("cut to ", i)] = row[:i]
+		if i > 0 {
+			bad[fmt.Sprint("without the first ", i)] = row[i:]
+		}
+		for bit := range 8 {
+			flipped := bytes.Clone(row)
+			flipped[i] ^= 1 << bit
+			bad[fmt.Sprint("bit ", bit, " of byte ", i)] = flipped
+		}
+	}
+	for id := range 256 { // every length of the key ID
+		flipped := bytes.Clone(row)
+		flipped[1] = byte(id)
+		if byte(id) != row[1] {
+			bad[fmt.Sprint("key ID of ", id)] = flipped
+		}
+	}
+	renamed := bytes.Clone(row)
+	renamed[2] = 'b'
+	bad["under another key of the ring"] = renamed
+	renamed = bytes.Clone(row)
+	renamed[2] = 'c'
+	bad["under a key that is not in the ring"] = renamed
+	later := bytes.Clone(row)
+	later[0] = 2
+	bad["of a later version"] = later
+
+	text := ""
+	for name, data := range bad {
+		thief.rows[at] = data
+		_, err := load(t, store, "acme/jo")
+		require.Error(t, err, name)
+		if text == "" {
+			text = err.Error()
+		}
+		assert.Equal(t, text, err.Error(), "one error for all, so that nobody can probe")
+		assert.Equal(t, data, thief.rows[at], "the row is kept")
+	}
+	thief.rows[at] = row
+	_, err = load(t, store, "acme/jo")
+	require.NoError(t, err)
+}
+
+func TestRotation(t *testing.T) {
+	inner := emporix.NewMemoryStore(0)
+	put := func(ids []string, name string) {
+		require.NoError(t, seal(t, inner, keys(ids...)).Save(t.Context(), name, []byte("by "+ids[0]), 1, time.Hour))
+	}
+	put([]string{"one"}, "a")
+	put([]string{"one", "two"}, "b") // the new key is known everywhere first
+	put([]string{"two", "one"}, "c")
+	for _, ids := range [][]string{{"one", "two"}, {"two", "one"}, {"three", "two", "one"}} {
+		for name, want := range map[string]string{"a": "by one", "b": "by one", "c": "by two"} {
+			got, err := load(t, seal(t, inner, keys(ids...)), name)
+			require.NoError(t, err)
+			assert.Equal(t, want, got)
+		}
+	}
+	last := seal(t, inner, keys("two"))
+	_, err := load(t, last, "a")
+	require.Error(t, err, "its key has gone")
+	got, err := load(t, last, "c")
+	require.NoError(t, err, "rows are found whatever the ring")
+	assert.Equal(t, "by two", got)
+
+	same := keys("two")
+	same.Ring[0].Secret = secretOf("another secret under the same ID")
+	_, err = load(t, seal(t, inner, same), "c")
+	require.Error(t, err)
+
+	reindexed := keys("two")
+	reindexed.Index = secretOf("another index")
+	_, found, err := seal(t, inner, reindexed).Load(t.Context(), "c")
+	require.NoError(t, err)
+	assert.False(t, found, "as documented")
+}
+
+func TestWeakKeysAreRefused(t *testing.T) {
+	with := func(change func(*sealed.Keys)) sealed.Keys {
+		k := keys("a", "b")
+		change(&k)
+		return k
+	}
+	short := emporix.NewSecret("SECRET-CANARY-SECRET-CANARY-SEC")
+	require.Len(t, short.Reveal(), 31)
+	for name, tt := range map[string]struct {
+		keys sealed.Keys
+		says string
+	}{
+		"none":                {sealed.Keys{}, "the key ring is empty"},
+		"an empty ring":       {with(func(k *sealed.Keys) { k.Ring = []sealed.Key{} }), "the key ring is empty"},
+		"no index":            {with(func(k *sealed.Keys) { k.Index = emporix.Secret{} }), "the index key is too short"},
+		"a short index":       {with(func(k *sealed.Keys) { k.Index = short }), "the index key is too short"},
+		"an index of zeros":   {with(func(k *sealed.Keys) { k.Index = emporix.NewSecret(strings.Repeat("\x00", 32)) }), "the index key is one byte"},
+		"no secret":           {with(func(k *sealed.Keys) { k.Ring[1].Secret = emporix.Secret{} }), "key 2 of the ring is too short"},
+		"a short secret":      {with(func(k *sealed.Keys) { k.Ring[0].Secret = short }), "key 1 of the ring is too short"},
+		"zeros":               {with(func(k *sealed.Keys) { k.Ring[0].Secret = emporix.NewSecret(strings.Repeat("\x00", 32)) }), "key 1 of the ring is one byte"},
+		"one byte, long":      {with(func(k *sealed.Keys) { k.Ring[1].Secret = emporix.NewSecret(strings.Repeat("C", 99)) }), "key 2 of the ring is one byte"},
+		"an ID twice":         {with(func(k *sealed.Keys) { k.Ring[1].ID = "a" }), "key 2 of the ring has the ID"},
+		"a secret twice":      {with(func(k *sealed.Keys) { k.Ring[1].Secret = k.Ring[0].Secret }), "key 2 of the ring is an earlier one"},
+		"no ID":               {with(func(k *sealed.Keys) { k.Ring[1].ID = "" }), "the ID of key 2"},
+		"a long ID":           {with(func(k *sealed.Keys) { k.Ring[1].ID = strings.Repeat("CANARY", 6) }), "the ID of key 2"},
+		"an ID with a space":  {with(func(k *sealed.Keys) { k.Ring[1].ID = "CA NARY" }), "the ID of key 2"},
+		"a secret for its ID": {with(func(k *sealed.Keys) { k.Ring[1].ID = "CANARY/+=" }), "the ID of key 2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store, err := sealed.New(emporix.NewMemoryStore(0), tt.keys)
+			require.ErrorContains(t, err, tt.says)
+			assert.Nil(t, store)
+			assert.NotContains(t, err.Error(), "CANARY")
+		})
+	}
+	_, err := sealed.New(nil, keys("a"))
+	require.ErrorContains(t, err, "is nil")
+}
+
+var errDown = errors.New("connection refused")
+
+type down struct{ emporix.LeaseTokenStore }
+
+func (down) Load(context.Context, string) ([]byte, bool, error) { return nil, false, errDown }
+
+func TestErrorsOfTheInnerStoreComeThrough(t *testing.T) {
+	_, _, err := seal(t, down{emporix.NewMemoryStore(0)}, keys("a")).Load(t.Context(), "a")
+	require.ErrorIs(t, err, errDown)
+	require.NotErrorIs(t, err, sealed.ErrUnreadable, "nothing is wrong with the row")
+}
+
+// What a client does with a row that it can't open: a typed error, no new
+// session, the row stays; Logout discards it.
+func TestAClientKeepsARowThatItCannotOpen(t *testing.T) {
+	fake := emporixtest.New(t)
+	fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "Secret-123", FirstName: "Jo"})
+	thief := &dump{}
+	open := func(ids ...string) *emporix.Session {
+		return fake.Client(t, emporix.WithTokenStore(seal(t, thief, keys(ids...)))).Session("jo")
+	}
+	_, err := open("one").Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "Secret-123"})
+	require.NoError(t, err)
+	_, before := thief.only(t)
+
+	stranger := open("two") // started with the wrong keys
+	_, err = stranger.Customers.Get(t.Context())
+	require.ErrorIs(t, err, emporix.ErrStoreCorrupt)
+	require.ErrorIs(t, err, sealed.ErrUnreadable)
+	_, err = stranger.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "Secret-123"})
+	require.ErrorIs(t, err, emporix.ErrStoreCorrupt)
+	_, after := thief.only(t)
+	assert.Equal(t, before, after)
+
+	me, err := open("two", "one").Customers.Get(t.Context())
+	require.NoError(t, err, "nothing is lost once the keys are right")
+	assert.Equal(t, "Jo", me.FirstName)
+
+	require.NoError(t, open("two").Auth.Logout(t.Context()))
+	assert.Empty(t, thief.rows)
+}
+
+func BenchmarkSealed(b *testing.B) {
+	store, err := sealed.New(emporix.NewMemoryStore(0), keys("a"))
+	require.NoError(b, err)
+	row := bytes.Repeat([]byte("x"), 600)
+	require.NoError(b, store.Save(b.Context(), "acme/jo", row, 1, time.Hour))
+	b.Run("load", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _, _ = store.Load(b.Context(), "acme/jo")
+		}
+	})
+	b.Run("save", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_ = store.Save(b.Context(), "acme/jo", row, 1, time.Hour)
+		}
+	})
+}

@@ -1,0 +1,117 @@
+package storetest
+
+import (
+	"fmt"
+	"math"
+	"sync"
+)
+
+var conditionalCases = []testCase{
+	{name: "save if", needs: conditional, run: func(t *trial) {
+		t.wantSaveIf("a", "no", 5, 6, false)
+		t.lacks("a")
+		t.wantSaveIf("a", "one", 0, 5, true)
+		t.has("a", "one")
+		t.wantSaveIf("a", "no", 0, 6, false)
+		t.wantSaveIf("a", "no", 4, 6, false)
+		t.wantSaveIf("a", "no", 6, 7, false)
+		t.has("a", "one")
+		t.wantSaveIf("a", "two", 5, 6, true)
+		t.has("a", "two")
+		t.wantSaveIf("a", "no", 5, 7, false)
+		t.has("a", "two")
+		t.wantSaveIf("b", "another row", 0, 1, true)
+		t.has("a", "two")
+	}},
+	{name: "save if, after save and delete", needs: conditional, run: func(t *trial) {
+		t.save("a", "one", 7, long)
+		t.wantSaveIf("a", "no", 0, 8, false)
+		t.wantSaveIf("a", "two", 7, 8, true)
+		t.save("a", "three", 9, long)
+		t.wantSaveIf("a", "no", 8, 10, false)
+		t.wantSaveIf("a", "four", 9, 10, true)
+		t.delete("a")
+		t.wantSaveIf("a", "no", 10, 11, false)
+		t.lacks("a")
+		t.wantSaveIf("a", "five", 0, 1, true)
+		t.has("a", "five")
+	}},
+	{name: "generations are equal or not", needs: conditional, run: func(t *trial) {
+		generations := []uint64{
+			1 << 40, 3, math.MaxUint64, 1, math.MaxInt64, math.MaxInt64 + 1, 1 << 53, 1<<53 + 1, 1<<53 + 2, math.MaxUint64 - 1, 10, 9,
+			1<<32 + 7, 7, 1764000000000000, 1764000000000001,
+		}
+		t.save("a", "0", 5, long)
+		now := uint64(5)
+		for i, next := range generations {
+			for _, wrong := range []uint64{0, next, now - 1, now + 1, now ^ 1<<63, now ^ 1<<32} {
+				if wrong != now {
+					t.wantSaveIf("a", "no", wrong, next, false)
+				}
+			}
+			t.wantSaveIf("a", fmt.Sprint(i), now, next, true)
+			t.has("a", fmt.Sprint(i))
+			now = next
+		}
+	}},
+	{name: "a row that has run out is none", needs: conditional, waits: true, run: func(t *trial) {
+		there := func() bool { _, found := t.load("a"); return found }
+		t.runsOut("a row", soon, func() {
+			if !t.saveIf("a", "one", 0, 7, soon) {
+				t.Fatalf("SaveIf of an absent row = false, want true")
+			}
+		}, there)
+		t.wantSaveIf("a", "no", 7, 8, false)
+		t.lacks("a")
+		t.wantSaveIf("a", "two", 0, 1, true)
+		t.has("a", "two")
+
+		t.save("b", "one", 1, long)
+		t.runsOut("a row that lasted longer before", soon, func() {
+			if !t.saveIf("b", "two", 1, 2, soon) {
+				t.Fatalf("SaveIf of the present generation = false, want true")
+			}
+		}, func() bool { _, found := t.load("b"); return found })
+	}},
+	{name: "one of many saves", needs: conditional, run: func(t *trial) {
+		now := uint64(0)
+		for round := range 5 {
+			winner := oneOf(t, "SaveIf", func(i int) (bool, error) {
+				return t.conditional().SaveIf(t.Context(), t.key("a"), fmt.Appendf(nil, "%d of round %d", i, round), now, now+uint64(i)+1, long)
+			})
+			t.has("a", fmt.Sprintf("%d of round %d", winner, round))
+			now += uint64(winner) + 1
+		}
+	}},
+}
+
+const racers = 50
+
+// oneOf lets many try at once, and returns which one it was that could.
+func oneOf(t *trial, operation string, try func(i int) (bool, error)) int {
+	t.Helper()
+	var all sync.WaitGroup
+	start := make(chan struct{})
+	won, failed := make([]bool, racers), make([]error, racers)
+	for i := range racers {
+		all.Go(func() {
+			<-start
+			won[i], failed[i] = try(i)
+		})
+	}
+	close(start)
+	all.Wait()
+	winners, winner := 0, 0
+	for i := range racers {
+		if failed[i] != nil {
+			t.Fatalf("%s of %d at once: %v", operation, racers, failed[i])
+		}
+		if won[i] {
+			winners, winner = winners+1, i
+		}
+	}
+	if winners != 1 {
+		t.Fatalf("%s of %d at once: %d of them could, want 1", operation, racers, winners)
+	}
+	return winner
+}

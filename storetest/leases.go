@@ -1,0 +1,213 @@
+package storetest
+
+import (
+	"fmt"
+	"time"
+)
+
+var leaseCases = []testCase{
+	{name: "a lease is one owner's", needs: lending, run: func(t *trial) {
+		t.save("a", "one", 5, long)
+		t.wantRemaining("a", "jo", 0, 0)
+		t.wantAcquire("a", "jo", long, true, false)
+		t.wantAcquire("a", "ann", long, false, false)
+		t.wantRemaining("a", "jo", long/2, long)
+		t.wantRemaining("a", "ann", 0, 0)
+		t.release("a", "ann") // a stranger's
+		t.wantRemaining("a", "jo", long/2, long)
+		t.wantAcquire("a", "ann", long, false, false)
+		t.wantAcquire("b", "ann", long, true, false)
+		t.release("a", "jo")
+		t.wantRemaining("a", "jo", 0, 0)
+		t.wantAcquire("a", "ann", long, true, false)
+		t.release("a", "jo") // an earlier owner's
+		t.wantRemaining("a", "ann", long/2, long)
+		t.has("a", "one")
+	}},
+	{name: "its owner extends it", needs: lending, waits: true, run: func(t *trial) {
+		t.save("a", "one", 1, long)
+		t.wantAcquire("a", "jo", long, true, false)
+		t.wantAcquire("a", "jo", 2*long, true, false)
+		t.wantRemaining("a", "jo", long+1, 2*long)
+		t.wantAcquire("a", "ann", long, false, false)
+
+		if acquired, _ := t.acquire("b", "jo", soon); !acquired {
+			t.Fatalf("Acquire of a free row = false")
+		}
+		if acquired, _ := t.acquire("b", "jo", long); !acquired {
+			t.Fatalf("Acquire by its owner = false")
+		}
+		t.wait(2 * soon)
+		t.wantAcquire("b", "ann", long, false, false)
+		t.wantRemaining("b", "jo", long/2, long)
+	}},
+	{name: "leases run out", needs: lending, waits: true, run: func(t *trial) {
+		t.save("a", "one", 1, long)
+		taken := func() bool {
+			acquired, _ := t.acquire("a", "ann", long)
+			return !acquired
+		}
+		t.runsOut("a lease", soon, func() { t.wantAcquire("a", "jo", soon, true, false) }, taken)
+		t.wantRemaining("a", "jo", 0, 0)
+		t.wantRemaining("a", "ann", long/2, long)
+		t.wantAcquire("a", "jo", long, false, false) // no way back
+		t.release("a", "jo")
+		t.wantRemaining("a", "ann", long/2, long)
+		t.has("a", "one")
+	}},
+	{name: "a lease and its row have their own times", needs: lending, waits: true, run: func(t *trial) {
+		row := func(name string) func() bool {
+			return func() bool { _, found := t.load(name); return found }
+		}
+		t.runsOut("a row under a lease", soon, func() {
+			t.save("row", "one", 7, soon)
+			t.wantAcquire("row", "jo", long, true, false)
+		}, row("row"))
+		t.wantRemaining("row", "jo", long/2, long)
+		t.wantAcquire("row", "ann", long, false, false)
+		t.wantSaveIf("row", "no", 7, 8, false)
+		t.wantSaveIf("row", "two", 0, 1, true)
+		t.has("row", "two")
+		t.wantRemaining("row", "jo", long/2, long)
+
+		t.runsOut("a row that is written under a lease", soon, func() {
+			t.wantAcquire("later", "jo", long, true, false)
+			t.save("later", "one", 7, soon)
+		}, row("later"))
+		t.wantRemaining("later", "jo", long/2, long)
+
+		t.save("lease", "one", 7, long)
+		t.runsOut("a lease", soon, func() { t.wantAcquire("lease", "jo", soon, true, false) },
+			func() bool { return t.remaining("lease", "jo") > 0 })
+		t.wait(rounding)
+		t.wantRemaining("lease", "jo", 0, 0)
+		t.has("lease", "one")
+		t.wantSaveIf("lease", "two", 7, 8, true)
+		t.has("lease", "two")
+	}},
+	{name: "writing ends no lease", needs: lending, run: func(t *trial) {
+		t.save("a", "one", 5, long)
+		t.wantAcquire("a", "jo", long, true, false)
+		still := func(after string) {
+			t.Helper()
+			if acquired, _ := t.acquire("a", "ann", long); acquired {
+				t.Fatalf("another can acquire after %s", after)
+			}
+			t.wantRemaining("a", "jo", long/2, long)
+		}
+		t.wantSaveIf("a", "no", 4, 6, false)
+		still("a SaveIf that did not save")
+		t.wantSaveIf("a", "two", 5, 6, true) // a lease does not change the generation
+		still("SaveIf")
+		t.save("a", "three", 7, long)
+		still("Save")
+		t.delete("a")
+		t.lacks("a")
+		still("Delete")
+		t.wantSaveIf("a", "four", 0, 8, true)
+		still("SaveIf of an absent row")
+		t.release("a", "jo")
+		t.has("a", "four")
+		t.wantSaveIf("a", "five", 8, 9, true) // nor does its end
+	}},
+	{name: "a row that is absent can be lent", needs: lending, waits: true, run: func(t *trial) {
+		t.release("a", "jo")
+		t.wantAcquire("a", "jo", long, true, false)
+		t.lacks("a")
+		t.wantAcquire("a", "ann", long, false, false)
+		t.wantSaveIf("a", "no", 1, 2, false)
+		t.delete("a")
+		t.wantRemaining("a", "jo", long/2, long)
+		t.wantSaveIf("a", "one", 0, 1, true)
+		t.has("a", "one")
+		t.release("a", "jo")
+		t.has("a", "one")
+
+		taken := func() bool {
+			acquired, _ := t.acquire("b", "ann", long)
+			return !acquired
+		}
+		t.runsOut("a lease of an absent row", soon, func() { t.wantAcquire("b", "jo", soon, true, false) }, taken)
+		t.lacks("b")
+		t.release("b", "ann")
+		t.lacks("b")
+	}},
+	{name: "abandoned leases", needs: lending, waits: true, run: abandonedLeases},
+	{name: "one of many acquires", needs: lending, run: func(t *trial) {
+		t.save("a", "one", 1, long)
+		for range 5 {
+			winner := oneOf(t, "Acquire", func(i int) (bool, error) {
+				acquired, _, err := t.leases().Acquire(t.Context(), t.key("a"), fmt.Sprint("racer ", i), long)
+				return acquired, err
+			})
+			t.release("a", fmt.Sprint("racer ", winner))
+		}
+		t.has("a", "one")
+	}},
+}
+
+// abandonedLeases lets jo's leases of many rows run out at once, and asks what
+// ann is told when she takes them.
+func abandonedLeases(t *trial) {
+	stories := []struct {
+		name         string
+		while, after func(name string) // jo has the lease; it has run out
+		want         bool
+	}{
+		{name: "nothing happened", want: true},
+		{name: "saved meanwhile", while: func(n string) { t.save(n, "two", 2, long) }},
+		{name: "saved if meanwhile", while: func(n string) { t.wantSaveIf(n, "two", 1, 2, true) }},
+		{name: "not saved meanwhile", while: func(n string) { t.wantSaveIf(n, "no", 9, 10, false) }, want: true},
+		{name: "deleted and saved meanwhile", while: func(n string) { t.delete(n); t.wantSaveIf(n, "two", 0, 1, true) }},
+		{name: "saved afterwards", after: func(n string) { t.save(n, "two", 2, long) }},
+		{name: "saved if afterwards", after: func(n string) { t.wantSaveIf(n, "two", 1, 2, true) }},
+		{name: "not saved afterwards", after: func(n string) { t.wantSaveIf(n, "no", 9, 10, false) }, want: true},
+		{name: "deleted and saved afterwards", after: func(n string) { t.delete(n); t.save(n, "two", 2, long) }},
+		{name: "given back too late", after: func(n string) { t.release(n, "jo") }, want: true},
+		{name: "given back by a stranger", after: func(n string) { t.release(n, "ann") }, want: true},
+		{name: "read", while: func(n string) { t.has(n, "one") }, after: func(n string) { t.has(n, "one") }, want: true},
+	}
+	runOut := func(owner string, begin func()) {
+		t.runsOut(owner+"'s leases", soon, begin, func() bool {
+			for _, s := range stories {
+				if t.remaining(s.name, owner) > 0 {
+					return true
+				}
+			}
+			return false
+		})
+	}
+	for _, s := range stories {
+		t.save(s.name, "one", 1, long)
+	}
+	runOut("jo", func() {
+		for _, s := range stories {
+			t.wantAcquire(s.name, "jo", soon, true, false)
+			if s.while != nil {
+				s.while(s.name)
+			}
+		}
+	})
+	for _, s := range stories {
+		if s.after != nil {
+			s.after(s.name)
+		}
+	}
+	tell := func(owner string, ttl time.Duration, want func(i int) bool) {
+		t.Helper()
+		for i, s := range stories {
+			if acquired, abandoned := t.acquire(s.name, owner, ttl); !acquired || abandoned != want(i) {
+				t.Errorf("%s: Acquire by %s = acquired %t, abandoned %t; want true, %t", s.name, owner, acquired, abandoned, want(i))
+			}
+		}
+	}
+	never := func(int) bool { return false }
+	// Ann's own are abandoned too; zoe gives hers back.
+	runOut("ann", func() { tell("ann", soon, func(i int) bool { return stories[i].want }) })
+	tell("zoe", long, func(int) bool { return true })
+	tell("zoe", long, never)
+	for _, s := range stories {
+		t.release(s.name, "zoe")
+	}
+	tell("max", long, never)
+}

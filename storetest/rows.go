@@ -1,0 +1,221 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+var rowCases = []testCase{
+	{name: "absent", run: func(t *trial) {
+		t.lacks("a")
+		t.delete("a")
+		t.lacks("a")
+	}},
+	{name: "save, overwrite, delete", run: func(t *trial) {
+		t.save("a", "one", 1, long)
+		t.save("b", "two", 1, long)
+		t.has("a", "one")
+		t.save("a", "three", 2, long)
+		t.has("a", "three")
+		t.save("a", "an older generation, whatever is there", 1, long)
+		t.has("a", "an older generation, whatever is there")
+		t.has("b", "two")
+		t.delete("a")
+		t.lacks("a")
+		t.has("b", "two")
+		t.save("a", "again", 1, long)
+		t.has("a", "again")
+	}},
+	{name: "bytes stay as they are", run: func(t *trial) {
+		all := make([]byte, 256)
+		for i := range all {
+			all[i] = byte(i)
+		}
+		for name, data := range map[string]string{
+			"one byte":   "x",
+			"nul":        "\x00",
+			"nul inside": "a\x00b\x00",
+			"all bytes":  string(all),
+			"no utf-8":   "\xff\xfe\x80",
+			"spaces":     "  \t x \r\n ",
+			"quotes":     `"'` + "`\\",
+			"json, cut":  `{"v":1,"g":17`,
+			"json, v99":  `{"v":99,"g":1,"what":"a later version"}`,
+			"64 KiB":     strings.Repeat(string(all), 256),
+		} {
+			t.save(name, data, 1, long)
+			t.has(name, data)
+		}
+	}},
+	{name: "bytes belong to nobody else", run: func(t *trial) {
+		data := []byte("one")
+		if err := t.store.Save(t.Context(), t.key("a"), data, 1, long); err != nil {
+			t.Fatalf("Save: %v", err)
+		}
+		copy(data, "xxx")
+		t.has("a", "one")
+		got, _ := t.load("a")
+		copy(got, "yyy")
+		t.has("a", "one")
+		if s, ok := t.store.(conditionalStore); ok {
+			data := []byte("two")
+			if _, err := s.SaveIf(t.Context(), t.key("a"), data, 1, 2, long); err != nil {
+				t.Fatalf("SaveIf: %v", err)
+			}
+			copy(data, "xxx")
+			t.has("a", "two")
+		}
+	}},
+	{name: "hostile keys", run: hostileKeys},
+	{name: "rows run out", waits: true, run: func(t *trial) {
+		there := func() bool { _, found := t.load("a"); return found }
+		t.runsOut("a row", soon, func() { t.save("a", "one", 1, soon) }, there)
+		t.save("a", "two", 1, long)
+		t.has("a", "two")
+	}},
+	{name: "a new row has its own time", waits: true, run: func(t *trial) {
+		t.save("longer", "one", 1, soon)
+		t.save("longer", "two", 2, long)
+		there := func() bool { _, found := t.load("shorter"); return found }
+		t.runsOut("a row that lasted longer before", soon, func() {
+			t.save("shorter", "one", 1, long)
+			t.save("shorter", "two", 2, soon)
+		}, there)
+		t.has("longer", "two")
+	}},
+	{name: "many at once", run: manyAtOnce},
+	{name: "a context that has ended", run: endedContext},
+}
+
+// hostileKeys are kept apart, and found again, whatever they are made of.
+func hostileKeys(t *trial) {
+	names := []string{
+		"plain", "Plain", "PLAIN", "plain ", " plain", "plain/", "/plain", "plain/../other", "other", "..", ".", "plain\\", "plain%", "plain_", "pl_in", "pl%", "%s%d%!",
+		"plain%00", "plain%2e", "a:b", "a::b", "a*", "a?", "[a]", "{a}", "{a", "a}", "{}", "{a}b", "{b}a", "a b", "a  b", "a+b", "a&b=c", "a#b", "a;b", "a,b",
+		"'; DROP TABLE sessions; --", `"quoted"`, "'quoted'", "`quoted`", "$1", "$(x)", "${x}", "{{x}}", "<x>", "a|b", "a~b", "a^b", "a@b", "a!b", "null", "nil", "0", "00",
+		"é", "e\u0301", "ß", "ss", "ı", "i", "I", "K", "\u212a", "日本語", "\u200b", "\u00a0", "\ufeffplain", "\u202eplain", "👩‍👩‍👧", "\U0010ffff",
+	}
+	for _, r := range []string{"x", "é", "👩"} { // as long as keys get
+		room := 512 - len(t.own)
+		names = append(names, strings.Repeat(r, room/len(r))+strings.Repeat("x", room%len(r)))
+		names = append(names, strings.Repeat(r, room/len(r)-1)+strings.Repeat("y", room%len(r)+len(r)))
+	}
+	for i, name := range names {
+		t.save(name, fmt.Sprint("row ", i), uint64(i)+1, long)
+	}
+	for i, name := range names {
+		t.has(name, fmt.Sprint("row ", i))
+	}
+	for i, name := range names {
+		if i%2 == 0 {
+			t.delete(name)
+		}
+	}
+	for i, name := range names {
+		if i%2 == 0 {
+			t.lacks(name)
+		} else {
+			t.has(name, fmt.Sprint("row ", i))
+		}
+	}
+	s, ok := t.store.(leaseStore)
+	if !ok {
+		return
+	}
+	for i, name := range names { // leases are kept apart too
+		owner := fmt.Sprint("owner ", i)
+		if acquired, _, err := s.Acquire(t.Context(), t.key(name), owner, long); err != nil || !acquired {
+			t.Fatalf("Acquire(%q) = %t, %v; nobody has it", name, acquired, err)
+		}
+	}
+}
+
+const writers = 64
+
+// manyAtOnce: rows of their own stay whole, and a row that all write is one of
+// those that were written.
+func manyAtOnce(t *trial) {
+	row := func(i int) string { return strings.Repeat(fmt.Sprintf("writer %02d ", i), 50) }
+	var all sync.WaitGroup
+	for i := range writers {
+		all.Go(func() {
+			mine := fmt.Sprint("own ", i)
+			for round := range 2 {
+				for _, name := range []string{mine, "shared"} {
+					if err := t.store.Save(t.Context(), t.key(name), []byte(row(i)), uint64(round)+1, long); err != nil {
+						t.Errorf("Save(%q): %v", name, err)
+						return
+					}
+				}
+				data, found, err := t.store.Load(t.Context(), t.key("shared"))
+				if err != nil || !found || !isOneOf(string(data), row) {
+					t.Errorf("Load of a row that others write = %s, %t, %v; want a row as one of them wrote it", shown(data), found, err)
+					return
+				}
+				data, found, err = t.store.Load(t.Context(), t.key(mine))
+				if err != nil || !found || string(data) != row(i) {
+					t.Errorf("Load of its own row = %s, %t, %v; want what it just wrote", shown(data), found, err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	for i := range writers {
+		t.has(fmt.Sprint("own ", i), row(i))
+	}
+}
+
+func isOneOf(data string, row func(int) string) bool {
+	for i := range writers {
+		if data == row(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// endedContext: every operation fails, and changes nothing.
+func endedContext(t *trial) {
+	t.save("a", "one", 1, long)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	for name, ctx := range map[string]context.Context{"cancelled": cancelled, "late": late} {
+		fails := func(operation string, err error) {
+			t.Helper()
+			if err == nil {
+				t.Errorf("%s with a context that is %s: no error", operation, name)
+			}
+		}
+		_, found, err := t.store.Load(ctx, t.key("a"))
+		fails("Load", err)
+		if found {
+			t.Errorf("Load with a context that is %s found a row", name)
+		}
+		fails("Save", t.store.Save(ctx, t.key("a"), []byte("two"), 2, long))
+		fails("Delete", t.store.Delete(ctx, t.key("a")))
+		if s, ok := t.store.(conditionalStore); ok {
+			saved, err := s.SaveIf(ctx, t.key("a"), []byte("two"), 1, 2, long)
+			fails("SaveIf", err)
+			if saved {
+				t.Errorf("SaveIf with a context that is %s saved", name)
+			}
+		}
+		if s, ok := t.store.(leaseStore); ok {
+			acquired, _, err := s.Acquire(ctx, t.key("a"), "me", long)
+			fails("Acquire", err)
+			if acquired {
+				t.Errorf("Acquire with a context that is %s acquired", name)
+			}
+			_, err = s.Remaining(ctx, t.key("a"), "me")
+			fails("Remaining", err)
+			fails("Release", s.Release(ctx, t.key("a"), "me"))
+		}
+	}
+	t.has("a", "one")
+}

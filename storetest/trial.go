@@ -1,0 +1,194 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+)
+
+// reporter is what the suite uses of *testing.T.
+type reporter interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Context() context.Context
+}
+
+// trial is one test of one store. Its helpers fail the test on any error.
+type trial struct {
+	reporter
+	store   Store
+	own     string // part of every key: other tests may share the data
+	advance func(time.Duration)
+}
+
+func newTrial(t reporter, s Store, advance func(time.Duration)) *trial {
+	return &trial{reporter: t, store: s, own: "acme/" + rand.Text() + "/", advance: advance}
+}
+
+func (t *trial) conditional() conditionalStore { return t.store.(conditionalStore) } //nolint:forcetypeassert // as the case needs
+func (t *trial) leases() leaseStore            { return t.store.(leaseStore) }       //nolint:forcetypeassert // as the case needs
+
+func (t *trial) key(name string) string { return t.own + name }
+
+// long is a time to live that no test outlives.
+const long = time.Hour
+
+func (t *trial) save(name, data string, generation uint64, ttl time.Duration) {
+	t.Helper()
+	if err := t.store.Save(t.Context(), t.key(name), []byte(data), generation, ttl); err != nil {
+		t.Fatalf("Save(%q): %v", name, err)
+	}
+}
+
+func (t *trial) delete(name string) {
+	t.Helper()
+	if err := t.store.Delete(t.Context(), t.key(name)); err != nil {
+		t.Fatalf("Delete(%q): %v", name, err)
+	}
+}
+
+func (t *trial) load(name string) ([]byte, bool) {
+	t.Helper()
+	data, found, err := t.store.Load(t.Context(), t.key(name))
+	if err != nil {
+		t.Fatalf("Load(%q): %v", name, err)
+	}
+	return data, found
+}
+
+func (t *trial) has(name, want string) {
+	t.Helper()
+	data, found := t.load(name)
+	switch {
+	case !found:
+		t.Errorf("Load(%q) finds nothing, want %s", name, shown([]byte(want)))
+	case !bytes.Equal(data, []byte(want)):
+		t.Errorf("Load(%q) = %s, want %s", name, shown(data), shown([]byte(want)))
+	}
+}
+
+func (t *trial) lacks(name string) {
+	t.Helper()
+	if data, found := t.load(name); found {
+		t.Errorf("Load(%q) = %s, want nothing", name, shown(data))
+	}
+}
+
+func shown(data []byte) string {
+	if len(data) > 40 {
+		return fmt.Sprintf("%q and %d bytes more", data[:40], len(data)-40)
+	}
+	return fmt.Sprintf("%q", data)
+}
+
+func (t *trial) saveIf(name, data string, expected, generation uint64, ttl time.Duration) bool {
+	t.Helper()
+	saved, err := t.conditional().SaveIf(t.Context(), t.key(name), []byte(data), expected, generation, ttl)
+	if err != nil {
+		t.Fatalf("SaveIf(%q, expected %d): %v", name, expected, err)
+	}
+	return saved
+}
+
+func (t *trial) wantSaveIf(name, data string, expected, generation uint64, want bool) {
+	t.Helper()
+	if saved := t.saveIf(name, data, expected, generation, long); saved != want {
+		t.Fatalf("SaveIf(%q, expected %d, generation %d) = %t, want %t", name, expected, generation, saved, want)
+	}
+}
+
+func (t *trial) acquire(name, owner string, ttl time.Duration) (acquired, abandoned bool) {
+	t.Helper()
+	acquired, abandoned, err := t.leases().Acquire(t.Context(), t.key(name), owner, ttl)
+	if err != nil {
+		t.Fatalf("Acquire(%q, %s): %v", name, owner, err)
+	}
+	return acquired, abandoned
+}
+
+func (t *trial) wantAcquire(name, owner string, ttl time.Duration, wantAcquired, wantAbandoned bool) {
+	t.Helper()
+	acquired, abandoned := t.acquire(name, owner, ttl)
+	if acquired != wantAcquired || abandoned != wantAbandoned {
+		t.Fatalf("Acquire(%q, %s) = acquired %t, abandoned %t; want %t, %t", name, owner, acquired, abandoned, wantAcquired, wantAbandoned)
+	}
+}
+
+func (t *trial) remaining(name, owner string) time.Duration {
+	t.Helper()
+	left, err := t.leases().Remaining(t.Context(), t.key(name), owner)
+	if err != nil {
+		t.Fatalf("Remaining(%q, %s): %v", name, owner, err)
+	}
+	return left
+}
+
+// wantRemaining: between the bounds, both inclusive.
+func (t *trial) wantRemaining(name, owner string, least, most time.Duration) {
+	t.Helper()
+	if left := t.remaining(name, owner); left < least || left > most {
+		t.Errorf("Remaining(%q, %s) = %v, want %v to %v", name, owner, left, least, most)
+	}
+}
+
+func (t *trial) release(name, owner string) {
+	t.Helper()
+	if err := t.leases().Release(t.Context(), t.key(name), owner); err != nil {
+		t.Fatalf("Release(%q, %s): %v", name, owner, err)
+	}
+}
+
+// What runs out, and how long it may take until it is seen. Stores that count in
+// whole seconds are up to two late.
+const (
+	soon     = 400 * time.Millisecond
+	patience = 8 * time.Second
+	pollPace = 20 * time.Millisecond
+	rounding = 10 * time.Millisecond // clocks of two machines, and milliseconds cut
+)
+
+// runsOut begins something that lasts ttl, and sees that it is there until then
+// and gone soon after. While the store's clock is real, a test may be too slow to
+// look in time; what it saw too late says nothing.
+func (t *trial) runsOut(what string, ttl time.Duration, begin func(), there func() bool) {
+	t.Helper()
+	if t.advance != nil {
+		begin()
+		t.advance(ttl - min(ttl/4, time.Second))
+		if !there() {
+			t.Fatalf("%s: over before its time", what)
+		}
+		t.advance(min(ttl/4, time.Second) + 2*time.Second)
+		if there() {
+			t.Fatalf("%s: still there after its time", what)
+		}
+		return
+	}
+	before := time.Now()
+	begin()
+	begun := time.Now()
+	for {
+		is := there()
+		switch {
+		case !is && time.Since(before) < ttl-rounding:
+			t.Fatalf("%s: over after %v, of %v", what, time.Since(before), ttl)
+		case !is:
+			return
+		case time.Since(begun) > ttl+patience:
+			t.Fatalf("%s: still there %v after its time", what, patience)
+		}
+		time.Sleep(pollPace)
+	}
+}
+
+// wait lets d of the store's time pass.
+func (t *trial) wait(d time.Duration) {
+	if t.advance != nil {
+		t.advance(d)
+		return
+	}
+	time.Sleep(d)
+}
