@@ -54,6 +54,8 @@ type person struct {
 	t    *testing.T
 	shop *shop
 	tab  context.Context
+
+	shown string // by the last glance
 }
 
 var bodyText = chromedp.Text(chromedp.CSS("body"))
@@ -65,7 +67,7 @@ func newPerson(t *testing.T, s *shop) *person {
 	tab, done := chromedp.NewContext(theBrowser(t), chromedp.WithNewBrowserContext())
 	t.Cleanup(done)
 	require.NoError(t, chromedp.Do(tab)) // the first call owns the window: no deadline
-	p := &person{t, s, tab}
+	p := &person{t: t, shop: s, tab: tab}
 	p.do("open a window", chromedp.EmulateViewport(1280, 900))
 	return p
 }
@@ -203,4 +205,23 @@ func (p *person) look(name string) {
 
 func clickLabel(text string) chromedp.Action[chromedp.Void] {
 	return chromedp.Click(`//label[normalize-space()=` + quoted(text) + `]`)
+}
+
+// glance opens a page in a goroutine that is not the test's own.
+func (p *person) glance(path string) error {
+	ctx, cancel := context.WithTimeout(p.tab, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, chromedp.Navigate(p.shop.url+path)); err != nil {
+		return err
+	}
+	var err error
+	p.shown, err = chromedp.Run(ctx, bodyText)
+	return err
+}
+
+// pressAt opens a page and presses a button of it.
+func (p *person) pressAt(path, button string) {
+	p.t.Helper()
+	p.open(path)
+	p.press(button)
 }
