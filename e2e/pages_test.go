@@ -136,7 +136,7 @@ func TestSomebodyEditsTheirDetails(t *testing.T) {
 	s := openShop(t)
 	p := newPerson(t, s)
 	p.logIn("jo@example.com", password)
-	p.sees("You are logged in.", "Hello, Jo", "Lindenallee 12", "All 2 addresses")
+	p.sees("You are logged in.", "Hello, Jo", "Lindenallee 12", "Your addresses (2)")
 	p.look("account")
 	p.open("/")
 	p.sees("You are logged in")

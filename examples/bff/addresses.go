@@ -3,11 +3,15 @@ package main
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
 	emporix "github.com/emporix-community/emporix-go"
 )
+
+var countries = []option{{"", "Please choose"}, {"AT", "Austria"}, {"FR", "France"}, {"DE", "Germany"}, {"IE", "Ireland"},
+	{"NL", "Netherlands"}, {"PL", "Poland"}, {"CH", "Switzerland"}, {"GB", "United Kingdom"}}
 
 func addressForm(action, submit string) *form {
 	return &form{Action: action, Submit: submit, Cancel: "/account/addresses", Fields: []*field{
@@ -17,10 +21,19 @@ func addressForm(action, submit string) *form {
 		{Name: "streetNumber", Label: "Number", Kind: "text", Half: true, Max: 20},
 		{Name: "zipCode", Label: "Postcode", Kind: "text", Required: true, Half: true, Autocomplete: "postal-code", Max: 20},
 		{Name: "city", Label: "Town", Kind: "text", Required: true, Half: true, Autocomplete: "address-level2"},
-		{Name: "country", Label: "Country", Kind: "select", Half: true, Required: true, Autocomplete: "country", Options: []option{{"", "Please choose"},
-			{"AT", "Austria"}, {"FR", "France"}, {"DE", "Germany"}, {"IE", "Ireland"}, {"NL", "Netherlands"}, {"PL", "Poland"}, {"CH", "Switzerland"}, {"GB", "United Kingdom"}}},
+		{Name: "country", Label: "Country", Kind: "select", Half: true, Required: true, Autocomplete: "country", Options: slices.Clone(countries)},
 		{Name: "contactPhone", Label: "Phone", Kind: "tel", Half: true, Autocomplete: "tel"},
 	}}
+}
+
+// countryName is how people call the country of a code.
+func countryName(code string) string {
+	for _, c := range countries {
+		if c.Value == code && code != "" {
+			return c.Label
+		}
+	}
+	return code
 }
 
 func addressValues(a *emporix.Address) map[string]string {

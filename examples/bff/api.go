@@ -138,7 +138,7 @@ func (s *shop) apiLogin(r *http.Request) (any, error) {
 	}
 	result, err := bff.From(r).Login(r.Context(), emporix.LoginRequest{Email: in.Email, Password: in.Password})
 	if err != nil {
-		return nil, err
+		return nil, loginError(err)
 	}
 	return map[string]bool{"loggedIn": true, "initialPassword": result.InitialPassword}, nil
 }

@@ -83,6 +83,12 @@ func (f *form) read(r *http.Request) bool {
 			in.Value = strings.TrimSpace(in.Value)
 		}
 		in.Error = in.complaint()
+		if in.Kind == "hidden" && in.Error != "" { // nobody typed it
+			in.Value, in.Error = "", ""
+			if in.Required {
+				f.Error = "Something is missing in what you sent. Please open the page again."
+			}
+		}
 	}
 	return !f.Failed()
 }

@@ -48,7 +48,7 @@ func (s *shop) login(w http.ResponseWriter, r *http.Request) {
 	}
 	result, err := bff.From(r).Login(r.Context(), emporix.LoginRequest{Email: f.value("email"), Password: f.value("password")})
 	if err != nil {
-		show(f.fail(err))
+		show(f.fail(loginError(err)))
 		return
 	}
 	switch {
@@ -59,6 +59,14 @@ func (s *shop) login(w http.ResponseWriter, r *http.Request) {
 	default:
 		to(w, r, "/account", "logged-in")
 	}
+}
+
+// loginError: what can't be a password is a wrong one.
+func loginError(err error) error {
+	if errors.Is(err, emporix.ErrInvalidRequest) {
+		return emporix.ErrInvalidCredentials
+	}
+	return err
 }
 
 // socialLogin sends the visitor to the identity provider. State and PKCE are

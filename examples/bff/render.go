@@ -23,9 +23,10 @@ var pages = parsePages()
 
 func parsePages() map[string]*template.Template {
 	functions := template.FuncMap{
-		"moment": func(t time.Time) string { return t.UTC().Format("Monday 2 January 2006, 15:04") + " UTC" },
-		"iso":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"short":  func(id string) string { return id[:min(len(id), 8)] },
+		"moment":  func(t time.Time) string { return t.UTC().Format("Monday 2 January 2006, 15:04") + " UTC" },
+		"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"short":   func(id string) string { return id[:min(len(id), 8)] },
+		"country": countryName,
 		"initial": func(name string) string {
 			for _, letter := range name {
 				return strings.ToUpper(string(letter))
@@ -54,6 +55,7 @@ type page struct {
 	Data    any    // for the content
 
 	LoggedIn bool
+	Failed   bool // something has to be looked at again: its title says so first
 	Tools    bool // there is a fake, and pages about it
 	Replica  string
 }
@@ -67,6 +69,7 @@ func (s *shop) show(w http.ResponseWriter, r *http.Request, status int, name str
 		}
 	}
 	p.Notice = notices[r.URL.Query().Get("done")]
+	p.Failed = status >= http.StatusBadRequest
 	p.Tools, p.Replica = s.tools != nil, s.replica
 	var body bytes.Buffer
 	if err := pages[name].ExecuteTemplate(&body, "page", p); err != nil {

@@ -94,7 +94,7 @@ func (s *shop) confirmEmail(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !f.read(r) {
-		f.field("token").Error, f.Error = "", spentLink
+		f.Error = spentLink
 		show(http.StatusUnprocessableEntity)
 		return
 	}
@@ -158,8 +158,8 @@ func (s *shop) resetPassword(w http.ResponseWriter, r *http.Request) {
 			if errors.Is(err, emporix.ErrInvalidRequest) && f.field("password").Error == "" {
 				f.Error = spentLink
 			}
-		} else if f.field("token").Error != "" {
-			f.field("token").Error, f.Error = "", spentLink
+		} else if f.Error != "" {
+			f.Error = spentLink
 		}
 	}
 	s.show(w, r, status, "narrowform", page{Title: "Choose a new password", Data: formPage{f, "After this you can log in with it."}})

@@ -86,7 +86,7 @@ func (s *shop) confirmSignUp(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !f.read(r) {
-		f.field("token").Error, f.Error = "", spentLink
+		f.Error = spentLink
 		show(http.StatusUnprocessableEntity)
 		return
 	}
