@@ -252,26 +252,6 @@ func (s *AuthService) ExchangeToken(ctx context.Context, req ExchangeTokenReques
 	}, nil
 }
 
-// ConfirmSignUp completes a sign-up with the token of the activation e-mail
-// (double opt-in). Where the tenant logs the customer in with it, the result
-// says so, and the session goes on as with Login.
-//
-// Bearer: the visitor's own anonymous one. Errors: ErrInvalidRequest,
-// ErrUnauthorized, ErrRateLimited, ErrUnavailable, ErrOutcomeUnknown.
-//
-// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/double-opt-in#get-customer-tenant-signup-optin-token
-func (s *CustomersService) ConfirmSignUp(ctx context.Context, token string) (*LoginResult, error) {
-	if err := required("token", token); err != nil {
-		return nil, err
-	}
-	login, err := s.session.login(ctx, request{op: operation.CustomersConfirmSignUp, path: []string{token}})
-	if err != nil {
-		return nil, err
-	}
-	result := loginResult(login)
-	return &result, nil
-}
-
 func loginResult(l lifecycle.Login) LoginResult {
 	return LoginResult{
 		LoggedIn: l.Established, InitialPassword: l.Grant.InitialPassword, SessionID: l.SessionID, SessionChanged: l.SessionChanged,

@@ -138,7 +138,7 @@ func TestL15_ACustomersCallWithoutALogin(t *testing.T) {
 
 func TestAWrongPassword(t *testing.T) {
 	fake, client := shop(t)
-	logins, total := fake.Calls("Auth.Login"), len(fake.Journal())
+	logins, total := fake.Calls(t, "Auth.Login"), len(fake.Journal())
 	before, err := client.OwnSession().Info(t.Context())
 	require.NoError(t, err)
 	visitor := client.Session("v")
@@ -194,8 +194,8 @@ func TestBadAnswers(t *testing.T) {
 				"Customers.Get": get, "Addresses.Get": reads["Addresses.Get"], "Customers.SignUp": signUp, "Auth.Validate": reads["Auth.Validate"],
 			} {
 				fake, client := shop(t)
-				fake.Fail(emporixtest.Fault{Operation: op, RawBody: &tt.body, Status: 200, Headers: headers})
-				before := fake.Calls(op)
+				fake.Fail(t, emporixtest.Fault{Operation: op, RawBody: &tt.body, Status: 200, Headers: headers})
+				before := fake.Calls(t, op)
 				err := call(t.Context(), client)
 				if (name == "more after it" || name == "of another shape") && err == nil {
 					continue // an ID is read as tolerantly as can be
@@ -215,7 +215,7 @@ func TestBadAnswers(t *testing.T) {
 func TestBadAnswersWithoutABody(t *testing.T) {
 	for body, fine := range map[string]bool{"": true, "{}": true, "ok": true, `{"id":"1"}`: true, page: false, gateway: false} {
 		fake, client := shop(t)
-		fake.Fail(emporixtest.Fault{Operation: "Customers.Update", RawBody: &body, Status: 200})
+		fake.Fail(t, emporixtest.Fault{Operation: "Customers.Update", RawBody: &body, Status: 200})
 		err := update(t.Context(), client)
 		assert.Equal(t, fine, err == nil, "%s: %v", body, err)
 		stillFine(t, client)
@@ -251,7 +251,7 @@ func TestBadTokenAnswers(t *testing.T) {
 			before, err := visitor.Info(t.Context())
 			require.NoError(t, err)
 			for _, op := range []string{"Auth.Login", "Auth.Refresh", "Auth.SocialLogin", "Auth.ExchangeToken"} {
-				fake.Fail(emporixtest.Fault{Operation: op, RawBody: &body, Status: 200})
+				fake.Fail(t, emporixtest.Fault{Operation: op, RawBody: &body, Status: 200})
 				switch op {
 				case "Auth.Login":
 					_, err = visitor.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
@@ -278,7 +278,7 @@ func TestStrangeLifetimes(t *testing.T) {
 	for _, expires := range []string{`"2591999"`, "2591999.5", "99999999999999999999", "1e30", "absent", "null"} {
 		synctest.Test(t, func(t *testing.T) {
 			fake, client := shop(t)
-			fake.Fail(emporixtest.Fault{Operation: "Auth.Login", ExpiresIn: json.RawMessage(expires)})
+			fake.Fail(t, emporixtest.Fault{Operation: "Auth.Login", ExpiresIn: json.RawMessage(expires)})
 			require.NoError(t, login(t.Context(), client), expires)
 			stillFine(t, client)
 			info, err := client.OwnSession().Info(t.Context())
@@ -294,14 +294,14 @@ func TestS05_HugeAnswers(t *testing.T) {
 	for _, body := range []string{emporixfake.BodyHuge, emporixfake.BodyGzipBomb} {
 		fake := emporixtest.New(t, emporixtest.OverSocket())
 		client := fake.Client(t)
-		fake.Fail(emporixtest.Fault{Operation: "Customers.Get", Body: body})
+		fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Body: body})
 		_, err := client.Customers.Get(t.Context())
 		assert.ErrorIs(t, err, emporix.ErrBadResponse)
 		assert.EqualError(t, err, "emporix: Customers.Get: bad response: the answer is larger than 8388608 bytes")
 		if body == emporixfake.BodyGzipBomb {
 			continue // slow to make
 		}
-		fake.Fail(emporixtest.Fault{Operation: "Customers.Get", Body: body, Status: 404})
+		fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Body: body, Status: 404})
 		_, err = client.Customers.Get(t.Context())
 		assert.ErrorIs(t, err, emporix.ErrNotFound, "the status is what counts")
 		_, err = client.Customers.Get(t.Context())
@@ -312,7 +312,7 @@ func TestS05_HugeAnswers(t *testing.T) {
 func TestAHungServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake, client := shop(t, emporix.WithTimeouts(emporix.Timeouts{Attempt: time.Second}))
-		fake.Fail(emporixtest.Fault{Operation: "Customers.Get", Delay: time.Hour, Times: 3})
+		fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Delay: time.Hour, Times: 3})
 		began := time.Now()
 		err := get(t.Context(), client)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
@@ -326,7 +326,7 @@ func TestS03_RedirectsAreAnError(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		for op, call := range map[string]func(context.Context, *emporix.Client) error{"Customers.Get": get, "Customers.Update": update, "Auth.Refresh": writes["Auth.Refresh"]} {
 			fake, client := shop(t)
-			fake.Fail(emporixtest.Fault{Operation: op, Status: status, Redirect: fake.URL() + "/customer/acme/me?CANARY"})
+			fake.Fail(t, emporixtest.Fault{Operation: op, Status: status, Redirect: fake.URL() + "/customer/acme/me?CANARY"})
 			total := len(fake.Journal())
 			err := call(t.Context(), client)
 			require.ErrorIs(t, err, emporix.ErrBadResponse)

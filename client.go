@@ -2,9 +2,12 @@ package emporix
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -98,16 +101,24 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 		cfg.store = NewMemoryStore(0)
 	}
 	c.sessions = lifecycle.New(lifecycle.Config{
-		Tenant: cfg.tenant, Store: cfg.store, Issuer: issuer{c}, Notify: c.notify, Context: cfg.context.internal(), Foreground: cfg.foreground,
+		Scope: scope(cfg.tenant, baseURL, cfg.clientID), Store: cfg.store, Issuer: issuer{c}, Notify: c.notify, Context: cfg.context.internal(), Foreground: cfg.foreground,
 		RefreshLimit: cfg.timeouts.Refresh, StoreLimit: cfg.timeouts.Store,
 	})
 	c.settings = Settings{Tenant: cfg.tenant, BaseURL: baseURL.String(), TokenStore: cfg.store, ForegroundRenewal: cfg.foreground}
 	get := func() *core { return c }
-	own := newSession(get, "own")
+	own := newSession(get, "", "own")
 	return &Client{
 		Auth: own.Auth, Customers: own.Customers, Addresses: own.Addresses, Credentials: own.Credentials,
 		core: get, own: own,
 	}, nil
+}
+
+// scope names the client's rows in a store that it may share with others. Host
+// and client ID are part of it, so that a client that is pointed elsewhere finds
+// no tokens that are not for there.
+func scope(tenant string, baseURL *url.URL, clientID string) string {
+	sum := sha256.Sum256([]byte(strings.ToLower(baseURL.Scheme+"://"+baseURL.Host) + baseURL.EscapedPath() + "\n" + clientID))
+	return tenant + "." + hex.EncodeToString(sum[:4])
 }
 
 // The environment variables that NewClientFromEnv reads, named as in the
@@ -166,7 +177,7 @@ func (c *Client) OwnSession() *Session { return c.own }
 // request and starts nothing: make one for each HTTP request. All sessions of
 // one key share their tokens through the token store, and one renewal.
 func (c *Client) Session(key string) *Session {
-	s := newSession(c.core, visitorPrefix+key)
+	s := newSession(c.core, visitorPrefix, key)
 	if reason := checkKey(key); reason != "" {
 		s.invalid = &ArgumentError{Field: "session key", Reason: reason}
 	}

@@ -24,7 +24,9 @@
 // that fails changes nothing: only a definite no of the server ends a session.
 // An anonymous session that ended is replaced by a new one, which the observer
 // is told about (EventSessionReplaced: the cart is gone). A customer's is
-// [ErrSessionExpired] until the next login or logout.
+// [ErrSessionExpired] until the next login or logout. Who stays away longer, a
+// guest for a day and a customer for 30 days after the last token ended, is
+// forgotten, and comes back as a new guest.
 //
 // # What is sent again
 //

@@ -259,7 +259,7 @@ func TestHTTPClientErrors(t *testing.T) {
 	})
 	t.Run("no token to be had", func(t *testing.T) {
 		shop := newCartShop(t, fine)
-		shop.fake.Fail(emporixtest.Fault{Operation: "Auth.Anonymous", Status: 400})
+		shop.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Status: 400})
 		_, err := shop.client.HTTPClient().Get(shop.url("/cart/"))
 		var auth *emporix.AuthError
 		require.ErrorAs(t, err, &auth)

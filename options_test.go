@@ -196,7 +196,7 @@ func TestOptionsAreCopied(t *testing.T) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { t.Error("asked about a redirect"); return nil }}
 	before := *mine
 	client := fake.Client(t, emporix.WithHTTPClient(mine))
-	fake.Fail(emporixtest.Fault{Operation: "Customers.Get", Redirect: "https://evil.example"})
+	fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Redirect: "https://evil.example"})
 	_, err := client.Customers.Get(t.Context())
 	require.ErrorIs(t, err, emporix.ErrBadResponse)
 	assert.ErrorContains(t, err, "redirects are never followed")

@@ -44,6 +44,7 @@ const readmeImports = `package readme
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log"
@@ -60,6 +61,7 @@ import (
 
 var (
 	_ = context.Background
+	_ = rand.Text
 	_ = errors.Is
 	_ = fmt.Println
 	_ = log.Println

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -20,16 +22,53 @@ func isControl(r *http.Request) bool {
 // serveControl answers the control interface: what Server's methods do, over
 // HTTP and as JSON. It has no password.
 func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
-	body, err := s.control(r)
+	var body any
+	err := checkVisitor(r)
+	if err == nil {
+		body, err = s.control(r)
+	}
 	status := http.StatusOK
 	if err != nil {
 		status = http.StatusBadRequest
-		if errors.Is(err, errNoControl) {
+		switch {
+		case errors.Is(err, errNoControl):
 			status = http.StatusNotFound
+		case errors.Is(err, errForeignOrigin), errors.Is(err, errForeignHost):
+			status = http.StatusForbidden
 		}
 		body = object{"error": err.Error()}
 	}
 	writeAnswer(w, answer{status: status, body: body})
+}
+
+var (
+	errForeignOrigin = errors.New("the control interface is not for web pages of another origin; call it without an Origin header")
+	errForeignHost   = errors.New("the control interface answers under a loopback address, localhost or the address that it listens on, not under another Host")
+)
+
+// checkVisitor keeps web pages out, which a browser on this machine lets reach
+// loopback: those that say where they are from, and those that gave their own
+// name this address. Without a socket there is no browser.
+func checkVisitor(r *http.Request) error {
+	for _, origin := range r.Header.Values("Origin") {
+		if from, err := url.Parse(origin); err != nil || from.Host == "" || !strings.EqualFold(from.Host, r.Host) {
+			return errForeignOrigin
+		}
+	}
+	local, overSocket := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !overSocket {
+		return nil
+	}
+	name := (&url.URL{Host: r.Host}).Hostname()
+	if strings.EqualFold(name, "localhost") {
+		return nil
+	}
+	asked := net.ParseIP(name)
+	listening, _, _ := net.SplitHostPort(local.String())
+	if asked == nil || !asked.IsLoopback() && !asked.Equal(net.ParseIP(listening)) {
+		return errForeignHost
+	}
+	return nil
 }
 
 var errNoControl = errors.New("the control interface has no such method and path; it has " +
@@ -122,7 +161,9 @@ func (s *Server) controlClock(r *http.Request) (any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("advance: %q is not a duration such as 2h", in.Advance)
 		}
-		s.Advance(d)
+		if err := s.advance(d); err != nil {
+			return nil, err
+		}
 		return object{"now": s.Now()}, nil
 	})
 }

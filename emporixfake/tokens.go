@@ -177,7 +177,7 @@ func hasScope(scopes, want string) bool {
 	return false
 }
 
-// redeem checks a refresh token of a kind; problem says why it is refused.
+// redeem checks a refresh token of a kind; renew uses it up.
 func (t *tenant) redeem(value string, kind tokenKind, now time.Time) (*refreshToken, bool) {
 	token := t.refresh[value]
 	switch {

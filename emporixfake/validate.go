@@ -22,6 +22,7 @@ type call struct {
 	now    time.Time
 
 	queryBroken, tooLarge, urlTooLong bool
+	cutShort                          bool // the body broke off; what arrived may look whole
 
 	token      *accessToken // of the bearer, when it is good
 	bearerKind string       // for the journal
@@ -90,6 +91,9 @@ func (c *call) readBody() *answer {
 	refuse := func(a answer) *answer { return &a }
 	if c.tooLarge {
 		return refuse(badRequest("The request body is too large."))
+	}
+	if c.cutShort {
+		return refuse(badField("", "invalid_json", "The request body broke off."))
 	}
 	mediaType, params, err := mime.ParseMediaType(c.header.Get("Content-Type"))
 	c.mergePatch = err == nil && mediaType == "application/merge-patch+json" && c.op.mergePatch
@@ -170,7 +174,7 @@ func (t *tenant) noteBodySecrets(body object) {
 // form is the body of an OAuth request.
 func (c *call) form() (url.Values, bool) {
 	mediaType, _, err := mime.ParseMediaType(c.header.Get("Content-Type"))
-	if err != nil || mediaType != "application/x-www-form-urlencoded" || c.tooLarge {
+	if err != nil || mediaType != "application/x-www-form-urlencoded" || c.tooLarge || c.cutShort {
 		return nil, false
 	}
 	form, err := url.ParseQuery(string(c.raw))

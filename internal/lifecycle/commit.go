@@ -127,7 +127,7 @@ func (m *Manager) write(v *Visitor, over []uint64, next *Record) (how verdict, r
 			return how, row, nil
 		}
 	}
-	return owed, nil, fmt.Errorf("%w: writing the session failed: %w", sentinel.StoreUnavailable, err)
+	return owed, nil, m.storeError(v, "writing the session", err, next)
 }
 
 func (m *Manager) try(ctx context.Context, v *Visitor, over []uint64, next *Record) (verdict, *Record, error) {
@@ -192,7 +192,9 @@ func (m *Manager) revoke(v *Visitor, r *Record) {
 // process for as long as the row is one that it replaces.
 type debt struct {
 	record *Record
+	from   *Record  // what it follows
 	over   []uint64 // generations of the rows it replaces; 0 stands for no row
+	lease  *lease   // kept until the row is written; may be nil
 }
 
 func (d debt) replaces(generation uint64) bool {
@@ -216,13 +218,14 @@ func (m *Manager) truth(v *Visitor, r *Record) (*Record, []uint64) {
 func (m *Manager) owe(v *Visitor, r, next *Record, over []uint64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.debts[m.key(v)].replaces(r.Generation) {
+	before := m.debts[m.key(v)]
+	if before.replaces(r.Generation) {
 		return false
 	}
-	m.debts[m.key(v)] = debt{record: next, over: over}
+	m.debts[m.key(v)] = debt{record: next, from: r, over: over, lease: before.lease}
 	if len(m.debts)%manyTroubles == 0 {
 		for key, d := range m.debts { // visitors who never came back
-			made := time.UnixMicro(int64(d.record.Generation))
+			made := time.UnixMicro(int64(d.record.Generation)) // #nosec G115 -- microseconds, unless a row was forged
 			if time.Since(made) > d.record.ttl(made) {
 				delete(m.debts, key)
 			}
@@ -238,16 +241,26 @@ func (m *Manager) paid(v *Visitor, next *Record, over []uint64) {
 	d := m.debts[m.key(v)]
 	if d.record != next && d.replaces(over[len(over)-1]) {
 		// A login or logout came while next was being written, and is still owed.
-		m.debts[m.key(v)] = debt{record: d.record, over: append(slices.Clone(d.over), next.Generation)}
+		d.over = append(slices.Clone(d.over), next.Generation)
+		m.debts[m.key(v)] = d
 		return
 	}
-	delete(m.debts, m.key(v))
+	m.settled(v)
 }
 
 func (m *Manager) forget(v *Visitor) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.settled(v)
+}
+
+// settled ends a debt, and with it the lease that was kept for its sake. The
+// caller has m.mu.
+func (m *Manager) settled(v *Visitor) {
+	if l := m.debts[m.key(v)].lease; l != nil {
+		m.start(l.free)
+	}
 	delete(m.debts, m.key(v))
-	m.mu.Unlock()
 }
 
 // payLate goes on writing next, within a bound, while it is owed; nobody waits
@@ -262,14 +275,30 @@ func (m *Manager) payLate(v *Visitor, next *Record) {
 		if d.record != next {
 			return
 		}
-		how, _, _ := m.try(ctx, v, d.over, next)
-		if how == owed {
-			continue
+		how, row, _ := m.try(ctx, v, d.over, next)
+		switch {
+		case how == owed:
+		case how == beaten && next.renews(d.from) && row.doubts(d.from):
+			next = m.rebase(v, d, row) // as in commit
+		default:
+			m.paid(v, next, d.over)
+			m.epoch(v).Add(1)
+			return
 		}
-		m.paid(v, next, d.over)
-		m.epoch(v).Add(1)
-		return
 	}
+}
+
+// rebase makes a debt one that replaces row.
+func (m *Manager) rebase(v *Visitor, d debt, row *Record) *Record {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := *d.record
+	next.Generation, d.over = nextGeneration(max(row.Generation, next.Generation)), []uint64{row.Generation}
+	if m.debts[m.key(v)].record == d.record {
+		d.record, d.lease = &next, m.debts[m.key(v)].lease
+		m.debts[m.key(v)] = d
+	}
+	return &next
 }
 
 // pause waits; false if ctx ended first.

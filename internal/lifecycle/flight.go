@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/sentinel"
@@ -45,6 +46,11 @@ func (m *Manager) launch(v *Visitor, alone bool, do work) (f *flight, mine bool)
 func (m *Manager) detach(do func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.start(do)
+}
+
+// start is detach for a caller who has m.mu.
+func (m *Manager) start(do func()) {
 	if m.ctx.Err() != nil {
 		return
 	}
@@ -95,7 +101,7 @@ func (m *Manager) run(v *Visitor, f *flight, do work) (tell func()) {
 func (m *Manager) join(ctx context.Context, v *Visitor, do work) error {
 	f, mine := m.launch(v, false, do)
 	err := m.wait(ctx, f)
-	if (f.alone || err == errTooSoon) && !mine && ctx.Err() == nil && !m.shut() {
+	if (f.alone || errors.Is(err, errTooSoon)) && !mine && ctx.Err() == nil && !m.shut() {
 		return nil
 	}
 	return err
@@ -169,11 +175,11 @@ func (m *Manager) setTrouble(v *Visitor, change func(*trouble)) {
 
 // renewInBackground starts an early renewal unless the last one failed a moment
 // ago. Nobody waits for it. It returns when there is a reason to ask again.
-func (m *Manager) renewInBackground(v *Visitor) time.Duration {
+func (m *Manager) renewInBackground(v *Visitor, seen *Record) time.Duration {
 	if wait := time.Until(m.trouble(v).next); wait > 0 {
 		return wait
 	}
-	m.launch(v, false, m.upkeep(v, WantCustomer)) // begins nothing
+	m.launch(v, false, m.upkeep(v, WantCustomer, seen)) // begins nothing
 	return wallCheck
 }
 

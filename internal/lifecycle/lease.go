@@ -20,6 +20,7 @@ import (
 const (
 	leaseTime  = 30 * time.Second
 	leaseSpare = 15 * time.Second
+	leaseTries = 3
 	firstPoll  = 5 * time.Millisecond
 	lastPoll   = 100 * time.Millisecond
 )
@@ -47,19 +48,23 @@ type lease struct {
 // errLeaseShort sends the leader back to the start: others may renew by now.
 var errLeaseShort = errors.New("the lease ran short before the refresh token was sent")
 
-// leased runs do under the session's lease. If another process renews the
-// session meanwhile there is nothing left to do, unless the caller insists.
-func (m *Manager) leased(v *Visitor, insist bool, do func(context.Context, *lease) (func(), error)) work {
+// leased runs do under the session's lease. If another process writes the row
+// meanwhile, so that it is not the one that was seen, there is nothing left to
+// do; without seen the caller insists, and waits for its turn.
+func (m *Manager) leased(v *Visitor, seen *Record, do func(context.Context, *lease) (func(), error)) work {
 	return func(ctx context.Context) (func(), error) {
 		for {
-			l, done, err := m.acquire(ctx, v, insist)
+			l, done, err := m.acquire(ctx, v, seen)
 			if err != nil || done {
 				return nil, err
 			}
 			after, err := do(ctx, l)
 			l.release()
-			if !errors.Is(err, errLeaseShort) || ctx.Err() != nil {
+			if !errors.Is(err, errLeaseShort) {
 				return after, err
+			}
+			if !pause(ctx, lastPoll) {
+				return nil, fmt.Errorf("%w: %w", sentinel.Unavailable, cause(err))
 			}
 		}
 	}
@@ -67,31 +72,33 @@ func (m *Manager) leased(v *Visitor, insist bool, do func(context.Context, *leas
 
 // acquire takes the lease. While another process has it, it watches the row;
 // done says that the row has changed.
-func (m *Manager) acquire(ctx context.Context, v *Visitor, insist bool) (l *lease, done bool, err error) {
+func (m *Manager) acquire(ctx context.Context, v *Visitor, seen *Record) (l *lease, done bool, err error) {
 	store, lends := m.rows(v).(leaseStore)
 	if !lends {
 		return nil, false, nil
 	}
-	l = &lease{m: m, v: v, store: store, owner: rand.Text()}
-	var before *Record
+	if l = m.kept(v); l == nil {
+		l = &lease{m: m, v: v, store: store, owner: rand.Text()}
+	}
 	for wait := firstPoll; ; wait = min(wait*3/2, lastPoll) {
-		acquired, abandoned, err := l.take(ctx)
+		acquired, err := l.take(ctx)
 		switch {
 		case err != nil:
-			return nil, false, fmt.Errorf("%w: the session's renewal could not be reserved: %w", sentinel.StoreUnavailable, err)
+			if !m.keep(l) {
+				m.detach(l.free) // perhaps only the answer was lost
+			}
+			return nil, false, m.storeError(v, "reserving the session's renewal", err)
 		case acquired:
-			l.abandoned = abandoned
 			return l, false, nil
 		}
-		row, err := m.look(ctx, v)
-		if err != nil {
-			return nil, false, fmt.Errorf("%w: reading the session failed: %w", sentinel.StoreUnavailable, err)
-		}
-		switch {
-		case before == nil:
-			before = row
-		case row.Generation != before.Generation && !insist:
-			return nil, true, nil
+		if seen != nil {
+			row, err := m.look(ctx, v)
+			if err != nil {
+				return nil, false, m.storeError(v, "reading the session", err)
+			}
+			if row.Generation != seen.Generation {
+				return nil, true, nil
+			}
 		}
 		if !pause(ctx, wait/2+mathrand.N(wait)) { // #nosec G404 -- jitter
 			return nil, false, fmt.Errorf("%w: another process has been renewing the session for too long: %w", sentinel.Unavailable, context.Cause(ctx))
@@ -99,51 +106,107 @@ func (m *Manager) acquire(ctx context.Context, v *Visitor, insist bool) (l *leas
 	}
 }
 
-func (l *lease) take(ctx context.Context) (acquired, abandoned bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, l.m.cfg.StoreLimit)
-	defer cancel()
-	defer func() {
-		if recover() != nil {
-			acquired, abandoned, err = false, false, errPanic
+// take asks for the lease, a few times while the store fails: whoever has it
+// already, because only an answer was lost, extends it.
+func (l *lease) take(ctx context.Context) (acquired bool, err error) {
+	for try := range leaseTries {
+		if try > 0 && !pause(ctx, firstPoll<<try) {
+			break
 		}
-	}()
-	return l.store.Acquire(ctx, l.m.key(l.v), l.owner, leaseTime)
+		err = l.ask(ctx, func(ctx context.Context) (err error) {
+			acquired, l.abandoned, err = l.store.Acquire(ctx, l.m.key(l.v), l.owner, leaseTime)
+			return err
+		})
+		if err == nil {
+			return acquired, nil
+		}
+	}
+	return false, err
 }
 
-// ready is asked right before a refresh token is sent.
-func (l *lease) ready(ctx context.Context) error {
+// sending is asked right before a refresh token is sent. The request that ctx
+// bounds leaves time to write what it brings while the lease lasts.
+func (l *lease) sending(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	if l == nil {
-		return nil
+		return ctx, func() {}, nil
 	}
-	left := time.Duration(0)
-	_, err := guardSave(func() (bool, error) {
-		ctx, cancel := context.WithTimeout(ctx, l.m.cfg.StoreLimit)
-		defer cancel()
-		var err error
+	asked, left := time.Now(), time.Duration(0)
+	err := l.ask(ctx, func(ctx context.Context) (err error) {
 		left, err = l.store.Remaining(ctx, l.m.key(l.v), l.owner)
-		return true, err
+		return err
 	})
+	left -= time.Since(asked)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%w: the session's lease could not be read: %w", sentinel.StoreUnavailable, err)
+		return nil, nil, l.m.storeError(l.v, "reading the session's lease", err)
 	case left < leaseSpare:
-		return errLeaseShort
+		return nil, nil, errLeaseShort
 	}
-	return nil
+	ctx, cancel := context.WithTimeout(ctx, left-writeLimit)
+	return ctx, cancel, nil
 }
 
-// release gives the lease back; if that fails it ends by itself.
+// release gives the lease back, unless what it was taken for is still to be
+// written: then nobody else is to send the refresh token before that.
 func (l *lease) release() {
-	if l == nil {
+	if l == nil || l.m.keep(l) {
 		return
 	}
-	_, _ = guardSave(func() (bool, error) {
-		ctx, cancel := context.WithTimeout(l.m.ctx, l.m.cfg.StoreLimit)
-		defer cancel()
-		return true, l.store.Release(ctx, l.m.key(l.v), l.owner)
-	})
+	if l.giveBack() != nil {
+		l.m.detach(l.free)
+	}
+}
+
+// free gives the lease back, and tries again while the store fails. In the end
+// it ends by itself, but then it looks as if its owner had died.
+func (l *lease) free() {
+	for try := range writeTries {
+		if try > 0 && !pause(l.m.ctx, writePause<<try) {
+			return
+		}
+		if l.giveBack() == nil {
+			return
+		}
+	}
+}
+
+func (l *lease) giveBack() error {
+	return l.ask(l.m.ctx, func(ctx context.Context) error { return l.store.Release(ctx, l.m.key(l.v), l.owner) })
+}
+
+// ask uses the store once, within its limit.
+func (l *lease) ask(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, l.m.cfg.StoreLimit)
+	defer cancel()
+	_, err := guardSave(func() (bool, error) { return true, do(ctx) })
+	return err
 }
 
 // doubtful reports that the refresh token may have been sent by a process that
 // died before it could write the answer.
 func (l *lease) doubtful() bool { return l != nil && l.abandoned }
+
+// keep holds on to the lease while this process owes the row to the store.
+func (m *Manager) keep(l *lease) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d, owes := m.debts[m.key(l.v)]
+	if owes {
+		d.lease = l
+		m.debts[m.key(l.v)] = d
+	}
+	return owes
+}
+
+// kept hands out the lease that this process has held on to.
+func (m *Manager) kept(v *Visitor) *lease {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := m.debts[m.key(v)]
+	l := d.lease
+	if l != nil {
+		d.lease = nil
+		m.debts[m.key(v)] = d
+	}
+	return l
+}

@@ -11,21 +11,28 @@ import (
 // Move carries the session of one visitor over to another key, which must be
 // unused, and leaves a tombstone behind: whoever knows the old key has nothing.
 func (m *Manager) Move(ctx context.Context, from, to *Visitor) error {
-	return m.alone(ctx, from, m.leased(from, true, func(ctx context.Context, _ *lease) (func(), error) {
-		r, err := m.load(ctx, from)
-		if err != nil || r.Kind == None && !r.Ended {
-			return nil, err // nothing to carry
+	return m.alone(ctx, from, m.leased(from, nil, func(ctx context.Context, _ *lease) (func(), error) {
+		over := uint64(0)
+		for range writeTries { // until the old key's row has not changed meanwhile
+			r, err := m.load(ctx, from)
+			if err != nil || over == 0 && r.Kind == None && !r.Ended {
+				return nil, err // nothing to carry
+			}
+			next := *r
+			next.Generation = nextGeneration(max(r.Generation, over))
+			switch how, _, err := m.write(to, []uint64{over}, &next); how {
+			case beaten:
+				return nil, fmt.Errorf("%w: the new session key is in use; give a new random one", sentinel.Conflict)
+			case owed: // the session stays where it is
+				return nil, err
+			}
+			m.epoch(to).Add(1)
+			over = next.Generation
+			if moved, err := m.commit(from, r, r.gone(false), func() {}); moved != nil || err != nil {
+				return moved, err
+			}
 		}
-		next := *r
-		next.Generation = nextGeneration(r.Generation)
-		switch how, _, err := m.write(to, []uint64{0}, &next); how {
-		case beaten:
-			return nil, fmt.Errorf("%w: the new session key is in use; give a new random one", sentinel.Conflict)
-		case owed: // the session stays where it is
-			return nil, err
-		}
-		m.epoch(to).Add(1)
-		return m.commit(from, r, r.gone(false), func() {})
+		return nil, fmt.Errorf("%w: the session kept changing while it was moved", sentinel.StoreUnavailable)
 	}))
 }
 
@@ -48,5 +55,5 @@ func (m *Manager) Due(ctx context.Context, v *Visitor) error {
 			return nil
 		}
 	}
-	return m.join(ctx, v, m.upkeep(v, WantCustomer))
+	return m.join(ctx, v, m.upkeep(v, WantCustomer, s.record))
 }

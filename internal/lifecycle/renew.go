@@ -11,44 +11,50 @@ import (
 )
 
 // upkeep does what the row, as it is now, asks for. Where the row is gone, it
-// begins an anonymous session only for a caller whom that would serve.
-func (m *Manager) upkeep(v *Visitor, want Want) work {
+// begins an anonymous session only for a caller whom that would serve. seen is
+// the row as the caller knows it: if that is to be renewed, the row is read
+// under its lease only.
+func (m *Manager) upkeep(v *Visitor, want Want, seen *Record) work {
+	renewing := m.leased(v, seen, func(ctx context.Context, l *lease) (func(), error) {
+		r, err := m.load(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		return m.follow(ctx, v, want, r, l)
+	})
 	return func(ctx context.Context) (func(), error) {
+		switch seen.plan(m.key(v), time.Now()) {
+		case renewEarly, renewNow:
+			return renewing(ctx)
+		}
 		r, err := m.load(ctx, v)
 		if err != nil {
 			return nil, err
 		}
 		switch r.plan(m.key(v), time.Now()) {
-		case start:
-			if want == WantCustomer {
-				return nil, nil
-			}
-			return m.begin(ctx, v, r)
-		case replace:
-			return m.replace(ctx, v, r)
-		case renewEarly, renewNow:
-			return m.leased(v, false, m.renewDue(v))(ctx)
-		case expired:
-			return m.expire(v, r, nil)
-		default: // another flight, or another replica, was faster
+		case renewEarly, renewNow: // not what the caller knows: it looks again
 			return nil, nil
 		}
+		return m.follow(ctx, v, want, r, nil)
 	}
 }
 
-// renewDue renews the session if, under the lease, it still is to be renewed.
-func (m *Manager) renewDue(v *Visitor) func(context.Context, *lease) (func(), error) {
-	return func(ctx context.Context, l *lease) (func(), error) {
-		r, err := m.load(ctx, v)
-		if err != nil {
-			return nil, err
-		}
-		switch next := r.plan(m.key(v), time.Now()); next {
-		case renewEarly, renewNow:
-			return m.renew(ctx, v, r, l, next == renewNow)
-		default: // whoever had the lease before was faster
+// follow does what r asks for.
+func (m *Manager) follow(ctx context.Context, v *Visitor, want Want, r *Record, l *lease) (func(), error) {
+	switch next := r.plan(m.key(v), time.Now()); next {
+	case start:
+		if want == WantCustomer {
 			return nil, nil
 		}
+		return m.begin(ctx, v, r)
+	case replace:
+		return m.replace(ctx, v, r)
+	case renewEarly, renewNow:
+		return m.renew(ctx, v, r, l, next == renewNow)
+	case expired:
+		return m.expire(v, r, nil)
+	default: // another flight, or another replica, was faster
+		return nil, nil
 	}
 }
 
@@ -57,8 +63,8 @@ var errTooSoon = errors.New("the server rejects new tokens too")
 
 // force renews a session whose token the server rejected, unless the rejected
 // token is no longer the current one.
-func (m *Manager) force(v *Visitor, rejected secret.Secret) work {
-	return m.leased(v, false, func(ctx context.Context, l *lease) (func(), error) {
+func (m *Manager) force(v *Visitor, rejected secret.Secret, seen *Record) work {
+	return m.leased(v, seen, func(ctx context.Context, l *lease) (func(), error) {
 		r, err := m.load(ctx, v)
 		if err != nil || !r.Access.Equal(rejected) {
 			return nil, err
@@ -94,9 +100,9 @@ func (m *Manager) Renew(ctx context.Context, v *Visitor, want Want, rejected Tok
 		if !r.record.Access.Equal(rejected.Access) {
 			break
 		}
-		err = m.join(ctx, owner, m.force(owner, rejected.Access))
+		err = m.join(ctx, owner, m.force(owner, rejected.Access, r.record))
 		switch {
-		case err == errTooSoon:
+		case errors.Is(err, errTooSoon):
 			return Token{}, false, nil
 		case err != nil:
 			return Token{}, false, err
@@ -113,7 +119,7 @@ func (m *Manager) Renew(ctx context.Context, v *Visitor, want Want, rejected Tok
 // that the access token is of no use any more.
 func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, dead bool) (func(), error) {
 	if l.doubtful() && r.Kind == Customer && !r.Suspect && !dead {
-		return m.commit(v, r, r.suspected(), func() {}) // held back, like after a lost answer
+		return m.hold(v, r)
 	}
 	var g Grant
 	var err error
@@ -164,6 +170,13 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, de
 	return told, cause(err)
 }
 
+// hold holds a refresh token back that another process may have spent, like
+// after a lost answer.
+func (m *Manager) hold(v *Visitor, r *Record) (func(), error) {
+	err := fmt.Errorf("%w: another process may have ended while it renewed the session, which goes on until its access token ends", sentinel.Unavailable)
+	return m.settle(v, r, r.suspected(), func() { m.notify(EventRefreshFailed, v, r.Kind, err) }, err)
+}
+
 // settle writes a change that came out of a failure, and still reports the failure.
 func (m *Manager) settle(v *Visitor, r, next *Record, told func(), err error) (func(), error) {
 	tell, commitErr := m.commit(v, r, next, func() {})
@@ -188,9 +201,11 @@ func (m *Manager) failed(v *Visitor, r *Record, err error) {
 }
 
 func (m *Manager) refreshAnonymous(ctx context.Context, r *Record, l *lease) (Grant, error) {
-	if err := l.ready(ctx); err != nil {
+	ctx, cancel, err := l.sending(ctx)
+	if err != nil {
 		return Grant{}, &CallError{Outcome: NotSent, Err: err}
 	}
+	defer cancel()
 	return m.cfg.Issuer.RefreshAnonymous(ctx, r.Refresh)
 }
 
@@ -198,13 +213,10 @@ func (m *Manager) refreshAnonymous(ctx context.Context, r *Record, l *lease) (Gr
 // anonymous token of the tenant will do, and the visitor's own ended at login.
 func (m *Manager) refreshCustomer(ctx context.Context, r *Record, l *lease, legalEntity string) (Grant, error) {
 	bearer, err := m.Token(ctx, m.utility, WantAnonymous)
-	if err == nil {
-		err = l.ready(ctx)
-	}
 	if err != nil {
 		return Grant{}, &CallError{Outcome: NotSent, Err: err}
 	}
-	g, err := m.cfg.Issuer.RefreshCustomer(ctx, bearer.Access, r.Refresh, legalEntity)
+	g, err := m.sendCustomer(ctx, bearer, r, l, legalEntity)
 	if outcome(err) != BearerRefused {
 		return g, err
 	}
@@ -215,15 +227,21 @@ func (m *Manager) refreshCustomer(ctx context.Context, r *Record, l *lease, lega
 	case !ok:
 		return Grant{}, &CallError{Outcome: Failed, Err: cause(err)}
 	}
-	if err := l.ready(ctx); err != nil {
-		return Grant{}, &CallError{Outcome: NotSent, Err: err}
-	}
-	g, err = m.cfg.Issuer.RefreshCustomer(ctx, again.Access, r.Refresh, legalEntity)
+	g, err = m.sendCustomer(ctx, again, r, l, legalEntity)
 	if outcome(err) == BearerRefused {
 		// The bearer is brand-new, so the no is about the refresh token.
 		return Grant{}, &CallError{Outcome: Refused, Err: cause(err)}
 	}
 	return g, err
+}
+
+func (m *Manager) sendCustomer(ctx context.Context, bearer Token, r *Record, l *lease, legalEntity string) (Grant, error) {
+	ctx, cancel, err := l.sending(ctx)
+	if err != nil {
+		return Grant{}, &CallError{Outcome: NotSent, Err: err}
+	}
+	defer cancel()
+	return m.cfg.Issuer.RefreshCustomer(ctx, bearer.Access, r.Refresh, legalEntity)
 }
 
 func (m *Manager) begin(ctx context.Context, v *Visitor, r *Record) (func(), error) {
@@ -288,7 +306,7 @@ func (m *Manager) Refresh(ctx context.Context, v *Visitor, legalEntity *string) 
 	if legalEntity != nil {
 		return m.alone(ctx, v, m.switchTo(v, *legalEntity))
 	}
-	err := m.alone(ctx, v, m.leased(v, true, func(ctx context.Context, l *lease) (func(), error) {
+	err := m.alone(ctx, v, m.leased(v, nil, func(ctx context.Context, l *lease) (func(), error) {
 		r, err := m.load(ctx, v)
 		switch {
 		case err != nil:
@@ -320,7 +338,7 @@ func (m *Manager) Refresh(ctx context.Context, v *Visitor, legalEntity *string) 
 }
 
 func (m *Manager) switchTo(v *Visitor, legalEntity string) work {
-	return m.leased(v, true, func(ctx context.Context, l *lease) (func(), error) {
+	return m.leased(v, nil, func(ctx context.Context, l *lease) (func(), error) {
 		r, err := m.load(ctx, v)
 		if err != nil {
 			return nil, err
@@ -330,6 +348,9 @@ func (m *Manager) switchTo(v *Visitor, legalEntity string) work {
 		}
 		if !r.CanRenew() {
 			return nil, fmt.Errorf("%w: switching the legal entity needs one; log in again", sentinel.NotRefreshable)
+		}
+		if l.doubtful() && !r.Suspect {
+			return m.hold(v, r)
 		}
 		g, err := m.refreshCustomer(ctx, r, l, legalEntity)
 		if errors.Is(err, errLeaseShort) {

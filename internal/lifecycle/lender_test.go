@@ -1,0 +1,264 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// lender is a shelf that also lends its rows, with the bubble's clock.
+type lender struct {
+	*shelf
+	loans map[string]*loan // guarded by the shelf's mutex
+}
+
+type loan struct {
+	owner   string
+	until   time.Time
+	written bool // since it was taken
+}
+
+func newLender() *lender {
+	return &lender{shelf: &shelf{rows: map[string]shelfRow{}}, loans: map[string]*loan{}}
+}
+
+func (l *lender) Acquire(_ context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
+	err = l.do("acquire", func() {
+		now := time.Now()
+		old := l.loans[key]
+		switch {
+		case old != nil && now.Before(old.until) && old.owner == owner:
+			old.until, acquired = now.Add(ttl), true
+		case old == nil || !now.Before(old.until):
+			acquired, abandoned = true, old != nil && !old.written
+			l.loans[key] = &loan{owner: owner, until: now.Add(ttl)}
+		}
+	})
+	if err != nil {
+		return false, false, err
+	}
+	return acquired, abandoned, nil
+}
+
+func (l *lender) Remaining(_ context.Context, key, owner string) (left time.Duration, err error) {
+	err = l.do("remaining", func() {
+		if loan := l.loans[key]; loan != nil && loan.owner == owner {
+			left = max(time.Until(loan.until), 0)
+		}
+	})
+	return left, err
+}
+
+func (l *lender) Release(_ context.Context, key, owner string) error {
+	return l.do("release", func() {
+		if loan := l.loans[key]; loan != nil && loan.owner == owner {
+			delete(l.loans, key)
+		}
+	})
+}
+
+func (l *lender) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
+	defer l.wrote(key, generation)
+	return l.shelf.Save(ctx, key, data, generation, ttl)
+}
+
+func (l *lender) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
+	defer l.wrote(key, generation)
+	return l.shelf.SaveIf(ctx, key, data, expected, generation, ttl)
+}
+
+// wrote notes a write that was applied, whatever its writer was told.
+func (l *lender) wrote(key string, generation uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if loan := l.loans[key]; loan != nil && l.rows[key].generation == generation {
+		loan.written = true
+	}
+}
+
+// lent returns who has a visitor's row now, "" if nobody.
+func (l *lender) lent(key string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if loan := l.loans[rowOf(key)]; loan != nil && time.Now().Before(loan.until) {
+		return loan.owner
+	}
+	return ""
+}
+
+// lend gives a visitor's row to somebody outside; drop takes it from whoever has it.
+func (l *lender) lend(t *testing.T, key, owner string, ttl time.Duration) {
+	t.Helper()
+	acquired, _, err := l.Acquire(t.Context(), rowOf(key), owner, ttl)
+	require.NoError(t, err)
+	require.True(t, acquired)
+}
+
+func (l *lender) drop(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.loans, rowOf(key))
+}
+
+// link is one replica's way to the store.
+type link struct {
+	*lender
+	ops    map[string]int
+	before func(op string) // may sleep; may be nil
+}
+
+func (l *link) use(op string) {
+	l.mu.Lock()
+	l.ops[op]++
+	before := l.before
+	l.mu.Unlock()
+	if before != nil {
+		before(op)
+	}
+}
+
+// used returns how often each operation has been used since the last time.
+func (l *link) used() map[string]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ops := l.ops
+	l.ops = map[string]int{}
+	return ops
+}
+
+// on runs do before the next use of op.
+func (l *link) on(op string, do func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.before = func(got string) {
+		if got == op {
+			l.mu.Lock()
+			l.before = nil
+			l.mu.Unlock()
+			do()
+		}
+	}
+}
+
+func (l *link) Load(ctx context.Context, key string) ([]byte, bool, error) {
+	l.use("load")
+	return l.lender.Load(ctx, key)
+}
+
+func (l *link) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
+	l.use("save")
+	return l.lender.SaveIf(ctx, key, data, expected, generation, ttl)
+}
+
+func (l *link) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (bool, bool, error) {
+	l.use("acquire")
+	return l.lender.Acquire(ctx, key, owner, ttl)
+}
+
+func (l *link) Remaining(ctx context.Context, key, owner string) (time.Duration, error) {
+	l.use("remaining")
+	return l.lender.Remaining(ctx, key, owner)
+}
+
+func (l *link) Release(ctx context.Context, key, owner string) error {
+	l.use("release")
+	return l.lender.Release(ctx, key, owner)
+}
+
+// shop is several replicas over one store and one office.
+type shop struct {
+	t        *testing.T
+	office   *office
+	lender   *lender
+	links    []*link
+	replicas []*world
+}
+
+func inShop(t *testing.T, replicas int, test func(t *testing.T, s *shop)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := &shop{t: t, office: &office{}, lender: newLender()}
+		for range replicas {
+			l := &link{lender: s.lender, ops: map[string]int{}}
+			s.links = append(s.links, l)
+			s.replicas = append(s.replicas, newWorldOver(t, s.office, s.lender.shelf, l))
+		}
+		// Their utility sessions begin now and last, so that a test counts what it asks for.
+		s.office.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
+			g.ExpiresIn.Duration = maxLife
+			g.RefreshExpiresIn.Duration = 2 * maxLife
+			return nil
+		})
+		for _, w := range s.replicas {
+			_, err := w.m.Token(t.Context(), w.m.utility, WantAnonymous)
+			require.NoError(t, err)
+		}
+		s.office.script(0, nil)
+		test(t, s)
+	})
+}
+
+// slow makes the office slow at one thing.
+func (s *shop) slow(op string, took time.Duration) {
+	s.office.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {
+		if c.op == op && !pause(ctx, took) {
+			return &CallError{Outcome: Unknown, Err: context.Cause(ctx)}
+		}
+		return nil
+	})
+}
+
+// guest begins an anonymous session at the first replica.
+func (s *shop) guest(key string) string {
+	s.t.Helper()
+	return s.replicas[0].token(visitor(key), WantAnonymous)
+}
+
+// use is one request to one replica: like a BFF, it makes the visitor's value
+// for this request.
+func (s *shop) use(replica int, key string, want Want) (string, error) {
+	token, err := s.replicas[replica].m.Token(s.t.Context(), visitor(key), want)
+	if err != nil {
+		return "", err
+	}
+	return token.Access.Reveal(), nil
+}
+
+// everywhere is one request to each replica, all at once. It returns their tokens.
+func (s *shop) everywhere(times int, key string, want Want) map[string]int {
+	s.t.Helper()
+	type answer struct {
+		token string
+		err   error
+	}
+	answers := make(chan answer, times*len(s.replicas))
+	for i := range s.replicas {
+		for range times {
+			go func() {
+				token, err := s.use(i, key, want)
+				answers <- answer{token, err}
+			}()
+		}
+	}
+	tokens := map[string]int{}
+	for range times * len(s.replicas) {
+		a := <-answers
+		require.NoError(s.t, a.err)
+		tokens[a.token]++
+	}
+	return tokens
+}
+
+// sentOnce requires that each refresh token was sent once.
+func (s *shop) sentOnce(op string) {
+	s.t.Helper()
+	seen := map[string]bool{}
+	for _, c := range s.office.of(op) {
+		require.False(s.t, seen[c.refresh], fmt.Sprint(c.refresh, " was sent twice"))
+		seen[c.refresh] = true
+	}
+}

@@ -1,0 +1,234 @@
+package lifecycle
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+)
+
+func (s *shop) move(replica int, from, to string) error {
+	return s.replicas[replica].m.Move(s.t.Context(), visitor(from), visitor(to))
+}
+
+func TestMove_TheOldKeyIsDeadAtOnce(t *testing.T) {
+	inShop(t, 2, func(t *testing.T, s *shop) {
+		s.replicas[0].customer("old")
+		before := s.replicas[0].info("old")
+		v := visitor("old") // a value of before
+		_, err := s.replicas[0].m.Token(t.Context(), v, WantCustomer)
+		require.NoError(t, err)
+
+		require.NoError(t, s.move(0, "old", "new"))
+		for i, w := range s.replicas {
+			_, err := s.use(i, "old", WantCustomer)
+			require.ErrorIs(t, err, sentinel.NotLoggedIn)
+			after := w.info("new")
+			assert.True(t, before.Access.Equal(after.Access))
+			assert.True(t, before.Refresh.Equal(after.Refresh))
+			assert.Equal(t, before.SessionID, after.SessionID)
+			assert.Greater(t, after.Generation, before.Generation)
+		}
+		for _, w := range s.replicas {
+			require.NoError(t, w.m.Refresh(t.Context(), visitor("new"), nil))
+		}
+		_, err = s.replicas[0].m.Token(t.Context(), v, WantCustomer)
+		require.ErrorIs(t, err, sentinel.NotLoggedIn)
+		tombstone := s.replicas[0].row("old")
+		assert.Equal(t, None, tombstone.Kind)
+		assert.True(t, tombstone.Refresh.IsZero())
+		assert.Greater(t, tombstone.Generation, before.Generation)
+		s.sentOnce(refreshCustomer)
+		assert.Empty(t, s.lender.lent("old"))
+	})
+}
+
+func TestMove_AKeyInUseIsRefused(t *testing.T) {
+	inShop(t, 2, func(t *testing.T, s *shop) {
+		s.replicas[0].customer("jo")
+		s.replicas[1].customer("eve")
+		jo, eve := s.replicas[0].info("jo"), s.replicas[0].info("eve")
+		require.ErrorIs(t, s.move(0, "jo", "eve"), sentinel.Conflict)
+		assert.True(t, jo.Access.Equal(s.replicas[1].info("jo").Access))
+		assert.True(t, eve.Access.Equal(s.replicas[1].info("eve").Access))
+
+		require.NoError(t, s.replicas[1].m.Logout(t.Context(), visitor("eve"), noCall))
+		require.ErrorIs(t, s.move(0, "jo", "eve"), sentinel.Conflict, "a tombstone is no free place")
+		assert.Equal(t, Customer, s.replicas[1].info("jo").Kind)
+	})
+}
+
+func TestMove_AStoreThatFailsKeepsTheSession(t *testing.T) {
+	for _, op := range []string{"load", "acquire", "save"} {
+		t.Run(op, func(t *testing.T) {
+			inShop(t, 1, func(t *testing.T, s *shop) {
+				s.replicas[0].customer("old")
+				s.lender.fail(always(op, breaks))
+				require.ErrorIs(t, s.move(0, "old", "new"), sentinel.StoreUnavailable)
+				s.lender.fail(nil)
+				time.Sleep(time.Minute)
+				assert.Equal(t, Customer, s.replicas[0].info("old").Kind)
+				assert.Nil(t, s.replicas[0].row("new"))
+				require.NoError(t, s.move(0, "old", "new"))
+			})
+		})
+	}
+}
+
+func TestMove_NothingToCarry(t *testing.T) {
+	inShop(t, 1, func(t *testing.T, s *shop) {
+		require.NoError(t, s.move(0, "old", "new"))
+		assert.Nil(t, s.replicas[0].row("old"))
+		assert.Nil(t, s.replicas[0].row("new"))
+	})
+}
+
+// A session that ended by itself is told at the new key.
+func TestMove_AnExpiredSession(t *testing.T) {
+	inShop(t, 1, func(t *testing.T, s *shop) {
+		s.replicas[0].customer("old")
+		time.Sleep(customerLife + time.Hour)
+		_, err := s.use(0, "old", WantCustomer)
+		require.ErrorIs(t, err, sentinel.SessionExpired)
+		require.NoError(t, s.move(0, "old", "new"))
+		_, err = s.use(0, "new", WantCustomer)
+		require.ErrorIs(t, err, sentinel.SessionExpired)
+		_, err = s.use(0, "old", WantCustomer)
+		require.ErrorIs(t, err, sentinel.NotLoggedIn)
+	})
+}
+
+// A move waits for the renewal of another replica, and carries what it brings.
+func TestMove_DuringARenewal(t *testing.T) {
+	for replica, name := range []string{"in this process", "in another"} {
+		t.Run(name, func(t *testing.T) {
+			inShop(t, 2, func(t *testing.T, s *shop) {
+				s.replicas[0].customer("old")
+				before := s.replicas[0].info("old")
+				time.Sleep(customerDue)
+				s.slow(refreshCustomer, 3*time.Second)
+				_, err := s.use(0, "old", WantCustomer)
+				require.NoError(t, err)
+				time.Sleep(time.Second)
+				assert.GreaterOrEqual(t, elapsed(func() { require.NoError(t, s.move(replica, "old", "new")) }), 2*time.Second)
+				after := s.replicas[0].info("new")
+				assert.False(t, before.Refresh.Equal(after.Refresh))
+				assert.Equal(t, Customer, after.Kind)
+				assert.Equal(t, None, s.replicas[0].row("old").Kind)
+				require.NoError(t, s.replicas[1].m.Refresh(t.Context(), visitor("new"), nil))
+				s.sentOnce(refreshCustomer)
+			})
+		})
+	}
+}
+
+// What changes the old key's row while it is carried is carried too.
+func TestMove_WhatComesBetween(t *testing.T) {
+	between := func(t *testing.T, act func(s *shop)) {
+		inShop(t, 2, func(t *testing.T, s *shop) {
+			s.replicas[0].customer("old")
+			s.links[0].on("save", func() { // the first is that of the new key
+				s.links[0].on("save", func() { act(s) })
+			})
+			require.NoError(t, s.move(0, "old", "new"))
+			time.Sleep(time.Minute)
+			assert.Equal(t, None, s.replicas[1].row("old").Kind)
+			switch row := s.replicas[1].row("new"); {
+			case s.office.count(login) == 2:
+				require.Equal(t, Customer, row.Kind)
+				assert.Contains(t, s.replicas[1].info("new").SaaS.Reveal(), row.Access.Reveal())
+				assert.Equal(t, s.office.of(login)[1].at, row.Issued, "the last login wins")
+			default:
+				assert.Equal(t, None, row.Kind, "logged out is logged out")
+				_, err := s.use(0, "new", WantCustomer)
+				require.ErrorIs(t, err, sentinel.NotLoggedIn)
+			}
+		})
+	}
+	t.Run("a logout", func(t *testing.T) {
+		between(t, func(s *shop) {
+			time.Sleep(time.Second)
+			assert.NoError(t, s.replicas[1].m.Logout(s.t.Context(), visitor("old"), noCall))
+		})
+	})
+	t.Run("a login", func(t *testing.T) {
+		between(t, func(s *shop) {
+			time.Sleep(time.Second)
+			s.replicas[1].logIn(visitor("old"))
+		})
+	})
+}
+
+// A process that was asleep meets the tombstone.
+func TestMove_ALateWriter(t *testing.T) {
+	inShop(t, 2, func(t *testing.T, s *shop) {
+		s.replicas[0].customer("old")
+		time.Sleep(customerDue)
+		s.links[1].on("save", func() {
+			time.Sleep(40 * time.Second) // longer than its lease
+		})
+		_, err := s.use(1, "old", WantCustomer)
+		require.NoError(t, err)
+		time.Sleep(35 * time.Second)
+		require.NoError(t, s.move(0, "old", "new"))
+		time.Sleep(10 * time.Minute)
+		assert.Equal(t, None, s.replicas[0].row("old").Kind)
+		assert.Equal(t, Customer, s.replicas[0].row("new").Kind)
+		assert.Zero(t, s.replicas[1].size("debts"))
+	})
+}
+
+// Due renews in the foreground, and nothing else does.
+func TestDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, shelf := &office{}, newLender()
+		w := newWorldOver(t, o, shelf.shelf, shelf)
+		w.m.cfg.Foreground = true
+		due := func() error { return w.m.Due(t.Context(), visitor("jo")) }
+
+		require.NoError(t, due())
+		assert.Nil(t, w.row("jo"), "it begins nothing")
+		w.customer("jo")
+		require.NoError(t, due())
+		assert.Zero(t, o.count(refreshCustomer))
+
+		time.Sleep(customerDue)
+		for range 10 {
+			w.token(visitor("jo"), WantCustomer)
+			time.Sleep(time.Second)
+		}
+		assert.Zero(t, o.count(refreshCustomer), "not in the background")
+		o.script(2*time.Second, nil)
+		before := w.row("jo").Generation
+		require.NoError(t, due())
+		assert.Equal(t, 1, o.count(refreshCustomer))
+		assert.Greater(t, w.row("jo").Generation, before, "it is written when Due returns")
+		assert.Zero(t, w.size("running"))
+		require.NoError(t, due())
+		assert.Equal(t, 1, o.count(refreshCustomer))
+
+		time.Sleep(customerDue)
+		o.script(0, failing(map[string]Outcome{refreshCustomer: Failed}))
+		require.ErrorIs(t, due(), errWire)
+		require.NoError(t, due(), "not again at once")
+		assert.Equal(t, 2, o.count(refreshCustomer))
+		w.token(visitor("jo"), WantCustomer)
+		o.script(0, nil)
+		time.Sleep(time.Minute)
+		require.NoError(t, due())
+		assert.Equal(t, 3, o.count(refreshCustomer))
+
+		time.Sleep(customerLife + time.Hour)
+		require.NoError(t, due())
+		_, err := w.m.Token(t.Context(), visitor("jo"), WantCustomer)
+		require.ErrorIs(t, err, sentinel.SessionExpired)
+		shelf.fail(always("load", breaks))
+		require.ErrorIs(t, due(), sentinel.StoreUnavailable)
+		require.NoError(t, w.m.Close(t.Context()))
+		require.ErrorIs(t, due(), sentinel.Closed)
+	})
+}
