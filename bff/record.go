@@ -106,8 +106,10 @@ type visitor struct {
 	value string // of the cookie, in store mode
 	// fresh: the browser must be given the cookie.
 	fresh bool
-	// row is the generation of the session in the cookie that came, in sealed mode.
-	row uint64
+	// session is the session in the cookie that came, and row its generation, in
+	// sealed mode.
+	session []byte
+	row     uint64
 }
 
 // keeper keeps visitors: in the token store, or in their cookies.
