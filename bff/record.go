@@ -22,6 +22,7 @@ type record struct {
 	Customer   string    `json:"c,omitempty"` // customer number
 	LoggedIn   int64     `json:"l,omitempty"` // unix milliseconds
 	Superseded bool      `json:"x,omitempty"` // the visitor has another ID now
+	Changing   int64     `json:"h,omitempty"` // unix milliseconds; until then a request may be giving the visitor a new ID
 	Social     []pending `json:"o,omitempty"`
 }
 
@@ -120,6 +121,8 @@ type keeper interface {
 	issue(ctx context.Context, r record) (*visitor, error)
 	// update changes the record of a visitor who still has this ID and this key.
 	update(ctx context.Context, v *visitor, change func(*record)) (*visitor, error)
+	// claim reserves the visitor for one change; nil if another request was faster.
+	claim(ctx context.Context, v *visitor) (*visitor, error)
 	// supersede ends an ID whose visitor has another one now.
 	supersede(ctx context.Context, v *visitor) error
 	// discard forgets an ID that nobody has.

@@ -107,11 +107,14 @@ func (s *CookieStore) Delete(ctx context.Context, key string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	rows := s.inner()
-	rows.mu.Lock()
-	defer rows.mu.Unlock()
-	delete(rows.rows, key)
+	s.inner().drop(key)
 	return nil
+}
+
+func (c *cookieRows) drop(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.rows, key)
 }
 
 func (c *cookieRows) get(key string) (cookieRow, bool) {
@@ -184,6 +187,7 @@ func (k *sealedKeeper) row(key string) string { return k.b.tenant + "/visitor/" 
 
 func supersededNote(key string) string { return "superseded/" + key }
 func movedNote(key string) string      { return "moved/" + key }
+func changingNote(key string) string   { return "changing/" + key }
 
 func (k *sealedKeeper) open(_ context.Context, value string) (*visitor, error) {
 	if len(value) > maxCookie {
@@ -207,7 +211,7 @@ func (k *sealedKeeper) open(_ context.Context, value string) (*visitor, error) {
 		return nil, nil
 	}
 	v := &visitor{record: c.Record, row: c.Generation, session: c.Session}
-	v.Superseded = false
+	v.Superseded, v.Changing = false, 0
 	return k.place(v), nil
 }
 
@@ -226,6 +230,9 @@ func (k *sealedKeeper) place(v *visitor) *visitor {
 		v.Superseded = true
 		return v
 	}
+	if note, changing := rows.get(changingNote(v.Key)); changing {
+		v.Changing = note.until.UnixMilli()
+	}
 	if v.row != 0 {
 		rows.put(k.row(v.Key), v.session, v.row, func(now cookieRow) bool { return now.generation < v.row }, memoryLife)
 	}
@@ -240,11 +247,24 @@ func (k *sealedKeeper) update(_ context.Context, v *visitor, change func(*record
 	changed := *v
 	change(&changed.record)
 	changed.fresh = true
+	if changed.Changing == 0 {
+		k.store.inner().drop(changingNote(v.Key))
+	}
 	if changed.Key != v.Key {
 		changed.row, changed.session = 0, nil
 		k.store.inner().put(movedNote(v.Key), []byte(changed.Key), 0, func(cookieRow) bool { return true }, memoryLife)
 	}
 	return &changed, nil
+}
+
+func (k *sealedKeeper) claim(_ context.Context, v *visitor) (*visitor, error) {
+	until := time.Now().Add(changeLimit).UnixMilli()
+	if !k.store.inner().put(changingNote(v.Key), []byte{1}, 0, func(now cookieRow) bool { return now.data == nil }, changeLimit) {
+		return nil, nil
+	}
+	claimed := *v
+	claimed.Changing = until
+	return &claimed, nil
 }
 
 func (k *sealedKeeper) supersede(_ context.Context, v *visitor) error {
@@ -273,9 +293,16 @@ func (k *sealedKeeper) prepare(ctx context.Context, v *visitor, s *emporix.Sessi
 	return v, nil
 }
 
+// kept is the record as the cookie has it.
+func (r *record) kept() record {
+	kept := *r
+	kept.Changing = 0
+	return kept
+}
+
 // cookie seals the visitor and the session as they are now.
 func (k *sealedKeeper) cookie(v *visitor) (value string, changed bool, err error) {
-	c := content{Issued: time.Now().Unix(), Record: v.record, Generation: v.row, Session: v.session}
+	c := content{Issued: time.Now().Unix(), Record: v.kept(), Generation: v.row, Session: v.session}
 	if row, found := k.store.inner().get(k.row(v.Key)); found && row.generation != v.row {
 		c.Generation, c.Session, changed = row.generation, row.data, true
 	}

@@ -3,6 +3,7 @@ package bff
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -124,7 +125,7 @@ func (v *visit) known(ctx context.Context) (*visitor, error) {
 		v.opened = true
 		return nil, nil
 	}
-	found, err := v.b.keep.open(ctx, cookies[0].Value)
+	found, err := v.settled(ctx, cookies[0].Value)
 	if err != nil {
 		return nil, err
 	}
@@ -135,6 +136,33 @@ func (v *visit) known(ctx context.Context) (*visitor, error) {
 	}
 	v.become(found, false)
 	return found, nil
+}
+
+// patience is how long a request waits for another one that logs the visitor in.
+const patience = 15 * time.Second
+
+var errBusy = fmt.Errorf("bff: %w: another request of the visitor's is logging in or out", emporix.ErrUnavailable)
+
+// settled opens a cookie, once no other request is giving its visitor a new ID:
+// who logs in twice by a double click, or has other tabs, keeps the cart.
+func (v *visit) settled(ctx context.Context, value string) (*visitor, error) {
+	began := time.Now()
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
+		found, err := v.b.keep.open(ctx, value)
+		if err != nil || found == nil || found.Superseded || time.Now().UnixMilli() >= found.Changing {
+			return found, err
+		}
+		if time.Since(began) >= patience {
+			return nil, errBusy
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 // end logs out a visitor whose time is up.
@@ -266,7 +294,7 @@ func (v *visit) change(ctx context.Context, do func(ctx context.Context, s *empo
 		return err
 	}
 	defer v.release()
-	old, err := v.known(ctx)
+	old, err := v.claimed(ctx)
 	if err != nil {
 		return err
 	}
@@ -274,15 +302,12 @@ func (v *visit) change(ctx context.Context, do func(ctx context.Context, s *empo
 	defer cancel()
 
 	r := newRecord()
-	if old != nil && old.Superseded {
-		v.become(nil, false)
-		old = nil
-	}
 	if old != nil {
 		r.Began, r.Customer, r.LoggedIn = old.Began, old.Customer, old.LoggedIn
 	}
 	next, err := v.b.keep.issue(ctx, r)
 	if err != nil {
+		v.unclaim(ctx, old)
 		return err
 	}
 	session := v.b.client.Session(next.Key)
@@ -291,7 +316,10 @@ func (v *visit) change(ctx context.Context, do func(ctx context.Context, s *empo
 		switch {
 		case errors.Is(err, emporix.ErrStoreCorrupt): // there is nothing that could be moved
 		case err != nil:
-			_ = v.b.keep.discard(ctx, next)
+			if err := v.b.keep.discard(ctx, next); err != nil {
+				v.b.log(ctx, "an unused ID could not be removed", err)
+			}
+			v.unclaim(ctx, old)
 			return err
 		default:
 			session = moved
@@ -326,6 +354,36 @@ func (v *visit) change(ctx context.Context, do func(ctx context.Context, s *empo
 	return nil
 }
 
+// claimed reserves the visitor for one change. Nil is a stranger, or a visitor
+// who got a new ID a moment ago.
+func (v *visit) claimed(ctx context.Context) (*visitor, error) {
+	for range saveTries {
+		old, err := v.known(ctx)
+		switch {
+		case err != nil:
+			return nil, err
+		case old == nil || old.Superseded:
+			v.become(nil, false)
+			return nil, nil
+		}
+		claimed, err := v.b.keep.claim(ctx, old)
+		if err != nil || claimed != nil {
+			return claimed, err
+		}
+		v.opened = false // another request was faster
+	}
+	return nil, errBusy
+}
+
+func (v *visit) unclaim(ctx context.Context, old *visitor) {
+	if old == nil {
+		return
+	}
+	if _, err := v.b.keep.update(ctx, old, func(r *record) { r.Changing = 0 }); err != nil {
+		v.b.log(ctx, "a visitor stays reserved for a minute", err)
+	}
+}
+
 // settle makes next the visitor: listed among the customer's sessions, in a
 // cookie that fits.
 func (v *visit) settle(ctx context.Context, old, next *visitor) error {
@@ -357,7 +415,7 @@ func (v *visit) undo(ctx context.Context, session *emporix.Session, next *visito
 // there is none, or it can't be written, with the new one.
 func (v *visit) stay(ctx context.Context, session *emporix.Session, old, next *visitor) {
 	if old != nil {
-		if kept, err := v.b.keep.update(ctx, old, func(r *record) { r.Key = next.Key }); err == nil {
+		if kept, err := v.b.keep.update(ctx, old, func(r *record) { r.Key, r.Changing = next.Key, 0 }); err == nil {
 			if err := v.b.keep.discard(ctx, next); err != nil {
 				v.b.log(ctx, "an unused ID could not be removed", err)
 			}
