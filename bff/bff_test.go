@@ -35,7 +35,7 @@ func TestACookieOnlyWhenASessionIsNeeded(t *testing.T) {
 	set := b.do("GET", "/page").set
 	require.NotNil(t, set)
 	assert.Equal(t, "__Host-emporix", set.Name)
-	assert.Regexp(t, regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`), set.Value, "256 bits")
+	assert.Regexp(t, `^[A-Za-z0-9_-]{43}$`, set.Value, "256 bits")
 	assert.True(t, set.Secure && set.HttpOnly)
 	assert.Equal(t, http.SameSiteLaxMode, set.SameSite)
 	assert.Equal(t, "/", set.Path)
@@ -396,7 +396,7 @@ func TestStoreOutages(t *testing.T) {
 			assert.Equal(t, before, s.store.dump(), "nothing was written")
 			assert.Equal(t, nobody, guest.ok("GET", "/page"))
 			assert.Equal(t, s.number, customer.ok("GET", "/page"))
-			assert.Equal(t, cookies, []string{guest.cookie, customer.cookie})
+			assert.Equal(t, []string{guest.cookie, customer.cookie}, cookies)
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -308,3 +309,11 @@ func (b *browser) ok(method, target string) string {
 func (b *browser) login() { b.shop.t.Helper(); b.ok("POST", "/login password=correct+horse") }
 
 const nobody = "00000000" // the customer number of a guest
+
+func newJar() http.CookieJar {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		panic(err)
+	}
+	return jar
+}

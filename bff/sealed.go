@@ -193,18 +193,16 @@ func (k *sealedKeeper) open(_ context.Context, value string) (*visitor, error) {
 	if len(value) > maxCookie {
 		return nil, nil
 	}
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(value)
-	if err != nil {
-		return nil, nil //nolint:nilerr // it is none of ours
-	}
+	sealed, _ := base64.RawURLEncoding.Strict().DecodeString(value) // what is no base64 opens as little
 	plain, ok := k.store.inner().keys.open(sealed, k.purpose())
 	if !ok {
 		return nil, nil
 	}
 	var c content
 	now := time.Now()
-	switch err := json.Unmarshal(plain, &c); {
-	case err != nil || c.Record.Version != recordVersion || !wellFormed(c.Record.Key):
+	readable := json.Unmarshal(plain, &c) == nil
+	switch {
+	case !readable || c.Record.Version != recordVersion || !wellFormed(c.Record.Key):
 		k.b.log(context.Background(), "a visitor begins anew", errDamaged)
 		return nil, nil
 	case time.Unix(c.Issued, 0).After(now.Add(clockSkew)) || now.Sub(time.Unix(c.Issued, 0)) >= k.b.opts.Idle:

@@ -23,7 +23,8 @@ type visit struct {
 	b         *BFF
 	readOnly  bool
 	presented func() []*http.Cookie
-	busy      chan struct{} // one at a time looks up or changes the visitor
+	site      func() emporix.SessionContext // may be nil
+	busy      chan struct{}                 // one at a time looks up or changes the visitor
 
 	opened  bool             // under busy
 	session *emporix.Session // under busy
@@ -196,6 +197,9 @@ func (v *visit) use(ctx context.Context) (*emporix.Session, error) {
 		if who, err = v.b.keep.issue(ctx, newRecord()); err != nil {
 			return nil, err
 		}
+		if err := v.greet(ctx, v.b.client.Session(who.Key)); err != nil {
+			return nil, err
+		}
 		v.become(who, false)
 	}
 	if v.session != nil {
@@ -221,9 +225,18 @@ func (v *visit) use(ctx context.Context) (*emporix.Session, error) {
 	return session, nil
 }
 
+// greet begins a new visitor's guest session where Options.Site says with what.
+func (v *visit) greet(ctx context.Context, s *emporix.Session) error {
+	if v.site == nil {
+		return nil
+	}
+	_, err := s.Auth.Anonymous(ctx, v.site())
+	return err
+}
+
 // Session returns the visitor's session, for any number of calls. A stranger
 // becomes a visitor with it: a row is written and the cookie set, so ask before
-// the answer begins. It makes no request of the API. Errors:
+// the answer begins. It makes no request of the API, but for Options.Site. Errors:
 // emporix.ErrStoreUnavailable (nothing was begun, and nothing is lost),
 // ErrTooLate, ErrReadOnly, and with sessions in cookies those of
 // emporix.Session.Renew.
@@ -324,6 +337,8 @@ func (v *visit) change(ctx context.Context, do func(ctx context.Context, s *empo
 		default:
 			session = moved
 		}
+	} else if err := v.greet(ctx, session); err != nil {
+		return err
 	}
 	customer, loggedIn := next.Customer, next.LoggedIn
 	if err := do(ctx, session, &r); err != nil {
