@@ -62,6 +62,11 @@ type Options struct {
 	MaxSessions int
 	// ErrorPage answers in place of Error's plain text. It writes the status.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, err error)
+	// Site is what a new visitor's guest session begins with: currency, site,
+	// language, by host or path. It then begins with the visit's first Session,
+	// which costs the call that the first use would have cost. Without it, the
+	// client's own WithSessionContext counts.
+	Site func(*http.Request) emporix.SessionContext
 	// Logger is told of what the visitor need not know. No line holds a secret.
 	Logger *slog.Logger
 }
@@ -154,6 +159,9 @@ func (b *BFF) Handler(next http.Handler) http.Handler {
 		state := &visit{
 			b: b, readOnly: prefetch(r) || b.opts.ReadOnly != nil && b.opts.ReadOnly(r),
 			presented: func() []*http.Cookie { return r.CookiesNamed(b.cookie) }, busy: make(chan struct{}, 1),
+		}
+		if b.opts.Site != nil {
+			state.site = func() emporix.SessionContext { return b.opts.Site(r) }
 		}
 		out := &writer{ResponseWriter: w, visit: state}
 		defer out.begin() // also for what answers in place of a handler that panicked

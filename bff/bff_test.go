@@ -18,6 +18,12 @@ import (
 	"github.com/emporix-community/emporix-go/emporixtest"
 )
 
+func inBothModes(t *testing.T, test func(t *testing.T, sealed bool)) {
+	t.Helper()
+	t.Run("store", func(t *testing.T) { test(t, false) })
+	t.Run("cookie", func(t *testing.T) { test(t, true) })
+}
+
 func TestACookieOnlyWhenASessionIsNeeded(t *testing.T) {
 	s := newShop(t, setup{})
 	b := s.browser()
@@ -29,7 +35,7 @@ func TestACookieOnlyWhenASessionIsNeeded(t *testing.T) {
 	set := b.do("GET", "/page").set
 	require.NotNil(t, set)
 	assert.Equal(t, "__Host-emporix", set.Name)
-	assert.Regexp(t, regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`), set.Value, "256 bits")
+	assert.Regexp(t, `^[A-Za-z0-9_-]{43}$`, set.Value, "256 bits")
 	assert.True(t, set.Secure && set.HttpOnly)
 	assert.Equal(t, http.SameSiteLaxMode, set.SameSite)
 	assert.Equal(t, "/", set.Path)
@@ -58,51 +64,55 @@ func TestAGuestsPageViewCosts(t *testing.T) {
 }
 
 func TestTheIDChanges(t *testing.T) {
-	s := newShop(t, setup{})
-	s.fake.AddCompany(t, emporixtest.Company{ID: "acme-ltd", Name: "Acme", Contacts: []emporixtest.Contact{{Email: jo.Email}}})
-	b := s.browser()
-	b.ok("GET", "/page")
-	guest := strings.Fields(b.ok("GET", "/info"))
-	for _, step := range []string{"/login password=correct+horse", "/company id=acme-ltd", "/password password=correct+horse", "/logout"} {
-		old := b.cookie
-		b.ok("POST", step)
-		assert.NotEqual(t, old, b.cookie, step)
-		if step != "/logout" {
-			assert.Equal(t, "customer "+s.number+" "+guest[1], b.ok("GET", "/info"), "%s keeps the cart's session", step)
-			assert.Equal(t, s.number, b.ok("GET", "/page"))
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		s := newShop(t, setup{sealed: sealed})
+		s.fake.AddCompany(t, emporixtest.Company{ID: "acme-ltd", Name: "Acme", Contacts: []emporixtest.Contact{{Email: jo.Email}}})
+		b := s.browser()
+		b.ok("GET", "/page")
+		guest := strings.Fields(b.ok("GET", "/info"))
+		for _, step := range []string{"/login password=correct+horse", "/company id=acme-ltd", "/password password=correct+horse", "/logout"} {
+			old := b.cookie
+			b.ok("POST", step)
+			assert.NotEqual(t, old, b.cookie, step)
+			if step != "/logout" {
+				assert.Equal(t, "customer "+s.number+" "+guest[1], b.ok("GET", "/info"), "%s keeps the cart's session", step)
+				assert.Equal(t, s.number, b.ok("GET", "/page"))
+			}
+			thief := s.browser()
+			thief.cookie = old
+			out := thief.do("GET", "/page")
+			assert.Equal(t, nobody, out.body, "after %s the old ID is a guest's", step)
+			assert.Nil(t, out.set, "and a request that was under way gets no cookie to overwrite the new one with")
+			assert.NotContains(t, thief.ok("GET", "/info"), s.number)
 		}
-		thief := s.browser()
-		thief.cookie = old
-		out := thief.do("GET", "/page")
-		assert.Equal(t, nobody, out.body, "after %s the old ID is a guest's", step)
-		assert.Nil(t, out.set, "and a request that was under way gets no cookie to overwrite the new one with")
-		assert.NotContains(t, thief.ok("GET", "/info"), s.number)
-	}
-	assert.Empty(t, b.cookie, "a logout removes it")
-	assert.Equal(t, "none  ", b.ok("GET", "/info"))
-	assert.Equal(t, nobody, b.ok("GET", "/page"))
-	assert.NotEmpty(t, b.cookie)
-	s.fake.AssertCalls(t, "Auth.Logout", 1)
+		assert.Empty(t, b.cookie, "a logout removes it")
+		assert.Equal(t, "none  ", b.ok("GET", "/info"))
+		assert.Equal(t, nobody, b.ok("GET", "/page"))
+		assert.NotEmpty(t, b.cookie)
+		s.fake.AssertCalls(t, "Auth.Logout", 1)
+	})
 }
 
 func TestAWrongPasswordChangesNothing(t *testing.T) {
-	s := newShop(t, setup{})
-	b := s.browser()
-	b.ok("GET", "/page")
-	before := b.ok("GET", "/info")
-	for range 3 {
-		out := b.do("POST", "/login password=wrong")
-		assert.Equal(t, 400, out.StatusCode, "as the fake has it")
-		assert.Nil(t, out.set)
-		assert.Equal(t, before, b.ok("GET", "/info"))
-	}
-	planted := b.cookie
-	b.login()
-	assert.Contains(t, b.ok("GET", "/info"), s.number)
-	thief := s.browser()
-	thief.cookie = planted
-	assert.Equal(t, nobody, thief.ok("GET", "/page"))
-	s.fake.AssertCalls(t, "Auth.Anonymous", 2) // Jo's and the thief's
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		s := newShop(t, setup{sealed: sealed})
+		b := s.browser()
+		b.ok("GET", "/page")
+		before := b.ok("GET", "/info")
+		for range 3 {
+			out := b.do("POST", "/login password=wrong")
+			assert.Equal(t, 400, out.StatusCode, "as the fake has it")
+			assert.Equal(t, sealed, out.set != nil, "the session is in the cookie")
+			assert.Equal(t, before, b.ok("GET", "/info"))
+		}
+		planted := b.cookie
+		b.login()
+		assert.Contains(t, b.ok("GET", "/info"), s.number)
+		thief := s.browser()
+		thief.cookie = planted
+		assert.Equal(t, nobody, thief.ok("GET", "/page"))
+		s.fake.AssertCalls(t, "Auth.Anonymous", 2) // Jo's and the thief's
+	})
 }
 
 func TestIDsThatAreNotOurs(t *testing.T) {
@@ -145,38 +155,42 @@ func TestIDsThatAreNotOurs(t *testing.T) {
 }
 
 func TestLifetimes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newShop(t, setup{})
-		idle, active := s.browser(), s.browser()
-		idle.ok("GET", "/page")
-		first := idle.cookie
-		active.login()
-		for range 90*4 - 1 {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t, setup{sealed: sealed})
+			idle, active := s.browser(), s.browser()
+			idle.ok("GET", "/page")
+			first := idle.cookie
+			active.login()
+			for range 90*4 - 1 {
+				time.Sleep(6 * time.Hour)
+				require.Equal(t, s.number, active.ok("GET", "/page"))
+				synctest.Wait()
+			}
 			time.Sleep(6 * time.Hour)
-			require.Equal(t, s.number, active.ok("GET", "/page"))
-			synctest.Wait()
-		}
-		time.Sleep(6 * time.Hour)
-		assert.Equal(t, nobody, active.ok("GET", "/page"), "absolute: 90 days after the login")
-		assert.Equal(t, nobody, idle.ok("GET", "/page"))
-		assert.NotEqual(t, first, idle.cookie, "idle: 30 days")
+			assert.Equal(t, nobody, active.ok("GET", "/page"), "absolute: 90 days after the login")
+			assert.Equal(t, nobody, idle.ok("GET", "/page"))
+			assert.NotEqual(t, first, idle.cookie, "idle: 30 days")
+		})
 	})
 }
 
 func TestIdleLifetime(t *testing.T) {
-	for _, days := range []int{29, 30} {
-		synctest.Test(t, func(t *testing.T) {
-			s := newShop(t, setup{})
-			b := s.browser()
-			b.ok("GET", "/page")
-			time.Sleep(20 * 24 * time.Hour)
-			b.ok("GET", "/page")
-			first := b.cookie
-			time.Sleep(time.Duration(days) * 24 * time.Hour)
-			b.ok("GET", "/page")
-			assert.Equal(t, days < 30, first == b.cookie)
-		})
-	}
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		for _, days := range []int{29, 30} {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShop(t, setup{sealed: sealed})
+				b := s.browser()
+				b.ok("GET", "/page")
+				time.Sleep(20 * 24 * time.Hour)
+				b.ok("GET", "/page")
+				first := b.ok("GET", "/since")
+				time.Sleep(time.Duration(days) * 24 * time.Hour)
+				b.ok("GET", "/page")
+				assert.Equal(t, days < 30, first == b.ok("GET", "/since"))
+			})
+		}
+	})
 }
 
 func TestNoCookieOnRefresh(t *testing.T) {
@@ -382,7 +396,7 @@ func TestStoreOutages(t *testing.T) {
 			assert.Equal(t, before, s.store.dump(), "nothing was written")
 			assert.Equal(t, nobody, guest.ok("GET", "/page"))
 			assert.Equal(t, s.number, customer.ok("GET", "/page"))
-			assert.Equal(t, cookies, []string{guest.cookie, customer.cookie})
+			assert.Equal(t, []string{guest.cookie, customer.cookie}, cookies)
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -140,6 +141,16 @@ type setup struct {
 	options bff.Options
 	client  []emporix.Option
 	fake    []emporixtest.Option
+	sealed  bool // sessions in cookies
+}
+
+var cookieKey = []byte("0123456789abcdef0123456789ABCDEF")
+
+func newCookieStore(t *testing.T, keys ...[]byte) *bff.CookieStore {
+	t.Helper()
+	store, err := bff.NewCookieStore(keys...)
+	require.NoError(t, err)
+	return store
 }
 
 func newShop(t *testing.T, with setup) *shop {
@@ -153,7 +164,11 @@ func newShop(t *testing.T, with setup) *shop {
 // open starts another replica over the same store.
 func (s *shop) open(with setup) {
 	s.t.Helper()
-	s.client = s.fake.Client(s.t, append([]emporix.Option{emporix.WithTokenStore(s.store)}, with.client...)...)
+	options := []emporix.Option{emporix.WithTokenStore(s.store)}
+	if with.sealed {
+		options = append(options, emporix.WithTokenStore(newCookieStore(s.t, cookieKey)), emporix.WithForegroundRenewal())
+	}
+	s.client = s.fake.Client(s.t, append(options, with.client...)...)
 	var err error
 	s.b, err = bff.New(s.client, with.options)
 	require.NoError(s.t, err)
@@ -184,6 +199,10 @@ func (s *shop) open(with setup) {
 	do("GET /info", func(ctx context.Context, _ *http.Request, v *bff.Visit) (string, error) {
 		info, err := v.Info(ctx)
 		return string(info.Kind) + " " + info.CustomerNumber + " " + info.SessionID, err
+	})
+	do("GET /since", func(ctx context.Context, _ *http.Request, v *bff.Visit) (string, error) {
+		info, err := v.Info(ctx)
+		return info.Since.UTC().Format(time.DateOnly), err
 	})
 	do("POST /login", func(ctx context.Context, r *http.Request, v *bff.Visit) (string, error) {
 		login, err := v.Login(ctx, emporix.LoginRequest{Email: jo.Email, Password: r.FormValue("password")})
@@ -217,6 +236,11 @@ func (s *shop) open(with setup) {
 		}
 		return login.Customer.CustomerNumber, nil
 	})
+	proxy, err := s.b.Proxy(bff.ProxyRules{Prefix: "/api", Allow: []string{
+		"GET /cart/{tenant}/carts/{id}", "POST /cart/{tenant}/carts", "GET /cart/{tenant}/everything/{rest...}",
+	}})
+	require.NoError(s.t, err)
+	mux.Handle("/api/", proxy)
 	s.handler = s.b.Handler(mux)
 }
 
@@ -285,3 +309,11 @@ func (b *browser) ok(method, target string) string {
 func (b *browser) login() { b.shop.t.Helper(); b.ok("POST", "/login password=correct+horse") }
 
 const nobody = "00000000" // the customer number of a guest
+
+func newJar() http.CookieJar {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		panic(err)
+	}
+	return jar
+}

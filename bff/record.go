@@ -22,6 +22,7 @@ type record struct {
 	Customer   string    `json:"c,omitempty"` // customer number
 	LoggedIn   int64     `json:"l,omitempty"` // unix milliseconds
 	Superseded bool      `json:"x,omitempty"` // the visitor has another ID now
+	Changing   int64     `json:"h,omitempty"` // unix milliseconds; until then a request may be giving the visitor a new ID
 	Social     []pending `json:"o,omitempty"`
 }
 
@@ -106,8 +107,10 @@ type visitor struct {
 	value string // of the cookie, in store mode
 	// fresh: the browser must be given the cookie.
 	fresh bool
-	// row is the generation of the session in the cookie that came, in sealed mode.
-	row uint64
+	// session is the session in the cookie that came, and row its generation, in
+	// sealed mode.
+	session []byte
+	row     uint64
 }
 
 // keeper keeps visitors: in the token store, or in their cookies.
@@ -118,6 +121,8 @@ type keeper interface {
 	issue(ctx context.Context, r record) (*visitor, error)
 	// update changes the record of a visitor who still has this ID and this key.
 	update(ctx context.Context, v *visitor, change func(*record)) (*visitor, error)
+	// claim reserves the visitor for one change; nil if another request was faster.
+	claim(ctx context.Context, v *visitor) (*visitor, error)
 	// supersede ends an ID whose visitor has another one now.
 	supersede(ctx context.Context, v *visitor) error
 	// discard forgets an ID that nobody has.

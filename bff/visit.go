@@ -3,6 +3,7 @@ package bff
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -22,7 +23,8 @@ type visit struct {
 	b         *BFF
 	readOnly  bool
 	presented func() []*http.Cookie
-	busy      chan struct{} // one at a time looks up or changes the visitor
+	site      func() emporix.SessionContext // may be nil
+	busy      chan struct{}                 // one at a time looks up or changes the visitor
 
 	opened  bool             // under busy
 	session *emporix.Session // under busy
@@ -124,7 +126,7 @@ func (v *visit) known(ctx context.Context) (*visitor, error) {
 		v.opened = true
 		return nil, nil
 	}
-	found, err := v.b.keep.open(ctx, cookies[0].Value)
+	found, err := v.settled(ctx, cookies[0].Value)
 	if err != nil {
 		return nil, err
 	}
@@ -135,6 +137,33 @@ func (v *visit) known(ctx context.Context) (*visitor, error) {
 	}
 	v.become(found, false)
 	return found, nil
+}
+
+// patience is how long a request waits for another one that logs the visitor in.
+const patience = 15 * time.Second
+
+var errBusy = fmt.Errorf("bff: %w: another request of the visitor's is logging in or out", emporix.ErrUnavailable)
+
+// settled opens a cookie, once no other request is giving its visitor a new ID:
+// who logs in twice by a double click, or has other tabs, keeps the cart.
+func (v *visit) settled(ctx context.Context, value string) (*visitor, error) {
+	began := time.Now()
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
+		found, err := v.b.keep.open(ctx, value)
+		if err != nil || found == nil || found.Superseded || time.Now().UnixMilli() >= found.Changing {
+			return found, err
+		}
+		if time.Since(began) >= patience {
+			return nil, errBusy
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 // end logs out a visitor whose time is up.
@@ -168,6 +197,9 @@ func (v *visit) use(ctx context.Context) (*emporix.Session, error) {
 		if who, err = v.b.keep.issue(ctx, newRecord()); err != nil {
 			return nil, err
 		}
+		if err := v.greet(ctx, v.b.client.Session(who.Key)); err != nil {
+			return nil, err
+		}
 		v.become(who, false)
 	}
 	if v.session != nil {
@@ -193,9 +225,18 @@ func (v *visit) use(ctx context.Context) (*emporix.Session, error) {
 	return session, nil
 }
 
+// greet begins a new visitor's guest session where Options.Site says with what.
+func (v *visit) greet(ctx context.Context, s *emporix.Session) error {
+	if v.site == nil {
+		return nil
+	}
+	_, err := s.Auth.Anonymous(ctx, v.site())
+	return err
+}
+
 // Session returns the visitor's session, for any number of calls. A stranger
 // becomes a visitor with it: a row is written and the cookie set, so ask before
-// the answer begins. It makes no request of the API. Errors:
+// the answer begins. It makes no request of the API, but for Options.Site. Errors:
 // emporix.ErrStoreUnavailable (nothing was begun, and nothing is lost),
 // ErrTooLate, ErrReadOnly, and with sessions in cookies those of
 // emporix.Session.Renew.
@@ -266,7 +307,7 @@ func (v *visit) change(ctx context.Context, do func(ctx context.Context, s *empo
 		return err
 	}
 	defer v.release()
-	old, err := v.known(ctx)
+	old, err := v.claimed(ctx)
 	if err != nil {
 		return err
 	}
@@ -274,15 +315,12 @@ func (v *visit) change(ctx context.Context, do func(ctx context.Context, s *empo
 	defer cancel()
 
 	r := newRecord()
-	if old != nil && old.Superseded {
-		v.become(nil, false)
-		old = nil
-	}
 	if old != nil {
 		r.Began, r.Customer, r.LoggedIn = old.Began, old.Customer, old.LoggedIn
 	}
 	next, err := v.b.keep.issue(ctx, r)
 	if err != nil {
+		v.unclaim(ctx, old)
 		return err
 	}
 	session := v.b.client.Session(next.Key)
@@ -291,11 +329,16 @@ func (v *visit) change(ctx context.Context, do func(ctx context.Context, s *empo
 		switch {
 		case errors.Is(err, emporix.ErrStoreCorrupt): // there is nothing that could be moved
 		case err != nil:
-			_ = v.b.keep.discard(ctx, next)
+			if err := v.b.keep.discard(ctx, next); err != nil {
+				v.b.log(ctx, "an unused ID could not be removed", err)
+			}
+			v.unclaim(ctx, old)
 			return err
 		default:
 			session = moved
 		}
+	} else if err := v.greet(ctx, session); err != nil {
+		return err
 	}
 	customer, loggedIn := next.Customer, next.LoggedIn
 	if err := do(ctx, session, &r); err != nil {
@@ -324,6 +367,36 @@ func (v *visit) change(ctx context.Context, do func(ctx context.Context, s *empo
 	}
 	v.session = session
 	return nil
+}
+
+// claimed reserves the visitor for one change. Nil is a stranger, or a visitor
+// who got a new ID a moment ago.
+func (v *visit) claimed(ctx context.Context) (*visitor, error) {
+	for range saveTries {
+		old, err := v.known(ctx)
+		switch {
+		case err != nil:
+			return nil, err
+		case old == nil || old.Superseded:
+			v.become(nil, false)
+			return nil, nil
+		}
+		claimed, err := v.b.keep.claim(ctx, old)
+		if err != nil || claimed != nil {
+			return claimed, err
+		}
+		v.opened = false // another request was faster
+	}
+	return nil, errBusy
+}
+
+func (v *visit) unclaim(ctx context.Context, old *visitor) {
+	if old == nil {
+		return
+	}
+	if _, err := v.b.keep.update(ctx, old, func(r *record) { r.Changing = 0 }); err != nil {
+		v.b.log(ctx, "a visitor stays reserved for a minute", err)
+	}
 }
 
 // settle makes next the visitor: listed among the customer's sessions, in a
@@ -357,7 +430,7 @@ func (v *visit) undo(ctx context.Context, session *emporix.Session, next *visito
 // there is none, or it can't be written, with the new one.
 func (v *visit) stay(ctx context.Context, session *emporix.Session, old, next *visitor) {
 	if old != nil {
-		if kept, err := v.b.keep.update(ctx, old, func(r *record) { r.Key = next.Key }); err == nil {
+		if kept, err := v.b.keep.update(ctx, old, func(r *record) { r.Key, r.Changing = next.Key, 0 }); err == nil {
 			if err := v.b.keep.discard(ctx, next); err != nil {
 				v.b.log(ctx, "an unused ID could not be removed", err)
 			}

@@ -58,7 +58,7 @@ func (w *writer) begin() {
 
 // newCookie is the visitor's cookie; an empty value removes it.
 func (b *BFF) newCookie(value string, life time.Duration) *http.Cookie {
-	c := &http.Cookie{
+	c := &http.Cookie{ // #nosec G124 -- Secure but for Options.Development
 		Name: b.cookie, Value: value, Path: "/", HttpOnly: true, Secure: !b.opts.Development,
 		SameSite: http.SameSiteLaxMode, MaxAge: max(int((life+time.Second-1)/time.Second), 1),
 	}
