@@ -36,7 +36,7 @@ func theBrowser(t *testing.T) context.Context {
 		ctx, stopContext := chromedp.NewContext(allocator)
 		stopBrowser = []context.CancelFunc{stopContext, stop}
 		if chromedp.Do(ctx) == nil {
-			browser = ctx
+			browser = ctx //nolint:fatcontext // one browser for all tests
 		}
 	})
 	require.NotNil(t, browser, "Chromium did not start")
@@ -60,7 +60,7 @@ type person struct {
 
 var bodyText = chromedp.Text(chromedp.CSS("body"))
 
-const patience = 8 * time.Second
+const patience = 30 * time.Second
 
 func newPerson(t *testing.T, s *shop) *person {
 	t.Helper()
@@ -180,6 +180,8 @@ func (p *person) logIn(email, password string) {
 	p.press("Log in")
 }
 
+const pictures = "artifacts" //nolint:misspell // the folder that git ignores
+
 // look takes a picture of the page as a phone and as a desk shows it, and finds
 // fault with it as somebody would who can't see, or can't see well.
 func (p *person) look(name string) {
@@ -197,8 +199,8 @@ func (p *person) look(name string) {
 		faults := read(p, "judge "+name, chromedp.Evaluate[[]string](auditScript))
 		picture := read(p, "take a picture of "+name, chromedp.FullScreenshot(100))
 		assert.Empty(p.t, faults, "%s on a %s", name, screen.name)
-		require.NoError(p.t, os.MkdirAll("artifacts", 0o755))
-		require.NoError(p.t, os.WriteFile(filepath.Join("artifacts", fileName(name)+"-"+screen.name+".png"), picture, 0o644))
+		require.NoError(p.t, os.MkdirAll(pictures, 0o755))
+		require.NoError(p.t, os.WriteFile(filepath.Join(pictures, fileName(name)+"-"+screen.name+".png"), picture, 0o644))
 	}
 	p.do("sit down at the desk", chromedp.EmulateViewport(1280, 900))
 }

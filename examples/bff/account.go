@@ -49,7 +49,7 @@ func profileForm() *form {
 		{Name: "lastName", Label: "Last name", Kind: "text", Required: true, Half: true, Autocomplete: "family-name"},
 		{Name: "middleName", Label: "Middle name", Kind: "text", Half: true, Autocomplete: "additional-name"},
 		{Name: "contactPhone", Label: "Phone", Kind: "tel", Half: true, Autocomplete: "tel", Hint: "For questions about a delivery."},
-		{Name: "company", Label: "Company", Kind: "text", Autocomplete: "organization"},
+		{Name: "company", Label: "Company", Kind: "text", Autocomplete: organisation},
 		{Name: "preferredLanguage", Label: "Language", Kind: "select", Half: true, Options: []option{{"", "No entry"}, {"en", "English"}, {"de", "German"}, {"fr", "French"}, {"pl", "Polish"}}},
 		{Name: "preferredCurrency", Label: "Currency", Kind: "select", Half: true, Options: []option{{"", "No entry"}, {"EUR", "Euro"}, {"GBP", "Pound sterling"}, {"PLN", "Złoty"}, {"USD", "US dollar"}}},
 		{Name: "version", Kind: "hidden", Required: true},

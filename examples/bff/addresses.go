@@ -16,7 +16,7 @@ var countries = []option{{"", "Please choose"}, {"AT", "Austria"}, {"FR", "Franc
 func addressForm(action, submit string) *form {
 	return &form{Action: action, Submit: submit, Cancel: "/account/addresses", Fields: []*field{
 		{Name: "contactName", Label: "Name", Kind: "text", Required: true, Autocomplete: "name", Hint: "Who receives what is sent there."},
-		{Name: "companyName", Label: "Company", Kind: "text", Autocomplete: "organization"},
+		{Name: "companyName", Label: "Company", Kind: "text", Autocomplete: organisation},
 		{Name: "street", Label: "Street", Kind: "text", Required: true, Half: true, Autocomplete: "address-line1"},
 		{Name: "streetNumber", Label: "Number", Kind: "text", Half: true, Max: 20},
 		{Name: "zipCode", Label: "Postcode", Kind: "text", Required: true, Half: true, Autocomplete: "postal-code", Max: 20},

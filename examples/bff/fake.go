@@ -15,7 +15,7 @@ func startFake(ctx context.Context, byEmployee bool, lives emporixfake.Lifetimes
 	assumptions := emporixfake.DefaultAssumptions()
 	assumptions.DoubleOptIn = !byEmployee
 	fake := emporixfake.New(emporixfake.Config{Assumptions: &assumptions, Seed: seed(), Lifetimes: lives})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return cfg, "", err
 	}

@@ -69,6 +69,9 @@ func (f *form) Wrong() []*field {
 // Failed reports whether there is anything to tell.
 func (f *form) Failed() bool { return f.Error != "" || len(f.Wrong()) > 0 }
 
+// organisation is what HTML calls a company in autocomplete.
+const organisation = "organization" //nolint:misspell // as HTML spells it
+
 const longest = 200 // characters of an input that names no other limit
 
 // read takes what was typed and reports whether it can be sent as it is.

@@ -24,10 +24,10 @@ func newPassword(name, label string) *field {
 }
 
 type loginPage struct {
-	Form *form
-	Next string
-	Demo bool
-	IdP  bool
+	Form   *form
+	Next   string
+	Demo   bool
+	Social bool
 }
 
 func (s *shop) login(w http.ResponseWriter, r *http.Request) {
@@ -55,7 +55,7 @@ func (s *shop) login(w http.ResponseWriter, r *http.Request) {
 	case result.InitialPassword:
 		to(w, r, "/account/security/password", "password-please")
 	case next != "":
-		http.Redirect(w, r, next, http.StatusSeeOther)
+		http.Redirect(w, r, next, http.StatusSeeOther) // #nosec G710 -- a path of this shop
 	default:
 		to(w, r, "/account", "logged-in")
 	}
@@ -77,7 +77,7 @@ func (s *shop) socialLogin(w http.ResponseWriter, r *http.Request) {
 		s.failed(w, r, err)
 		return
 	}
-	http.Redirect(w, r, where, http.StatusSeeOther)
+	http.Redirect(w, r, where, http.StatusSeeOther) // #nosec G710 -- the provider of Options.Providers
 }
 
 func (s *shop) socialReturn(w http.ResponseWriter, r *http.Request) {
@@ -88,7 +88,7 @@ func (s *shop) socialReturn(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.failed(w, r, err)
 	case next != "":
-		http.Redirect(w, r, next, http.StatusSeeOther)
+		http.Redirect(w, r, next, http.StatusSeeOther) // #nosec G710 -- a path of this shop
 	default:
 		to(w, r, "/account", "logged-in")
 	}

@@ -83,7 +83,7 @@ func (p provider) answer(w http.ResponseWriter, r *http.Request) {
 	back := url.Values{"state": {query.Get("state")}}
 	if r.PostFormValue("cancel") != "" {
 		back.Set("error", "access_denied")
-		http.Redirect(w, r, query.Get("redirect_uri")+"?"+back.Encode(), http.StatusSeeOther)
+		http.Redirect(w, r, query.Get("redirect_uri")+"?"+back.Encode(), http.StatusSeeOther) // #nosec G710 -- wrong has checked it
 		return
 	}
 	f := p.form(query)
@@ -103,7 +103,7 @@ func (p provider) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	back.Set("code", code)
-	http.Redirect(w, r, query.Get("redirect_uri")+"?"+back.Encode(), http.StatusSeeOther)
+	http.Redirect(w, r, query.Get("redirect_uri")+"?"+back.Encode(), http.StatusSeeOther) // #nosec G710 -- wrong has checked it
 }
 
 func (p provider) show(w http.ResponseWriter, status int, data providerPage) {

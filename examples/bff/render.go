@@ -121,7 +121,7 @@ func to(w http.ResponseWriter, r *http.Request, where, done string) {
 		}
 		where += mark + "done=" + done
 	}
-	http.Redirect(w, r, where, http.StatusSeeOther)
+	http.Redirect(w, r, where, http.StatusSeeOther) // #nosec G710 -- a path of this shop
 }
 
 // local takes the page to go on with from a query or form: a path of this shop

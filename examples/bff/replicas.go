@@ -22,7 +22,7 @@ import (
 // front of them, which hands requests out in turn. Whoever asks for two pages
 // meets two processes.
 func runReplicas(ctx context.Context, s settings, stdout, stderr io.Writer) error {
-	listener, err := net.Listen("tcp", s.addr)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.addr)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func runReplicas(ctx context.Context, s settings, stdout, stderr io.Writer) erro
 		running.Go(func() {
 			name := fmt.Sprint(i + 1)
 			for ctx.Err() == nil {
-				cmd := exec.CommandContext(ctx, own, "-addr", "127.0.0.1:0", "-redis", s.redis, "-url", s.url, "-replica", name, fmt.Sprintf("-demo=%t", s.demo)) // #nosec G204 -- this program itself
+				cmd := exec.CommandContext(ctx, own, "-addr", "127.0.0.1:0", "-redis", s.redis, "-url", s.url, "-replica", name, fmt.Sprintf("-demo=%t", s.demo)) // #nosec G204 G702 -- this program itself
 				cmd.Stderr = stderr
 				cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 				cmd.WaitDelay = 5 * time.Second
@@ -135,7 +135,7 @@ func (f *front) proxy() http.Handler {
 	// request, and a POST can't be sent again.
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: f.dial}
 	return &httputil.ReverseProxy{
-		Transport: transport,
+		Transport: again{transport},
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(&url.URL{Scheme: "http", Host: "replica"})
 			pr.Out.Host = pr.In.Host // what the browser asked for, for the check of the origin
@@ -145,6 +145,21 @@ func (f *front) proxy() http.Handler {
 			http.Error(w, "The shop is not available just now. Please try again in a moment.", http.StatusServiceUnavailable)
 		},
 	}
+}
+
+// again asks another replica when one dies while it answers, if all that was
+// asked for is a page. What changes something is never sent twice.
+type again struct{ http.RoundTripper }
+
+func (t again) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := t.RoundTripper.RoundTrip(r)
+	for range 2 {
+		if err == nil || r.Method != http.MethodGet && r.Method != http.MethodHead || r.Context().Err() != nil {
+			break
+		}
+		res, err = t.RoundTripper.RoundTrip(r)
+	}
+	return res, err
 }
 
 // dial connects to the replica whose turn it is, or to another one while that

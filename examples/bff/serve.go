@@ -41,7 +41,7 @@ func environment(ctx context.Context, s *settings) error {
 
 // runShop serves one process until ctx ends.
 func runShop(ctx context.Context, s settings, stdout, stderr io.Writer) error {
-	listener, err := net.Listen("tcp", s.addr)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.addr)
 	if err != nil {
 		return err
 	}

@@ -182,7 +182,7 @@ func TestAnOutageKeepsWhatWasTyped(t *testing.T) {
 	p := open(t)
 	v := p.visitor(t)
 	v.logIn("jo@example.com")
-	p.fake.Fail(emporixtest.Fault{Operation: "Addresses.Add", Status: 503, Times: -1})
+	p.fake.Fail(t, emporixtest.Fault{Operation: "Addresses.Add", Status: 503, Times: -1})
 	got := v.post("/account/addresses/new", "contactName", "Jo", "street", "Torstraße", "zipCode", "10119", "city", "Berlin", "country", "DE")
 	assert.GreaterOrEqual(t, got.status, 500)
 	assert.Contains(t, got.body, "Torstraße")
@@ -194,10 +194,10 @@ func TestAnUnknownOutcomeAsksToLookFirst(t *testing.T) {
 	p := open(t)
 	v := p.visitor(t)
 	v.logIn("jo@example.com")
-	p.fake.Fail(emporixtest.Fault{Operation: "Addresses.Add", Cut: emporixfake.CutAfter, Times: -1})
+	p.fake.Fail(t, emporixtest.Fault{Operation: "Addresses.Add", Cut: emporixfake.CutAfter, Times: -1})
 	got := v.post("/account/addresses/new", "contactName", "Jo", "street", "Torstraße", "zipCode", "10119", "city", "Berlin", "country", "DE")
 	assert.Contains(t, got.body, "Please look whether it is done before you try again.")
-	assert.Equal(t, 1, p.fake.Calls("Addresses.Add"))
+	assert.Equal(t, 1, p.fake.Calls(t, "Addresses.Add"))
 }
 
 func TestSocialLoginIsBoundToTheBrowserThatBeganIt(t *testing.T) {

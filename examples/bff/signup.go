@@ -14,7 +14,7 @@ func (s *shop) signUp(w http.ResponseWriter, r *http.Request) {
 		{Name: "lastName", Label: "Last name", Kind: "text", Required: true, Half: true, Autocomplete: "family-name"},
 		emailField(),
 		newPassword("password", "Password"),
-		{Name: "company", Label: "Company", Kind: "text", Autocomplete: "organization", Hint: "Leave it empty if you buy for yourself."},
+		{Name: "company", Label: "Company", Kind: "text", Autocomplete: organisation, Hint: "Leave it empty if you buy for yourself."},
 	}}
 	show := func(status int) {
 		s.show(w, r, status, "signup", page{Title: "Create an account", Data: f})
