@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -53,6 +52,7 @@ type core struct {
 	employeeSecret Secret
 	employeeToken  func(context.Context) (Secret, error)
 	settings       Settings
+	attemptTimeout time.Duration
 }
 
 // NewClient returns a client for a tenant and its storefront client ID. It makes
@@ -78,7 +78,8 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 	c := &core{
 		clientID: cfg.clientID, logger: cfg.logger, observer: cfg.observer, base: cfg.base,
 		employeeID: cfg.employeeID, employeeSecret: cfg.employeeSecret, employeeToken: cfg.employeeToken,
-		baseHost: hostBinding{scheme: baseURL.Scheme, host: baseURL.Host},
+		attemptTimeout: cfg.timeouts.Attempt,
+		baseHost:       hostBinding{scheme: baseURL.Scheme, host: baseURL.Host},
 	}
 	if c.base == nil {
 		c.owned = transport.NewNetwork()
@@ -136,22 +137,15 @@ const (
 // EMPORIX_API_HOST (default https://api.emporix.io),
 // EMPORIX_API_CREDENTIALS_BACKEND_CLIENT_ID and
 // EMPORIX_API_CREDENTIALS_BACKEND_SECRET (both or none) are optional. Options
-// given here come after the environment and win.
+// given here come after the environment and win: with WithEmployeeCredentials
+// or WithEmployeeToken the employee's pair of the environment is not looked at.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
 	env := func(c *config) {
 		c.names = names{EnvTenant, EnvClientID, EnvHost}
 		if host := os.Getenv(EnvHost); host != "" {
 			c.baseURL = host
 		}
-		id, secret := os.Getenv(EnvEmployeeID), os.Getenv(EnvEmployeeSecret)
-		switch {
-		case id != "" && secret != "":
-			c.employeeID, c.employeeSecret = id, NewSecret(secret)
-		case id != "":
-			c.refuse(EnvEmployeeSecret, "is not set, but "+EnvEmployeeID+" is")
-		case secret != "":
-			c.refuse(EnvEmployeeID, "is not set, but "+EnvEmployeeSecret+" is")
-		}
+		c.envEmployeeID, c.envEmployeeSecret = os.Getenv(EnvEmployeeID), NewSecret(os.Getenv(EnvEmployeeSecret))
 	}
 	return NewClient(os.Getenv(EnvTenant), os.Getenv(EnvClientID), append([]Option{env}, opts...)...)
 }
@@ -194,8 +188,5 @@ func (c *Client) Close(ctx context.Context) error {
 	if inner.owned != nil {
 		inner.owned.CloseIdleConnections()
 	}
-	if err != nil {
-		return fmt.Errorf("emporix: close: %w", err)
-	}
-	return nil
+	return err
 }

@@ -218,7 +218,7 @@ func (t *tenant) employeeToken(c *call) answer {
 	if basicID, basicSecret, given := basicAuth(c.header); given {
 		id, secret = basicID, basicSecret
 	}
-	t.secrets.add(secret)
+	t.secrets.given(secret)
 	if form.Get("grant_type") != "client_credentials" {
 		return refuse(http.StatusBadRequest, "unsupported_grant_type")
 	}

@@ -82,8 +82,7 @@ func (s *Server) control(r *http.Request) (any, error) {
 	case "GET health":
 		return object{"status": "ok", "tenant": s.cfg.Tenant, "clientId": s.cfg.ClientID, "backendClientId": s.cfg.BackendClientID}, nil
 	case "GET outbox":
-		query := r.URL.Query()
-		return s.Outbox(MailFilter{Kind: query.Get("kind"), Email: query.Get("email")}), nil
+		return s.controlOutbox(r)
 	case "GET clock":
 		return object{"now": s.Now()}, nil
 	case "POST clock":
@@ -136,21 +135,35 @@ func control[In, Out any](r *http.Request, do func(In) (Out, error)) (any, error
 
 func readControl(r *http.Request, into any) error {
 	if r.Body == nil {
-		return errors.New("a request body is required")
+		r.Body = http.NoBody
 	}
 	raw, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil || len(raw) > maxBody {
 		return errors.New("the request body can't be read, or is too large")
 	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
+	if err := decodeStrictly(raw, into); err != nil {
 		return fmt.Errorf("the request body is not what it should be: %w", err)
 	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return errors.New("there is something after the JSON value of the request body")
-	}
 	return nil
+}
+
+func (s *Server) controlOutbox(r *http.Request) (any, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, errors.New("the query is not encoded as it must be")
+	}
+	for name, values := range query {
+		if name != "kind" && name != "email" || len(values) > 1 {
+			return nil, fmt.Errorf("%q is not a parameter of the outbox, or is given twice; it takes kind and email", name)
+		}
+	}
+	filter := MailFilter{Kind: query.Get("kind"), Email: query.Get("email")}
+	switch filter.Kind {
+	case "", MailPasswordReset, MailEmailChange, MailOptIn:
+		return s.Outbox(filter), nil
+	default:
+		return nil, fmt.Errorf("there is no kind of mail %q; there are %s, %s and %s", filter.Kind, MailPasswordReset, MailEmailChange, MailOptIn)
+	}
 }
 
 func (s *Server) controlClock(r *http.Request) (any, error) {
@@ -180,7 +193,7 @@ func (s *Server) controlFaults(r *http.Request) (any, error) {
 			err = json.Unmarshal(in, &faults[0])
 		}
 		if err != nil {
-			return nil, fmt.Errorf("the fault is not what it should be: %w", err)
+			return nil, fmt.Errorf("the fault is not what it should be: %w", inWords(err))
 		}
 		for _, f := range faults {
 			if err := s.checkFault(f); err != nil {

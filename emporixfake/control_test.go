@@ -183,7 +183,7 @@ func TestReadSeed(t *testing.T) {
 	}
 	for says, raw := range map[string]string{
 		"unknown field":           `{"customer":[]}`,
-		"EOF":                     ``,
+		"it is empty":             ``,
 		"something after its end": `{} {}`,
 		"email is empty":          `{"customers":[{}]}`,
 		"number is in use":        `{"customers":[{"email":"a","customerNumber":"00000001"},{"email":"b","customerNumber":"00000001"}]}`,
@@ -302,4 +302,55 @@ func TestLifetimesAreBounded(t *testing.T) {
 			assert.Panics(t, func() { emporixfake.New(cfg) })
 		}
 	}
+}
+
+// Who calls the control interface may know no Go.
+func TestControlSpeaksWithoutGo(t *testing.T) {
+	c := newFake(t)
+	for _, tc := range []struct{ path, body, says string }{
+		{"clock", ``, "it is empty"},
+		{"clock", ` `, "it is empty"},
+		{"faults", `null`, "it is null"},
+		{"clock", `{"advance":5}`, "advance must be a string, not this number"},
+		{"clock", `[]`, "it must be an object, not an array"},
+		{"clock", `{"back":"1h"}`, `unknown field "back"`},
+		{"clock", `{"advance":`, "breaks off"},
+		{"clock", `{advance}`, "not JSON at byte 2"},
+		{"clock", `{} {}`, "after its end"},
+		{"faults", `{"status":"503"}`, "status must be an integer, not this string"},
+		{"faults", `[{"after":1}]`, "after must be true or false, not this number"},
+		{"faults", `[7]`, "it must be an object, not this number"},
+		{"faults", `{"wait":"1s"}`, `unknown field "wait"`},
+		{"faults", `{"drop":"x"}`, "drop must be an array, not this string"},
+		{"customers", `{"email":"a","addresses":[7]}`, "addresses must be an object, not this number"},
+		{"companies", `{"id":"x","contacts":[{"email":true}]}`, "contacts.email must be a string, not true or false"},
+	} {
+		said := c.must(400, "POST", "/__fake/"+tc.path, tc.body).text("error")
+		assert.Contains(t, said, tc.says, tc.body)
+		assert.NotRegexp(t, `Go |emporixfake\.|struct|json:|Fault\b`, said)
+	}
+	for query, says := range map[string]string{
+		"mail=jo@example.com":     `"mail" is not a parameter`,
+		"kind=reset":              `there is no kind of mail "reset"; there are password-reset, email-change and opt-in`,
+		"kind=opt-in&kind=opt-in": "given twice",
+		"kind=%zz":                "not encoded",
+	} {
+		assert.Contains(t, c.must(400, "GET", "/__fake/outbox?"+query, nil).text("error"), says)
+	}
+	c.must(200, "GET", "/__fake/outbox?kind=&email=", nil)
+}
+
+// A client that confuses names and values makes no secret of a name.
+func TestWordsOfTheAPIAreNoSecrets(t *testing.T) {
+	c := newFake(t)
+	guest, _ := c.visitor()
+	guest.send("GET", "/customer/acme/signup/optin/refresh_token", nil)
+	guest.send("POST", "/customer/acme/login", object{"email": joEmail, "password": "password"})
+	guest.send("GET", customerRefresh+"legalEntityId", nil)
+	guest.send("POST", "/customer/acme/login", object{"email": joEmail, "password": "a secret"})
+	secrets := c.fake.Secrets()
+	for _, word := range []string{"refresh_token", "password", "legalEntityId"} {
+		assert.NotContains(t, secrets, word)
+	}
+	assert.Contains(t, secrets, "a secret")
 }

@@ -135,14 +135,13 @@ type subject struct {
 // ReadSeed reads a seed as JSON. Members that it does not know are refused, and
 // so is what AddCustomer or AddCompany would refuse.
 func ReadSeed(r io.Reader) (Seed, error) {
-	decoder := json.NewDecoder(r)
-	decoder.DisallowUnknownFields()
+	raw, err := io.ReadAll(r)
 	var seed Seed
-	if err := decoder.Decode(&seed); err != nil {
-		return Seed{}, fmt.Errorf("emporixfake: read the seed: %w", err)
+	if err == nil {
+		err = decodeStrictly(raw, &seed)
 	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return Seed{}, errors.New("emporixfake: read the seed: there is something after its end")
+	if err != nil {
+		return Seed{}, fmt.Errorf("emporixfake: read the seed: %w", err)
 	}
 	trial := newTenant(Config{}.withDefaults(), newSecretBook())
 	if err := trial.apply(seed); err != nil {
@@ -289,7 +288,7 @@ func (t *tenant) addCustomer(c Customer) (Customer, error) {
 	cu := t.newCustomer(c.CustomerNumber, c.Email)
 	cu.password, cu.initialPassword = c.Password, c.InitialPassword
 	cu.active, cu.onHold = !c.Inactive, c.OnHold
-	t.secrets.add(c.Password)
+	t.secrets.given(c.Password)
 	merge(cu.profile, profile)
 	for _, given := range addresses {
 		cu.addAddress(given)

@@ -90,7 +90,8 @@ func (s *Server) Now() time.Time {
 func (s *Server) now() time.Time { return s.cfg.Now().Add(s.offset) }
 
 // Secrets lists every secret that the server ever issued or was given: tokens,
-// passwords, codes. It keeps the newest 200,000.
+// passwords, codes, but no words of the API itself, such as refresh_token. It
+// keeps the newest 200,000.
 func (s *Server) Secrets() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -146,12 +146,12 @@ var (
 func (t *tenant) noteSecrets(c *call) {
 	for _, name := range secretQuery {
 		for _, value := range c.query[name] {
-			t.secrets.add(value)
+			t.secrets.given(value)
 		}
 	}
-	t.secrets.add(c.vars["token"])
+	t.secrets.given(c.vars["token"])
 	if bearer, given := bearerValue(c.header); given {
-		t.secrets.add(bearer)
+		t.secrets.given(bearer)
 	}
 	if c.op.body == nil || c.tooLarge {
 		return
@@ -167,7 +167,7 @@ func (t *tenant) noteSecrets(c *call) {
 
 func (t *tenant) noteBodySecrets(body object) {
 	for _, name := range secretMembers {
-		t.secrets.add(textIn(body, name))
+		t.secrets.given(textIn(body, name))
 	}
 }
 

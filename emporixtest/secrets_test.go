@@ -118,3 +118,18 @@ func TestTokenStart(t *testing.T) {
 		assert.Equal(t, want, start, secret)
 	}
 }
+
+// A short password is in other words by chance; as a word, it is a leak.
+func TestShortSecretsAreWords(t *testing.T) {
+	fake := New(t)
+	fake.AddCustomer(t, Customer{Email: "jo@example.com", Password: "horses"})
+	fake.AddCustomer(t, Customer{Email: "al@example.com", Password: "session1"})
+	for text, clean := range map[string]bool{
+		"seahorses": true, "horses7": true, "horses_": true, "sessions session12 xsession1": true, "pferd_horses": true, "Ähorses": true,
+		"seahorses and horses": false, "(horses)": false, "horses": false, "a=horses&b": false, `say "session1"`: false,
+		`\nhorses\n`: false, "a%20session1%20": false, `\u003chorses\u003e`: false, `\x00session1`: false,
+		base64.StdEncoding.EncodeToString([]byte("xsession1")): false,
+	} {
+		assert.Equal(t, clean, fake.AssertNoSecrets(&recorder{}, []byte(text)), text)
+	}
+}

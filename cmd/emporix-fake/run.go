@@ -144,8 +144,9 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	// Requests that a fault delays end with the program.
 	serving, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	uploads := newUploads(fake)
 	server := &http.Server{
-		Handler: fake,
+		Handler: uploads,
 		// OPTIONS * is no operation of the API.
 		DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout:            10 * time.Second,
@@ -160,6 +161,7 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	case <-ctx.Done():
 	}
 	cancel()
+	uploads.stop()
 	shutdown, done := context.WithTimeout(context.Background(), shutdownTime)
 	defer done()
 	if err := server.Shutdown(shutdown); err != nil {

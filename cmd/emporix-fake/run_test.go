@@ -227,3 +227,21 @@ func TestAddressFileOfAnother(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "http://127.0.0.1:1\n", string(content))
 }
+
+// An upload that stalls does not hold up the end.
+func TestStalledUploadDoesNotHoldUpTheEnd(t *testing.T) {
+	baseURL, _, stop := start(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(baseURL, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	// 100 Continue says that the fake is reading.
+	_, err = io.WriteString(conn, "POST /customer/acme/login HTTP/1.1\r\nHost: fake\r\nContent-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n")
+	require.NoError(t, err)
+	reading := make([]byte, len("HTTP/1.1 100"))
+	_, err = io.ReadFull(conn, reading)
+	require.NoError(t, err)
+	require.Equal(t, "HTTP/1.1 100", string(reading))
+	began := time.Now()
+	assert.Equal(t, exitOK, stop())
+	assert.Less(t, time.Since(began), shutdownTime)
+}
