@@ -51,6 +51,7 @@ type core struct {
 	employeeID     string
 	employeeSecret Secret
 	employeeToken  func(context.Context) (Secret, error)
+	settings       Settings
 	attemptTimeout time.Duration
 }
 
@@ -104,6 +105,7 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 		Scope: scope(cfg.tenant, baseURL, cfg.clientID), Store: cfg.store, Issuer: issuer{c}, Notify: c.notify, Context: cfg.context.internal(), Foreground: cfg.foreground,
 		RefreshLimit: cfg.timeouts.Refresh, StoreLimit: cfg.timeouts.Store,
 	})
+	c.settings = Settings{Tenant: cfg.tenant, BaseURL: baseURL.String(), TokenStore: cfg.store, ForegroundRenewal: cfg.foreground}
 	get := func() *core { return c }
 	own := newSession(get, "", "own")
 	return &Client{
@@ -147,6 +149,17 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 	}
 	return NewClient(os.Getenv(EnvTenant), os.Getenv(EnvClientID), append([]Option{env}, opts...)...)
 }
+
+// Settings is what a client was made with, for packages that build on it.
+type Settings struct {
+	Tenant            string
+	BaseURL           string
+	TokenStore        TokenStore
+	ForegroundRenewal bool
+}
+
+// Settings returns what the client was made with.
+func (c *Client) Settings() Settings { return c.core().settings }
 
 // OwnSession returns the client's own session, the one that the services on the
 // Client act for.

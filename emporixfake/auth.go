@@ -120,7 +120,7 @@ func (t *tenant) socialLogin(c *call) answer {
 	if !known || t.usedCodes[code] {
 		return problem(http.StatusUnauthorized, "The authorization code is not valid.")
 	}
-	if identity.CodeVerifier != "" && identity.CodeVerifier != c.query.Get("code_verifier") {
+	if !identity.verifies(c.query.Get("code_verifier")) {
 		return problem(http.StatusUnauthorized, "The code verifier is not the right one.")
 	}
 	if len(t.usedCodes) >= maxTokens {

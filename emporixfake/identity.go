@@ -1,6 +1,8 @@
 package emporixfake
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"strings"
 )
@@ -10,6 +12,15 @@ func (i Identity) providerID() string {
 		return i.ProviderID
 	}
 	return "fake|" + i.Email
+}
+
+// verifies checks the code verifier of PKCE.
+func (i Identity) verifies(verifier string) bool {
+	if i.CodeVerifier != "" && i.CodeVerifier != verifier {
+		return false
+	}
+	sum := sha256.Sum256([]byte(verifier))
+	return i.CodeChallenge == "" || i.CodeChallenge == base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // builtIn reads "fake-code:jo@example.com" and "fake-code:jo@example.com:2".

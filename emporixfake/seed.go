@@ -113,7 +113,10 @@ type Identity struct {
 	FirstName    string `json:"firstName,omitempty"`
 	LastName     string `json:"lastName,omitempty"`
 	CodeVerifier string `json:"codeVerifier,omitempty"` // what social login must send, if set
-	Inactive     bool   `json:"inactive,omitempty"`     // the provider calls the token inactive
+	// CodeChallenge is the S256 challenge of PKCE that the verifier of the social
+	// login must answer, if set: an identity provider knows no more of it.
+	CodeChallenge string `json:"codeChallenge,omitempty"`
+	Inactive      bool   `json:"inactive,omitempty"` // the provider calls the token inactive
 }
 
 // Subject is a token of an identity provider that can be exchanged, with the

@@ -1,0 +1,232 @@
+package bff
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	emporix "github.com/emporix-community/emporix-go"
+)
+
+// Lifetimes and limits when Options leave them out.
+const (
+	DefaultIdle        = 30 * 24 * time.Hour
+	DefaultAbsolute    = 90 * 24 * time.Hour
+	DefaultMaxSessions = 100
+)
+
+// The names of the visitor's cookie.
+const (
+	cookieName            = "__Host-emporix"
+	developmentCookieName = "emporix"
+)
+
+// Options say how visitors are kept. The zero value is right for most shops.
+type Options struct {
+	// Idle ends a visitor's session after this time without a visit (default 30
+	// days), Absolute after this time in any case, counted from the login or, for
+	// a guest, from the first visit (default 90 days). Visits are noted to within
+	// an hour, or a thirtieth of Idle: a session may end by that much early.
+	Idle, Absolute time.Duration
+	// Strict sends the cookie with same-site requests only (SameSite=Strict): a
+	// link from a mail or another site then opens the shop as a stranger's.
+	Strict bool
+	// Development drops the prefix __Host- and the attribute Secure, for http on a
+	// loopback address. Requests to any other host are then refused.
+	Development bool
+	// TrustedOrigins may send unsafe requests, such as "https://m.shop.example".
+	TrustedOrigins []string
+	// StrictOrigin refuses unsafe requests that say neither with Sec-Fetch-Site
+	// nor with Origin where they come from. Every browser since 2020 says it;
+	// scripts often don't.
+	StrictOrigin bool
+	// ReadOnly says which requests must not begin or change a session. Requests
+	// that say that they are prefetches never may.
+	ReadOnly func(*http.Request) bool
+	// BeforeLogin is called before every login; an error refuses the login.
+	BeforeLogin func(ctx context.Context, guest *emporix.Session) error
+	// AfterLogin is called after every login, before the answer; merge the carts
+	// here. The login stands whatever it returns: the caller gets its error as a
+	// *HookError together with the result.
+	AfterLogin func(ctx context.Context, customer *emporix.Session, login *Login) error
+	// Providers are the identity providers of social logins, by a name of your own.
+	Providers map[string]Provider
+	// MaxSessions bounds how many sessions a customer can have at once (default
+	// 100); the oldest is logged out when another one begins.
+	MaxSessions int
+	// ErrorPage answers in place of Error's plain text. It writes the status.
+	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, err error)
+	// Site is what a new visitor's guest session begins with: currency, site,
+	// language, by host or path. It then begins with the visit's first Session,
+	// which costs the call that the first use would have cost. Without it, the
+	// client's own WithSessionContext counts.
+	Site func(*http.Request) emporix.SessionContext
+	// Logger is told of what the visitor need not know. No line holds a secret.
+	Logger *slog.Logger
+}
+
+// BFF gives every visitor of a web shop a session of their own. It is made once.
+type BFF struct {
+	client    *emporix.Client
+	opts      Options
+	tenant    string
+	baseURL   *url.URL
+	cookie    string
+	origin    *http.CrossOriginProtection
+	keep      keeper
+	index     *index // nil with sessions in cookies
+	touchPace time.Duration
+}
+
+// New returns a BFF over a client. Visitors are kept in the client's token
+// store; if that is a *CookieStore, in their cookies. All mistakes are reported
+// at once.
+func New(client *emporix.Client, opts Options) (*BFF, error) {
+	if client == nil {
+		return nil, &emporix.ArgumentError{Field: "client", Reason: "is nil"}
+	}
+	var problems []error
+	refuse := func(field, reason string) {
+		problems = append(problems, &emporix.ArgumentError{Field: "bff.Options." + field, Reason: reason})
+	}
+	if opts.Idle < 0 || opts.Absolute < 0 {
+		refuse("Idle, Absolute", "must not be negative")
+	}
+	if opts.Idle == 0 {
+		opts.Idle = DefaultIdle
+	}
+	if opts.Absolute == 0 {
+		opts.Absolute = DefaultAbsolute
+	}
+	if opts.MaxSessions == 0 {
+		opts.MaxSessions = DefaultMaxSessions
+	}
+	if opts.MaxSessions < 1 || opts.MaxSessions > 1000 {
+		refuse("MaxSessions", "must be 1 to 1000")
+	}
+	settings := client.Settings()
+	base, err := url.Parse(settings.BaseURL)
+	if err != nil { // the client has checked it
+		return nil, err
+	}
+	b := &BFF{
+		client: client, opts: opts, tenant: settings.Tenant, baseURL: base, cookie: cookieName,
+		origin: http.NewCrossOriginProtection(), touchPace: min(opts.Idle/30, time.Hour),
+	}
+	if opts.Development {
+		b.cookie = developmentCookieName
+	}
+	for _, origin := range opts.TrustedOrigins {
+		if err := b.origin.AddTrustedOrigin(origin); err != nil {
+			refuse("TrustedOrigins", "need scheme and host, such as https://m.shop.example")
+		}
+	}
+	for name, provider := range opts.Providers {
+		if reason := provider.check(); reason != "" {
+			refuse(fmt.Sprintf("Providers[%q]", name), reason)
+		}
+	}
+	if store, sealed := settings.TokenStore.(*CookieStore); sealed {
+		if !settings.ForegroundRenewal {
+			problems = append(problems, &emporix.ArgumentError{Field: "client", Reason: "keeps sessions in cookies, so it needs emporix.WithForegroundRenewal"})
+		}
+		b.keep = &sealedKeeper{b: b, store: store}
+	} else {
+		rows := newRows(settings.TokenStore, settings.Tenant)
+		b.keep = &storeKeeper{b: b, rows: rows}
+		b.index = &index{b: b, rows: rows}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Handler is the middleware. It refuses what other sites cause, and gives every
+// request a Visit. It reads and writes nothing until the visit is used.
+func (b *BFF) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := b.accepts(r); err != nil {
+			b.Error(w, r, err)
+			return
+		}
+		state := &visit{
+			b: b, readOnly: prefetch(r) || b.opts.ReadOnly != nil && b.opts.ReadOnly(r),
+			presented: func() []*http.Cookie { return r.CookiesNamed(b.cookie) }, busy: make(chan struct{}, 1),
+		}
+		if b.opts.Site != nil {
+			state.site = func() emporix.SessionContext { return b.opts.Site(r) }
+		}
+		out := &writer{ResponseWriter: w, visit: state}
+		defer out.begin() // also for what answers in place of a handler that panicked
+		next.ServeHTTP(out, r.WithContext(context.WithValue(r.Context(), visitKey{}, &Visit{inner: func() *visit { return state }})))
+	})
+}
+
+func (b *BFF) accepts(r *http.Request) error {
+	if b.opts.Development && !loopback(r.Host) {
+		return fmt.Errorf("%w: Options.Development is for loopback addresses only", ErrCrossOrigin)
+	}
+	if err := b.origin.Check(r); err != nil {
+		return ErrCrossOrigin
+	}
+	if b.opts.StrictOrigin && !safeMethod(r.Method) && r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" {
+		return fmt.Errorf("%w: it does not say where it comes from", ErrCrossOrigin)
+	}
+	return nil
+}
+
+func safeMethod(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+func loopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = strings.Trim(hostport, "[]")
+	}
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
+
+// prefetch reports requests that a browser makes before anybody asked for them.
+func prefetch(r *http.Request) bool {
+	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Moz"} {
+		for _, value := range r.Header.Values(name) {
+			if strings.Contains(strings.ToLower(value), "prefetch") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (b *BFF) log(ctx context.Context, message string, err error) {
+	if b.opts.Logger != nil {
+		b.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "bff: "+message, slog.Any("error", err))
+	}
+}
+
+type visitKey struct{}
+
+// From returns the visit of a request that came through Handler. Without it, it
+// panics: the program is put together wrongly.
+func From(r *http.Request) *Visit {
+	v, ok := FromContext(r.Context())
+	if !ok {
+		panic("bff: the request did not come through BFF.Handler")
+	}
+	return v
+}
+
+// FromContext returns the visit of a request's context.
+func FromContext(ctx context.Context) (*Visit, bool) {
+	v, ok := ctx.Value(visitKey{}).(*Visit)
+	return v, ok
+}

@@ -1,0 +1,114 @@
+package bff
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	emporix "github.com/emporix-community/emporix-go"
+)
+
+// Errors to branch on with errors.Is, beside those of package emporix.
+var (
+	// ErrReadOnly: a prefetch asked for what would begin or change a session.
+	ErrReadOnly = errors.New("bff: the request is a prefetch and must not begin or change a session")
+	// ErrTooLate: the answer had begun before the visitor's cookie could be written.
+	ErrTooLate = errors.New("bff: the answer has begun, so the visitor's cookie can't be written; ask for the session before writing")
+	// ErrCrossOrigin: the request came from another site.
+	ErrCrossOrigin = errors.New("bff: refused a request that another site may have caused")
+	// ErrState: the state of a social login is unknown, used or too old. Begin anew.
+	ErrState = errors.New("bff: this social login is unknown, used or too old; begin it again")
+	// ErrSocialRefused: the identity provider answered without a code.
+	ErrSocialRefused = errors.New("bff: the identity provider did not log the customer in")
+	// ErrNoProvider: there is no identity provider of that name in Options.Providers.
+	ErrNoProvider = errors.New("bff: there is no identity provider of that name")
+	// ErrCookieTooLarge: the session does not fit into a cookie; use a token store.
+	ErrCookieTooLarge = errors.New("bff: the session does not fit into a cookie of 4096 bytes; keep sessions in a token store instead")
+	// ErrNeedsStore: with sessions in cookies nobody knows all sessions of a customer.
+	ErrNeedsStore = errors.New("bff: logging out everywhere needs a token store; sessions in cookies can't be found")
+)
+
+// HookError is a hook that failed or panicked.
+type HookError struct {
+	Hook string // "BeforeLogin" or "AfterLogin"
+	Err  error
+}
+
+// Error names the hook and what went wrong.
+func (e *HookError) Error() string { return fmt.Sprintf("bff: %s: %v", e.Hook, e.Err) }
+
+// Unwrap returns what the hook returned.
+func (e *HookError) Unwrap() error { return e.Err }
+
+var errPanic = errors.New("a panic (its text may hold secrets and is dropped)")
+
+var statuses = []struct {
+	err    error
+	status int
+}{
+	{ErrCrossOrigin, http.StatusForbidden},
+	{ErrState, http.StatusBadRequest},
+	{ErrSocialRefused, http.StatusUnauthorized},
+	{ErrReadOnly, http.StatusServiceUnavailable},
+	{emporix.ErrStoreUnavailable, http.StatusServiceUnavailable},
+	{emporix.ErrStoreCorrupt, http.StatusServiceUnavailable},
+	{emporix.ErrNotLoggedIn, http.StatusUnauthorized},
+	{emporix.ErrSessionExpired, http.StatusUnauthorized},
+	{emporix.ErrInvalidCredentials, http.StatusUnauthorized},
+	{emporix.ErrRateLimited, http.StatusServiceUnavailable},
+	{emporix.ErrUnavailable, http.StatusServiceUnavailable},
+	{emporix.ErrOutcomeUnknown, http.StatusBadGateway},
+	{emporix.ErrClosed, http.StatusServiceUnavailable},
+	{emporix.ErrInvalidRequest, http.StatusBadRequest},
+	{emporix.ErrForbidden, http.StatusForbidden},
+	{emporix.ErrNotFound, http.StatusNotFound},
+	{emporix.ErrConflict, http.StatusConflict},
+	{emporix.ErrBadResponse, http.StatusBadGateway},
+}
+
+// Status is the HTTP status that tells a browser about an error of this package
+// or of package emporix; 500 for any other.
+func Status(err error) int {
+	for _, s := range statuses {
+		if errors.Is(err, s.err) {
+			return s.status
+		}
+	}
+	return http.StatusInternalServerError
+}
+
+// texts are what a person reads; they never repeat an error.
+var texts = map[int]string{
+	http.StatusBadRequest:          "This request could not be understood. Go back and try again.",
+	http.StatusUnauthorized:        "Please log in.",
+	http.StatusForbidden:           "This request was refused, because it did not come from this site's own pages.",
+	http.StatusNotFound:            "There is nothing here.",
+	http.StatusConflict:            "This has changed meanwhile. Load it again.",
+	http.StatusBadGateway:          "The shop's service gave no usable answer. Please look whether your change was made, and try again.",
+	http.StatusServiceUnavailable:  "The shop can't be reached at the moment. Nothing is lost; please try again in a few seconds.",
+	http.StatusInternalServerError: "Something went wrong here.",
+}
+
+// Error answers a request that failed: with Options.ErrorPage, else with a short
+// plain text that repeats nothing of the error. An outage is a 503 with
+// Retry-After, and leaves the visitor's cookie and session as they are. A visitor
+// whose stored session can't be read (ErrStoreCorrupt) loses the cookie, and is a
+// new guest with the next request.
+func (b *BFF) Error(w http.ResponseWriter, r *http.Request, err error) {
+	status := Status(err)
+	if visit, ok := FromContext(r.Context()); ok && errors.Is(err, emporix.ErrStoreCorrupt) {
+		visit.inner().abandon()
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "5")
+	}
+	if b.opts.ErrorPage != nil {
+		b.opts.ErrorPage(w, r, status, err)
+		return
+	}
+	h.Del("Content-Length")
+	h.Set("X-Content-Type-Options", "nosniff")
+	http.Error(w, texts[status], status)
+}

@@ -1,0 +1,216 @@
+package bff
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	emporix "github.com/emporix-community/emporix-go"
+)
+
+// Login is what a login came to. It holds no token.
+type Login struct {
+	emporix.LoginResult
+	// Customer is the profile, read right after the login.
+	Customer *emporix.Customer
+	// Guest is the session before the login: the cart to merge is bound to its
+	// SessionID.
+	Guest emporix.SessionInfo
+}
+
+// Login logs the visitor in, and gives them a new ID. The session goes on as the
+// customer's, with the cart. A wrong password changes nothing. The login ends as
+// it should even when the browser goes away meanwhile. It costs two calls of the
+// API: the login, and the profile, whose customer number is what logging out
+// everywhere goes by. A *HookError of BeforeLogin means that nobody is logged
+// in; one of AfterLogin comes with the result, and the login stands. Other
+// errors: those of emporix.AuthService.Login, emporix.ErrStoreUnavailable
+// (nobody is logged in), ErrTooLate, ErrReadOnly.
+func (v *Visit) Login(ctx context.Context, req emporix.LoginRequest) (*Login, error) {
+	return v.login(ctx, func(ctx context.Context, s *emporix.Session) (emporix.LoginResult, error) {
+		return plain(s.Auth.Login(ctx, req))
+	})
+}
+
+// ExchangeToken logs the visitor in with a token of an external identity
+// provider; see Login. Errors: also those of emporix.AuthService.ExchangeToken.
+func (v *Visit) ExchangeToken(ctx context.Context, req emporix.ExchangeTokenRequest) (*Login, error) {
+	return v.login(ctx, func(ctx context.Context, s *emporix.Session) (emporix.LoginResult, error) {
+		result, err := s.Auth.ExchangeToken(ctx, req)
+		if err != nil {
+			return emporix.LoginResult{}, err
+		}
+		return result.LoginResult, nil
+	})
+}
+
+// ConfirmSignUp completes a sign-up with the token of the activation mail. Where
+// the tenant logs the customer in with it, it is a login. A link in a mail is
+// opened by scanners too: have a person press a button. Errors: also those of
+// emporix.CustomersService.ConfirmSignUp.
+func (v *Visit) ConfirmSignUp(ctx context.Context, token string) (*Login, error) {
+	return v.login(ctx, func(ctx context.Context, s *emporix.Session) (emporix.LoginResult, error) {
+		return plain(s.Customers.ConfirmSignUp(ctx, token))
+	})
+}
+
+func plain(result *emporix.LoginResult, err error) (emporix.LoginResult, error) {
+	if err != nil {
+		return emporix.LoginResult{}, err
+	}
+	return *result, nil
+}
+
+func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.Session) (emporix.LoginResult, error)) (*Login, error) {
+	in := v.inner()
+	if hook := in.b.opts.BeforeLogin; hook != nil {
+		guest, err := v.Session(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := contained("BeforeLogin", func() error { return hook(ctx, guest) }); err != nil {
+			return nil, err
+		}
+	}
+	var login Login
+	var customer *emporix.Session
+	err := in.change(ctx, func(ctx context.Context, s *emporix.Session, r *record) error {
+		customer = s
+		var err error
+		if login.Guest, err = s.Info(ctx); err != nil {
+			return err
+		}
+		if login.LoginResult, err = call(ctx, s); err != nil || !login.LoggedIn {
+			return err
+		}
+		login.Customer, err = s.Customers.Get(ctx)
+		if err != nil {
+			return errors.Join(err, s.Auth.Logout(ctx)) // who it is must be known
+		}
+		now := time.Now()
+		r.Customer, r.LoggedIn, r.Began = login.Customer.CustomerNumber, now.UnixMilli(), now.Unix()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if hook := in.b.opts.AfterLogin; hook != nil && login.LoggedIn {
+		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeLimit)
+		defer cancel()
+		if err := contained("AfterLogin", func() error { return hook(detached, customer, &login) }); err != nil {
+			return &login, err
+		}
+	}
+	return &login, nil
+}
+
+// contained runs a hook, and turns a panic into an error.
+func contained(name string, hook func() error) (err error) {
+	failed := true
+	defer func() {
+		if failed {
+			_ = recover()
+			err = &HookError{Hook: name, Err: errPanic}
+		}
+	}()
+	err = hook()
+	failed = false
+	if err != nil {
+		return &HookError{Hook: name, Err: err}
+	}
+	return nil
+}
+
+// SwitchLegalEntity makes the customer act for a company, and gives them a new
+// ID. Errors: those of emporix.AuthService.SwitchLegalEntity,
+// emporix.ErrStoreUnavailable, ErrTooLate, ErrReadOnly.
+func (v *Visit) SwitchLegalEntity(ctx context.Context, legalEntityID string) (info emporix.SessionInfo, err error) {
+	err = v.inner().change(ctx, func(ctx context.Context, s *emporix.Session, _ *record) error {
+		var err error
+		info, err = s.Auth.SwitchLegalEntity(ctx, legalEntityID)
+		return err
+	})
+	return info, err
+}
+
+// ChangePassword changes the customer's password, and gives them a new ID. Their
+// other sessions go on, as far as the server lets them; LogoutEverywhere ends
+// those. Errors: those of emporix.CredentialsService.ChangePassword,
+// emporix.ErrStoreUnavailable (the password is as it was), ErrTooLate,
+// ErrReadOnly.
+func (v *Visit) ChangePassword(ctx context.Context, req emporix.ChangePasswordRequest) error {
+	return v.inner().change(ctx, func(ctx context.Context, s *emporix.Session, _ *record) error {
+		return s.Credentials.ChangePassword(ctx, req)
+	})
+}
+
+// Logout logs the customer out, here whatever the server says, and removes the
+// cookie: whoever comes next is a new visitor. Errors: those of
+// emporix.AuthService.Logout, ErrTooLate, ErrReadOnly. After
+// emporix.ErrStoreUnavailable the customer may still be logged in; after any
+// other error but emporix.ErrNotLoggedIn they are not.
+func (v *Visit) Logout(ctx context.Context) error {
+	in := v.inner()
+	switch {
+	case in.readOnly:
+		return ErrReadOnly
+	case in.late():
+		return ErrTooLate
+	}
+	if err := in.hold(ctx); err != nil {
+		return err
+	}
+	defer in.release()
+	who, err := in.known(ctx)
+	if err != nil {
+		return err
+	}
+	if who == nil || who.Superseded {
+		return emporix.ErrNotLoggedIn
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeLimit)
+	defer cancel()
+	customer := who.Customer
+	err = in.b.client.Session(who.Key).Auth.Logout(ctx)
+	if errors.Is(err, emporix.ErrStoreUnavailable) || errors.Is(err, emporix.ErrClosed) || errors.Is(err, emporix.ErrNotLoggedIn) && customer == "" {
+		return err
+	}
+	if errors.Is(err, emporix.ErrNotLoggedIn) { // it had ended by itself, long ago
+		err = nil
+	}
+	if keepErr := in.b.keep.supersede(ctx, who); keepErr != nil {
+		in.b.log(ctx, "the ID of a customer who has logged out could not be removed", keepErr)
+	}
+	if in.b.index != nil && customer != "" {
+		if indexErr := in.b.index.remove(ctx, customer, who.id); indexErr != nil {
+			in.b.log(ctx, "the list of a customer's sessions could not be updated", indexErr)
+		}
+	}
+	in.become(nil, true)
+	return err
+}
+
+// LogoutEverywhere logs the visiting customer out of all their sessions, this
+// one included. Errors: emporix.ErrNotLoggedIn, those of BFF.LogoutEverywhere
+// and of Logout.
+func (v *Visit) LogoutEverywhere(ctx context.Context) error {
+	info, err := v.Info(ctx)
+	switch {
+	case err != nil:
+		return err
+	case info.CustomerNumber == "":
+		return emporix.ErrNotLoggedIn
+	case v.inner().readOnly:
+		return ErrReadOnly
+	}
+	if err := v.inner().b.LogoutEverywhere(ctx, info.CustomerNumber); err != nil {
+		return err
+	}
+	in := v.inner()
+	if err := in.hold(ctx); err != nil {
+		return err
+	}
+	defer in.release()
+	in.become(nil, true)
+	return nil
+}

@@ -1,0 +1,126 @@
+package bff_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
+)
+
+// carts answers for the cart service, and keeps the requests.
+type carts struct {
+	next  http.RoundTripper
+	seen  []*http.Request
+	body  string
+	serve http.HandlerFunc
+}
+
+func (c *carts) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !strings.HasPrefix(r.URL.Path, "/cart") {
+		return c.next.RoundTrip(r)
+	}
+	if r.Body != nil {
+		data, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		c.body = string(data)
+	}
+	c.seen = append(c.seen, r)
+	w := httptest.NewRecorder()
+	c.serve(w, r)
+	resp := w.Result()
+	resp.Request = r
+	return resp, nil
+}
+
+func newCartShop(t *testing.T) (*shop, *carts) {
+	t.Helper()
+	c := &carts{serve: func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Set-Cookie", "api=1")
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("Cache-Control", "public, max-age=3600")
+		w.Header().Set("ETag", `"1"`)
+		_, _ = io.WriteString(w, `{"id":"c1"}`)
+	}}
+	s := newShop(t, setup{})
+	c.next = s.fake.Transport()
+	s.open(setup{client: []emporix.Option{emporix.WithTransport(c)}})
+	return s, c
+}
+
+func TestTheTokenProxy(t *testing.T) {
+	s, carts := newCartShop(t)
+	b := s.browser()
+	b.login()
+	b.header.Set("Authorization", "Bearer mine")
+	b.header.Set("Emporix-Tenant", "other")
+	b.header.Set("X-Forwarded-For", "1.2.3.4")
+	b.header.Set("Connection", "Upgrade")
+	b.header.Set("Upgrade", "websocket")
+	b.header.Set("If-Match", `"0"`)
+	out := b.do("POST", `/api/cart/acme/carts?siteCode=main {"a":1}`)
+	require.Equal(t, 200, out.StatusCode, out.Header.Get("X-Error"))
+	assert.JSONEq(t, `{"id":"c1"}`, out.body)
+	assert.Nil(t, out.set)
+	assert.Empty(t, out.Header["Set-Cookie"])
+	assert.Empty(t, out.Header["Access-Control-Allow-Origin"])
+	assert.Equal(t, "no-store", out.Header.Get("Cache-Control"))
+	assert.Equal(t, "nosniff", out.Header.Get("X-Content-Type-Options"))
+	assert.Equal(t, `"1"`, out.Header.Get("ETag"))
+
+	require.Len(t, carts.seen, 1)
+	got := carts.seen[0]
+	assert.Equal(t, s.fake.URL()+"/cart/acme/carts?siteCode=main", got.URL.String())
+	assert.Equal(t, `{"a":1}`, carts.body)
+	assert.True(t, strings.HasPrefix(got.Header.Get("Authorization"), "Bearer "))
+	assert.NotEqual(t, "Bearer mine", got.Header.Get("Authorization"))
+	assert.Equal(t, "acme", got.Header.Get("Emporix-Tenant"))
+	assert.Equal(t, `"0"`, got.Header.Get("If-Match"))
+	for _, name := range []string{"Cookie", "X-Forwarded-For", "Sec-Fetch-Site", "Upgrade", "Connection"} {
+		assert.Empty(t, got.Header.Values(name), name)
+	}
+	s.fake.AssertNoSecrets(t, []byte(out.body), []byte(b.cookie))
+
+	guest := s.browser()
+	guest.ok("GET", "/api/cart/acme/carts/c1")
+	assert.NotEqual(t, got.Header.Get("Authorization"), carts.seen[1].Header.Get("Authorization"), "each visitor has a bearer of their own")
+}
+
+func TestTheTokenProxyRefuses(t *testing.T) {
+	s, carts := newCartShop(t)
+	b := s.browser()
+	b.login()
+	for _, target := range []string{
+		"/api/cart/acme/carts/c1/items", "/api/cart/other/carts/c1", "/api/price/acme/x", "/api/customer/acme/refreshauthtoken?refreshToken=x",
+		"/api/cart/acme/carts/%2e%2e", "/api/cart/acme/carts/..%2f..%2fcustomer", "/api/cart/acme/everything/%2e%2e/x", "/api/cart/acme/everything/a%5c..%5cb",
+		"/api/cart/acme/everything/%252e%252e", "/api/cart/acme/everything//x", "/api/cart/acme/carts/a%00b", "/api/cart/acme/carts/a;b", "/api/cart/acme/carts/", "/api/",
+	} {
+		out := b.do("GET", target)
+		assert.Contains(t, []int{404, 301, 307}, out.StatusCode, target) // the outer mux cleans a path
+	}
+	assert.Equal(t, 404, b.do("DELETE", "/api/cart/acme/carts/c1").StatusCode)
+	foreign := s.browser()
+	foreign.cookie = b.cookie
+	foreign.header.Set("Sec-Fetch-Site", "cross-site")
+	assert.Equal(t, 403, foreign.do("POST", "/api/cart/acme/carts {}").StatusCode)
+	assert.Empty(t, carts.seen)
+
+	assert.Equal(t, 502, func() int {
+		carts.serve = func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://evil.example", http.StatusFound)
+		}
+		out := b.do("GET", "/api/cart/acme/carts/c1")
+		assert.Empty(t, out.Header.Get("Location"))
+		return out.StatusCode
+	}())
+	assert.Equal(t, 500, b.do("POST", "/api/cart/acme/carts "+strings.Repeat("x", 1<<20+1)).StatusCode/100*100, "a body that is too long")
+	s.store.fail(errDown, errDown)
+	assert.Equal(t, 503, b.do("GET", "/api/cart/acme/carts/c1").StatusCode)
+}

@@ -1,0 +1,134 @@
+package bff
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	emporix "github.com/emporix-community/emporix-go"
+)
+
+// record is what is known about a visitor beside the session itself.
+type record struct {
+	Version    int       `json:"v"`
+	Generation uint64    `json:"g"`
+	Key        string    `json:"k"`           // of the session; changes with every login
+	Began      int64     `json:"b"`           // unix seconds; the absolute lifetime counts from here
+	Seen       int64     `json:"s"`           // unix seconds
+	Customer   string    `json:"c,omitempty"` // customer number
+	LoggedIn   int64     `json:"l,omitempty"` // unix milliseconds
+	Superseded bool      `json:"x,omitempty"` // the visitor has another ID now
+	Changing   int64     `json:"h,omitempty"` // unix milliseconds; until then a request may be giving the visitor a new ID
+	Social     []pending `json:"o,omitempty"`
+}
+
+const recordVersion = 1
+
+// superseded IDs are remembered this long: requests that were under way when the
+// visitor got a new ID must not give the browser yet another one.
+const supersededFor = time.Minute
+
+func newRecord() record {
+	now := time.Now()
+	return record{Version: recordVersion, Key: randomValue(), Began: now.Unix(), Seen: now.Unix()}
+}
+
+func (r *record) encode() []byte {
+	data, err := json.Marshal(r)
+	if err != nil { // strings and numbers always encode
+		panic("bff: a visitor's record does not encode")
+	}
+	return data
+}
+
+// decodeRecord reads a record; its errors hold nothing of it.
+func decodeRecord(data []byte) (record, error) {
+	var r record
+	err := json.Unmarshal(data, &r)
+	switch {
+	case err == nil && r.Version > recordVersion:
+		return r, fmt.Errorf("%w: the visitor's record has version %d, this program reads %d", emporix.ErrStoreUnavailable, r.Version, recordVersion)
+	case err != nil || r.Version != recordVersion || !wellFormed(r.Key) || r.Generation == 0:
+		return r, errDamaged
+	}
+	return r, nil
+}
+
+type damaged struct{}
+
+func (damaged) Error() string { return "bff: the visitor's record is damaged" }
+
+var errDamaged error = damaged{}
+
+// over reports that the visitor's time is up.
+func (r *record) over(o *Options, now time.Time) bool {
+	return now.Sub(time.Unix(r.Seen, 0)) >= o.Idle || now.Sub(time.Unix(r.Began, 0)) >= o.Absolute
+}
+
+func (r *record) ttl(o *Options, now time.Time) time.Duration {
+	if r.Superseded {
+		return supersededFor
+	}
+	return max(min(o.Idle, time.Unix(r.Began, 0).Add(o.Absolute).Sub(now)), time.Second)
+}
+
+// randomValue is 256 random bits.
+func randomValue() string {
+	bits := make([]byte, 32)
+	_, _ = rand.Read(bits) // never fails
+	return base64.RawURLEncoding.EncodeToString(bits)
+}
+
+const valueLength = 43
+
+// wellFormed tells a value that could be ours from what can't be.
+func wellFormed(value string) bool {
+	if len(value) != valueLength {
+		return false
+	}
+	_, err := base64.RawURLEncoding.Strict().DecodeString(value)
+	return err == nil
+}
+
+// digest names a row without telling what it belongs to.
+func digest(purpose, value string) string {
+	sum := sha256.Sum256([]byte("emporix bff\x00" + purpose + "\x00" + value))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// visitor is a record where it was found. It is never changed, only replaced.
+type visitor struct {
+	record
+	id    string // of the row; "" in a cookie
+	value string // of the cookie, in store mode
+	// fresh: the browser must be given the cookie.
+	fresh bool
+	// session is the session in the cookie that came, and row its generation, in
+	// sealed mode.
+	session []byte
+	row     uint64
+}
+
+// keeper keeps visitors: in the token store, or in their cookies.
+type keeper interface {
+	// open returns the visitor that a cookie's value names; nil if it is none of ours.
+	open(ctx context.Context, value string) (*visitor, error)
+	// issue gives a record a new ID.
+	issue(ctx context.Context, r record) (*visitor, error)
+	// update changes the record of a visitor who still has this ID and this key.
+	update(ctx context.Context, v *visitor, change func(*record)) (*visitor, error)
+	// claim reserves the visitor for one change; nil if another request was faster.
+	claim(ctx context.Context, v *visitor) (*visitor, error)
+	// supersede ends an ID whose visitor has another one now.
+	supersede(ctx context.Context, v *visitor) error
+	// discard forgets an ID that nobody has.
+	discard(ctx context.Context, v *visitor) error
+	// prepare is called before the visitor's session is used, once per request.
+	prepare(ctx context.Context, v *visitor, s *emporix.Session) (*visitor, error)
+	// cookie returns the value that the browser must be given now, if any.
+	cookie(v *visitor) (value string, changed bool, err error)
+}

@@ -1,0 +1,323 @@
+package bff
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	emporix "github.com/emporix-community/emporix-go"
+)
+
+// maxCookie is what browsers take, name and attributes included.
+const maxCookie = 4096
+
+// clockSkew is how far ahead another replica's clock may be.
+const clockSkew = 2 * time.Minute
+
+// CookieStore keeps sessions in the visitors' own cookies, sealed. It is a token
+// store for a client made with emporix.WithForegroundRenewal:
+//
+//	store, err := bff.NewCookieStore(key)
+//	client, err := emporix.NewClient(tenant, clientID,
+//		emporix.WithTokenStore(store), emporix.WithForegroundRenewal())
+//
+// It needs no server, and has limits that no code can lift:
+//
+//   - A session must fit into a cookie of 4096 bytes: ErrCookieTooLarge.
+//   - Tokens are renewed while the visitor's request waits, because they must be
+//     in the cookie before the answer begins. A handler asks for the session, and
+//     makes its calls, before it writes.
+//   - An old cookie is as good as the present one until it ends: a logout removes
+//     the cookie from the browser, and ends the tokens at the API, but a copy made
+//     before can't be told from the original by another process. This process
+//     remembers for an hour.
+//   - Two tabs that renew at the same time are one renewal in one process. In two
+//     processes both send the same refresh token; where the server takes one only
+//     once, one of them loses. Keep a visitor on one replica.
+//   - Nobody can find all sessions of a customer: ErrNeedsStore.
+type CookieStore struct {
+	inner func() *cookieRows // printers can't look into it
+}
+
+// Sessions in use stay in memory this long after their last use, and this many.
+const (
+	memoryLife = time.Hour
+	memoryRows = 100_000
+)
+
+type cookieRows struct {
+	keys  *ring
+	limit int
+	mu    sync.Mutex
+	rows  map[string]cookieRow
+}
+
+type cookieRow struct {
+	data       []byte
+	generation uint64
+	until      time.Time
+}
+
+// NewCookieStore returns a store that seals with the first key and opens with
+// all of them: to change keys, put a new one in front, and take the old one out
+// once its cookies have ended. Taking a key out logs out everyone whose cookie
+// it sealed. Keys are 32 random bytes or more; weak, missing or repeated keys
+// are errors.
+func NewCookieStore(keys ...[]byte) (*CookieStore, error) {
+	r, err := newRing(keys)
+	if err != nil {
+		return nil, err
+	}
+	inner := &cookieRows{keys: r, limit: memoryRows, rows: map[string]cookieRow{}}
+	return &CookieStore{inner: func() *cookieRows { return inner }}, nil
+}
+
+// Load returns a session that is in use.
+func (s *CookieStore) Load(ctx context.Context, key string) ([]byte, bool, error) {
+	if ctx.Err() != nil {
+		return nil, false, context.Cause(ctx)
+	}
+	row, found := s.inner().get(key)
+	return append([]byte(nil), row.data...), found, nil
+}
+
+// Save keeps a session until it is sealed.
+func (s *CookieStore) Save(ctx context.Context, key string, data []byte, generation uint64, _ time.Duration) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	s.inner().put(key, data, generation, func(cookieRow) bool { return true }, memoryLife)
+	return nil
+}
+
+// SaveIf keeps a session if nobody has changed it meanwhile.
+func (s *CookieStore) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, _ time.Duration) (bool, error) {
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	return s.inner().put(key, data, generation, func(now cookieRow) bool { return now.generation == expected }, memoryLife), nil
+}
+
+// Delete forgets a session.
+func (s *CookieStore) Delete(ctx context.Context, key string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	s.inner().drop(key)
+	return nil
+}
+
+func (c *cookieRows) drop(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.rows, key)
+}
+
+func (c *cookieRows) get(key string) (cookieRow, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	row, found := c.rows[key]
+	now := time.Now()
+	if !found || !now.Before(row.until) {
+		return cookieRow{}, false
+	}
+	if row.generation != 0 { // a session in use; notes have their time
+		row.until = now.Add(memoryLife)
+		c.rows[key] = row
+	}
+	return row, true
+}
+
+// put writes a row where the present one, zero if there is none, agrees.
+func (c *cookieRows) put(key string, data []byte, generation uint64, agrees func(cookieRow) bool, life time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	present := c.rows[key]
+	if !now.Before(present.until) {
+		present = cookieRow{}
+	}
+	if !agrees(present) {
+		return false
+	}
+	c.rows[key] = cookieRow{data: append([]byte(nil), data...), generation: generation, until: now.Add(life)}
+	// Look at a few others: what has ended goes, and in a full store the one that
+	// was used least recently.
+	seen, oldest, end := 0, "", time.Time{}
+	for other, row := range c.rows { // starts anywhere
+		if seen++; seen > 8 {
+			break
+		}
+		switch {
+		case other == key:
+		case !now.Before(row.until):
+			delete(c.rows, other)
+		case oldest == "" || row.until.Before(end):
+			oldest, end = other, row.until
+		}
+	}
+	if len(c.rows) > c.limit && oldest != "" {
+		delete(c.rows, oldest)
+	}
+	return true
+}
+
+// sealedKeeper keeps each visitor's record in the visitor's cookie.
+type sealedKeeper struct {
+	b     *BFF
+	store *CookieStore
+}
+
+// content is what a cookie holds.
+type content struct {
+	Issued     int64           `json:"i"` // unix seconds
+	Record     record          `json:"r"`
+	Generation uint64          `json:"g,omitempty"` // of the session
+	Session    json.RawMessage `json:"d,omitempty"`
+}
+
+func (k *sealedKeeper) purpose() string { return "\x00" + k.b.cookie + "\x00" + k.b.tenant }
+
+// row is the client's name for a session.
+func (k *sealedKeeper) row(key string) string { return k.b.tenant + "/visitor/" + key }
+
+func supersededNote(key string) string { return "superseded/" + key }
+func movedNote(key string) string      { return "moved/" + key }
+func changingNote(key string) string   { return "changing/" + key }
+
+func (k *sealedKeeper) open(_ context.Context, value string) (*visitor, error) {
+	if len(value) > maxCookie {
+		return nil, nil
+	}
+	sealed, _ := base64.RawURLEncoding.Strict().DecodeString(value) // what is no base64 opens as little
+	plain, ok := k.store.inner().keys.open(sealed, k.purpose())
+	if !ok {
+		return nil, nil
+	}
+	var c content
+	now := time.Now()
+	readable := json.Unmarshal(plain, &c) == nil
+	switch {
+	case !readable || c.Record.Version != recordVersion || !wellFormed(c.Record.Key):
+		k.b.log(context.Background(), "a visitor begins anew", errDamaged)
+		return nil, nil
+	case time.Unix(c.Issued, 0).After(now.Add(clockSkew)) || now.Sub(time.Unix(c.Issued, 0)) >= k.b.opts.Idle:
+		return nil, nil
+	}
+	v := &visitor{record: c.Record, row: c.Generation, session: c.Session}
+	v.Superseded, v.Changing = false, 0
+	return k.place(v), nil
+}
+
+// place puts the session where the client finds it, unless this process knows a
+// later one: another tab's renewal, or a logout.
+func (k *sealedKeeper) place(v *visitor) *visitor {
+	rows := k.store.inner()
+	for range 8 { // failed logins
+		moved, found := rows.get(movedNote(v.Key))
+		if !found {
+			break
+		}
+		v.Key, v.row, v.session, v.fresh = string(moved.data), 0, nil, true
+	}
+	if _, over := rows.get(supersededNote(v.Key)); over {
+		v.Superseded = true
+		return v
+	}
+	if note, changing := rows.get(changingNote(v.Key)); changing {
+		v.Changing = note.until.UnixMilli()
+	}
+	if v.row != 0 {
+		rows.put(k.row(v.Key), v.session, v.row, func(now cookieRow) bool { return now.generation < v.row }, memoryLife)
+	}
+	return v
+}
+
+func (k *sealedKeeper) issue(_ context.Context, r record) (*visitor, error) {
+	return &visitor{record: r, fresh: true}, nil
+}
+
+func (k *sealedKeeper) update(_ context.Context, v *visitor, change func(*record)) (*visitor, error) {
+	changed := *v
+	change(&changed.record)
+	changed.fresh = true
+	if changed.Changing == 0 {
+		k.store.inner().drop(changingNote(v.Key))
+	}
+	if changed.Key != v.Key {
+		changed.row, changed.session = 0, nil
+		k.store.inner().put(movedNote(v.Key), []byte(changed.Key), 0, func(cookieRow) bool { return true }, memoryLife)
+	}
+	return &changed, nil
+}
+
+func (k *sealedKeeper) claim(_ context.Context, v *visitor) (*visitor, error) {
+	until := time.Now().Add(changeLimit).UnixMilli()
+	if !k.store.inner().put(changingNote(v.Key), []byte{1}, 0, func(now cookieRow) bool { return now.data == nil }, changeLimit) {
+		return nil, nil
+	}
+	claimed := *v
+	claimed.Changing = until
+	return &claimed, nil
+}
+
+func (k *sealedKeeper) supersede(_ context.Context, v *visitor) error {
+	k.store.inner().put(supersededNote(v.Key), nil, 0, func(cookieRow) bool { return true }, memoryLife)
+	return nil
+}
+
+func (k *sealedKeeper) discard(context.Context, *visitor) error { return nil }
+
+// prepare renews what must be in the cookie before the answer begins.
+func (k *sealedKeeper) prepare(ctx context.Context, v *visitor, s *emporix.Session) (*visitor, error) {
+	if err := s.Renew(ctx); err != nil {
+		if ctx.Err() != nil || errors.Is(err, emporix.ErrClosed) {
+			return nil, err
+		}
+		k.b.log(ctx, "a session could not be renewed", err) // the call that needs it says so
+	}
+	if time.Since(time.Unix(v.Seen, 0)) >= k.b.touchPace {
+		seen := *v
+		seen.Seen, seen.fresh = time.Now().Unix(), true
+		v = &seen
+	}
+	if _, _, err := k.cookie(v); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// kept is the record as the cookie has it.
+func (r *record) kept() record {
+	kept := *r
+	kept.Changing = 0
+	return kept
+}
+
+// cookie seals the visitor and the session as they are now.
+func (k *sealedKeeper) cookie(v *visitor) (value string, changed bool, err error) {
+	c := content{Issued: time.Now().Unix(), Record: v.kept(), Generation: v.row, Session: v.session}
+	if row, found := k.store.inner().get(k.row(v.Key)); found && row.generation != v.row {
+		c.Generation, c.Session, changed = row.generation, row.data, true
+	}
+	if !changed && !v.fresh {
+		return "", false, nil
+	}
+	plain, err := json.Marshal(c)
+	if err != nil {
+		return "", false, errDamaged
+	}
+	sealed, err := k.store.inner().keys.seal(plain, k.purpose())
+	if err != nil {
+		return "", false, err
+	}
+	value = base64.RawURLEncoding.EncodeToString(sealed)
+	if size := len(k.b.newCookie("", DefaultAbsolute).String()) + len(value) + len("Max-Age=7776000") - len("Max-Age=0"); size > maxCookie {
+		return "", false, fmt.Errorf("%w (it has %d)", ErrCookieTooLarge, size)
+	}
+	return value, true, nil
+}

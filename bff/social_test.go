@@ -1,0 +1,136 @@
+package bff_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/bff"
+	"github.com/emporix-community/emporix-go/emporixtest"
+)
+
+var providers = map[string]bff.Provider{"idp": {
+	AuthURL: "https://idp.example/authorize?tenant=x", ClientID: "shop", RedirectURI: "https://shop.example/callback",
+}}
+
+// begin starts a social login and returns what the provider was asked.
+func begin(t *testing.T, b *browser, to string) url.Values {
+	t.Helper()
+	u, err := url.Parse(b.ok("GET", "/social?to="+url.QueryEscape(to)))
+	require.NoError(t, err)
+	assert.Equal(t, "idp.example", u.Host)
+	return u.Query()
+}
+
+func TestSocialLogin(t *testing.T) {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		s := newShop(t, setup{sealed: sealed, options: bff.Options{Providers: providers}})
+		require.NoError(t, s.fake.Server().AddSocialIdentity("code-1", emporixtest.Identity{Email: jo.Email}))
+		b := s.browser()
+		asked := begin(t, b, "/account?tab=1")
+		assert.Equal(t, "x", asked.Get("tenant"))
+		assert.Equal(t, []string{"code", "shop", "https://shop.example/callback", "openid email profile", "S256"},
+			[]string{asked.Get("response_type"), asked.Get("client_id"), asked.Get("redirect_uri"), asked.Get("scope"), asked.Get("code_challenge_method")})
+		assert.Len(t, asked.Get("code_challenge"), 43)
+		assert.GreaterOrEqual(t, len(asked.Get("state")), 22)
+		if !sealed {
+			assert.NotContains(t, s.store.dump(), asked.Get("state"))
+		}
+		old := b.cookie
+		callback := "/callback?" + url.Values{"state": {asked.Get("state")}, "code": {"code-1"}}.Encode()
+
+		stranger, victim := s.browser(), s.browser()
+		victim.ok("GET", "/page")
+		for _, other := range []*browser{stranger, victim} { // login CSRF: somebody else's state
+			out := other.do("GET", callback)
+			assert.Equal(t, 400, out.StatusCode)
+			assert.Contains(t, out.Header.Get("X-Error"), bff.ErrState.Error())
+		}
+		s.fake.AssertCalls(t, "Auth.SocialLogin", 0)
+
+		assert.Equal(t, "/account?tab=1", b.ok("GET", callback))
+		assert.NotEqual(t, old, b.cookie)
+		assert.Equal(t, s.number, b.ok("GET", "/page"))
+		assert.Equal(t, 400, b.do("GET", callback).StatusCode, "a state works once")
+		s.fake.AssertCalls(t, "Auth.SocialLogin", 1)
+	})
+}
+
+func TestSocialLoginRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{options: bff.Options{Providers: providers}})
+		b := s.browser()
+		for what, callback := range map[string]string{
+			"no state":       "code=x",
+			"empty":          "state=&code=x",
+			"unknown":        "state=" + strings.Repeat("A", 26) + "&code=x",
+			"twice":          "state=S&state=S&code=x",
+			"long":           "state=" + strings.Repeat("A", 300) + "&code=x",
+			"refused":        "state=S&error=access_denied&error_description=%3Cscript%3E",
+			"no code":        "state=S",
+			"two codes":      "state=S&code=a&code=b",
+			"long code":      "state=S&code=" + strings.Repeat("a", 5000),
+			"code and error": "state=S&code=a&error=x",
+		} {
+			state := begin(t, b, "").Get("state")
+			out := b.do("GET", "/callback?"+strings.ReplaceAll(callback, "=S", "="+state))
+			assert.Contains(t, []int{400, 401}, out.StatusCode, what)
+			assert.NotContains(t, out.body+out.Header.Get("X-Error"), "script")
+		}
+		state := begin(t, b, "").Get("state")
+		time.Sleep(10 * time.Minute)
+		assert.Equal(t, 400, b.do("GET", "/callback?code=x&state="+state).StatusCode, "too old")
+		oldest := begin(t, b, "").Get("state")
+		for range 3 {
+			begin(t, b, "")
+		}
+		assert.Equal(t, 400, b.do("GET", "/callback?code=x&state="+oldest).StatusCode, "three at a time")
+		s.fake.AssertCalls(t, "Auth.SocialLogin", 0)
+		for _, to := range []string{"//evil.example", "https://evil.example", "/\\evil.example", "evil", "javascript:alert(1)", "/a\nb", "/" + strings.Repeat("x", 600)} {
+			assert.Equal(t, 400, b.do("GET", "/social?to="+url.QueryEscape(to)).StatusCode, to)
+		}
+	})
+}
+
+func TestExchangeTokenAndSignUp(t *testing.T) {
+	s := newShop(t, setup{})
+	require.NoError(t, s.fake.Server().AddSubjectToken("subject", emporixtest.Identity{Email: jo.Email}, ""))
+	b := s.browser()
+	b.ok("GET", "/page")
+	old := b.cookie
+	assert.Equal(t, s.number, b.ok("POST", "/exchange token=subject"))
+	assert.NotEqual(t, old, b.cookie)
+	assert.NotEqual(t, 200, b.do("POST", "/exchange token=unknown").StatusCode)
+	assert.Equal(t, s.number, b.ok("GET", "/page"), "a refused login leaves the present one")
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	client := emporixtest.New(t).Client(t)
+	_, err := bff.New(nil, bff.Options{})
+	require.ErrorIs(t, err, emporix.ErrInvalidRequest)
+	_, err = bff.New(client, bff.Options{
+		Idle: -1, MaxSessions: -1, TrustedOrigins: []string{"shop.example"},
+		Providers: map[string]bff.Provider{"a": {AuthURL: "http://idp.example", ClientID: "x", RedirectURI: "https://shop.example"}, "b": {}},
+	})
+	require.ErrorIs(t, err, emporix.ErrInvalidRequest)
+	for _, part := range []string{"Idle", "MaxSessions", "TrustedOrigins", `Providers["a"]`, `Providers["b"]`} {
+		assert.ErrorContains(t, err, part)
+	}
+	b, err := bff.New(client, bff.Options{})
+	require.NoError(t, err)
+	for _, rules := range []bff.ProxyRules{
+		{}, {Allow: []string{"/cart/"}}, {Allow: []string{"GET cart"}}, {Allow: []string{"GET /{service}/x"}}, {Allow: []string{"GET /customer/{tenant}/me"}},
+		{Allow: []string{"POST /OAuth/token"}}, {Allow: []string{"GET /a/{", "GET /b"}}, {Allow: []string{"GET /a", "GET /a"}}, {Allow: []string{"GET /a"}, Prefix: "x"},
+	} {
+		_, err := b.Proxy(rules)
+		assert.ErrorIs(t, err, emporix.ErrInvalidRequest, "%v", rules)
+	}
+	assert.Panics(t, func() { bff.From(&http.Request{}) })
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/bff"
+)
+
+func (s *shop) overview(w http.ResponseWriter, r *http.Request, session *emporix.Session) {
+	me, err := session.Customers.Get(r.Context(), emporix.Expand("addresses"))
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	info, err := session.Info(r.Context())
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	title := "Your account"
+	if me.FirstName != "" {
+		title = "Hello, " + me.FirstName
+	}
+	s.show(w, r, http.StatusOK, "account", page{Title: title, Section: "overview", Data: struct {
+		Me    *emporix.Customer
+		Login string
+		Acts  string
+		Info  emporix.SessionInfo
+	}{me, loginOf(me), companyName(me, info.LegalEntityID), info}})
+}
+
+func companyName(me *emporix.Customer, id string) string {
+	for _, company := range me.B2B.LegalEntities {
+		if company.ID == id {
+			return company.Name
+		}
+	}
+	return ""
+}
+
+func profileForm() *form {
+	return &form{Action: "/account/profile", Submit: "Save", Cancel: "/account", Fields: []*field{
+		{Name: "title", Label: "Form of address", Kind: "select", Options: []option{{"", "No entry"}, {"MS", "Ms"}, {"MR", "Mr"}, {"MX", "Mx"}, {"DR", "Dr"}}},
+		{Name: "firstName", Label: "First name", Kind: "text", Required: true, Half: true, Autocomplete: "given-name"},
+		{Name: "lastName", Label: "Last name", Kind: "text", Required: true, Half: true, Autocomplete: "family-name"},
+		{Name: "middleName", Label: "Middle name", Kind: "text", Half: true, Autocomplete: "additional-name"},
+		{Name: "contactPhone", Label: "Phone", Kind: "tel", Half: true, Autocomplete: "tel", Hint: "For questions about a delivery."},
+		{Name: "company", Label: "Company", Kind: "text", Autocomplete: organisation},
+		{Name: "preferredLanguage", Label: "Language", Kind: "select", Half: true, Options: []option{{"", "No entry"}, {"en", "English"}, {"de", "German"}, {"fr", "French"}, {"pl", "Polish"}}},
+		{Name: "preferredCurrency", Label: "Currency", Kind: "select", Half: true, Options: []option{{"", "No entry"}, {"EUR", "Euro"}, {"GBP", "Pound sterling"}, {"PLN", "Złoty"}, {"USD", "US dollar"}}},
+		{Name: "version", Kind: "hidden", Required: true},
+	}}
+}
+
+// profileValues are the profile as the form has it.
+func profileValues(me *emporix.Customer) map[string]string {
+	return map[string]string{
+		"title": me.Title, "firstName": me.FirstName, "middleName": me.MiddleName, "lastName": me.LastName,
+		"contactPhone": me.ContactPhone, "company": me.Company, "preferredLanguage": me.PreferredLanguage,
+		"preferredCurrency": me.PreferredCurrency, "version": strconv.Itoa(me.Metadata.Version),
+	}
+}
+
+// fill puts what is stored into the form. A choice that the list does not have
+// is added to it, so that saving does not lose it.
+func (f *form) fill(values map[string]string) {
+	for _, in := range f.Fields {
+		in.Value = values[in.Name]
+		if in.Kind == "select" && !in.offers(in.Value) {
+			in.Options = append(in.Options, option{in.Value, in.Value})
+		}
+	}
+}
+
+// conflict tells that somebody else saved a change since the form was opened:
+// what was typed stays, what is different is listed, and the next click saves
+// over the newer version, now knowingly.
+func (f *form) conflict(stored map[string]string) {
+	f.Error = "This was changed elsewhere while you had the page open. Nothing of yours is saved yet."
+	for _, in := range f.Fields {
+		if in.Kind != "hidden" && in.Value != stored[in.Name] {
+			f.Changed = append(f.Changed, difference{in.Label, shown(in, stored[in.Name]), shown(in, in.Value)})
+		}
+	}
+	f.field("version").Value = stored["version"]
+	f.Submit = "Save my version"
+}
+
+func shown(in *field, value string) string {
+	for _, o := range in.Options {
+		if o.Value == value {
+			return o.Label
+		}
+	}
+	if value == "" {
+		return "(empty)"
+	}
+	return value
+}
+
+func (s *shop) profile(w http.ResponseWriter, r *http.Request, session *emporix.Session) {
+	f := profileForm()
+	show := func(status int) {
+		s.show(w, r, status, "form", page{Title: "Your details", Section: "profile", Data: formPage{f, ""}})
+	}
+	if r.Method == http.MethodGet {
+		me, err := session.Customers.Get(r.Context())
+		if err != nil {
+			s.failed(w, r, err)
+			return
+		}
+		f.fill(profileValues(me))
+		show(http.StatusOK)
+		return
+	}
+	if !f.read(r) {
+		show(http.StatusUnprocessableEntity)
+		return
+	}
+	err := session.Customers.Update(r.Context(), emporix.CustomerPatch{
+		Title: orNull(f, "title"), FirstName: orNull(f, "firstName"), MiddleName: orNull(f, "middleName"), LastName: orNull(f, "lastName"),
+		ContactPhone: orNull(f, "contactPhone"), Company: orNull(f, "company"),
+		PreferredLanguage: orNull(f, "preferredLanguage"), PreferredCurrency: orNull(f, "preferredCurrency"),
+		Metadata: readVersion(f),
+	})
+	switch {
+	case errors.Is(err, emporix.ErrConflict):
+		me, err := session.Customers.Get(r.Context())
+		if err != nil {
+			show(f.fail(err))
+			return
+		}
+		f.conflict(profileValues(me))
+		show(http.StatusConflict)
+	case errors.Is(err, emporix.ErrNotLoggedIn), errors.Is(err, emporix.ErrSessionExpired):
+		s.sendToLogin(w, r)
+	case err != nil:
+		show(f.fail(err))
+	default:
+		to(w, r, "/account", "profile")
+	}
+}
+
+// orNull sets what was typed, and removes what was emptied.
+func orNull(f *form, name string) emporix.Optional[string] {
+	if value := f.value(name); value != "" {
+		return emporix.Set(value)
+	}
+	return emporix.Null[string]()
+}
+
+// readVersion is the version that the form was opened with.
+func readVersion(f *form) emporix.Optional[emporix.MetadataPatch] {
+	version, err := strconv.Atoi(f.value("version"))
+	if err != nil {
+		version = -1 // no version at all: ask again
+	}
+	return emporix.Set(emporix.MetadataPatch{Version: emporix.Set(version)})
+}
+
+func (s *shop) company(w http.ResponseWriter, r *http.Request, session *emporix.Session) {
+	me, err := session.Customers.Get(r.Context())
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	info, err := session.Info(r.Context())
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	data := struct {
+		Companies []emporix.LegalEntity
+		Current   string
+		Error     string
+	}{me.B2B.LegalEntities, info.LegalEntityID, ""}
+	status := http.StatusOK
+	if r.Method == http.MethodPost {
+		chosen := strings.TrimSpace(r.PostFormValue("company"))
+		_, err := bff.From(r).SwitchLegalEntity(r.Context(), chosen)
+		if err == nil {
+			to(w, r, "/account/company", "company")
+			return
+		}
+		what := explain(err)
+		status, data.Error = what.Status, what.Text
+	}
+	s.show(w, r, status, "company", page{Title: "Company", Section: "company", Data: data})
+}

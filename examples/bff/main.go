@@ -1,0 +1,94 @@
+// Command bff is a shop's account area: pages that people open in a browser, in
+// front of Emporix or of the fake that comes with the SDK.
+//
+//	go run ./examples/bff
+//
+// opens it on http://127.0.0.1:8080 with a fake of its own. To use a fake that
+// runs elsewhere, or a tenant, set the variables that emporix.NewClientFromEnv
+// reads.
+//
+//	go run ./examples/bff -replicas 3 -redis 127.0.0.1:6379
+//
+// runs three processes of it behind one address, which share their visitors.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/emporix-community/emporix-go/emporixfake"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+type settings struct {
+	addr, redis, url, activation, replica string
+	replicas                              int
+	demo                                  bool
+	lives                                 emporixfake.Lifetimes
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	s, err := parse(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2 // the flag package said why
+	}
+	if s.replicas > 1 {
+		err = runReplicas(ctx, s, stdout, stderr)
+	} else {
+		err = runShop(ctx, s, stdout, stderr)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "bff:", err)
+		return 1
+	}
+	return 0
+}
+
+func parse(args []string, stderr io.Writer) (settings, error) {
+	var s settings
+	flags := flag.NewFlagSet("bff", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&s.addr, "addr", "127.0.0.1:8080", "loopback `address` to listen on; port 0 takes a free one")
+	flags.IntVar(&s.replicas, "replicas", 1, "`number` of processes behind the address")
+	flags.StringVar(&s.redis, "redis", "", "`address` of the Redis or Valkey server that keeps the visitors; without it, memory does")
+	flags.StringVar(&s.activation, "activation", "mail", "what the own fake asks of new accounts: \"mail\" (double opt-in) or \"employee\"")
+	flags.DurationVar(&s.lives.Anonymous, "anonymous-life", time.Hour, "`duration` that guests' tokens of the own fake live")
+	flags.DurationVar(&s.lives.Customer, "customer-life", 30*24*time.Hour, "`duration` that customers' tokens of the own fake live")
+	flags.StringVar(&s.url, "url", "", "`URL` that visitors use; default http://ADDR")
+	flags.StringVar(&s.replica, "replica", "", "`name` of this process among several; set by -replicas")
+	flags.BoolVar(&s.demo, "demo", false, "show the seeded customers; set by -replicas")
+	if err := flags.Parse(args); err != nil {
+		return s, err
+	}
+	var err error
+	switch {
+	case flags.NArg() > 0:
+		err = fmt.Errorf("there is an argument too many: %q", flags.Arg(0))
+	case s.replicas < 1 || s.replicas > 16:
+		err = errors.New("-replicas must be 1 to 16")
+	case s.replicas > 1 && s.redis == "":
+		err = errors.New("-replicas need -redis: processes that share visitors need a store that they share")
+	case s.activation != "mail" && s.activation != "employee":
+		err = errors.New(`-activation must be "mail" or "employee"`)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "bff:", err)
+	}
+	return s, err
+}

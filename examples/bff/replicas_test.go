@@ -1,0 +1,96 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// frontOf puts a front before servers that count what reaches them.
+func frontOf(t *testing.T, handlers ...http.HandlerFunc) (url string, f *front) {
+	t.Helper()
+	f = &front{replicas: make([]replica, len(handlers))}
+	for i, handler := range handlers {
+		server := httptest.NewServer(handler)
+		t.Cleanup(server.Close)
+		addr := server.Listener.Addr().String()
+		f.replicas[i].addr.Store(&addr)
+	}
+	server := httptest.NewServer(f.proxy())
+	t.Cleanup(server.Close)
+	return server.URL, f
+}
+
+func ask(t *testing.T, method, url string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(""))
+	require.NoError(t, err)
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	return res.StatusCode
+}
+
+func TestTheFrontTakesTurnsAndPassesTheHostOn(t *testing.T) {
+	var calls [3]atomic.Int64
+	var host atomic.Value
+	handlers := make([]http.HandlerFunc, 3)
+	for i := range handlers {
+		handlers[i] = func(_ http.ResponseWriter, r *http.Request) { calls[i].Add(1); host.Store(r.Host) }
+	}
+	url, _ := frontOf(t, handlers...)
+	for range 9 {
+		require.Equal(t, http.StatusOK, ask(t, http.MethodPost, url))
+	}
+	for i := range calls {
+		assert.EqualValues(t, 3, calls[i].Load())
+	}
+	assert.Equal(t, strings.TrimPrefix(url, "http://"), host.Load(), "the check of the origin compares with it")
+}
+
+func TestTheFrontGoesAroundAReplicaThatDoesNotListen(t *testing.T) {
+	var calls atomic.Int64
+	count := func(http.ResponseWriter, *http.Request) { calls.Add(1) }
+	url, f := frontOf(t, count, count)
+	gone, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := gone.Addr().String()
+	require.NoError(t, gone.Close())
+	f.replicas[0].addr.Store(&addr)
+	for range 6 {
+		require.Equal(t, http.StatusOK, ask(t, http.MethodPost, url))
+	}
+	f.replicas[0].addr.Store(nil)
+	for range 6 {
+		require.Equal(t, http.StatusOK, ask(t, http.MethodPost, url))
+	}
+	assert.EqualValues(t, 12, calls.Load())
+	f.replicas[1].addr.Store(nil)
+	assert.Equal(t, http.StatusServiceUnavailable, ask(t, http.MethodPost, url))
+}
+
+func TestTheFrontAsksAgainForAPageAndNeverSendsAFormTwice(t *testing.T) {
+	var died, lived atomic.Int64
+	die := func(http.ResponseWriter, *http.Request) { died.Add(1); panic(http.ErrAbortHandler) }
+	url, _ := frontOf(t, die, func(http.ResponseWriter, *http.Request) { lived.Add(1) })
+	for range 4 {
+		assert.Equal(t, http.StatusOK, ask(t, http.MethodGet, url))
+	}
+	died.Store(0)
+	lived.Store(0)
+	refused := 0
+	for range 4 {
+		if ask(t, http.MethodPost, url) == http.StatusServiceUnavailable {
+			refused++
+		}
+	}
+	assert.EqualValues(t, 4, died.Load()+lived.Load())
+	assert.EqualValues(t, died.Load(), refused)
+	assert.NotZero(t, refused)
+}

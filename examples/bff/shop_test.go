@@ -1,0 +1,323 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixfake"
+	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// place is the shop over a fake of its own.
+type place struct {
+	url  string
+	fake *emporixtest.Fake
+	log  *bytes.Buffer
+}
+
+func open(t *testing.T) *place {
+	t.Helper()
+	fake := emporixtest.New(t, emporixtest.OverSocket(), emporixtest.Seed(seed()),
+		emporixtest.Assume(func(a *emporixfake.Assumptions) { a.DoubleOptIn = true }))
+	t.Setenv(emporix.EnvHost, fake.URL())
+	server := httptest.NewUnstartedServer(nil)
+	p := &place{url: "http://" + server.Listener.Addr().String(), fake: fake, log: &bytes.Buffer{}}
+	log := slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	handler, err := newShop(t.Context(), fake.Client(t, emporix.WithLogger(log)), settings{url: p.url}, log)
+	require.NoError(t, err)
+	server.Config.Handler = handler
+	server.Start()
+	t.Cleanup(server.Close)
+	return p
+}
+
+// visitor is a browser without the looks.
+type visitor struct {
+	t    *testing.T
+	at   *place
+	http *http.Client
+}
+
+func (p *place) visitor(t *testing.T) *visitor {
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	return &visitor{t, p, &http.Client{Jar: jar}}
+}
+
+type seen struct {
+	status int
+	where  string // the path after redirects
+	body   string
+	header http.Header
+}
+
+func (v *visitor) send(method, path, contentType, body string, headers ...string) seen {
+	v.t.Helper()
+	req, err := http.NewRequestWithContext(v.t.Context(), method, v.at.url+path, strings.NewReader(body))
+	require.NoError(v.t, err)
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := v.http.Do(req)
+	require.NoError(v.t, err)
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	require.NoError(v.t, err)
+	return seen{res.StatusCode, res.Request.URL.RequestURI(), string(raw), res.Header}
+}
+
+func (v *visitor) get(path string) seen { v.t.Helper(); return v.send("GET", path, "", "") }
+
+func (v *visitor) post(path string, form ...string) seen {
+	v.t.Helper()
+	values := url.Values{}
+	for i := 0; i < len(form); i += 2 {
+		values.Set(form[i], form[i+1])
+	}
+	return v.send("POST", path, "application/x-www-form-urlencoded", values.Encode())
+}
+
+func (v *visitor) json(method, path, body string) seen {
+	v.t.Helper()
+	return v.send(method, path, "application/json", body)
+}
+
+func (v *visitor) logIn(email string) {
+	v.t.Helper()
+	got := v.post("/login", "email", email, "password", seedPassword)
+	require.Equal(v.t, "/account?done=logged-in", got.where, got.body)
+}
+
+func TestAGuestsPageViewWithALiveTokenCostsNoCall(t *testing.T) {
+	p := open(t)
+	v := p.visitor(t)
+	require.Contains(t, v.get("/").body, "You are here as a <strong>guest</strong>")
+	before := len(p.fake.Journal())
+	for _, path := range []string{"/", "/login", "/signup", "/api/session", "/password/forgotten"} {
+		require.Equal(t, http.StatusOK, v.get(path).status, path)
+	}
+	assert.Len(t, p.fake.Journal(), before)
+}
+
+func TestAPageWithoutASessionSetsNoCookie(t *testing.T) {
+	v := open(t).visitor(t)
+	for _, path := range []string{"/login", "/signup", "/static/shop.css", "/healthz", "/account", "/no-such-page"} {
+		assert.Empty(t, v.get(path).header.Values("Set-Cookie"), path)
+	}
+}
+
+func TestTheLoginLeadsBackIntoTheShopOnly(t *testing.T) {
+	for next, want := range map[string]string{
+		"/account/addresses":           "/account/addresses",
+		"":                             "/account?done=logged-in",
+		"https://evil.example/":        "/account?done=logged-in",
+		"//evil.example/":              "/account?done=logged-in",
+		`/\evil.example/`:              "/account?done=logged-in",
+		"/\tevil":                      "/account?done=logged-in",
+		"/" + strings.Repeat("a", 999): "/account?done=logged-in",
+	} {
+		v := open(t).visitor(t)
+		assert.Equal(t, want, v.post("/login", "email", "jo@example.com", "password", seedPassword, "next", next).where, "%q", next)
+	}
+}
+
+func TestWhatWasTypedIsShownAsTextAndThePasswordNever(t *testing.T) {
+	v := open(t).visitor(t)
+	got := v.post("/signup", "firstName", `"><script>alert(1)</script>`, "email", "x", "password", "hunter2-hunter2")
+	require.Equal(t, http.StatusUnprocessableEntity, got.status)
+	assert.NotContains(t, got.body, "<script")
+	assert.Contains(t, got.body, "&lt;script&gt;")
+	assert.NotContains(t, got.body, "hunter2")
+	assert.Contains(t, got.body, "<title>Problem: Create an account")
+
+	got = v.post("/login", "email", "jo@example.com", "password", "hunter2-hunter2")
+	require.Equal(t, http.StatusUnauthorized, got.status)
+	assert.Contains(t, got.body, "jo@example.com")
+	assert.NotContains(t, got.body, "hunter2")
+}
+
+func TestPostsOfOtherSitesAreRefused(t *testing.T) {
+	p := open(t)
+	v := p.visitor(t)
+	v.logIn("jo@example.com")
+	for _, path := range []string{"/logout", "/login", "/account/security/everywhere", "/account/addresses/new", "/api/logout", "/login/social"} {
+		got := v.send("POST", path, "application/x-www-form-urlencoded", "", "Sec-Fetch-Site", "cross-site")
+		assert.Equal(t, http.StatusForbidden, got.status, path)
+		assert.Contains(t, got.body, "This did not come from our own pages", path)
+		got = v.send("POST", path, "application/x-www-form-urlencoded", "", "Origin", "https://evil.example")
+		assert.Equal(t, http.StatusForbidden, got.status, path)
+	}
+	assert.Contains(t, v.get("/account").body, "Hello, Jo")
+}
+
+func TestASessionThatEndedIsSaidInWords(t *testing.T) {
+	p := open(t)
+	v := p.visitor(t)
+	v.logIn("jo@example.com")
+	p.fake.Server().RevokeAccess("")
+	p.fake.Server().RevokeRefresh("")
+	got := v.get("/account/addresses")
+	assert.Contains(t, got.where, "/login?next=%2Faccount%2Faddresses")
+	assert.Contains(t, got.body, "Your session has ended. Log in again and carry on where you were.")
+	v.post("/login", "email", "jo@example.com", "password", seedPassword)
+	assert.Contains(t, v.get("/account").body, "Hello, Jo")
+}
+
+func TestAnOutageKeepsWhatWasTyped(t *testing.T) {
+	p := open(t)
+	v := p.visitor(t)
+	v.logIn("jo@example.com")
+	p.fake.Fail(t, emporixtest.Fault{Operation: "Addresses.Add", Status: 503, Times: -1})
+	got := v.post("/account/addresses/new", "contactName", "Jo", "street", "Torstraße", "zipCode", "10119", "city", "Berlin", "country", "DE")
+	assert.GreaterOrEqual(t, got.status, 500)
+	assert.Contains(t, got.body, "Torstraße")
+	assert.Contains(t, got.body, "please try again")
+	assert.NotContains(t, got.body, "503")
+}
+
+func TestAnUnknownOutcomeAsksToLookFirst(t *testing.T) {
+	p := open(t)
+	v := p.visitor(t)
+	v.logIn("jo@example.com")
+	p.fake.Fail(t, emporixtest.Fault{Operation: "Addresses.Add", Cut: emporixfake.CutAfter, Times: -1})
+	got := v.post("/account/addresses/new", "contactName", "Jo", "street", "Torstraße", "zipCode", "10119", "city", "Berlin", "country", "DE")
+	assert.Contains(t, got.body, "Please look whether it is done before you try again.")
+	assert.Equal(t, 1, p.fake.Calls(t, "Addresses.Add"))
+}
+
+func TestSocialLoginIsBoundToTheBrowserThatBeganIt(t *testing.T) {
+	p := open(t)
+	mine, theirs := p.visitor(t), p.visitor(t)
+	stop := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	mine.http.CheckRedirect = stop
+	authorize := mine.post("/login/social").header.Get("Location")
+	require.Contains(t, authorize, "code_challenge_method=S256")
+	back := mine.post(strings.TrimPrefix(authorize, p.url), "email", "jo@example.com").header.Get("Location")
+	require.Contains(t, back, socialCallback+"?code=")
+	back = strings.TrimPrefix(back, p.url)
+
+	theirs.get("/")
+	got := theirs.get(back)
+	assert.Equal(t, http.StatusBadRequest, got.status)
+	assert.Contains(t, theirs.get("/").body, "You are here as a <strong>guest</strong>")
+	assert.Equal(t, "/account?done=logged-in", mine.get(back).header.Get("Location"))
+	assert.Equal(t, http.StatusBadRequest, mine.get(back).status, "a state works once")
+}
+
+func TestTheIdentityProviderRefusesWhatIsNotTheShops(t *testing.T) {
+	p := open(t)
+	v := p.visitor(t)
+	v.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	good, err := url.Parse(v.post("/login/social").header.Get("Location"))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, v.get(good.RequestURI()).status)
+	for name, value := range map[string]string{
+		"client_id": "other", "redirect_uri": "https://evil.example" + socialCallback, "state": "",
+		"code_challenge": "abc", "code_challenge_method": "plain", "response_type": "token",
+	} {
+		query := good.Query()
+		query.Set(name, value)
+		for _, got := range []seen{v.get(providerPath + "?" + query.Encode()), v.post(providerPath+"?"+query.Encode(), "email", "jo@example.com")} {
+			assert.Equal(t, http.StatusBadRequest, got.status, name)
+			assert.Empty(t, got.header.Get("Location"), name)
+		}
+	}
+}
+
+func TestPKCEIsChecked(t *testing.T) {
+	p := open(t)
+	require.NoError(t, p.fake.Server().AddSocialIdentity("code", emporixfake.Identity{Email: "jo@example.com",
+		CodeChallenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"})) // of RFC 7636, appendix B
+	client := p.fake.Client(t)
+	_, err := client.Auth.SocialLogin(t.Context(), emporix.SocialLoginRequest{Code: "code", RedirectURI: p.url, CodeVerifier: "wrong"})
+	require.ErrorIs(t, err, emporix.ErrUnauthorized)
+	_, err = client.Auth.SocialLogin(t.Context(), emporix.SocialLoginRequest{Code: "code", RedirectURI: p.url,
+		CodeVerifier: "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"})
+	require.NoError(t, err)
+}
+
+func TestTheJSONBesideThePages(t *testing.T) {
+	p := open(t)
+	v := p.visitor(t)
+	assert.JSONEq(t, `{"kind":"none"}`, v.get("/api/session").body)
+	got := v.get("/api/addresses")
+	assert.Equal(t, http.StatusUnauthorized, got.status)
+	assert.Contains(t, got.body, `"code":"not-logged-in"`)
+	assert.Equal(t, http.StatusUnauthorized, v.get("/api/account").status)
+
+	got = v.json("POST", "/api/login", `{"email":"bea@example.com","password":"wrong"}`)
+	assert.Equal(t, http.StatusUnauthorized, got.status)
+	assert.Contains(t, got.body, `"code":"wrong-credentials"`)
+	got = v.json("POST", "/api/login", fmt.Sprintf(`{"email":"bea@example.com","password":%q}`, seedPassword))
+	require.Equal(t, http.StatusOK, got.status, got.body)
+	assert.Contains(t, v.get("/api/session").body, `"kind":"customer"`)
+
+	require.Equal(t, http.StatusNoContent, v.json("PATCH", "/api/account", `{"firstName":"Beatrice","contactPhone":null}`).status)
+	assert.Contains(t, v.get("/api/account").body, `"firstName":"Beatrice"`)
+	got = v.json("PATCH", "/api/account", `{"firstName":"B","metadata":{"version":1}}`)
+	assert.Equal(t, http.StatusConflict, got.status, got.body)
+
+	got = v.json("POST", "/api/addresses", `{"contactName":"Bea","city":"Bremen","country":"DE"}`)
+	require.Equal(t, http.StatusOK, got.status, got.body)
+	id := regexp.MustCompile(`"id":"([^"]+)"`).FindStringSubmatch(got.body)[1]
+	got = v.json("POST", "/api/addresses", `{"city":"Bremen"}`)
+	assert.Equal(t, http.StatusUnprocessableEntity, got.status)
+	assert.Contains(t, got.body, `"fields":{"contactName"`)
+	require.Equal(t, http.StatusNoContent, v.json("PATCH", "/api/addresses/"+id, `{"city":"Kiel"}`).status)
+	assert.Contains(t, v.get("/api/addresses").body, "Kiel")
+	require.Equal(t, http.StatusNoContent, v.send("DELETE", "/api/addresses/"+id, "", "").status)
+	assert.Equal(t, http.StatusNotFound, v.send("DELETE", "/api/addresses/"+id, "", "").status)
+
+	require.Equal(t, http.StatusNoContent, v.json("POST", "/api/account/company", `{"legalEntityId":"okafor-retail"}`).status)
+	assert.Contains(t, v.get("/api/session").body, `"legalEntityId":"okafor-retail"`)
+	assert.Equal(t, http.StatusForbidden, v.json("POST", "/api/account/company", `{"legalEntityId":"acme"}`).status)
+	require.Equal(t, http.StatusNoContent, v.json("POST", "/api/account/password", fmt.Sprintf(`{"currentPassword":%q,"newPassword":"nine quiet harbours"}`, seedPassword)).status)
+
+	for _, bad := range []seen{
+		v.json("PATCH", "/api/account", `{"firstName":`), v.json("PATCH", "/api/account", `{"nickname":"B"}`), v.json("PATCH", "/api/account", `[]`),
+		v.send("PATCH", "/api/account", "text/plain", `{"firstName":"B"}`),
+	} {
+		assert.Equal(t, http.StatusBadRequest, bad.status, bad.body)
+	}
+	assert.Equal(t, http.StatusNotFound, v.get("/api/nothing").status)
+	require.Equal(t, http.StatusNoContent, v.json("POST", "/api/logout/everywhere", "").status)
+	assert.JSONEq(t, `{"kind":"none"}`, v.get("/api/session").body)
+}
+
+func TestNoSecretIsShownOrLogged(t *testing.T) {
+	p := open(t)
+	v := p.visitor(t)
+	var all bytes.Buffer
+	keep := func(s seen) seen {
+		all.WriteString(s.body)
+		for name, values := range s.header {
+			all.WriteString(name + strings.Join(values, "\n"))
+		}
+		return s
+	}
+	keep(v.post("/login", "email", "bea@example.com", "password", "hunter2-hunter2"))
+	v.logIn("bea@example.com")
+	for _, path := range []string{"/", "/account", "/account/profile", "/account/addresses", "/account/security", "/account/company", "/api/session", "/api/account"} {
+		keep(v.get(path))
+	}
+	keep(v.post("/account/company", "company", "okafor-retail"))
+	keep(v.post("/account/security/password", "currentPassword", "wrong wrong horse", "newPassword", "nine quiet harbours"))
+	keep(v.post("/account/security/email", "newEmail", "b@example.com", "password", seedPassword))
+	keep(v.post("/logout"))
+	p.fake.AssertNoSecrets(t, all.Bytes(), p.log.Bytes())
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/bff"
+)
+
+func (s *shop) signUp(w http.ResponseWriter, r *http.Request) {
+	f := &form{Action: "/signup", Submit: "Create account", Fields: []*field{
+		{Name: "firstName", Label: "First name", Kind: "text", Required: true, Half: true, Autocomplete: "given-name"},
+		{Name: "lastName", Label: "Last name", Kind: "text", Required: true, Half: true, Autocomplete: "family-name"},
+		emailField(),
+		newPassword("password", "Password"),
+		{Name: "company", Label: "Company", Kind: "text", Autocomplete: organisation, Hint: "Leave it empty if you buy for yourself."},
+	}}
+	show := func(status int) {
+		s.show(w, r, status, "signup", page{Title: "Create an account", Data: f})
+	}
+	if r.Method == http.MethodGet {
+		show(http.StatusOK)
+		return
+	}
+	if !f.read(r) {
+		show(http.StatusUnprocessableEntity)
+		return
+	}
+	email := f.value("email")
+	var number string
+	err := withSession(r, func(session *emporix.Session) (err error) {
+		number, err = session.Customers.SignUp(r.Context(), emporix.SignUpRequest{
+			Email: email, Password: f.value("password"),
+			CustomerDetails: emporix.CustomerDetails{
+				ContactEmail: email, FirstName: f.value("firstName"), LastName: f.value("lastName"), Company: f.value("company"),
+			},
+		})
+		return err
+	})
+	switch {
+	case errors.Is(err, emporix.ErrConflict):
+		f.field("email").Error = "There is an account for this address already. Log in, or ask for a new password."
+		show(http.StatusConflict)
+	case err != nil:
+		show(f.fail(err))
+	default:
+		s.show(w, r, http.StatusOK, "signedup", page{Title: "Nearly there", Data: struct {
+			Email, Number string
+			ByMail        bool
+		}{email, number, s.tools == nil || s.tools.confirmsByMail}})
+	}
+}
+
+func (s *shop) resendMail(w http.ResponseWriter, r *http.Request) {
+	email := r.PostFormValue("email")
+	if !isEmail(email) {
+		to(w, r, "/signup", "")
+		return
+	}
+	err := withSession(r, func(session *emporix.Session) error { return session.Customers.ResendActivation(r.Context(), email) })
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	to(w, r, "/login", "mail-again")
+}
+
+// tokenForm asks for a click before a link of a mail takes effect: programs
+// that look into mails open every link, and would use it up.
+func tokenForm(action, submit string, more ...*field) *form {
+	return &form{Action: action, Submit: submit, Fields: append(more, &field{Name: "token", Kind: "hidden", Required: true, Max: 2000})}
+}
+
+const spentLink = "This link is not valid any more: it works once and for a limited time."
+
+func (s *shop) confirmSignUp(w http.ResponseWriter, r *http.Request) {
+	f := tokenForm("/signup/confirm", "Confirm my account")
+	show := func(status int) {
+		s.show(w, r, status, "confirm", page{Title: "Confirm your account", Data: confirmPage{f,
+			"One click and your account is ready.", "/login", "To the log-in page"}})
+	}
+	if r.Method == http.MethodGet {
+		f.field("token").Value = r.URL.Query().Get("token")
+		show(http.StatusOK)
+		return
+	}
+	if !f.read(r) {
+		f.Error = spentLink
+		show(http.StatusUnprocessableEntity)
+		return
+	}
+	result, err := bff.From(r).ConfirmSignUp(r.Context(), f.value("token"))
+	switch {
+	case errors.Is(err, emporix.ErrInvalidRequest), errors.Is(err, emporix.ErrNotFound):
+		f.Error = spentLink
+		show(http.StatusUnprocessableEntity)
+	case err != nil:
+		show(f.fail(err))
+	case result.LoggedIn:
+		to(w, r, "/account", "confirmed")
+	default:
+		to(w, r, "/login", "confirmed-log-in")
+	}
+}
+
+type confirmPage struct {
+	Form             *form
+	Text             string
+	Elsewhere, Label string
+}
