@@ -266,7 +266,7 @@ func TestFleet_AnAbandonedLease(t *testing.T) {
 func TestFleet_LostAnswersOfTheStore(t *testing.T) {
 	for _, op := range []string{"acquire", "release", "remaining", "save"} {
 		for _, how := range []trip{breaks, loses, panics} {
-			for times := int32(1); times <= 4; times++ {
+			for _, times := range []int32{1, 2, 3, 4, 6} { // 6: both replicas give up
 				t.Run(fmt.Sprint(op, " ", how, " ", times), func(t *testing.T) {
 					inShop(t, 2, func(t *testing.T, s *shop) {
 						s.replicas[0].customer("jo")
@@ -291,6 +291,26 @@ func TestFleet_LostAnswersOfTheStore(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// A hiccup of the store while the lease is taken is nobody's business.
+func TestFleet_AHiccupWhileTheLeaseIsTaken(t *testing.T) {
+	for _, how := range []trip{breaks, loses, panics} {
+		inShop(t, 1, func(t *testing.T, s *shop) {
+			s.guest("jo")
+			time.Sleep(guestOver)
+			var used atomic.Int32
+			s.lender.fail(func(op string) trip {
+				if op != "acquire" || used.Add(1) >= leaseTries {
+					return works
+				}
+				return how
+			})
+			_, err := s.use(0, "jo", WantAnonymous)
+			require.NoError(t, err)
+			assert.Equal(t, 1, s.office.count(refreshAnonymous))
+		})
 	}
 }
 
