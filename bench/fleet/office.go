@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -39,8 +40,8 @@ type access struct {
 type generation struct {
 	owner    string // the session's ID, or the customer's e-mail address
 	redeemed int    // with success
-	refused  int // because it was not good any more
-	unread   int // because the bearer beside it was not: it may be sent again
+	refused  int    // because it was not good any more
+	unread   int    // because the bearer beside it was not: it may be sent again
 	uses     []use
 }
 
@@ -50,7 +51,7 @@ type use struct {
 	served bool
 }
 
-func openOffice(s settings) (*office, error) {
+func openOffice(ctx context.Context, s settings) (*office, error) {
 	rules := emporixfake.DefaultAssumptions()
 	rules.AnonymousRefreshRotates, rules.CustomerRefreshRotates = true, true
 	rules.ReuseKillsFamily, rules.RotationGrace = true, s.grace
@@ -70,7 +71,7 @@ func openOffice(s settings) (*office, error) {
 			return nil, err
 		}
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/sentinel"
@@ -100,7 +101,7 @@ func (m *Manager) run(v *Visitor, f *flight, do work) (tell func()) {
 func (m *Manager) join(ctx context.Context, v *Visitor, do work) error {
 	f, mine := m.launch(v, false, do)
 	err := m.wait(ctx, f)
-	if (f.alone || err == errTooSoon) && !mine && ctx.Err() == nil && !m.shut() {
+	if (f.alone || errors.Is(err, errTooSoon)) && !mine && ctx.Err() == nil && !m.shut() {
 		return nil
 	}
 	return err

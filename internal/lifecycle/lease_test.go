@@ -302,7 +302,7 @@ func TestFleet_AHiccupWhileTheLeaseIsTaken(t *testing.T) {
 			time.Sleep(guestOver)
 			var used atomic.Int32
 			s.lender.fail(func(op string) trip {
-				if op != "acquire" || used.Add(1) >= leaseTries {
+				if op != "acquire" || used.Add(1) > 2 {
 					return works
 				}
 				return how
@@ -312,6 +312,47 @@ func TestFleet_AHiccupWhileTheLeaseIsTaken(t *testing.T) {
 			assert.Equal(t, 1, s.office.count(refreshAnonymous))
 		})
 	}
+}
+
+// A lease that could not be given back is given back a moment later.
+func TestFleet_AHiccupWhileTheLeaseIsGivenBack(t *testing.T) {
+	inShop(t, 1, func(t *testing.T, s *shop) {
+		s.guest("jo")
+		time.Sleep(guestOver)
+		var used atomic.Int32
+		s.lender.fail(func(op string) trip {
+			if op != "release" || used.Add(1) > 3 {
+				return works
+			}
+			return breaks
+		})
+		assert.Zero(t, elapsed(func() {
+			_, err := s.use(0, "jo", WantAnonymous)
+			require.NoError(t, err)
+		}), "nobody waits for it")
+		time.Sleep(time.Second)
+		assert.Empty(t, s.lender.lent("jo"))
+	})
+}
+
+// However long a renewal may take, its request ends while the lease lasts.
+func TestFleet_TheLeaseBoundsTheRequest(t *testing.T) {
+	inShop(t, 1, func(t *testing.T, s *shop) {
+		s.replicas[0].m.cfg.RefreshLimit = time.Hour
+		s.guest("jo")
+		time.Sleep(guestOver)
+		s.office.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {
+			if c.op == refreshAnonymous {
+				deadline, bounded := ctx.Deadline()
+				assert.True(t, bounded)
+				assert.LessOrEqual(t, time.Until(deadline), leaseTime-writeLimit)
+			}
+			return nil
+		})
+		_, err := s.use(0, "jo", WantAnonymous)
+		require.NoError(t, err)
+		assert.Equal(t, 1, s.office.count(refreshAnonymous))
+	})
 }
 
 // A store that can be read but not written: nothing is redeemed.
