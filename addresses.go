@@ -2,7 +2,6 @@ package emporix
 
 import (
 	"context"
-	"strings"
 
 	"github.com/emporix-community/emporix-go/internal/operation"
 )
@@ -100,7 +99,7 @@ type tagOptions struct {
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/addresses#get-customer-tenant-me-addresses
 func (s *AddressesService) List(ctx context.Context) ([]Address, error) {
-	var addresses []Address
+	var addresses addressList
 	if err := s.session.do(ctx, request{op: operation.AddressesList, into: &addresses}); err != nil {
 		return nil, err
 	}
@@ -156,18 +155,23 @@ func (s *AddressesService) Add(ctx context.Context, req AddressRequest) (id stri
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/addresses#patch-customer-tenant-me-addresses-addressid
 func (s *AddressesService) Update(ctx context.Context, id string, patch AddressPatch) error {
-	if isEmptyPatch(patch) {
-		return wrap(operation.AddressesUpdate.Name, ErrEmptyPatch)
-	}
-	if field := nullField(patch); field != "" {
-		return &ArgumentError{Field: field, Reason: "can't be null in an address; set its empty value"}
-	}
 	if tags, ok := patch.Tags.Value(); ok {
 		if err := checkTags(tags); err != nil {
 			return err
 		}
 	}
-	return s.session.do(ctx, request{op: operation.AddressesUpdate, path: []string{id}, body: patch})
+	body, err := encode(patch)
+	if err != nil {
+		return err
+	}
+	empty, null := inspectPatch(body)
+	switch {
+	case empty:
+		return wrap(operation.AddressesUpdate.Name, ErrEmptyPatch)
+	case null != "":
+		return &ArgumentError{Field: null, Reason: "can't be null in an address; set its empty value"}
+	}
+	return s.session.do(ctx, request{op: operation.AddressesUpdate, path: []string{id}, body: body})
 }
 
 // Delete removes an address, and with it the accounts that are associated with
@@ -213,14 +217,10 @@ func (s *AddressesService) changeTags(ctx context.Context, op *operation.Operati
 	return s.session.do(ctx, request{op: op, path: []string{id}, query: tagOptions{Tags: tags}})
 }
 
-// checkTags refuses what one comma-separated value can't carry.
 func checkTags(tags []string) error {
 	for _, tag := range tags {
-		if err := required("tags", tag); err != nil {
-			return &ArgumentError{Field: "tags", Reason: "hold an empty tag"}
-		}
-		if strings.Contains(tag, ",") {
-			return &ArgumentError{Field: "tags", Reason: "hold a tag with a comma, which separates tags"}
+		if err := listed("tags", tag); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -22,7 +22,8 @@ import (
 // upgrades it, and both are renewed in time.
 type AuthService service
 
-// LoginRequest is how a customer logs in. Printed, it masks the password.
+// LoginRequest is how a customer logs in. Printed by fmt or slog, it masks
+// the password; see the package documentation for what doesn't.
 type LoginRequest struct {
 	Email    string `json:"email"`
 	Password string `json:"password"`
@@ -69,15 +70,11 @@ func (s *AuthService) Anonymous(ctx context.Context, sc SessionContext) (Session
 	if s.session.invalid != nil {
 		return SessionInfo{}, s.session.invalid
 	}
-	for name, value := range map[string]string{
-		"Currency": sc.Currency, "SiteCode": sc.SiteCode, "Language": sc.Language, "TargetLocation": sc.TargetLocation,
-	} {
-		if reason := headerText(value, 64); reason != "" {
-			return SessionInfo{}, &ArgumentError{Field: "SessionContext." + name, Reason: reason}
-		}
+	if name, reason := sc.refused(); reason != "" {
+		return SessionInfo{}, &ArgumentError{Field: "SessionContext." + name, Reason: reason}
 	}
 	if err := s.session.core().sessions.Start(ctx, &s.session.visitor, sc.internal()); err != nil {
-		return SessionInfo{}, wrap(operation.AuthAnonymous.Name, err)
+		return SessionInfo{}, ofCall(ctx, operation.AuthAnonymous.Name, err)
 	}
 	return s.session.Info(ctx)
 }
@@ -105,8 +102,8 @@ func (s *AuthService) Refresh(ctx context.Context) (SessionInfo, error) {
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customer-tenant-refreshauthtoken
 func (s *AuthService) SwitchLegalEntity(ctx context.Context, legalEntityID string) (SessionInfo, error) {
-	if reason := headerText(legalEntityID, 256); reason != "" {
-		return SessionInfo{}, &ArgumentError{Field: "legalEntityID", Reason: reason}
+	if err := optionalIdentifier("legalEntityID", legalEntityID, maxIdentifier); err != nil {
+		return SessionInfo{}, err
 	}
 	return s.refresh(ctx, "Auth.SwitchLegalEntity", &legalEntityID)
 }
@@ -116,7 +113,7 @@ func (s *AuthService) refresh(ctx context.Context, name string, legalEntity *str
 		return SessionInfo{}, s.session.invalid
 	}
 	if err := s.session.core().sessions.Refresh(ctx, &s.session.visitor, legalEntity); err != nil {
-		return SessionInfo{}, wrap(name, err)
+		return SessionInfo{}, ofCall(ctx, name, err)
 	}
 	return s.session.Info(ctx)
 }
@@ -146,7 +143,8 @@ func (s *AuthService) Login(ctx context.Context, req LoginRequest) (*LoginResult
 }
 
 // SocialLoginRequest is how a customer logs in with what an identity provider
-// returned to the redirect URI. Printed, it masks code and verifier.
+// returned to the redirect URI. Printed by fmt or slog, it masks code
+// and verifier.
 type SocialLoginRequest struct {
 	Code         string `url:"code"`                    // the authorization code; works once
 	RedirectURI  string `url:"redirect_uri"`            // the one that the code was asked for with
@@ -185,10 +183,13 @@ type SocialLoginResult struct {
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#post-customer-tenant-sociallogin
 func (s *AuthService) SocialLogin(ctx context.Context, req SocialLoginRequest) (*SocialLoginResult, error) {
-	if err := required("Code", req.Code); err != nil {
+	if err := identifier("Code", req.Code, maxMailToken); err != nil {
 		return nil, err
 	}
 	if err := required("RedirectURI", req.RedirectURI); err != nil {
+		return nil, err
+	}
+	if err := optionalIdentifier("CodeVerifier", req.CodeVerifier, maxIdentifier); err != nil {
 		return nil, err
 	}
 	login, err := s.session.login(ctx, request{op: operation.AuthSocialLogin, query: req, header: [2]string{"session-id"}})
@@ -202,7 +203,7 @@ func (s *AuthService) SocialLogin(ctx context.Context, req SocialLoginRequest) (
 }
 
 // ExchangeTokenRequest is how a customer logs in with a token of an external
-// identity provider. Printed, it masks the token.
+// identity provider. Printed by fmt or slog, it masks the token.
 type ExchangeTokenRequest struct {
 	SubjectAccessToken string `url:"subjectAccessToken"` // a JWT; request URLs hold at most 10 KiB
 	Config             string `url:"config,omitempty"`   // such as "site_PL"; "" for the tenant's default
@@ -240,7 +241,10 @@ type ExchangeTokenResult struct {
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#post-customer-tenant-exchangeauthtoken
 func (s *AuthService) ExchangeToken(ctx context.Context, req ExchangeTokenRequest) (*ExchangeTokenResult, error) {
-	if err := required("SubjectAccessToken", req.SubjectAccessToken); err != nil {
+	if err := identifier("SubjectAccessToken", req.SubjectAccessToken, maxJWT); err != nil {
+		return nil, err
+	}
+	if err := optionalIdentifier("Config", req.Config, maxIdentifier); err != nil {
 		return nil, err
 	}
 	login, err := s.session.login(ctx, request{op: operation.AuthExchangeToken, query: req})
@@ -250,26 +254,6 @@ func (s *AuthService) ExchangeToken(ctx context.Context, req ExchangeTokenReques
 	return &ExchangeTokenResult{
 		LoginResult: loginResult(login), SubjectAccessToken: login.Grant.Subject, SessionIdleTime: login.Grant.SessionIdle.Duration,
 	}, nil
-}
-
-// ConfirmSignUp completes a sign-up with the token of the activation e-mail
-// (double opt-in). Where the tenant logs the customer in with it, the result
-// says so, and the session goes on as with Login.
-//
-// Bearer: the visitor's own anonymous one. Errors: ErrInvalidRequest,
-// ErrUnauthorized, ErrRateLimited, ErrUnavailable, ErrOutcomeUnknown.
-//
-// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/double-opt-in#get-customer-tenant-signup-optin-token
-func (s *CustomersService) ConfirmSignUp(ctx context.Context, token string) (*LoginResult, error) {
-	if err := required("token", token); err != nil {
-		return nil, err
-	}
-	login, err := s.session.login(ctx, request{op: operation.CustomersConfirmSignUp, path: []string{token}})
-	if err != nil {
-		return nil, err
-	}
-	result := loginResult(login)
-	return &result, nil
 }
 
 func loginResult(l lifecycle.Login) LoginResult {
@@ -284,13 +268,15 @@ func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error)
 	if err != nil {
 		return lifecycle.Login{}, err
 	}
-	c, began := s.core(), time.Now()
+	c, began, before := s.core(), time.Now(), 0
 	login, err := c.sessions.Login(ctx, &s.visitor, func(ctx context.Context, bearer lifecycle.Token) (lifecycle.Grant, error) {
 		call.Bearer = bearer.Bearer
 		if call.Header[0] != "" {
 			call.Header[1] = bearer.SessionID
 		}
 		grant, err := c.loginGrant(ctx, call)
+		err = countMore(err, before)
+		before = attemptsOf(err)
 		if isTokenFault(err) {
 			err = &lifecycle.CallError{Outcome: lifecycle.BearerRefused, Err: err}
 		}
@@ -298,7 +284,7 @@ func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error)
 	})
 	c.log(ctx, r.op, nil, err, began)
 	if err != nil {
-		return lifecycle.Login{}, wrap(r.op.Name, err)
+		return lifecycle.Login{}, ofCall(ctx, r.op.Name, err)
 	}
 	return login, nil
 }
@@ -421,8 +407,8 @@ func (c *core) logout(ctx context.Context, access, bearer Secret) error {
 	if err != nil {
 		return err
 	}
-	answer.Release()
-	return nil
+	defer answer.Release()
+	return decode(operation.AuthLogout, answer, nil)
 }
 
 // optInGrant reads the answer of a confirmation: tokens, or nothing.
@@ -433,7 +419,7 @@ func optInGrant(op *operation.Operation, answer *transport.Answer, began time.Ti
 	case len(body) == 0 || bytes.Equal(body, []byte("null")):
 		return lifecycle.Grant{}, nil
 	case json.Unmarshal(body, &members) == nil && members["access_token"] == nil && members["accessToken"] == nil:
-		return lifecycle.Grant{}, nil
+		return lifecycle.Grant{}, decode(op, answer, nil)
 	}
 	return tokenGrant(op, answer, began)
 }

@@ -1,6 +1,16 @@
 package emporix
 
-import "strings"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/emporix-community/emporix-go/internal/transport"
+)
 
 // required refuses an empty or blank argument before any request.
 func required(field, value string) error {
@@ -17,4 +27,142 @@ func requiredPassword(field, value string) error {
 		return &ArgumentError{Field: field, Reason: "is empty"}
 	}
 	return nil
+}
+
+// What identifiers and tokens can sensibly be long, in bytes.
+const (
+	maxIdentifier = 256
+	maxMailToken  = 4 << 10
+	maxJWT        = 16 << 10
+)
+
+// identifier refuses what can be no identifier or token of the API's, wherever
+// in the request it goes.
+func identifier(field, value string, limit int) error {
+	var f *transport.Failure
+	if errors.As(transport.CheckIdentifier(field, value, limit), &f) {
+		return refused(f)
+	}
+	return nil
+}
+
+// optionalIdentifier is identifier for what may be empty.
+func optionalIdentifier(field, value string, limit int) error {
+	if value == "" {
+		return nil
+	}
+	return identifier(field, value, limit)
+}
+
+// listed refuses what one comma-separated value can't carry.
+func listed(field, element string) error {
+	reason := "holds a comma, which separates elements"
+	var f *transport.Failure
+	switch {
+	case errors.As(transport.CheckIdentifier(field, element, maxIdentifier), &f):
+		reason = strings.TrimPrefix(f.Err.Error(), field+" ")
+	case !strings.Contains(element, ","):
+		return nil
+	}
+	return &ArgumentError{Field: field, Reason: "with an element that " + reason}
+}
+
+func refused(f *transport.Failure) error {
+	return &ArgumentError{Field: f.Field, Reason: strings.TrimPrefix(f.Err.Error(), f.Field+" ")}
+}
+
+// encode returns a request's body. The encoder would replace what is no UTF-8,
+// and thus send another password than the one that was given.
+func encode(body any) (json.RawMessage, error) {
+	if err := checkUTF8(body); err != nil {
+		return nil, err
+	}
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		// The encoder's own text may quote the value.
+		return nil, &ArgumentError{Field: strings.TrimPrefix(fmt.Sprintf("%T", body), "emporix."), Reason: "does not encode as JSON; check its mixins and metadata"}
+	}
+	return encoded, nil
+}
+
+// checkUTF8 refuses a request with a string that is no UTF-8.
+func checkUTF8(request any) error {
+	if field, found := invalidText(reflect.ValueOf(request)); found {
+		return &ArgumentError{Field: strings.TrimPrefix(field, "."), Reason: "is not valid UTF-8"}
+	}
+	return nil
+}
+
+// invalidText looks for a string that is no UTF-8, and returns the way to it in
+// the names that the API uses.
+func invalidText(v reflect.Value) (path string, found bool) {
+	switch v.Kind() {
+	case reflect.String:
+		return "", !utf8.ValidString(v.String())
+	case reflect.Pointer, reflect.Interface:
+		return invalidText(v.Elem())
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if rest, found := invalidText(v.Field(i)); found {
+				return fieldName(v.Type().Field(i)) + rest, true
+			}
+		}
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			return "", !utf8.Valid(v.Bytes())
+		}
+		for i := range v.Len() {
+			if rest, found := invalidText(v.Index(i)); found {
+				return rest, true
+			}
+		}
+	case reflect.Map:
+		for entry := v.MapRange(); entry.Next(); {
+			for _, part := range []reflect.Value{entry.Key(), entry.Value()} {
+				if _, found := invalidText(part); found {
+					return "", true
+				}
+			}
+		}
+	}
+	return "", false
+}
+
+func fieldName(f reflect.StructField) string {
+	for _, tag := range []string{"json", "url"} {
+		if name, _, _ := strings.Cut(f.Tag.Get(tag), ","); name != "" {
+			return "." + name
+		}
+	}
+	return "" // the value inside an Optional
+}
+
+// inspectPatch tells of an encoded patch whether it says nothing at all, and
+// the way to its first null, or "".
+func inspectPatch(encoded json.RawMessage) (empty bool, null string) {
+	var patch map[string]json.RawMessage
+	if json.Unmarshal(encoded, &patch) != nil {
+		return false, ""
+	}
+	empty = true
+	names := make([]string, 0, len(patch))
+	for name := range patch {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		value := patch[name]
+		if string(value) == "null" {
+			return false, name
+		}
+		inner, innerNull := inspectPatch(value)
+		if innerNull != "" {
+			return false, name + "." + innerNull
+		}
+		if name == "mixins" { // an empty mixin is one
+			inner = string(value) == "{}"
+		}
+		empty = empty && inner
+	}
+	return empty, ""
 }

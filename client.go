@@ -2,9 +2,11 @@ package emporix
 
 import (
 	"context"
-	"fmt"
+	"crypto/sha256"
+	"encoding/hex"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -49,6 +51,7 @@ type core struct {
 	employeeID     string
 	employeeSecret Secret
 	employeeToken  func(context.Context) (Secret, error)
+	attemptTimeout time.Duration
 }
 
 // NewClient returns a client for a tenant and its storefront client ID. It makes
@@ -74,7 +77,8 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 	c := &core{
 		clientID: cfg.clientID, logger: cfg.logger, observer: cfg.observer, base: cfg.base,
 		employeeID: cfg.employeeID, employeeSecret: cfg.employeeSecret, employeeToken: cfg.employeeToken,
-		baseHost: hostBinding{scheme: baseURL.Scheme, host: baseURL.Host},
+		attemptTimeout: cfg.timeouts.Attempt,
+		baseHost:       hostBinding{scheme: baseURL.Scheme, host: baseURL.Host},
 	}
 	if c.base == nil {
 		c.owned = transport.NewNetwork()
@@ -97,15 +101,23 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 		cfg.store = NewMemoryStore(0)
 	}
 	c.sessions = lifecycle.New(lifecycle.Config{
-		Tenant: cfg.tenant, Store: cfg.store, Issuer: issuer{c}, Notify: c.notify, Context: cfg.context.internal(), Foreground: cfg.foreground,
+		Scope: scope(cfg.tenant, baseURL, cfg.clientID), Store: cfg.store, Issuer: issuer{c}, Notify: c.notify, Context: cfg.context.internal(), Foreground: cfg.foreground,
 		RefreshLimit: cfg.timeouts.Refresh, StoreLimit: cfg.timeouts.Store,
 	})
 	get := func() *core { return c }
-	own := newSession(get, "own")
+	own := newSession(get, "", "own")
 	return &Client{
 		Auth: own.Auth, Customers: own.Customers, Addresses: own.Addresses, Credentials: own.Credentials,
 		core: get, own: own,
 	}, nil
+}
+
+// scope names the client's rows in a store that it may share with others. Host
+// and client ID are part of it, so that a client that is pointed elsewhere finds
+// no tokens that are not for there.
+func scope(tenant string, baseURL *url.URL, clientID string) string {
+	sum := sha256.Sum256([]byte(strings.ToLower(baseURL.Scheme+"://"+baseURL.Host) + baseURL.EscapedPath() + "\n" + clientID))
+	return tenant + "." + hex.EncodeToString(sum[:4])
 }
 
 // The environment variables that NewClientFromEnv reads, named as in the
@@ -123,22 +135,15 @@ const (
 // EMPORIX_API_HOST (default https://api.emporix.io),
 // EMPORIX_API_CREDENTIALS_BACKEND_CLIENT_ID and
 // EMPORIX_API_CREDENTIALS_BACKEND_SECRET (both or none) are optional. Options
-// given here come after the environment and win.
+// given here come after the environment and win: with WithEmployeeCredentials
+// or WithEmployeeToken the employee's pair of the environment is not looked at.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
 	env := func(c *config) {
 		c.names = names{EnvTenant, EnvClientID, EnvHost}
 		if host := os.Getenv(EnvHost); host != "" {
 			c.baseURL = host
 		}
-		id, secret := os.Getenv(EnvEmployeeID), os.Getenv(EnvEmployeeSecret)
-		switch {
-		case id != "" && secret != "":
-			c.employeeID, c.employeeSecret = id, NewSecret(secret)
-		case id != "":
-			c.refuse(EnvEmployeeSecret, "is not set, but "+EnvEmployeeID+" is")
-		case secret != "":
-			c.refuse(EnvEmployeeID, "is not set, but "+EnvEmployeeSecret+" is")
-		}
+		c.envEmployeeID, c.envEmployeeSecret = os.Getenv(EnvEmployeeID), NewSecret(os.Getenv(EnvEmployeeSecret))
 	}
 	return NewClient(os.Getenv(EnvTenant), os.Getenv(EnvClientID), append([]Option{env}, opts...)...)
 }
@@ -153,7 +158,7 @@ func (c *Client) OwnSession() *Session { return c.own }
 // request and starts nothing: make one for each HTTP request. All sessions of
 // one key share their tokens through the token store, and one renewal.
 func (c *Client) Session(key string) *Session {
-	s := newSession(c.core, visitorPrefix+key)
+	s := newSession(c.core, visitorPrefix, key)
 	if reason := checkKey(key); reason != "" {
 		s.invalid = &ArgumentError{Field: "session key", Reason: reason}
 	}
@@ -170,8 +175,5 @@ func (c *Client) Close(ctx context.Context) error {
 	if inner.owned != nil {
 		inner.owned.CloseIdleConnections()
 	}
-	if err != nil {
-		return fmt.Errorf("emporix: close: %w", err)
-	}
-	return nil
+	return err
 }

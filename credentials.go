@@ -20,8 +20,8 @@ type PasswordResetRequest struct {
 	Site string `json:"site,omitzero"`
 }
 
-// ResetPasswordRequest sets a new password with the token from the mail. It
-// never prints either.
+// ResetPasswordRequest sets a new password with the token from the mail. fmt
+// and slog show it without either.
 type ResetPasswordRequest struct {
 	// Token comes from the mail. Required.
 	Token string `json:"token"`
@@ -41,8 +41,8 @@ func (r ResetPasswordRequest) masked() any {
 	return resetPassword(r)
 }
 
-// ChangePasswordRequest replaces the password of the logged-in customer. It
-// never prints either.
+// ChangePasswordRequest replaces the password of the logged-in customer. fmt
+// and slog show it without either.
 type ChangePasswordRequest struct {
 	// CurrentPassword is the one that is valid now. Required.
 	CurrentPassword string `json:"currentPassword"`
@@ -63,7 +63,7 @@ func (r ChangePasswordRequest) masked() any {
 }
 
 // EmailChangeRequest asks for a mail with a token that confirms a new login
-// e-mail address. It never prints the password.
+// e-mail address. fmt and slog show it without the password.
 type EmailChangeRequest struct {
 	// Email is the current login e-mail address.
 	Email string `json:"email,omitzero"`
@@ -120,13 +120,13 @@ func (s *CredentialsService) RequestPasswordReset(ctx context.Context, req Passw
 
 // ResetPassword sets a new password with the token from the mail.
 //
-// Bearer: anonymous. Errors: *ArgumentError without a token or password,
+// Bearer: anonymous. Errors: *ArgumentError without a usable token or a password,
 // ErrInvalidRequest for a wrong, used or expired token and for a password that
 // the tenant doesn't accept, ErrUnauthorized, ErrForbidden, ErrOutcomeUnknown.
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/credentials#post-customer-tenant-password-reset-update
 func (s *CredentialsService) ResetPassword(ctx context.Context, req ResetPasswordRequest) error {
-	if err := required("token", req.Token); err != nil {
+	if err := identifier("token", req.Token, maxMailToken); err != nil {
 		return err
 	}
 	if err := requiredPassword("password", req.Password); err != nil {
@@ -175,13 +175,13 @@ func (s *CredentialsService) RequestEmailChange(ctx context.Context, req EmailCh
 // ConfirmEmailChange changes the login e-mail address with the token from the
 // mail. It needs no logged-in customer: the link may be opened anywhere.
 //
-// Bearer: anonymous. Errors: *ArgumentError without a token, ErrInvalidRequest
+// Bearer: anonymous. Errors: *ArgumentError without a usable token, ErrInvalidRequest
 // for a wrong, used or expired one, ErrUnauthorized, ErrForbidden,
 // ErrOutcomeUnknown.
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/credentials#post-customer-tenant-me-accounts-internal-email-change-confirm
 func (s *CredentialsService) ConfirmEmailChange(ctx context.Context, token string) error {
-	if err := required("token", token); err != nil {
+	if err := identifier("token", token, maxMailToken); err != nil {
 		return err
 	}
 	return s.session.do(ctx, request{

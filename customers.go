@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/operation"
@@ -161,7 +162,7 @@ func (m *MixinSchemas) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// SignUpRequest creates an account. It never prints the passwords.
+// SignUpRequest creates an account. fmt and slog show it without the passwords.
 type SignUpRequest struct {
 	// Email is the contact e-mail address, and the login unless SignUp names
 	// another. Required.
@@ -189,8 +190,8 @@ func (r SignUpRequest) masked() any {
 }
 
 // SignUpCredentials are the login credentials of a customer who logs in with
-// another address than the contact e-mail address. They never print the
-// password.
+// another address than the contact e-mail address. fmt and slog show them
+// without the password.
 type SignUpCredentials struct {
 	// Email is the login e-mail address. Required.
 	Email string `json:"email"`
@@ -375,12 +376,32 @@ func checkSignUp(req SignUpRequest) error {
 			return err
 		}
 	}
-	if !isEmptyPatch(req.CustomerAddress) {
+	if !reflect.ValueOf(req.CustomerAddress).IsZero() {
 		if err := required("customerAddress.contactName", req.CustomerAddress.ContactName); err != nil {
 			return err
 		}
 	}
 	return checkTags(req.CustomerAddress.Tags)
+}
+
+// ConfirmSignUp completes a sign-up with the token of the activation e-mail
+// (double opt-in). Where the tenant logs the customer in with it, the result
+// says so, and the session goes on as with Login.
+//
+// Bearer: the visitor's own anonymous one. Errors: ErrInvalidRequest,
+// ErrUnauthorized, ErrRateLimited, ErrUnavailable, ErrOutcomeUnknown.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/double-opt-in#get-customer-tenant-signup-optin-token
+func (s *CustomersService) ConfirmSignUp(ctx context.Context, token string) (*LoginResult, error) {
+	if err := identifier("token", token, maxMailToken); err != nil {
+		return nil, err
+	}
+	login, err := s.session.login(ctx, request{op: operation.CustomersConfirmSignUp, path: []string{token}})
+	if err != nil {
+		return nil, err
+	}
+	result := loginResult(login)
+	return &result, nil
 }
 
 // ResendActivation has the mail with the activation link sent again.
@@ -400,20 +421,25 @@ func (s *CustomersService) ResendActivation(ctx context.Context, email string) e
 }
 
 // Get returns the profile of the customer. For a visitor who isn't logged in it
-// returns a placeholder, which Customer.IsAnonymous tells apart.
+// returns a placeholder, which Customer.IsAnonymous tells apart; for a customer
+// whose session expired it fails with ErrSessionExpired until the next login or
+// logout.
 //
-// Bearer: customer, else anonymous. Errors: *ArgumentError for an empty name in
-// Expand, ErrInvalidRequest, ErrUnauthorized, ErrForbidden.
+// Bearer: customer, else anonymous. Errors: *ArgumentError for a name in
+// Expand that is empty or holds a comma, ErrSessionExpired, ErrInvalidRequest, ErrUnauthorized, ErrForbidden.
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/account-and-profile#get-customer-tenant-me
 func (s *CustomersService) Get(ctx context.Context, opts ...GetOption) (*Customer, error) {
 	var o getOptions
 	for _, opt := range opts {
+		if opt == nil {
+			return nil, nilOption()
+		}
 		opt(&o)
 	}
 	for _, part := range o.Expand {
-		if required("expand", part) != nil {
-			return nil, &ArgumentError{Field: "expand", Reason: "holds an empty name"}
+		if err := listed("expand", part); err != nil {
+			return nil, err
 		}
 	}
 	var query any
@@ -438,17 +464,25 @@ func (s *CustomersService) Get(ctx context.Context, opts ...GetOption) (*Custome
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/account-and-profile#patch-customer-tenant-me
 func (s *CustomersService) Update(ctx context.Context, patch CustomerPatch, opts ...UpdateOption) error {
-	if isEmptyPatch(patch) {
-		return wrap(operation.CustomersUpdate.Name, ErrEmptyPatch)
+	body, err := encode(patch)
+	if err != nil {
+		return err
 	}
-	if patch.ContactEmail.IsNull() {
+	empty, null := inspectPatch(body)
+	switch {
+	case empty:
+		return wrap(operation.CustomersUpdate.Name, ErrEmptyPatch)
+	case patch.ContactEmail.IsNull():
 		return contactEmailNull()
 	}
-	o := updateOptions{mergePatch: nullField(patch) != ""}
+	o := updateOptions{mergePatch: null != ""}
 	for _, opt := range opts {
+		if opt == nil {
+			return nilOption()
+		}
 		opt(&o)
 	}
-	return s.session.do(ctx, request{op: operation.CustomersUpdate, body: patch, mergePatch: o.mergePatch})
+	return s.session.do(ctx, request{op: operation.CustomersUpdate, body: body, mergePatch: o.mergePatch})
 }
 
 // Activate lets the customer with that number log in: the account becomes
@@ -464,6 +498,9 @@ func (s *CustomersService) Update(ctx context.Context, patch CustomerPatch, opts
 func (s *CustomersService) Activate(ctx context.Context, customerNumber string, opts ...ActivateOption) error {
 	var patch EmployeeCustomerPatch
 	for _, opt := range opts {
+		if opt == nil {
+			return nilOption()
+		}
 		opt(&patch)
 	}
 	if patch.ContactEmail.IsNull() {
@@ -475,13 +512,20 @@ func (s *CustomersService) Activate(ctx context.Context, customerNumber string, 
 	if patch.OnHold.IsZero() {
 		patch.OnHold = Set(false)
 	}
+	body, err := encode(patch)
+	if err != nil {
+		return err
+	}
+	_, null := inspectPatch(body)
 	return s.session.do(ctx, request{
 		op:         operation.CustomersActivate,
 		path:       []string{customerNumber},
-		body:       patch,
-		mergePatch: nullField(patch) != "",
+		body:       body,
+		mergePatch: null != "",
 	})
 }
+
+func nilOption() error { return &ArgumentError{Field: "option", Reason: "is nil"} }
 
 func contactEmailNull() error {
 	return &ArgumentError{Field: "contactEmail", Reason: "can't be removed once it has a value; set another"}

@@ -24,7 +24,9 @@
 // that fails changes nothing: only a definite no of the server ends a session.
 // An anonymous session that ended is replaced by a new one, which the observer
 // is told about (EventSessionReplaced: the cart is gone). A customer's is
-// [ErrSessionExpired] until the next login or logout.
+// [ErrSessionExpired] until the next login or logout. Who stays away longer, a
+// guest for a day and a customer for 30 days after the last token ended, is
+// forgotten, and comes back as a new guest.
 //
 // # What is sent again
 //
@@ -37,13 +39,17 @@
 //	repeatable  Addresses.Delete, AddTags,        the same; a Delete that then finds nothing is done
 //	            RemoveTags
 //	unsent      everything else that writes       only if the request surely never arrived, or after 429
-//	once        refreshes, Logout                 never: exactly one request is on the wire
+//	once        refreshes, Logout                 never, but for the exceptions below
 //
 // There are up to three tries with full jitter. Retry-After is honoured up to
 // 30 seconds and otherwise returned with the error. Nothing outlives the
 // caller's context, and a budget per client keeps an outage from doubling the
-// load. Independently of this, a call whose bearer the server rejects is sent
-// once more with a renewed bearer; the server has refused the first unprocessed.
+// load.
+//
+// There are two exceptions. A call whose bearer the server rejects is sent once
+// more with a renewed bearer, a customer's refresh as well: the server has
+// refused the first unprocessed. And a guest's refresh whose answer was lost is
+// sent once more in a renewal of its own, because that risks a cart and no login.
 //
 // # Errors
 //
@@ -71,7 +77,8 @@
 //	no answer, to something that only reads,
 //	    or surely never arrived                      ErrUnavailable
 //	no answer, and it may have arrived               ErrOutcomeUnknown
-//	the caller's context ended                       context.Canceled, context.DeadlineExceeded
+//	the caller's context ended                       context.Canceled, context.DeadlineExceeded;
+//	                                                 for what may have arrived also ErrOutcomeUnknown
 //	a refresh token refused (400, 401)               ErrSessionExpired, once the access token is over
 //	no customer                                      ErrNotLoggedIn; nothing is sent
 //	the token store failed, or its row is damaged    ErrStoreUnavailable, ErrStoreCorrupt
@@ -81,8 +88,12 @@
 // Tokens are of type [Secret], which no printer, logger or encoder shows. The
 // API puts tokens into URLs; the SDK puts them in at the last moment, behind
 // every logger and middleware. Request types hold passwords and mail tokens as
-// plain strings, because that is how the program got them; printed directly,
-// they mask them. Bodies are not logged at all.
+// plain strings, because that is how the program got them. They mask them for
+// every verb of fmt, also in slices, maps and exported fields of other structs,
+// and as an attribute of slog. What doesn't ask a value how to print itself shows
+// them: json.Marshal, and thus slog's JSON handler for a request inside another
+// value, and fmt for an unexported field. The SDK itself logs no request and no
+// body.
 //
 // # Tests
 //

@@ -31,7 +31,8 @@ const (
 	ErrInvalidRequest = sentinel.InvalidRequest
 	// ErrRateLimited: too many requests (429); the error says how long to wait.
 	ErrRateLimited = sentinel.RateLimited
-	// ErrUnavailable: the service can't be reached, or can't answer now (408, 5xx).
+	// ErrUnavailable: the service can't be reached, doesn't answer in time, or
+	// can't answer now (408, 5xx). The end of the caller's own context is not it.
 	ErrUnavailable = sentinel.Unavailable
 	// ErrNotLoggedIn: the call needs a logged-in customer. Nothing was sent.
 	ErrNotLoggedIn = sentinel.NotLoggedIn
@@ -204,7 +205,19 @@ func (e *TransportError) Is(target error) bool {
 }
 
 // Unwrap returns the sentinel and the cause.
-func (e *TransportError) Unwrap() []error { return []error{e.kind, e.Err} }
+func (e *TransportError) Unwrap() []error {
+	if e.kind == "" { // the caller's context ended
+		return []error{e.Err}
+	}
+	return []error{e.kind, e.Err}
+}
+
+// Timeout reports whether a time limit ended the call, the caller's or one of
+// the SDK's. Only the caller's is context.DeadlineExceeded.
+func (e *TransportError) Timeout() bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(e.Err, &timeout) && timeout.Timeout()
+}
 
 // AuthError is a token call that failed while another call needed its token, or
 // a renewal that was asked for.
@@ -215,7 +228,15 @@ type AuthError struct {
 
 // Error says which token call failed and why.
 func (e *AuthError) Error() string {
-	return fmt.Sprintf("emporix: token (%s): %s", e.Op, strings.TrimPrefix(e.Err.Error(), "emporix: "))
+	text := strings.TrimPrefix(e.Err.Error(), "emporix: ")
+	if name, rest, found := strings.Cut(text, ": "); found && tokenCalls[name] {
+		text = rest // Op says it
+	}
+	return fmt.Sprintf("emporix: token (%s): %s", e.Op, text)
+}
+
+var tokenCalls = map[string]bool{
+	operation.AuthAnonymous.Name: true, operation.AuthRefreshAnonymous.Name: true, operation.AuthRefresh.Name: true, operation.OAuthToken.Name: true,
 }
 
 // Unwrap returns the cause.
@@ -313,7 +334,7 @@ func callFailed(op *operation.Operation, err error) error {
 	e := &TransportError{Operation: op.Name, Attempts: f.Attempts, Err: f.Err, kind: ErrUnavailable}
 	switch {
 	case f.Kind == transport.Invalid && f.Field != "":
-		return &ArgumentError{Field: f.Field, Reason: strings.TrimPrefix(f.Err.Error(), f.Field+" ")}
+		return refused(f)
 	case f.Kind == transport.Invalid:
 		e.kind = ErrInvalidRequest
 	case f.Kind == transport.Unreadable:
@@ -321,6 +342,8 @@ func callFailed(op *operation.Operation, err error) error {
 		e.unknown = unrepeatable(op)
 	case f.Kind == transport.Lost && unrepeatable(op):
 		e.kind, e.unknown = ErrOutcomeUnknown, true
+	case f.Ended:
+		e.kind = "" // the service had no chance to answer
 	}
 	return e
 }

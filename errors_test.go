@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -217,7 +218,7 @@ func TestErrorsWithoutAnAnswer(t *testing.T) {
 		"logout, lost": {func(ctx context.Context, c *emporix.Client) error { return c.Auth.Logout(ctx) }, io.ErrUnexpectedEOF, []string{"outcome unknown"},
 			"emporix: Auth.Logout: the session is removed, but the server did not confirm it: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
 		"refresh, lost": {func(ctx context.Context, c *emporix.Client) error { _, err := c.Auth.Refresh(ctx); return err }, io.ErrUnexpectedEOF, []string{"outcome unknown"},
-			"emporix: Auth.Refresh: token (refresh): Auth.Refresh: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
+			"emporix: Auth.Refresh: token (refresh): the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
 		"a URL in it": {get, errors.New(`Get "https://api.emporix.io/customer/acme/me": proxy said no`), []string{"unavailable"},
 			`emporix: Customers.Get: no answer (3 tries): Get "/customer/{tenant}/me": proxy said no`},
 		"a token in it": {get, errors.New("can't send customer-access"), []string{"unavailable"}, "emporix: Customers.Get: no answer (3 tries): can't send [redacted]"},
@@ -252,12 +253,18 @@ func TestCancelledContexts(t *testing.T) {
 			err := call(ctx, client)
 			cancel()
 			assert.ErrorIs(t, err, context.DeadlineExceeded, name)
+			assert.NotErrorIs(t, err, emporix.ErrUnavailable, "%s: nobody knows", name)
+			assert.Equal(t, name == "update" || name == "login", errors.Is(err, emporix.ErrOutcomeUnknown), name)
 		}
 		// Without a deadline the SDK's own ends a hung server.
 		began := time.Now()
 		err := update(t.Context(), client)
 		assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
-		assert.Equal(t, "emporix: Customers.Update: the answer was lost: no answer within 10s: context deadline exceeded; it may have been processed; look before sending it again", err.Error())
+		assert.NotErrorIs(t, err, context.DeadlineExceeded, "the caller set none")
+		var timeout net.Error
+		require.ErrorAs(t, fmt.Errorf("%w", &url.Error{Err: err}), &timeout)
+		assert.True(t, timeout.Timeout())
+		assert.Equal(t, "emporix: Customers.Update: the answer was lost: timed out after 10s; it may have been processed; look before sending it again", err.Error())
 		assert.Equal(t, 10*time.Second, time.Since(began))
 		info, err := client.OwnSession().Info(t.Context())
 		require.NoError(t, err)

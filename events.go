@@ -3,7 +3,6 @@ package emporix
 import (
 	"context"
 	"log/slog"
-	"strings"
 
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
 )
@@ -58,10 +57,7 @@ var eventKinds = map[lifecycle.EventKind]EventKind{
 }
 
 func (c *core) notify(e lifecycle.Event) {
-	event := Event{Kind: eventKinds[e.Kind], Session: sessionKinds[e.Session], Err: e.Err}
-	if key, isVisitor := strings.CutPrefix(e.Key.Reveal(), visitorPrefix); isVisitor {
-		event.Key = NewSecret(key)
-	}
+	event := Event{Kind: eventKinds[e.Kind], Session: sessionKinds[e.Session], Key: e.Key, Err: e.Err}
 	if c.observer != nil {
 		defer func() {
 			if p := recover(); p != nil && c.logger != nil {

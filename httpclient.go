@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
 	"github.com/emporix-community/emporix-go/internal/transport"
@@ -25,6 +26,11 @@ type hostBinding struct {
 // server rejects is renewed and the request sent once more, if its body can be
 // read again (GetBody). Nothing else is repeated, and redirects are returned as
 // they are.
+//
+// The wait for an answer's headers is bounded by Timeouts.Attempt; then the
+// error is ErrUnavailable, or ErrOutcomeUnknown for a request that may change
+// something. Reading the body is bounded by the request's context only, because
+// its size is unknown: give each request the context of the visitor's.
 //
 // Requests to any other scheme, host or port than the base URL's are refused
 // with ErrInvalidRequest. A request that brings an Authorization header of its
@@ -70,13 +76,13 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 	req = req.Clone(ctx)
 	c.baseHost.decorate(req.Header)
 	if req.Header.Get("Authorization") != "" {
-		return t.next.RoundTrip(req)
+		return t.send(req)
 	}
 	token, err := c.sessions.Token(ctx, &s.visitor, lifecycle.WantAny)
 	if err != nil {
-		return nil, wrap("Session.HTTPClient", err)
+		return nil, ofCall(ctx, "Session.HTTPClient", err)
 	}
-	resp, err := t.next.RoundTrip(withBearer(req, token.Bearer))
+	resp, err := t.send(withBearer(req, token.Bearer))
 	if err != nil || resp == nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
@@ -86,7 +92,7 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 	renewed, ok, err := c.sessions.Renew(ctx, &s.visitor, lifecycle.WantAny, token)
 	if err != nil {
 		_ = resp.Body.Close()
-		return nil, wrap("Session.HTTPClient", err)
+		return nil, ofCall(ctx, "Session.HTTPClient", err)
 	}
 	if !ok {
 		return resp, nil
@@ -96,7 +102,57 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 		return resp, nil
 	}
 	_ = resp.Body.Close()
-	return t.next.RoundTrip(withBearer(again, renewed.Bearer))
+	return t.send(withBearer(again, renewed.Bearer))
+}
+
+// send waits for the headers no longer than one attempt may take.
+func (t *visitorTransport) send(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancel(req.Context())
+	limit := t.session.core().attemptTimeout
+	timer := time.AfterFunc(limit, cancel)
+	resp, err := t.next.RoundTrip(req.WithContext(ctx))
+	inTime := timer.Stop()
+	switch {
+	case !inTime && req.Context().Err() == nil:
+		if resp != nil && resp.Body != nil {
+			_ = resp.Body.Close()
+		}
+		e := &TransportError{Operation: "Session.HTTPClient", Attempts: 1, Err: transport.TimedOut(limit), kind: ErrUnavailable}
+		if req.Method != "" && req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != http.MethodOptions {
+			e.kind, e.unknown = ErrOutcomeUnknown, true
+		}
+		return nil, e
+	case err != nil || resp == nil:
+		cancel()
+	case resp.Body == nil: // from a transport that is not net/http's
+		cancel()
+		resp.Body = http.NoBody
+	case resp.StatusCode != http.StatusSwitchingProtocols: // whose body is also written to
+		resp.Body = &endingBody{resp.Body, cancel}
+	}
+	return resp, err
+}
+
+// endingBody releases its context when it ends.
+type endingBody struct {
+	io.ReadCloser
+	end context.CancelFunc
+}
+
+// Read reads on, and lets go at the end.
+func (b *endingBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.end()
+	}
+	return n, err
+}
+
+// Close ends the body early.
+func (b *endingBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.end()
+	return err
 }
 
 func withBearer(req *http.Request, bearer Secret) *http.Request {
@@ -137,10 +193,19 @@ func tokenFault(resp *http.Response) bool {
 }
 
 func (b hostBinding) accepts(req *http.Request) error {
-	if req.URL == nil || req.URL.Scheme != b.scheme || !strings.EqualFold(req.URL.Host, b.host) || (req.Host != "" && !strings.EqualFold(req.Host, b.host)) {
+	if req.URL == nil || req.URL.Scheme != b.scheme || !b.isHost(req.URL.Host) || req.Host != "" && !b.isHost(req.Host) {
 		return &ArgumentError{Field: "URL", Reason: fmt.Sprintf("is not on %s://%s, the only place that this session's tokens are sent to", b.scheme, b.host)}
 	}
 	return nil
+}
+
+// isHost compares hosts with their ports; the scheme's own need not be written.
+func (b hostBinding) isHost(host string) bool {
+	port := ":443"
+	if b.scheme == "http" {
+		port = ":80"
+	}
+	return strings.EqualFold(strings.TrimSuffix(host, port), strings.TrimSuffix(b.host, port))
 }
 
 func (b hostBinding) decorate(h http.Header) {

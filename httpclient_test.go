@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -259,7 +262,7 @@ func TestHTTPClientErrors(t *testing.T) {
 	})
 	t.Run("no token to be had", func(t *testing.T) {
 		shop := newCartShop(t, fine)
-		shop.fake.Fail(emporixtest.Fault{Operation: "Auth.Anonymous", Status: 400})
+		shop.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Status: 400})
 		_, err := shop.client.HTTPClient().Get(shop.url("/cart/"))
 		var auth *emporix.AuthError
 		require.ErrorAs(t, err, &auth)
@@ -304,4 +307,83 @@ func TestHTTPClientErrors(t *testing.T) {
 		assert.Equal(t, 401, resp.StatusCode)
 		text(t, resp)
 	})
+}
+
+// hanging answers when the request ends, or with headers at once and the body
+// a minute later.
+func hanging(headers bool) roundTripper {
+	return func(r *http.Request) (*http.Response, error) {
+		if !headers {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}
+		read, write := io.Pipe()
+		go func() {
+			select {
+			case <-r.Context().Done():
+				_ = write.CloseWithError(r.Context().Err())
+			case <-time.After(time.Minute):
+				_, _ = io.WriteString(write, "cart")
+				_ = write.Close()
+			}
+		}()
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: read}, nil
+	}
+}
+
+func TestHTTPClientWaitsForHeadersOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := emporixtest.New(t)
+		headers := false
+		client := fake.Client(t, emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			if strings.HasPrefix(r.URL.Path, "/cart/") {
+				return hanging(headers)(r)
+			}
+			return fake.Transport().RoundTrip(r)
+		})))
+		began := time.Now()
+		_, err := client.HTTPClient().Get(fake.URL() + "/cart/1")
+		assert.ErrorIs(t, err, emporix.ErrUnavailable)
+		assert.NotErrorIs(t, err, context.DeadlineExceeded)
+		var timeout net.Error
+		require.ErrorAs(t, err, &timeout)
+		assert.True(t, timeout.Timeout())
+		assert.Equal(t, 10*time.Second, time.Since(began))
+		_, err = client.HTTPClient().Post(fake.URL()+"/cart/1", "text/plain", strings.NewReader("x"))
+		assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
+		assert.NotErrorIs(t, err, emporix.ErrUnavailable)
+
+		headers = true
+		resp, err := client.HTTPClient().Get(fake.URL() + "/cart/1")
+		require.NoError(t, err)
+		assert.Equal(t, "cart", text(t, resp), "a slow body is not cut")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, "GET", fake.URL()+"/cart/1", nil)
+		require.NoError(t, err)
+		resp, err = client.HTTPClient().Do(req)
+		require.NoError(t, err)
+		_, err = io.ReadAll(resp.Body)
+		assert.ErrorIs(t, err, context.DeadlineExceeded, "but the caller's context bounds it")
+		resp, err = client.HTTPClient().Get(fake.URL() + "/cart/1")
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close()) // and Close ends it; synctest waits for the server's goroutine
+	})
+}
+
+// A scheme's own port is the same place, written or not.
+func TestHTTPClientTakesTheDefaultPort(t *testing.T) {
+	for base, at := range map[string]map[string]bool{
+		"https://api.emporix.io":     {"https://api.emporix.io:443": true, "https://API.emporix.io": true, "https://api.emporix.io:444": false, "https://api.emporix.io:80": false, "http://api.emporix.io:443": false},
+		"https://api.emporix.io:443": {"https://api.emporix.io:443": true, "https://api.emporix.io": true, "https://api.emporix.io:8443": false},
+		"http://localhost":           {"http://localhost:80": true, "http://localhost:443": false},
+	} {
+		client := loggedIn(t, func(*http.Request) (*http.Response, error) { return reply(200, "cart"), nil }, emporix.WithBaseURL(base))
+		for url, fine := range at {
+			resp, err := client.HTTPClient().Get(url + "/cart/1")
+			if assert.Equal(t, fine, err == nil, "%s at %s", url, base); fine {
+				assert.Equal(t, "cart", text(t, resp))
+			}
+		}
+	}
 }

@@ -65,7 +65,7 @@ func (s *sink) reflected(v any) {
 	}
 	for _, nested := range []any{v, &v, []any{v}, map[string]any{"k": v}, user{v, v}, &user{v, v}, struct{ in *user }{&user{v, v}}} {
 		s.print(nested)
-		assert.Equal(s, nested, struct{ other any }{1}) // spews both, with methods off
+		assert.Equal(s, struct{ other any }{1}, nested) // spews both, with methods off
 	}
 	if data, err := json.Marshal(v); err == nil {
 		_, _ = s.Write(data)
@@ -245,7 +245,7 @@ func TestS06_NothingLeaksWhenThingsFail(t *testing.T) {
 			return reply(302, "", "Location", "http://%zz/"+r.URL.RawQuery), nil
 		},
 		"a transport that tells all": func(r *http.Request) (*http.Response, error) {
-			return nil, &tellsAll{Request: r, Text: fmt.Sprintf("%s %v %s", r.URL, r.Header, echo(r))}
+			return nil, &tellAllError{Request: r, Text: fmt.Sprintf("%s %v %s", r.URL, r.Header, echo(r))}
 		},
 		"a timeout": func(r *http.Request) (*http.Response, error) {
 			return nil, fmt.Errorf("%s: %w", r.URL, context.DeadlineExceeded)
@@ -275,7 +275,7 @@ func TestS06_NothingLeaksWhenThingsFail(t *testing.T) {
 					}
 					r.Body, again.Body = io.NopCloser(bytes.NewReader(data)), io.NopCloser(bytes.NewReader(data))
 				}
-				fake.Fail(emporixtest.Fault{Status: 418})
+				fake.Fail(t, emporixtest.Fault{Status: 418})
 				resp, err := fake.Transport().RoundTrip(again)
 				if err != nil {
 					return nil, err
@@ -292,19 +292,19 @@ func TestS06_NothingLeaksWhenThingsFail(t *testing.T) {
 	t.Cleanup(func() { assert.Zero(t, reached, "requests at the redirect's target") })
 }
 
-// tellsAll is the worst error that a transport can return.
-type tellsAll struct {
+// tellAllError is the worst error that a transport can return.
+type tellAllError struct {
 	Request *http.Request
 	Text    string
 }
 
-func (e *tellsAll) Error() string { return e.Text }
+func (e *tellAllError) Error() string { return e.Text }
 
 // Over a socket, with the SDK's own transport, the same.
 func TestS02_NothingLeaksOverASocket(t *testing.T) {
 	s, fake := &sink{}, newCanaryFake(t, emporixtest.OverSocket())
 	client := watched(t, fake, s)
-	fake.Fail(
+	fake.Fail(t,
 		emporixtest.Fault{Operation: "Addresses.Get", Cut: emporixfake.CutAfter}, emporixtest.Fault{Operation: "Customers.Update", Cut: emporixfake.CutBefore},
 		emporixtest.Fault{Operation: "Auth.Validate", Body: emporixfake.BodyHTML, Status: 502}, emporixtest.Fault{Operation: "Addresses.List", Body: emporixfake.BodyTruncated})
 	everything(t.Context(), fake, client, s)

@@ -1,10 +1,12 @@
 package emporix_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"sync"
 	"testing"
@@ -162,14 +164,14 @@ func TestLife_L03_AFailedRenewalIsNotSeen(t *testing.T) {
 		require.NoError(t, anonymousCall(t.Context(), own))
 		session := info(t, own).SessionID
 		time.Sleep(55 * time.Minute)
-		fake.Fail(emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Status: 500, Times: 6})
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Status: 500, Times: 6})
 		for range 100 {
 			took := time.Now()
 			require.NoError(t, anonymousCall(t.Context(), own))
 			assert.Zero(t, time.Since(took))
 			time.Sleep(2500 * time.Millisecond)
 		}
-		assert.LessOrEqual(t, fake.Calls("Auth.RefreshAnonymous"), 4)
+		assert.LessOrEqual(t, fake.Calls(t, "Auth.RefreshAnonymous"), 4)
 		assert.Contains(t, seen.kinds(), emporix.EventRefreshFailed)
 		fake.Server().ClearFaults()
 		time.Sleep(time.Hour)
@@ -182,7 +184,7 @@ func TestLife_L01_AThousandGoroutines(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
 		logIn(t, client.Session("jo"))
 		time.Sleep(90 * time.Minute)
-		fake.Fail(emporixtest.Fault{Operation: "Auth.Refresh", Delay: 3 * time.Second})
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", Delay: 3 * time.Second})
 		var all sync.WaitGroup
 		for range 1000 {
 			all.Go(func() { assert.NoError(t, customerCall(t.Context(), client.Session("jo"))) })
@@ -196,7 +198,7 @@ func TestLife_L04_LeadersAndWaitersMayLeave(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
 		logIn(t, client.Session("jo"))
 		time.Sleep(90 * time.Minute)
-		fake.Fail(emporixtest.Fault{Operation: "Auth.Refresh", Delay: 5 * time.Second})
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", Delay: 5 * time.Second})
 		leader, cancel := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		all.Go(func() { assert.ErrorIs(t, customerCall(leader, client.Session("jo")), context.Canceled) })
@@ -240,9 +242,9 @@ func TestLife_L06_AnswersThatEndNothing(t *testing.T) {
 					time.Sleep(90 * time.Minute)
 					seen.kinds()
 					fault.Operation, fault.Times = operation, -1
-					fake.Fail(fault)
+					fake.Fail(t, fault)
 					require.Error(t, call(t.Context(), own))
-					assert.Positive(t, fake.Calls(operation))
+					assert.Positive(t, fake.Calls(t, operation))
 					fake.Server().ClearFaults()
 					require.NoError(t, call(t.Context(), own))
 					assert.Equal(t, session, info(t, own).SessionID)
@@ -299,7 +301,7 @@ func TestLife_L07_LostAnswers(t *testing.T) {
 			require.NoError(t, anonymousCall(t.Context(), own))
 			session := info(t, own).SessionID
 			time.Sleep(90 * time.Minute)
-			fake.Fail(emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Cut: emporixfake.CutAfter})
+			fake.Fail(t, emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Cut: emporixfake.CutAfter})
 			require.NoError(t, anonymousCall(t.Context(), own))
 			fake.AssertCalls(t, "Auth.RefreshAnonymous", 2)
 			assert.Equal(t, kept, info(t, own).SessionID == session)
@@ -316,7 +318,7 @@ func TestLife_L07_LostAnswers(t *testing.T) {
 				own := client.OwnSession()
 				logIn(t, own)
 				time.Sleep(13 * time.Hour)
-				fake.Fail(emporixtest.Fault{Operation: "Auth.Refresh", Cut: emporixfake.CutAfter})
+				fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", Cut: emporixfake.CutAfter})
 				for range 28 * 2 {
 					require.NoError(t, customerCall(t.Context(), own), "the access token holds for 30 days")
 					time.Sleep(12 * time.Hour)
@@ -333,7 +335,7 @@ func TestLife_L08_ARevokedToken(t *testing.T) {
 		logIn(t, client.Session("jo"))
 		session := info(t, client.Session("jo")).SessionID
 		assert.Positive(t, fake.Server().RevokeAccess(""))
-		fake.Fail(emporixtest.Fault{Operation: "Auth.Refresh", Delay: time.Second})
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", Delay: time.Second})
 		var all sync.WaitGroup
 		for i := range 50 {
 			all.Go(func() {
@@ -351,13 +353,13 @@ func TestLife_L08_RejectedForever(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
 		own := client.OwnSession()
 		logIn(t, own)
-		fake.Fail(emporixtest.Fault{Operation: "Addresses.List", Status: 401, Body: emporixfake.BodyGatewayFault, Times: -1})
+		fake.Fail(t, emporixtest.Fault{Operation: "Addresses.List", Status: 401, Body: emporixfake.BodyGatewayFault, Times: -1})
 		for range 60 {
 			require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrUnauthorized)
 			time.Sleep(time.Second)
 		}
-		assert.LessOrEqual(t, fake.Calls("Auth.Refresh"), 2)
-		assert.LessOrEqual(t, fake.Calls("Addresses.List"), 62)
+		assert.LessOrEqual(t, fake.Calls(t, "Auth.Refresh"), 2)
+		assert.LessOrEqual(t, fake.Calls(t, "Addresses.List"), 62)
 		assert.Equal(t, emporix.SessionCustomer, info(t, own).Kind)
 	})
 }
@@ -456,7 +458,7 @@ func TestLife_L11_TheLegalEntityStays(t *testing.T) {
 		details, err := client.Auth.Validate(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, "company", details.LegalEntityID)
-		assert.Greater(t, fake.Calls("Auth.Refresh"), 4)
+		assert.Greater(t, fake.Calls(t, "Auth.Refresh"), 4)
 	})
 }
 
@@ -465,7 +467,7 @@ func TestLife_L12_LogoutAndALateRefresh(t *testing.T) {
 		visitor := client.Session("jo")
 		logIn(t, visitor)
 		time.Sleep(13 * time.Hour)
-		fake.Fail(emporixtest.Fault{Operation: "Auth.Refresh", After: true, Delay: 5 * time.Second})
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", After: true, Delay: 5 * time.Second})
 		require.NoError(t, customerCall(t.Context(), client.Session("jo")))
 		synctest.Wait()
 		fake.AssertCalls(t, "Auth.Refresh", 1)
@@ -488,7 +490,7 @@ func TestLife_L12_LogoutWhateverTheServerSays(t *testing.T) {
 				own := client.OwnSession()
 				session := logIn(t, own).SessionID
 				fault.Operation = "Auth.Logout"
-				fake.Fail(fault)
+				fake.Fail(t, fault)
 				err := client.Auth.Logout(t.Context())
 				require.ErrorContains(t, err, "the session is removed")
 				require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrNotLoggedIn)
@@ -540,7 +542,7 @@ func TestLife_L14_ManyVisitorsNoGoroutines(t *testing.T) {
 
 func TestLife_L14_Close(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-		fake.Fail(emporixtest.Fault{Operation: "Auth.Anonymous", Delay: 5 * time.Second})
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Delay: 5 * time.Second})
 		var all sync.WaitGroup
 		all.Go(func() { assert.ErrorIs(t, anonymousCall(t.Context(), client.Session("jo")), emporix.ErrClosed) })
 		synctest.Wait()
@@ -577,7 +579,7 @@ func TestLife_L16_ExpiresInOfAllKinds(t *testing.T) {
 				require.NoError(t, anonymousCall(t.Context(), own))
 				session := info(t, own).SessionID
 				time.Sleep(90 * time.Minute)
-				fake.Fail(emporixtest.Fault{Operation: "Auth.RefreshAnonymous", ExpiresIn: json.RawMessage(value), Times: 2})
+				fake.Fail(t, emporixtest.Fault{Operation: "Auth.RefreshAnonymous", ExpiresIn: json.RawMessage(value), Times: 2})
 				err := anonymousCall(t.Context(), own)
 				if usable {
 					require.NoError(t, err)
@@ -685,7 +687,7 @@ func TestLife_Events(t *testing.T) {
 func TestLife_ASessionIDThatChangesIsAnEvent(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
 		require.NoError(t, anonymousCall(t.Context(), client.OwnSession()))
-		fake.Fail(emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Set: map[string]json.RawMessage{"sessionId": json.RawMessage(`"another"`)}})
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Set: map[string]json.RawMessage{"sessionId": json.RawMessage(`"another"`)}})
 		refreshed, err := client.Auth.Refresh(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, "another", refreshed.SessionID)
@@ -700,10 +702,83 @@ func TestL15_AVanishedRowBeginsNoSessionForACustomersCall(t *testing.T) {
 		client := fake.Client(t)
 		_, err := client.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
 		require.NoError(t, err)
-		time.Sleep(32 * 24 * time.Hour) // longer than any store keeps the row
+		time.Sleep(61 * 24 * time.Hour) // longer than any store keeps the row
 
 		_, err = client.Addresses.List(t.Context())
 		require.ErrorIs(t, err, emporix.ErrNotLoggedIn)
 		fake.AssertCalls(t, "Auth.Anonymous", 1) // the one before the login
+	})
+}
+
+func TestLife_L14_AClosedClientSendsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := emporixtest.New(t)
+		fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+		client := fake.Client(t)
+		_, err := client.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+		require.NoError(t, err)
+		_, err = client.Customers.Get(t.Context()) // the session has a live token at hand
+		require.NoError(t, err)
+		require.NoError(t, client.Close(t.Context()))
+		sent := len(fake.Journal())
+
+		_, err = client.Customers.Get(t.Context())
+		require.ErrorIs(t, err, emporix.ErrClosed)
+		_, err = client.Addresses.Add(t.Context(), emporix.AddressRequest{ContactName: "Jo"})
+		require.ErrorIs(t, err, emporix.ErrClosed)
+		resp, err := client.HTTPClient().Get(fake.URL() + "/cart/acme/carts")
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		require.ErrorIs(t, err, emporix.ErrClosed)
+		assert.Len(t, fake.Journal(), sent)
+	})
+}
+
+// indiscreetStore quotes keys and rows in its errors, as some drivers do.
+type indiscreetStore struct{ emporix.ConditionalTokenStore }
+
+func (s indiscreetStore) SaveIf(_ context.Context, key string, data []byte, _, _ uint64, _ time.Duration) (bool, error) {
+	return false, fmt.Errorf("SET %q %s: connection refused", key, data)
+}
+
+func TestStoreErrorsNameNoVisitor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := emporixtest.New(t)
+		var log bytes.Buffer
+		var told []string
+		client := fake.Client(t, emporix.WithTokenStore(indiscreetStore{emporix.NewMemoryStore(0)}),
+			emporix.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
+			emporix.WithObserver(func(e emporix.Event) {
+				if e.Err != nil {
+					told = append(told, e.Err.Error())
+				}
+			}))
+		_, err := client.Session("the-visitors-cookie").Customers.Get(t.Context())
+		require.NoError(t, err, "the caller gets its answer")
+		require.NoError(t, client.Close(t.Context()))
+
+		require.NotEmpty(t, told)
+		assert.Contains(t, log.String(), "connection refused")
+		for _, text := range append(told, log.String()) {
+			assert.NotContains(t, text, "the-visitors-cookie")
+			fake.AssertNoSecrets(t, []byte(text))
+		}
+	})
+}
+
+func TestS03_ASharedStoreTakesNoTokenToAnotherHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		production, staging := emporixtest.New(t), emporixtest.New(t)
+		production.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+		store := emporix.NewMemoryStore(0)
+		client := production.Client(t, emporix.WithTokenStore(store))
+		_, err := client.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+		require.NoError(t, err)
+
+		elsewhere := staging.Client(t, emporix.WithTokenStore(store), emporix.WithBaseURL("https://staging.emporix.test"))
+		_, err = elsewhere.Addresses.List(t.Context())
+		require.ErrorIs(t, err, emporix.ErrNotLoggedIn)
+		assert.Empty(t, staging.Journal())
 	})
 }

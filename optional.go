@@ -3,8 +3,7 @@ package emporix
 import (
 	"encoding/json"
 	"errors"
-	"reflect"
-	"strings"
+	"fmt"
 )
 
 // Optional is a field of a patch. It has three states: the zero Optional is
@@ -69,38 +68,14 @@ func (o *Optional[T]) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-func (o Optional[T]) nullInside() string {
-	if o.state == set && reflect.TypeFor[T]().Kind() == reflect.Struct {
-		return nullField(o.value)
+// String shows the value, or which of the other two states it is.
+func (o Optional[T]) String() string {
+	switch o.state {
+	case set:
+		return fmt.Sprint(o.value)
+	case null:
+		return "null"
+	default:
+		return "absent"
 	}
-	return ""
 }
-
-// nullField returns the JSON name of the first Optional in a struct that is
-// null, with the names of the structs around it, or "".
-func nullField(patch any) string {
-	v := reflect.ValueOf(patch)
-	for i := range v.NumField() {
-		if !v.Field(i).CanInterface() {
-			continue
-		}
-		field, ok := v.Field(i).Interface().(interface {
-			IsNull() bool
-			nullInside() string
-		})
-		if !ok {
-			continue
-		}
-		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-		if field.IsNull() {
-			return name
-		}
-		if inner := field.nullInside(); inner != "" {
-			return name + "." + inner
-		}
-	}
-	return ""
-}
-
-// isEmptyPatch reports whether a patch says nothing at all.
-func isEmptyPatch(patch any) bool { return reflect.ValueOf(patch).IsZero() }

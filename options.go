@@ -8,10 +8,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
 )
@@ -61,10 +64,13 @@ type config struct {
 	employeeID       string
 	employeeSecret   Secret
 	employeeToken    func(context.Context) (Secret, error)
-	userAgent        string
-	observer         func(Event)
-	foreground       bool
-	problems         []error
+	// The environment's pair, which options replace.
+	envEmployeeID     string
+	envEmployeeSecret Secret
+	userAgent         string
+	observer          func(Event)
+	foreground        bool
+	problems          []error
 }
 
 func (c *config) refuse(option, reason string) {
@@ -81,7 +87,7 @@ func WithBaseURL(baseURL string) Option {
 // server does, with their secrets: instrument with WithMiddleware instead.
 func WithTransport(transport http.RoundTripper) Option {
 	return func(c *config) {
-		if transport == nil {
+		if isNil(transport) {
 			c.refuse("WithTransport", "is nil; leave the option out for the default transport")
 			return
 		}
@@ -97,6 +103,10 @@ func WithHTTPClient(client *http.Client) Option {
 	return func(c *config) {
 		if client == nil {
 			c.refuse("WithHTTPClient", "is nil; leave the option out for the default client")
+			return
+		}
+		if client.Transport != nil && isNil(client.Transport) {
+			c.refuse("WithHTTPClient", "has a nil pointer for a transport")
 			return
 		}
 		if client.Transport != nil {
@@ -144,7 +154,7 @@ func WithLogger(logger *slog.Logger) Option { return func(c *config) { c.logger 
 // WithTokenStore sets where sessions are kept; the default is NewMemoryStore(0).
 func WithTokenStore(store TokenStore) Option {
 	return func(c *config) {
-		if store == nil {
+		if isNil(store) {
 			c.refuse("WithTokenStore", "is nil; leave the option out for the memory store")
 			return
 		}
@@ -195,8 +205,12 @@ func override[T comparable](to *T, value T) {
 // obtained when first needed, kept, and renewed.
 func WithEmployeeCredentials(clientID, clientSecret string) Option {
 	return func(c *config) {
-		if clientID == "" || clientSecret == "" {
+		switch {
+		case clientID == "" || clientSecret == "":
 			c.refuse("WithEmployeeCredentials", "needs both the client ID and the secret")
+			return
+		case !credential(clientID) || !credential(clientSecret):
+			c.refuse("WithEmployeeCredentials", badCredential)
 			return
 		}
 		c.employeeID, c.employeeSecret = clientID, NewSecret(clientSecret)
@@ -248,8 +262,8 @@ func (c *config) check() (*url.URL, error) {
 	switch {
 	case c.clientID == "":
 		c.refuse(c.names.clientID, "is not set")
-	case headerText(c.clientID, 256) != "":
-		c.refuse(c.names.clientID, "must be the storefront client ID of the tenant: 1 to 256 printable ASCII characters")
+	case strings.TrimSpace(c.clientID) == "" || headerText(c.clientID, 256) != "":
+		c.refuse(c.names.clientID, "must be the storefront client ID of the tenant: 1 to 256 printable ASCII characters, not blank")
 	}
 	base, reason := parseBaseURL(c.baseURL)
 	if reason != "" {
@@ -261,18 +275,63 @@ func (c *config) check() (*url.URL, error) {
 	if reason := headerText(c.userAgent, 256); reason != "" {
 		c.refuse("WithUserAgent", reason)
 	}
-	for name, value := range map[string]string{
-		"Currency": c.context.Currency, "SiteCode": c.context.SiteCode,
-		"Language": c.context.Language, "TargetLocation": c.context.TargetLocation,
-	} {
-		if reason := headerText(value, 64); reason != "" {
-			c.refuse("WithSessionContext", name+" "+reason)
-		}
+	if name, reason := c.context.refused(); reason != "" {
+		c.refuse("WithSessionContext", name+" "+reason)
 	}
+	c.employeeFromEnv()
 	if c.employeeID != "" && c.employeeToken != nil {
 		c.refuse("WithEmployeeToken", "can't be used together with WithEmployeeCredentials")
 	}
 	return base, errors.Join(c.problems...)
+}
+
+// employeeFromEnv takes the environment's pair if no option says otherwise.
+func (c *config) employeeFromEnv() {
+	id, secret := c.envEmployeeID, c.envEmployeeSecret
+	if c.employeeID != "" || c.employeeToken != nil || id == "" && secret.IsZero() {
+		return
+	}
+	switch {
+	case id == "":
+		c.refuse(EnvEmployeeID, "is not set, but "+EnvEmployeeSecret+" is")
+	case secret.IsZero():
+		c.refuse(EnvEmployeeSecret, "is not set, but "+EnvEmployeeID+" is")
+	case !credential(id):
+		c.refuse(EnvEmployeeID, badCredential)
+	case !credential(secret.Reveal()):
+		c.refuse(EnvEmployeeSecret, badCredential)
+	default:
+		c.employeeID, c.employeeSecret = id, secret
+	}
+}
+
+const badCredential = "must be 1 to 4096 characters, not blank, without control characters" // #nosec G101 -- a text
+
+func credential(value string) bool {
+	return len(value) <= 4096 && strings.TrimSpace(value) != "" && utf8.ValidString(value) && !strings.ContainsFunc(value, unicode.IsControl)
+}
+
+// isNil reports a nil pointer inside an interface, too.
+func isNil(v any) bool {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Invalid:
+		return true
+	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Interface:
+		return r.IsNil()
+	}
+	return false
+}
+
+// refused names the first field that can't be sent, and why.
+func (sc SessionContext) refused() (field, reason string) {
+	for _, f := range [][2]string{
+		{"Currency", sc.Currency}, {"SiteCode", sc.SiteCode}, {"Language", sc.Language}, {"TargetLocation", sc.TargetLocation},
+	} {
+		if reason := headerText(f[1], 64); reason != "" {
+			return f[0], reason
+		}
+	}
+	return "", ""
 }
 
 func headerText(value string, limit int) string {

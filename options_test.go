@@ -188,6 +188,55 @@ func TestFromEnv(t *testing.T) {
 	}
 }
 
+// Options win over the environment, also over half a pair in it.
+func TestOptionsReplaceTheEmployeeOfTheEnvironment(t *testing.T) {
+	token := emporix.WithEmployeeToken(func(context.Context) (emporix.Secret, error) { return emporix.NewSecret("x"), nil })
+	for _, pair := range [][2]string{{"e", "s"}, {"e", ""}, {"", "s"}, {" ", "s"}} {
+		t.Setenv(emporix.EnvTenant, "acme")
+		t.Setenv(emporix.EnvClientID, "id")
+		t.Setenv(emporix.EnvEmployeeID, pair[0])
+		t.Setenv(emporix.EnvEmployeeSecret, pair[1])
+		for name, opt := range map[string]emporix.Option{"a token": token, "credentials": emporix.WithEmployeeCredentials("a", "b")} {
+			_, err := emporix.NewClientFromEnv(opt)
+			assert.NoError(t, err, "%s %q", name, pair)
+		}
+		_, err := emporix.NewClientFromEnv(token, emporix.WithEmployeeCredentials("a", "b"))
+		assert.Equal(t, []string{"WithEmployeeToken"}, fields(t, err), "two options are still one too many")
+		_, err = emporix.NewClientFromEnv()
+		assert.Equal(t, pair == [2]string{"e", "s"}, err == nil, pair)
+	}
+}
+
+func TestBlankAndUnprintableCredentials(t *testing.T) {
+	for _, bad := range []string{" ", "\t", "CANARY\n", "CANARY\x00", "CANARY\xff", strings.Repeat("CANARY", 1000)} {
+		_, err := emporix.NewClient("acme", bad)
+		assert.Equal(t, []string{"clientID"}, fields(t, err), "%q", bad)
+		_, err = emporix.NewClient("acme", "id", emporix.WithEmployeeCredentials(bad, "s"))
+		assert.Equal(t, []string{"WithEmployeeCredentials"}, fields(t, err), "%q", bad)
+		_, err = emporix.NewClient("acme", "id", emporix.WithEmployeeCredentials("e", bad))
+		assert.Equal(t, []string{"WithEmployeeCredentials"}, fields(t, err), "%q", bad)
+		assert.NotContains(t, err.Error(), "CANARY")
+	}
+}
+
+func TestNilPointersAreNoTransport(t *testing.T) {
+	_, err := emporix.NewClient("acme", "id", emporix.WithTransport((*http.Transport)(nil)),
+		emporix.WithHTTPClient(&http.Client{Transport: (*http.Transport)(nil)}), emporix.WithTokenStore((*typedNilStore)(nil)))
+	assert.Equal(t, []string{"WithTransport", "WithHTTPClient", "WithTokenStore"}, fields(t, err))
+}
+
+// Mistakes come in the same order every time.
+func TestMistakesAreInOrder(t *testing.T) {
+	for range 20 {
+		_, err := emporix.NewClient("acme", "id", emporix.WithSessionContext(emporix.SessionContext{Currency: "\n", SiteCode: "\n", Language: "\n", TargetLocation: "\n"}))
+		assert.ErrorContains(t, err, "WithSessionContext Currency holds")
+		client, err := emporix.NewClient("acme", "id")
+		require.NoError(t, err)
+		_, err = client.Auth.Anonymous(t.Context(), emporix.SessionContext{SiteCode: "\n", Language: "\n"})
+		assert.ErrorContains(t, err, "SessionContext.SiteCode")
+	}
+}
+
 // What the caller passes in is read once and never changed.
 func TestOptionsAreCopied(t *testing.T) {
 	fake := emporixtest.New(t)
@@ -196,7 +245,7 @@ func TestOptionsAreCopied(t *testing.T) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { t.Error("asked about a redirect"); return nil }}
 	before := *mine
 	client := fake.Client(t, emporix.WithHTTPClient(mine))
-	fake.Fail(emporixtest.Fault{Operation: "Customers.Get", Redirect: "https://evil.example"})
+	fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Redirect: "https://evil.example"})
 	_, err := client.Customers.Get(t.Context())
 	require.ErrorIs(t, err, emporix.ErrBadResponse)
 	assert.ErrorContains(t, err, "redirects are never followed")
@@ -253,3 +302,5 @@ func TestHeadersThatOptionsSet(t *testing.T) {
 	assert.Equal(t, "emporix-go/"+emporix.Version+" shop/1.4", got.Get("User-Agent"))
 	assert.Equal(t, "acme", got.Get("Emporix-Tenant"))
 }
+
+type typedNilStore struct{ emporix.TokenStore }

@@ -44,6 +44,7 @@ const readmeImports = `package readme
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log"
@@ -60,6 +61,7 @@ import (
 
 var (
 	_ = context.Background
+	_ = rand.Text
 	_ = errors.Is
 	_ = fmt.Println
 	_ = log.Println
@@ -81,7 +83,7 @@ func compilable(block string) string {
 	case strings.HasPrefix(block, "func "):
 		return readmeImports + block
 	}
-	return readmeImports + `func statements(ctx context.Context, client *emporix.Client, visitor *emporix.Session) (err error) {
+	return readmeImports + `func statements(ctx context.Context, client *emporix.Client, visitor *emporix.Session, r *http.Request) (err error) {
 	var resp *http.Response
 	{
 ` + strings.ReplaceAll(block, "resp, err := ", "resp, err = ") + `

@@ -100,8 +100,8 @@ func TestAWriteIsNeverDoubled(t *testing.T) {
 				fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
 				client := fake.Client(t)
 				require.NoError(t, login(t.Context(), client)) // and so the connection is a kept one
-				before := fake.Calls(name)
-				fake.Fail(emporixtest.Fault{Operation: name, Cut: cut, Times: -1})
+				before := fake.Calls(t, name)
+				fake.Fail(t, emporixtest.Fault{Operation: name, Cut: cut, Times: -1})
 				assert.ErrorIs(t, call(t.Context(), client), emporix.ErrOutcomeUnknown)
 				fake.AssertCalls(t, name, before+1)
 			})
@@ -126,11 +126,11 @@ func TestReadsAreTriedAgain(t *testing.T) {
 					client := fake.Client(t)
 					require.NoError(t, login(t.Context(), client))
 					fault.Operation, fault.Times = name, 2
-					fake.Fail(fault)
+					fake.Fail(t, fault)
 					require.NoError(t, call(t.Context(), client))
 					fake.AssertCalls(t, name, 3)
 					fault.Times = 3
-					fake.Fail(fault)
+					fake.Fail(t, fault)
 					assert.Error(t, call(t.Context(), client))
 					fake.AssertCalls(t, name, 6)
 				})
@@ -146,11 +146,11 @@ func TestADeleteThatFindsNothing(t *testing.T) {
 		fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse", Addresses: []map[string]any{{"id": "a1", "contactName": "Jo"}}})
 		client := fake.Client(t)
 		require.NoError(t, login(t.Context(), client))
-		fake.Fail(emporixtest.Fault{Operation: "Addresses.Delete", Cut: emporixfake.CutAfter})
+		fake.Fail(t, emporixtest.Fault{Operation: "Addresses.Delete", Cut: emporixfake.CutAfter})
 		assert.NoError(t, remove(t.Context(), client))
 		fake.AssertCalls(t, "Addresses.Delete", 2)
 		assert.ErrorIs(t, remove(t.Context(), client), emporix.ErrNotFound)
-		fake.Fail(emporixtest.Fault{Operation: "Addresses.Delete", Status: 429})
+		fake.Fail(t, emporixtest.Fault{Operation: "Addresses.Delete", Status: 429})
 		assert.ErrorIs(t, remove(t.Context(), client), emporix.ErrNotFound, "429 did nothing")
 	})
 }
@@ -224,7 +224,7 @@ func TestL08_WhatA401Means(t *testing.T) {
 				fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
 				client := fake.Client(t)
 				require.NoError(t, login(t.Context(), client))
-				fake.Fail(emporixtest.Fault{Operation: tt.op, Status: 401, RawBody: &tt.body, Times: tt.times})
+				fake.Fail(t, emporixtest.Fault{Operation: tt.op, Status: 401, RawBody: &tt.body, Times: tt.times})
 				err := tt.call(t.Context(), client)
 				if tt.err == nil {
 					assert.NoError(t, err)
@@ -248,14 +248,14 @@ func TestARejectionOfManyCallsRenewsOnce(t *testing.T) {
 		fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
 		client := fake.Client(t)
 		require.NoError(t, login(t.Context(), client))
-		fake.Fail(emporixtest.Fault{Operation: "Customers.Get", Body: emporixfake.BodyGatewayFault, Times: -1})
+		fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Body: emporixfake.BodyGatewayFault, Times: -1})
 		var all sync.WaitGroup
 		for range 50 {
 			all.Go(func() { assert.ErrorIs(t, get(t.Context(), client), emporix.ErrUnauthorized) })
 		}
 		all.Wait()
 		fake.AssertCalls(t, "Auth.Refresh", 1)
-		assert.LessOrEqual(t, fake.Calls("Customers.Get"), 100)
+		assert.LessOrEqual(t, fake.Calls(t, "Customers.Get"), 100)
 	})
 }
 

@@ -1,11 +1,9 @@
 package emporix
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -44,7 +42,7 @@ func (s *Session) do(ctx context.Context, r request) error {
 	answer, err := c.authorized(ctx, &s.visitor, call)
 	c.log(ctx, r.op, answer, err, began)
 	if err != nil {
-		return wrap(r.op.Name, err)
+		return ofCall(ctx, r.op.Name, err)
 	}
 	defer answer.Release()
 	return decode(r.op, answer, r.into)
@@ -62,10 +60,9 @@ func (s *Session) prepare(r request) (transport.Call, error) {
 	if r.body == nil {
 		return call, nil
 	}
-	body, err := json.Marshal(r.body)
+	body, err := encode(r.body)
 	if err != nil {
-		// The encoder's own text may quote the value.
-		return transport.Call{}, &ArgumentError{Field: fmt.Sprintf("%T", r.body), Reason: "does not encode as JSON; check its mixins and metadata"}
+		return transport.Call{}, err
 	}
 	call.Body, call.ContentType = body, "application/json"
 	if r.mergePatch {
@@ -125,11 +122,36 @@ func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transp
 		return nil, err
 	}
 	call.Bearer = renewed.Bearer
-	return c.send(ctx, call)
+	before := attemptsOf(err)
+	answer, err = c.send(ctx, call)
+	if answer != nil {
+		answer.Attempts += before
+	}
+	return answer, countMore(err, before)
+}
+
+// attemptsOf returns how many requests an error of send tells of.
+func attemptsOf(err error) int {
+	var apiErr *APIError
+	if errors.As(err, &apiErr) {
+		return apiErr.Attempts
+	}
+	return 0
+}
+
+// countMore adds what was sent with a bearer that was refused.
+func countMore(err error, before int) error {
+	switch e := err.(type) { //nolint:errorlint // send's own
+	case *APIError:
+		e.Attempts += before
+	case *TransportError:
+		e.Attempts += before
+	}
+	return err
 }
 
 func (c *core) suppliedToken(ctx context.Context) (Secret, error) {
-	token, err := c.employeeToken(ctx)
+	token, err := c.callEmployeeToken(ctx)
 	if err != nil {
 		return Secret{}, &AuthError{Op: "employee", Err: err}
 	}
@@ -137,6 +159,17 @@ func (c *core) suppliedToken(ctx context.Context) (Secret, error) {
 		return Secret{}, &AuthError{Op: "employee", Err: &ArgumentError{Field: "WithEmployeeToken", Reason: "returned no usable token"}}
 	}
 	return token, nil
+}
+
+// callEmployeeToken contains a panic of the user's function. Its value may hold
+// anything and is not repeated.
+func (c *core) callEmployeeToken(ctx context.Context) (token Secret, err error) {
+	defer func() {
+		if recover() != nil {
+			err = &ArgumentError{Field: "WithEmployeeToken", Reason: "panicked"}
+		}
+	}()
+	return c.employeeToken(ctx)
 }
 
 func isTokenFault(err error) bool {
@@ -154,56 +187,11 @@ func (c *core) send(ctx context.Context, call transport.Call) (*transport.Answer
 		return answer, nil
 	}
 	if answer.Status == http.StatusNotFound && answer.MaybeDone && call.Op.Method == http.MethodDelete && call.Op.Retry == operation.Repeatable {
-		return answer, nil // an earlier try did it
+		answer.Body = nil // an earlier try did it
+		return answer, nil
 	}
 	defer answer.Release()
 	return nil, apiError(call.Op, answer)
-}
-
-// decode reads a success.
-func decode(op *operation.Operation, answer *transport.Answer, into any) error {
-	body := bytes.TrimSpace(answer.Body)
-	err := strangeBody(body, contentType(answer.Header))
-	if err == nil && into != nil {
-		err = decodeInto(body, contentType(answer.Header), into)
-	}
-	if err != nil {
-		return &TransportError{Operation: op.Name, Attempts: answer.Attempts, Err: err, kind: ErrBadResponse, unknown: unrepeatable(op)}
-	}
-	return nil
-}
-
-// strangeBody refuses what somebody else than the API answered, with a status
-// that looks like success.
-func strangeBody(body []byte, media string) error {
-	switch {
-	case bytes.HasPrefix(body, []byte("<")), len(body) > 0 && strings.Contains(media, "html"):
-		return errors.New("the answer is a web page; something between here and the API answered, such as a login page or a firewall")
-	case bytes.HasPrefix(body, []byte(`{"fault"`)):
-		return errors.New("the answer is an error of the API's gateway, with the status of a success")
-	}
-	return nil
-}
-
-func decodeInto(body []byte, media string, into any) error {
-	switch {
-	case len(body) == 0:
-		return errors.New("the answer is empty")
-	case bytes.Equal(body, []byte("null")), bytes.Equal(body, []byte("{}")):
-		return fmt.Errorf("the answer is %s", body)
-	case json.Unmarshal(body, into) != nil:
-		return fmt.Errorf("the answer is not the JSON that the API promises (%d bytes of %s)", len(body), media)
-	}
-	return nil
-}
-
-func contentType(h http.Header) string {
-	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-	media = strings.TrimSpace(media)
-	if media == "" || headerText(media, 64) != "" {
-		return "unknown type"
-	}
-	return media
 }
 
 // callError names the operation on errors that don't name it themselves.
@@ -231,6 +219,33 @@ var hints = map[sentinel.Error]string{
 }
 
 func (e *callError) Unwrap() error { return e.err }
+
+// ofCall is wrap for what a call with that context failed with. Token calls
+// belong to no caller: the end of their context is a limit of the SDK's.
+func ofCall(ctx context.Context, op string, err error) error {
+	var auth *AuthError
+	if ctx.Err() == nil && errors.As(err, &auth) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
+		err = &tokenLimitError{err}
+	}
+	return wrap(op, err)
+}
+
+// tokenLimitError is a token call that the SDK gave up.
+type tokenLimitError struct{ err error }
+
+func (e *tokenLimitError) Error() string { return e.err.Error() }
+
+func (e *tokenLimitError) Is(target error) bool {
+	switch target {
+	case context.DeadlineExceeded, context.Canceled:
+		return false
+	case error(ErrUnavailable):
+		return true
+	}
+	return errors.Is(e.err, target)
+}
+
+func (e *tokenLimitError) As(target any) bool { return errors.As(e.err, target) }
 
 func wrap(op string, err error) error {
 	switch err.(type) { //nolint:errorlint // it names its operation itself, or it is wrapped

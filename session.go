@@ -36,9 +36,9 @@ type service struct{ session *Session }
 // visitorPrefix keeps visitors' rows apart from the client's own.
 const visitorPrefix = "visitor/"
 
-func newSession(get func() *core, row string) *Session {
+func newSession(get func() *core, prefix, key string) *Session {
 	s := &Session{core: get}
-	s.visitor.Init(row)
+	s.visitor.Init(prefix, key)
 	s.common.session = s
 	s.Auth = (*AuthService)(&s.common)
 	s.Customers = (*CustomersService)(&s.common)
@@ -109,7 +109,7 @@ func (s *Session) Info(ctx context.Context) (SessionInfo, error) {
 		return SessionInfo{}, wrap("Session.Info", err)
 	}
 	return SessionInfo{
-		Kind: sessionKinds[r.Kind], Expired: r.Ended, SessionID: r.SessionID, LegalEntityID: r.LegalEntity,
+		Kind: sessionKinds[r.Kind], Expired: r.Over(), SessionID: r.SessionID, LegalEntityID: r.LegalEntity,
 		AccessExpires: r.AccessUntil, RefreshExpires: r.RefreshUntil, CanRefresh: r.CanRenew(),
 		SaaSTokenExpires: jwtExpiry(r.SaaS),
 	}, nil
@@ -139,7 +139,7 @@ func (s *Session) SaaSToken(ctx context.Context) (Secret, error) {
 // that nobody who knew the old one gains by it. Errors: ErrConflict (the key is
 // in use), ErrStoreUnavailable (the session stays where it is), ErrClosed.
 func (s *Session) MoveTo(ctx context.Context, key string) (*Session, error) {
-	to := newSession(s.core, visitorPrefix+key)
+	to := newSession(s.core, visitorPrefix, key)
 	if reason := checkKey(key); reason != "" {
 		return nil, &ArgumentError{Field: "session key", Reason: reason}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -168,5 +169,28 @@ func TestTheGateHoldsRequiredRowsOnly(t *testing.T) {
 	write(&out, rows)
 	if lines := strings.Count(out.String(), "\n"); lines != len(rows)+2 {
 		t.Errorf("the table has %d lines:\n%s", lines, &out)
+	}
+}
+
+// A gate that measured nothing must not let anything pass.
+func TestUnknownGoalsAreRefused(t *testing.T) {
+	quick := []string{"-gate", "-rounds", "1", "-each", "1ms", "-goals"}
+	for _, goals := range []string{"99", "15,99", ",", " ", "rows"} {
+		if err := run(append(quick, goals), io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "there is no goal") {
+			t.Errorf("goals %q: %v", goals, err)
+		}
+	}
+	all := sections
+	defer func() { sections = all }()
+	sections = []section{{[]string{"1"}, func(config) ([]row, error) { return nil, nil }}}
+	for _, args := range [][]string{{"-gate"}, {"-goals", "1"}} {
+		if err := run(args, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "nothing was measured") {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	sections = append(sections, section{[]string{"2"}, func(config) ([]row, error) { return []row{{goal: "2", verdict: met}}, nil }})
+	var out bytes.Buffer
+	if err := run([]string{"-gate", "-goals", "1, 2"}, &out, io.Discard); err != nil || !strings.Contains(out.String(), "| 2 |") {
+		t.Errorf("%v\n%s", err, &out)
 	}
 }

@@ -132,7 +132,7 @@ func smooth(get func() error) func(int, int) error {
 func failing(client *emporix.Client) func(int, int) error {
 	get := sdkProfile(client)
 	return func(caller, turn int) error {
-		id := ""
+		var id string
 		switch (caller + turn) % 40 {
 		case 0:
 			id = "busy" // retried until the budget is spent

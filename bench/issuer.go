@@ -96,9 +96,9 @@ func grant(token string, sentAt time.Time, life time.Duration) lifecycle.Grant {
 // manager returns the SDK's token life cycle over an issuer, without HTTP.
 func manager(issuer lifecycle.Issuer) (*lifecycle.Manager, *lifecycle.Visitor) {
 	visitor := new(lifecycle.Visitor)
-	visitor.Init("visitor/benchmark")
+	visitor.Init("visitor/", "benchmark")
 	return lifecycle.New(lifecycle.Config{
-		Tenant: tenant, Store: emporix.NewMemoryStore(0), Issuer: issuer, RefreshLimit: 30 * time.Second, StoreLimit: 2 * time.Second,
+		Scope: tenant, Store: emporix.NewMemoryStore(0), Issuer: issuer, RefreshLimit: 30 * time.Second, StoreLimit: 2 * time.Second,
 	}), visitor
 }
 

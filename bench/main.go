@@ -58,19 +58,23 @@ func run(args []string, out, progress io.Writer) error {
 	if cfg.rounds < 1 || cfg.each <= 0 || cfg.sessions < 1 || flags.NArg() > 0 {
 		return errors.New("-rounds, -each and -sessions must be positive, and there are no arguments")
 	}
+	chosen, err := choose(*goals)
+	if err != nil {
+		return err
+	}
 	// The goals are for two cores.
 	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
 	var rows []row
-	for _, s := range sections {
-		if *goals != "" && !slices.ContainsFunc(strings.Split(*goals, ","), func(g string) bool { return slices.Contains(s.goals, g) }) {
-			continue
-		}
+	for _, s := range chosen {
 		fmt.Fprintf(progress, "measuring %s …\n", strings.Join(s.goals, ", "))
 		measured, err := s.measure(cfg)
 		if err != nil {
 			return fmt.Errorf("goals %s: %w", strings.Join(s.goals, ", "), err)
 		}
 		rows = append(rows, measured...)
+	}
+	if len(rows) == 0 {
+		return errors.New("nothing was measured")
 	}
 	fmt.Fprintf(out, "%s %s/%s, %d cores, %d paired rounds\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), cfg.rounds)
 	write(out, rows)
@@ -82,6 +86,33 @@ func run(args []string, out, progress io.Writer) error {
 		return fmt.Errorf("%d required rows are not met", n)
 	}
 	return nil
+}
+
+// choose finds the sections of a list of goals such as "5,15", and all of them
+// for "".
+func choose(goals string) ([]section, error) {
+	if goals == "" {
+		return sections, nil
+	}
+	wanted := map[string]bool{}
+	for _, goal := range strings.Split(goals, ",") {
+		goal = strings.TrimSpace(goal)
+		if !slices.ContainsFunc(sections, func(s section) bool { return slices.Contains(s.goals, goal) }) {
+			return nil, fmt.Errorf("-goals: there is no goal %q; there are %s", goal, allGoals())
+		}
+		wanted[goal] = true
+	}
+	return slices.DeleteFunc(slices.Clone(sections), func(s section) bool {
+		return !slices.ContainsFunc(s.goals, func(goal string) bool { return wanted[goal] })
+	}), nil
+}
+
+func allGoals() string {
+	var all []string
+	for _, s := range sections {
+		all = append(all, s.goals...)
+	}
+	return strings.Join(all, ", ")
 }
 
 // missed returns the rows that do not do what is required.

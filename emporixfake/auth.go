@@ -164,14 +164,14 @@ func (t *tenant) exchangeToken(c *call) answer {
 
 func (t *tenant) customerRefresh(c *call) answer {
 	entity := c.query.Get("legalEntityId")
-	token := t.refresh[c.query.Get("refreshToken")]
-	// Asking for somebody else's company must not use up the refresh token.
-	if token != nil && token.kind == customerToken && entity != "" && !token.customer().assigned(entity) {
-		return problem(t.cfg.Assumptions.ForeignLegalEntityStatus, "The customer is not assigned to the legal entity.")
-	}
 	old, good := t.redeem(c.query.Get("refreshToken"), customerToken, c.now)
 	if !good {
 		return t.refreshRefused()
+	}
+	// Asking for somebody else's company does not use up the refresh token:
+	// only renew does.
+	if entity != "" && !old.customer().assigned(entity) {
+		return problem(t.cfg.Assumptions.ForeignLegalEntityStatus, "The customer is not assigned to the legal entity.")
 	}
 	scope := customerScopes + " " + t.tenantScope()
 	access, refresh := t.renew(old, t.cfg.Assumptions.CustomerRefreshRotates, entity, scope, c.now)
@@ -218,7 +218,7 @@ func (t *tenant) employeeToken(c *call) answer {
 	if basicID, basicSecret, given := basicAuth(c.header); given {
 		id, secret = basicID, basicSecret
 	}
-	t.secrets.add(secret)
+	t.secrets.given(secret)
 	if form.Get("grant_type") != "client_credentials" {
 		return refuse(http.StatusBadRequest, "unsupported_grant_type")
 	}

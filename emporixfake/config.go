@@ -1,6 +1,10 @@
 package emporixfake
 
-import "time"
+import (
+	"fmt"
+	"math"
+	"time"
+)
 
 // Config describes the tenant that a [Server] plays. The zero value works.
 type Config struct {
@@ -22,8 +26,12 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Lifetimes says how long what the fake issues is valid. Zero values are the
-// documented lifetimes. Answers carry them in whole seconds.
+// MaxLifetime is the longest that anything the fake issues can be valid: what
+// 32 bits of seconds hold, as clients in other languages read them.
+const MaxLifetime = math.MaxInt32 * time.Second
+
+// Lifetimes says how long what the fake issues is valid, at most MaxLifetime.
+// Zero values are the documented lifetimes. Answers carry them in whole seconds.
 type Lifetimes struct {
 	Anonymous        time.Duration // 3599 s
 	AnonymousRefresh time.Duration // 86399 s
@@ -56,14 +64,28 @@ func (c Config) withDefaults() Config {
 	setDefault(&l.ExchangeRefresh, 15551999*time.Second)
 	setDefault(&l.Employee, 14399*time.Second)
 	setDefault(&l.Mail, 24*time.Hour)
-	assumptions := DefaultAssumptions()
-	if c.Assumptions != nil {
-		assumptions = *c.Assumptions
+	for _, life := range []time.Duration{
+		l.Anonymous, l.AnonymousRefresh, l.Customer, l.CustomerRefresh, l.Exchange, l.ExchangeRefresh, l.Employee, l.Mail,
+	} {
+		if life < 0 || life > MaxLifetime {
+			panic(fmt.Sprintf("emporixfake: a lifetime of %s; it must be positive, and at most %s", life, MaxLifetime))
+		}
 	}
-	c.Assumptions = &assumptions
+	if c.Assumptions == nil {
+		assumptions := DefaultAssumptions()
+		c.Assumptions = &assumptions
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	return c.clone()
+}
+
+// clone shares nothing with c that could be changed.
+func (c Config) clone() Config {
+	assumptions := *c.Assumptions
+	c.Assumptions = &assumptions
+	c.Seed = c.Seed.clone()
 	return c
 }
 

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -20,16 +22,53 @@ func isControl(r *http.Request) bool {
 // serveControl answers the control interface: what Server's methods do, over
 // HTTP and as JSON. It has no password.
 func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
-	body, err := s.control(r)
+	var body any
+	err := checkVisitor(r)
+	if err == nil {
+		body, err = s.control(r)
+	}
 	status := http.StatusOK
 	if err != nil {
 		status = http.StatusBadRequest
-		if errors.Is(err, errNoControl) {
+		switch {
+		case errors.Is(err, errNoControl):
 			status = http.StatusNotFound
+		case errors.Is(err, errForeignOrigin), errors.Is(err, errForeignHost):
+			status = http.StatusForbidden
 		}
 		body = object{"error": err.Error()}
 	}
 	writeAnswer(w, answer{status: status, body: body})
+}
+
+var (
+	errForeignOrigin = errors.New("the control interface is not for web pages of another origin; call it without an Origin header")
+	errForeignHost   = errors.New("the control interface answers under a loopback address, localhost or the address that it listens on, not under another Host")
+)
+
+// checkVisitor keeps web pages out, which a browser on this machine lets reach
+// loopback: those that say where they are from, and those that gave their own
+// name this address. Without a socket there is no browser.
+func checkVisitor(r *http.Request) error {
+	for _, origin := range r.Header.Values("Origin") {
+		if from, err := url.Parse(origin); err != nil || from.Host == "" || !strings.EqualFold(from.Host, r.Host) {
+			return errForeignOrigin
+		}
+	}
+	local, overSocket := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !overSocket {
+		return nil
+	}
+	name := (&url.URL{Host: r.Host}).Hostname()
+	if strings.EqualFold(name, "localhost") {
+		return nil
+	}
+	asked := net.ParseIP(name)
+	listening, _, _ := net.SplitHostPort(local.String())
+	if asked == nil || !asked.IsLoopback() && !asked.Equal(net.ParseIP(listening)) {
+		return errForeignHost
+	}
+	return nil
 }
 
 var errNoControl = errors.New("the control interface has no such method and path; it has " +
@@ -43,8 +82,7 @@ func (s *Server) control(r *http.Request) (any, error) {
 	case "GET health":
 		return object{"status": "ok", "tenant": s.cfg.Tenant, "clientId": s.cfg.ClientID, "backendClientId": s.cfg.BackendClientID}, nil
 	case "GET outbox":
-		query := r.URL.Query()
-		return s.Outbox(MailFilter{Kind: query.Get("kind"), Email: query.Get("email")}), nil
+		return s.controlOutbox(r)
 	case "GET clock":
 		return object{"now": s.Now()}, nil
 	case "POST clock":
@@ -97,21 +135,35 @@ func control[In, Out any](r *http.Request, do func(In) (Out, error)) (any, error
 
 func readControl(r *http.Request, into any) error {
 	if r.Body == nil {
-		return errors.New("a request body is required")
+		r.Body = http.NoBody
 	}
 	raw, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil || len(raw) > maxBody {
 		return errors.New("the request body can't be read, or is too large")
 	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
+	if err := decodeStrictly(raw, into); err != nil {
 		return fmt.Errorf("the request body is not what it should be: %w", err)
 	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return errors.New("there is something after the JSON value of the request body")
-	}
 	return nil
+}
+
+func (s *Server) controlOutbox(r *http.Request) (any, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, errors.New("the query is not encoded as it must be")
+	}
+	for name, values := range query {
+		if name != "kind" && name != "email" || len(values) > 1 {
+			return nil, fmt.Errorf("%q is not a parameter of the outbox, or is given twice; it takes kind and email", name)
+		}
+	}
+	filter := MailFilter{Kind: query.Get("kind"), Email: query.Get("email")}
+	switch filter.Kind {
+	case "", MailPasswordReset, MailEmailChange, MailOptIn:
+		return s.Outbox(filter), nil
+	default:
+		return nil, fmt.Errorf("there is no kind of mail %q; there are %s, %s and %s", filter.Kind, MailPasswordReset, MailEmailChange, MailOptIn)
+	}
 }
 
 func (s *Server) controlClock(r *http.Request) (any, error) {
@@ -122,7 +174,9 @@ func (s *Server) controlClock(r *http.Request) (any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("advance: %q is not a duration such as 2h", in.Advance)
 		}
-		s.Advance(d)
+		if err := s.advance(d); err != nil {
+			return nil, err
+		}
 		return object{"now": s.Now()}, nil
 	})
 }
@@ -139,7 +193,7 @@ func (s *Server) controlFaults(r *http.Request) (any, error) {
 			err = json.Unmarshal(in, &faults[0])
 		}
 		if err != nil {
-			return nil, fmt.Errorf("the fault is not what it should be: %w", err)
+			return nil, fmt.Errorf("the fault is not what it should be: %w", inWords(err))
 		}
 		for _, f := range faults {
 			if err := s.checkFault(f); err != nil {

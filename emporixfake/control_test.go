@@ -183,7 +183,7 @@ func TestReadSeed(t *testing.T) {
 	}
 	for says, raw := range map[string]string{
 		"unknown field":           `{"customer":[]}`,
-		"EOF":                     ``,
+		"it is empty":             ``,
 		"something after its end": `{} {}`,
 		"email is empty":          `{"customers":[{}]}`,
 		"number is in use":        `{"customers":[{"email":"a","customerNumber":"00000001"},{"email":"b","customerNumber":"00000001"}]}`,
@@ -198,4 +198,159 @@ func TestReadSeed(t *testing.T) {
 	assert.Panics(t, func() {
 		emporixfake.New(emporixfake.Config{Seed: emporixfake.Seed{Companies: []emporixfake.Company{{}}}})
 	})
+}
+
+// Nobody changes a running fake by what New got or Config answered.
+func TestConfigIsACopy(t *testing.T) {
+	given := emporixfake.Config{Seed: emporixfake.Seed{
+		Customers: []emporixfake.Customer{{
+			Email: joEmail, Password: joPassword, Mixins: object{"m": object{"list": []any{"one"}}},
+			Addresses: []map[string]any{{"contactName": "Jo", "tags": []any{"HOME"}}},
+		}},
+		Companies:  []emporixfake.Company{{ID: "D1", Contacts: []emporixfake.Contact{{Email: joEmail}}}},
+		Identities: map[string]emporixfake.Identity{"code": {Email: joEmail}},
+		Subjects:   []emporixfake.Subject{{Token: "subject", Identity: emporixfake.Identity{Email: joEmail}}},
+	}}
+	fake := emporixfake.New(given)
+	want, err := json.Marshal(fake.Config().Seed)
+	require.NoError(t, err)
+	for _, seed := range []emporixfake.Seed{given.Seed, fake.Config().Seed} {
+		jo := &seed.Customers[0]
+		jo.Email = "changed"
+		jo.Mixins["m"].(object)["list"].([]any)[0] = "changed"
+		jo.Addresses[0]["tags"].([]any)[0] = "changed"
+		jo.Addresses[0]["contactName"] = "changed"
+		seed.Companies[0].Contacts[0].Email = "changed"
+		seed.Identities["code"] = emporixfake.Identity{}
+		seed.Subjects[0].Token = "changed"
+		got, err := json.Marshal(fake.Config().Seed)
+		require.NoError(t, err)
+		assert.JSONEq(t, string(want), string(got))
+	}
+	fake.Config().Assumptions.DoubleOptIn = true
+	assert.False(t, fake.Config().Assumptions.DoubleOptIn)
+	assert.NotPanics(t, fake.Reset)
+}
+
+func TestRetryAfterOfFaults(t *testing.T) {
+	c := newFake(t)
+	for given, want := range map[string]string{
+		`7`: "7", `-1`: "-1", `1.5`: "1.5", `"soon"`: "soon", `"a\"b"`: `a"b`, `null`: "", `""`: "", `"Fri, 02 Jan 2026 03:04:05 GMT"`: "Fri, 02 Jan 2026 03:04:05 GMT",
+	} {
+		var f fault
+		require.NoError(t, json.Unmarshal([]byte(`{"retryAfter":`+given+`}`), &f), given)
+		assert.Equal(t, want, f.RetryAfter, given)
+	}
+	for _, given := range []string{`true`, `{}`, `[7]`, `{"seconds":7}`} {
+		assert.Contains(t, c.must(400, "POST", "/__fake/faults", `{"retryAfter":`+given+`}`).text("error"), "a string or a number", given)
+	}
+}
+
+func TestClockDoesNotOverflow(t *testing.T) {
+	c := newFake(t)
+	begin := c.fake.Now()
+	c.must(200, "POST", "/__fake/clock", object{"advance": "2540400h"}) // 290 years
+	there := c.fake.Now()
+	assert.Contains(t, c.must(400, "POST", "/__fake/clock", object{"advance": "2540400h"}).text("error"), "292 years")
+	assert.Panics(t, func() { c.fake.Advance(290 * 365 * 24 * time.Hour) })
+	assert.Equal(t, there, c.fake.Now())
+	c.must(200, "POST", "/__fake/clock", object{"advance": "-2540401h"})
+	assert.Equal(t, begin.Add(-time.Hour), c.fake.Now(), "it goes back too")
+	c.must(200, "POST", "/__fake/clock", object{"advance": "-2540400h"})
+	c.must(400, "POST", "/__fake/clock", object{"advance": "-2540400h"})
+	c.must(200, "POST", "/__fake/clock", object{"advance": "0s"})
+}
+
+func TestAddCustomerRefusals(t *testing.T) {
+	c := newFake(t)
+	address := func(id string) map[string]any { return map[string]any{"id": id, "contactName": "Jo"} }
+	many := make([]map[string]any, 1001)
+	for i := range many {
+		many[i] = map[string]any{"contactName": "Jo"}
+	}
+	for says, cu := range map[string]emporixfake.Customer{
+		"email is empty":                 {Email: " \t"},
+		"at least 6 characters":          {Email: joEmail, Password: "pässö"},
+		`two addresses have the id "a"`:  {Email: joEmail, Addresses: []map[string]any{address("a"), address("b"), address("a")}},
+		"1001 addresses; a customer can": {Email: joEmail, Addresses: many},
+	} {
+		_, err := c.fake.AddCustomer(cu)
+		assert.ErrorContains(t, err, says)
+	}
+	_, err := c.fake.AddCustomer(emporixfake.Customer{Email: joEmail, Password: "pässös", Addresses: append(many[:998:998], address("a"), address("b"))})
+	assert.NoError(t, err)
+}
+
+// The longest lifetimes still fit what clients read seconds into.
+func TestLifetimesAreBounded(t *testing.T) {
+	c := newFake(t, func(cfg *emporixfake.Config) { cfg.Lifetimes.Anonymous = emporixfake.MaxLifetime })
+	_, guest := c.visitor()
+	assert.Equal(t, 2147483647.0, guest.body["expires_in"])
+	for _, change := range []func(*emporixfake.Lifetimes, time.Duration){
+		func(l *emporixfake.Lifetimes, d time.Duration) { l.Anonymous = d },
+		func(l *emporixfake.Lifetimes, d time.Duration) { l.AnonymousRefresh = d },
+		func(l *emporixfake.Lifetimes, d time.Duration) { l.Customer = d },
+		func(l *emporixfake.Lifetimes, d time.Duration) { l.CustomerRefresh = d },
+		func(l *emporixfake.Lifetimes, d time.Duration) { l.Exchange = d },
+		func(l *emporixfake.Lifetimes, d time.Duration) { l.ExchangeRefresh = d },
+		func(l *emporixfake.Lifetimes, d time.Duration) { l.Employee = d },
+		func(l *emporixfake.Lifetimes, d time.Duration) { l.Mail = d },
+	} {
+		for _, d := range []time.Duration{emporixfake.MaxLifetime + 1, -time.Second} {
+			var cfg emporixfake.Config
+			change(&cfg.Lifetimes, d)
+			assert.Panics(t, func() { emporixfake.New(cfg) })
+		}
+	}
+}
+
+// Who calls the control interface may know no Go.
+func TestControlSpeaksWithoutGo(t *testing.T) {
+	c := newFake(t)
+	for _, tc := range []struct{ path, body, says string }{
+		{"clock", ``, "it is empty"},
+		{"clock", ` `, "it is empty"},
+		{"faults", `null`, "it is null"},
+		{"clock", `{"advance":5}`, "advance must be a string, not this number"},
+		{"clock", `[]`, "it must be an object, not an array"},
+		{"clock", `{"back":"1h"}`, `unknown field "back"`},
+		{"clock", `{"advance":`, "breaks off"},
+		{"clock", `{advance}`, "not JSON at byte 2"},
+		{"clock", `{} {}`, "after its end"},
+		{"faults", `{"status":"503"}`, "status must be an integer, not this string"},
+		{"faults", `[{"after":1}]`, "after must be true or false, not this number"},
+		{"faults", `[7]`, "it must be an object, not this number"},
+		{"faults", `{"wait":"1s"}`, `unknown field "wait"`},
+		{"faults", `{"drop":"x"}`, "drop must be an array, not this string"},
+		{"customers", `{"email":"a","addresses":[7]}`, "addresses must be an object, not this number"},
+		{"companies", `{"id":"x","contacts":[{"email":true}]}`, "contacts.email must be a string, not true or false"},
+	} {
+		said := c.must(400, "POST", "/__fake/"+tc.path, tc.body).text("error")
+		assert.Contains(t, said, tc.says, tc.body)
+		assert.NotRegexp(t, `Go |emporixfake\.|struct|json:|Fault\b`, said)
+	}
+	for query, says := range map[string]string{
+		"mail=jo@example.com":     `"mail" is not a parameter`,
+		"kind=reset":              `there is no kind of mail "reset"; there are password-reset, email-change and opt-in`,
+		"kind=opt-in&kind=opt-in": "given twice",
+		"kind=%zz":                "not encoded",
+	} {
+		assert.Contains(t, c.must(400, "GET", "/__fake/outbox?"+query, nil).text("error"), says)
+	}
+	c.must(200, "GET", "/__fake/outbox?kind=&email=", nil)
+}
+
+// A client that confuses names and values makes no secret of a name.
+func TestWordsOfTheAPIAreNoSecrets(t *testing.T) {
+	c := newFake(t)
+	guest, _ := c.visitor()
+	guest.send("GET", "/customer/acme/signup/optin/refresh_token", nil)
+	guest.send("POST", "/customer/acme/login", object{"email": joEmail, "password": "password"})
+	guest.send("GET", customerRefresh+"legalEntityId", nil)
+	guest.send("POST", "/customer/acme/login", object{"email": joEmail, "password": "a secret"})
+	secrets := c.fake.Secrets()
+	for _, word := range []string{"refresh_token", "password", "legalEntityId"} {
+		assert.NotContains(t, secrets, word)
+	}
+	assert.Contains(t, secrets, "a secret")
 }

@@ -40,7 +40,7 @@
 //
 //	GET    /__fake/health             the tenant and the client IDs
 //	GET    /__fake/outbox             mails, newest first; ?kind=password-reset|email-change|opt-in&email=…
-//	POST   /__fake/clock              {"advance":"2h"}; GET tells the time
+//	POST   /__fake/clock              {"advance":"2h"}, or "-2h" for back; GET tells the time
 //	POST   /__fake/faults             a Fault, or a list of them; GET lists and DELETE clears
 //	GET    /__fake/journal            the requests, oldest first
 //	GET    /__fake/coverage           calls and successes of the 26 operations
@@ -52,7 +52,9 @@
 //	POST   /__fake/subject-tokens     a Subject, for the exchange of tokens
 //	POST   /__fake/revoke             {"kind":"access"|"refresh","who":"customer number or session ID"}
 //
-// It has no password, and shows mail tokens: listen on loopback only.
+// It has no password, and shows mail tokens: listen on loopback only. Requests
+// with an Origin of another site are 403, and so are those under a Host that is
+// neither loopback nor the address that it listens on.
 //
 // # Identities
 //

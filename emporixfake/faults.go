@@ -3,6 +3,7 @@ package emporixfake
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -88,7 +89,17 @@ func (f *Fault) UnmarshalJSON(raw []byte) error {
 		return err
 	}
 	*f = Fault(in.plainFault)
-	f.RetryAfter = strings.Trim(string(in.RetryAfter), `"`)
+	switch after := in.RetryAfter; {
+	case len(after) == 0 || string(after) == "null":
+	case after[0] == '"':
+		if err := json.Unmarshal(after, &f.RetryAfter); err != nil {
+			return err
+		}
+	case after[0] == '-' || '0' <= after[0] && after[0] <= '9':
+		f.RetryAfter = string(after)
+	default:
+		return errors.New("retryAfter must be a string or a number")
+	}
 	if in.Delay != "" {
 		delay, err := time.ParseDuration(in.Delay)
 		if err != nil {

@@ -291,3 +291,18 @@ func TestOptIn(t *testing.T) {
 		assert.Empty(t, c.fake.Outbox(emporixfake.MailFilter{}))
 	})
 }
+
+// Whether a refresh token is good comes before whether the company is.
+func TestRefreshTokenIsCheckedBeforeTheCompany(t *testing.T) {
+	c := newFake(t, assume(func(a *emporixfake.Assumptions) { a.ReuseKillsFamily = true }))
+	_, login := c.loggedIn()
+	old := login.text("refresh_token")
+	require.Equal(t, 403, c.refreshCustomer(old+"&legalEntityId=D1").status)
+	next := c.refreshCustomer(old)
+	require.Equal(t, 200, next.status, "asking for a foreign company uses nothing up")
+	assert.Equal(t, 401, c.refreshCustomer(old+"&legalEntityId=D1").status)
+	assert.Equal(t, 401, c.refreshCustomer(next.text("refresh_token")).status, "the reuse was noticed")
+	_, login = c.loggedIn()
+	c.fake.Advance(48 * time.Hour)
+	assert.Equal(t, 401, c.refreshCustomer(login.text("refresh_token")+"&legalEntityId=D1").status, "expired")
+}

@@ -41,6 +41,9 @@ func with(base map[string]*schema, more map[string]*schema) map[string]*schema {
 	return all
 }
 
+// minPassword is the length that the API asks of a password at login.
+const minPassword = 6
+
 var (
 	metadataSchema = objectOf(map[string]*schema{"mixins": freeObject(), "version": {kind: "integer"}})
 	linksSchema    = objectOf(map[string]*schema{"mixins": freeObject()})
@@ -80,7 +83,7 @@ var (
 		"metadata": metadataSchema, "isDefault": flag(), "country": textOf(2, 2), "id": text(),
 	}), "contactName")
 
-	credentialsSchema = objectOf(map[string]*schema{"email": textOf(1, 0), "password": textOf(6, 0)}, "email", "password")
+	credentialsSchema = objectOf(map[string]*schema{"email": textOf(1, 0), "password": textOf(minPassword, 0)}, "email", "password")
 	signupSchema      = objectOf(map[string]*schema{
 		"email": textOf(1, 0), "password": textOf(1, 0),
 		"customerDetails": profileSchema, "customerAddress": signupAddressSchema, "signup": credentialsSchema,

@@ -11,9 +11,10 @@ const maxSecrets = 200_000
 type secretBook struct {
 	known map[string]bool
 	age   queue
+	words map[string]bool // of the API
 }
 
-func newSecretBook() *secretBook { return &secretBook{known: map[string]bool{}} }
+func newSecretBook() *secretBook { return &secretBook{known: map[string]bool{}, words: apiWords()} }
 
 func (b *secretBook) add(secret string) {
 	if secret == "" || len(secret) > maxURL || b.known[secret] {
@@ -21,6 +22,13 @@ func (b *secretBook) add(secret string) {
 	}
 	b.known[secret] = true
 	b.age.push(secret, maxSecrets, func(oldest string) { delete(b.known, oldest) })
+}
+
+// given adds what a client sent as a secret, unless it is a word of the API.
+func (b *secretBook) given(value string) {
+	if !b.words[value] {
+		b.add(value)
+	}
 }
 
 func (b *secretBook) list() []string { return append([]string(nil), b.age.keys...) }

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Seed is a state to start with. As JSON it is what cmd/emporix-fake reads.
@@ -15,6 +18,50 @@ type Seed struct {
 	Companies  []Company           `json:"companies,omitempty"`
 	Identities map[string]Identity `json:"identities,omitempty"` // by social login code
 	Subjects   []Subject           `json:"subjects,omitempty"`
+}
+
+// clone shares no slice and no map with s.
+func (s Seed) clone() Seed {
+	s.Customers = slices.Clone(s.Customers)
+	for i := range s.Customers {
+		c := &s.Customers[i]
+		c.Mixins = cloneObject(c.Mixins)
+		c.Addresses = slices.Clone(c.Addresses)
+		for j := range c.Addresses {
+			c.Addresses[j] = cloneObject(c.Addresses[j])
+		}
+	}
+	s.Companies = slices.Clone(s.Companies)
+	for i := range s.Companies {
+		s.Companies[i].Contacts = slices.Clone(s.Companies[i].Contacts)
+	}
+	s.Identities = maps.Clone(s.Identities)
+	s.Subjects = slices.Clone(s.Subjects)
+	return s
+}
+
+// cloneObject copies a JSON object, and what is in it.
+func cloneObject(o object) object {
+	o = maps.Clone(o)
+	for name, value := range o {
+		o[name] = cloneValue(value)
+	}
+	return o
+}
+
+func cloneValue(value any) any {
+	switch value := value.(type) {
+	case object:
+		return cloneObject(value)
+	case []any:
+		list := slices.Clone(value)
+		for i := range list {
+			list[i] = cloneValue(list[i])
+		}
+		return list
+	default:
+		return value
+	}
 }
 
 // Customer is a customer to add. Only Email is required; the account is active
@@ -85,14 +132,13 @@ type subject struct {
 // ReadSeed reads a seed as JSON. Members that it does not know are refused, and
 // so is what AddCustomer or AddCompany would refuse.
 func ReadSeed(r io.Reader) (Seed, error) {
-	decoder := json.NewDecoder(r)
-	decoder.DisallowUnknownFields()
+	raw, err := io.ReadAll(r)
 	var seed Seed
-	if err := decoder.Decode(&seed); err != nil {
-		return Seed{}, fmt.Errorf("emporixfake: read the seed: %w", err)
+	if err == nil {
+		err = decodeStrictly(raw, &seed)
 	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return Seed{}, errors.New("emporixfake: read the seed: there is something after its end")
+	if err != nil {
+		return Seed{}, fmt.Errorf("emporixfake: read the seed: %w", err)
 	}
 	trial := newTenant(Config{}.withDefaults(), newSecretBook())
 	if err := trial.apply(seed); err != nil {
@@ -176,8 +222,14 @@ var eightDigits = regexp.MustCompile(`^[0-9]{8}$`)
 
 func (t *tenant) addCustomer(c Customer) (Customer, error) {
 	switch {
-	case c.Email == "":
+	case strings.TrimSpace(c.Email) == "":
 		return c, errors.New("email is empty")
+	case c.Password != "" && utf8.RuneCountInString(c.Password) < minPassword:
+		return c, fmt.Errorf("password must have at least %d characters, as the API asks at login", minPassword)
+	case len(c.Addresses) > maxAddresses:
+		return c, fmt.Errorf("there are %d addresses; a customer can have %d", len(c.Addresses), maxAddresses)
+	case len(t.customers) >= maxCustomers:
+		return c, errors.New("the fake takes no more customers; reset it")
 	case t.byLogin(c.Email) != nil:
 		return c, errors.New("the e-mail is in use")
 	case c.CustomerNumber != "" && (!eightDigits.MatchString(c.CustomerNumber) || c.CustomerNumber == "00000000"):
@@ -207,6 +259,7 @@ func (t *tenant) addCustomer(c Customer) (Customer, error) {
 		profile["mixins"] = mixins
 	}
 	var addresses []object
+	ids := map[string]bool{}
 	for _, given := range c.Addresses {
 		plain, err := normal(given)
 		if err != nil {
@@ -214,6 +267,12 @@ func (t *tenant) addCustomer(c Customer) (Customer, error) {
 		}
 		if details := signupAddressSchema.check("addresses", plain, false); details != nil {
 			return c, fmt.Errorf("%s %s", details[0].Field, details[0].Message)
+		}
+		if id := textIn(plain, "id"); id != "" {
+			if ids[id] {
+				return c, fmt.Errorf("two addresses have the id %q", id)
+			}
+			ids[id] = true
 		}
 		addresses = append(addresses, signupAddressSchema.pick(plain))
 	}
@@ -226,7 +285,7 @@ func (t *tenant) addCustomer(c Customer) (Customer, error) {
 	cu := t.newCustomer(c.CustomerNumber, c.Email)
 	cu.password, cu.initialPassword = c.Password, c.InitialPassword
 	cu.active, cu.onHold = !c.Inactive, c.OnHold
-	t.secrets.add(c.Password)
+	t.secrets.given(c.Password)
 	merge(cu.profile, profile)
 	for _, given := range addresses {
 		cu.addAddress(given)

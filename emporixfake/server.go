@@ -1,6 +1,7 @@
 package emporixfake
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -28,8 +29,8 @@ type Server struct {
 	secrets *secretBook
 }
 
-// New makes a fake tenant. It panics if the seed of the configuration is not
-// valid: check one that others wrote with ReadSeed.
+// New makes a fake tenant. It panics if the configuration is not valid; check a
+// seed that others wrote with ReadSeed.
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg.withDefaults(), operations: operationTable(), secrets: newSecretBook()}
 	s.secrets.add(s.cfg.BackendSecret)
@@ -53,18 +54,30 @@ func (s *Server) Reset() {
 	}
 }
 
-// Config answers the configuration with every default filled in.
-func (s *Server) Config() Config { return s.cfg }
+// Config answers a copy of the configuration, with every default filled in.
+func (s *Server) Config() Config { return s.cfg.clone() }
 
 // Assumptions is the table of documented and assumed behaviour, with the
 // values that this server has.
 func (s *Server) Assumptions() []Assumption { return s.cfg.Assumptions.Table() }
 
-// Advance moves the server's clock, and only the server's, by d.
+// Advance moves the server's clock, and only the server's, by d; a negative d
+// moves it back. It panics if that would move it by more than 292 years in all.
 func (s *Server) Advance(d time.Duration) {
+	if err := s.advance(d); err != nil {
+		panic(err)
+	}
+}
+
+func (s *Server) advance(d time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.offset += d
+	moved := s.offset + d
+	if (moved > s.offset) != (d > 0) && d != 0 {
+		return errors.New("emporixfake: the clock can't be moved by more than 292 years in all")
+	}
+	s.offset = moved
+	return nil
 }
 
 // Now is the server's time.
@@ -77,7 +90,8 @@ func (s *Server) Now() time.Time {
 func (s *Server) now() time.Time { return s.cfg.Now().Add(s.offset) }
 
 // Secrets lists every secret that the server ever issued or was given: tokens,
-// passwords, codes. It keeps the newest 200,000.
+// passwords, codes, but no words of the API itself, such as refresh_token. It
+// keeps the newest 200,000.
 func (s *Server) Secrets() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,10 +141,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func readCall(r *http.Request, op *operation, vars map[string]string) *call {
 	c := &call{op: op, vars: vars, header: r.Header, urlTooLong: len(r.RequestURI) > maxURL || len(r.URL.RawQuery) > maxURL}
 	if (op.body != nil || op.form) && r.Body != nil {
-		// An unreadable body is a client that went away, or one cut short; what
-		// arrived is not valid JSON and is answered as that.
-		c.raw, _ = io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-		c.tooLarge = len(c.raw) > maxBody
+		raw, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+		c.raw, c.cutShort, c.tooLarge = raw, err != nil, len(raw) > maxBody
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	c.query, c.queryBroken = query, err != nil

@@ -177,7 +177,7 @@ func hasScope(scopes, want string) bool {
 	return false
 }
 
-// redeem checks a refresh token of a kind; problem says why it is refused.
+// redeem checks a refresh token of a kind; renew uses it up.
 func (t *tenant) redeem(value string, kind tokenKind, now time.Time) (*refreshToken, bool) {
 	token := t.refresh[value]
 	switch {
@@ -251,13 +251,9 @@ func (t *tenant) revokeRefresh(who string) int {
 	return n
 }
 
-// endSessions ends every session of a customer but the one to keep.
+// endSessions ends every session of a customer but the one to keep. Each has a
+// refresh token: access tokens are as many at least, and forgotten earlier.
 func (t *tenant) endSessions(cu *customer, keep *family) {
-	for _, token := range t.access {
-		if token.customer == cu && token.family != keep {
-			token.family.revoked = true
-		}
-	}
 	for _, token := range t.refresh {
 		if token.customer() == cu && token.family != keep {
 			token.family.revoked = true

@@ -22,6 +22,7 @@ type call struct {
 	now    time.Time
 
 	queryBroken, tooLarge, urlTooLong bool
+	cutShort                          bool // the body broke off; what arrived may look whole
 
 	token      *accessToken // of the bearer, when it is good
 	bearerKind string       // for the journal
@@ -91,6 +92,9 @@ func (c *call) readBody() *answer {
 	if c.tooLarge {
 		return refuse(badRequest("The request body is too large."))
 	}
+	if c.cutShort {
+		return refuse(badField("", "invalid_json", "The request body broke off."))
+	}
 	mediaType, params, err := mime.ParseMediaType(c.header.Get("Content-Type"))
 	c.mergePatch = err == nil && mediaType == "application/merge-patch+json" && c.op.mergePatch
 	if err != nil || mediaType != "application/json" && !c.mergePatch {
@@ -142,12 +146,12 @@ var (
 func (t *tenant) noteSecrets(c *call) {
 	for _, name := range secretQuery {
 		for _, value := range c.query[name] {
-			t.secrets.add(value)
+			t.secrets.given(value)
 		}
 	}
-	t.secrets.add(c.vars["token"])
+	t.secrets.given(c.vars["token"])
 	if bearer, given := bearerValue(c.header); given {
-		t.secrets.add(bearer)
+		t.secrets.given(bearer)
 	}
 	if c.op.body == nil || c.tooLarge {
 		return
@@ -163,14 +167,14 @@ func (t *tenant) noteSecrets(c *call) {
 
 func (t *tenant) noteBodySecrets(body object) {
 	for _, name := range secretMembers {
-		t.secrets.add(textIn(body, name))
+		t.secrets.given(textIn(body, name))
 	}
 }
 
 // form is the body of an OAuth request.
 func (c *call) form() (url.Values, bool) {
 	mediaType, _, err := mime.ParseMediaType(c.header.Get("Content-Type"))
-	if err != nil || mediaType != "application/x-www-form-urlencoded" || c.tooLarge {
+	if err != nil || mediaType != "application/x-www-form-urlencoded" || c.tooLarge || c.cutShort {
 		return nil, false
 	}
 	form, err := url.ParseQuery(string(c.raw))

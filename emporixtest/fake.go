@@ -107,6 +107,7 @@ func New(t testing.TB, opts ...Option) *Fake {
 func (f *Fake) listen() {
 	serving, cancel := context.WithCancel(context.Background())
 	server := httptest.NewUnstartedServer(f.server)
+	server.Config.DisableGeneralOptionsHandler = true // OPTIONS * is no operation of the API
 	server.Config.BaseContext = func(net.Listener) context.Context { return serving }
 	server.Start()
 	transport := &http.Transport{}
@@ -180,16 +181,16 @@ func (f *Fake) LatestMail(t testing.TB, kind, email string) Mail {
 	return mails[0]
 }
 
-// Advance moves the fake's clock, and no other. Inside a bubble of
+// Advance moves the fake's clock, and no other; back, if d is negative. Inside a bubble of
 // testing/synctest time.Sleep moves both.
 func (f *Fake) Advance(d time.Duration) { f.server.Advance(d) }
 
 // Fail makes calls fail. The test ends if the fault makes no sense.
-func (f *Fake) Fail(faults ...Fault) {
-	f.t.Helper()
+func (f *Fake) Fail(t testing.TB, faults ...Fault) {
+	t.Helper()
 	for _, fault := range faults {
 		if err := f.server.Fail(fault); err != nil {
-			f.t.Fatal(err)
+			t.Fatal(err)
 		}
 	}
 }
@@ -197,10 +198,11 @@ func (f *Fake) Fail(faults ...Fault) {
 // Journal lists the requests without their secrets, the oldest first.
 func (f *Fake) Journal() []Entry { return f.server.Journal() }
 
-// Calls says how often an operation, such as "Auth.Login", was called.
-func (f *Fake) Calls(operation string) int {
-	f.t.Helper()
-	f.checkOperation(f.t, operation)
+// Calls says how often an operation, such as "Auth.Login", was called. The test
+// ends if there is no such operation.
+func (f *Fake) Calls(t testing.TB, operation string) int {
+	t.Helper()
+	f.checkOperation(t, operation)
 	return f.server.Calls(operation)
 }
 

@@ -2,6 +2,8 @@ package emporixtest
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -36,7 +38,7 @@ func walk(t *testing.T, fake *Fake) {
 
 	require.NoError(t, client.Customers.Activate(t.Context(), added.CustomerNumber))
 	assert.True(t, fake.AssertCalls(t, "Auth.Login", 1))
-	assert.Equal(t, 1, fake.Calls("OAuth.Token"))
+	assert.Equal(t, 1, fake.Calls(t, "OAuth.Token"))
 	var log strings.Builder
 	for _, e := range fake.Journal() {
 		fmt.Fprintln(&log, e)
@@ -72,7 +74,7 @@ func TestVirtualTime(t *testing.T) {
 			require.NoError(t, err)
 			time.Sleep(20 * time.Minute)
 		}
-		assert.GreaterOrEqual(t, fake.Calls("Auth.RefreshAnonymous"), 5)
+		assert.GreaterOrEqual(t, fake.Calls(t, "Auth.RefreshAnonymous"), 5)
 		fake.AssertCalls(t, "Auth.Anonymous", 1)
 	})
 }
@@ -97,7 +99,7 @@ func TestFailAndAssume(t *testing.T) {
 		client := fake.Client(t)
 		_, err := client.Auth.Login(t.Context(), joLogin)
 		assert.ErrorIs(t, err, emporix.ErrForbidden)
-		fake.Fail(Fault{Operation: "Customers.Get", Status: 503}, Fault{Operation: "Customers.Get", Cut: emporixfake.CutBefore})
+		fake.Fail(t, Fault{Operation: "Customers.Get", Status: 503}, Fault{Operation: "Customers.Get", Cut: emporixfake.CutBefore})
 		_, err = client.Customers.Get(t.Context())
 		require.NoError(t, err)
 		fake.AssertCalls(t, "Customers.Get", 3)
@@ -125,18 +127,30 @@ func TestMistakesEndTheTest(t *testing.T) {
 	for name, mistake := range map[string]func(*Fake, *recorder){
 		"customer":         func(f *Fake, r *recorder) { f.AddCustomer(r, Customer{}) },
 		"company":          func(f *Fake, r *recorder) { f.AddCompany(r, Company{}) },
-		"fault":            func(f *Fake, _ *recorder) { f.Fail(Fault{Operation: "Auth.Logn"}) },
-		"calls":            func(f *Fake, _ *recorder) { f.Calls("Auth.Logn") },
+		"fault":            func(f *Fake, r *recorder) { f.Fail(r, Fault{Operation: "Auth.Logn"}) },
+		"calls":            func(f *Fake, r *recorder) { f.Calls(r, "Auth.Logn") },
 		"asserted calls":   func(f *Fake, r *recorder) { f.AssertCalls(r, "Auth.Logn", 0) },
 		"mail":             func(f *Fake, r *recorder) { f.LatestMail(r, emporixfake.MailOptIn, "") },
 		"client's options": func(f *Fake, r *recorder) { f.Client(r, emporix.WithBaseURL("ftp://x")) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &recorder{TB: t}
-			fake := New(r)
-			defer r.end()
+			r := &recorder{TB: t} // not the test that the fake was made for
+			fake := New(t)
 			assert.Panics(t, func() { mistake(fake, r) })
 			assert.Len(t, r.errors, 1)
 		})
 	}
+}
+
+// net/http would answer it by itself, with 200.
+func TestServerOptionsAreNoOperation(t *testing.T) {
+	fake := New(t, OverSocket())
+	conn, err := net.Dial("tcp", strings.TrimPrefix(fake.URL(), "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: fake\r\nConnection: close\r\n\r\n")
+	require.NoError(t, err)
+	answer, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	assert.Contains(t, string(answer), "HTTP/1.1 404 ")
 }

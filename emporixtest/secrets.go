@@ -11,18 +11,22 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
-	shortestSecret = 4 // shorter ones are in every text by chance
-	prefixLength   = 8 // of a token, which people like to log
+	shortestSecret = 6  // shorter ones are in every text by chance
+	shortSecret    = 12 // shorter ones are in other words by chance
+	prefixLength   = 8  // of a token, which people like to log
 )
 
 // AssertNoSecrets fails the test if a secret that the fake ever issued or was
 // given is in data: tokens, passwords, codes, the backend's secret. It finds
 // them as they are, URL-escaped, in base64 wherever they start in it, in hex,
 // escaped for JSON and as %q writes them, and finds the first 8 characters of a
-// token. Secrets of less than 4 characters are not looked for.
+// token. Passwords and other secrets of less than 12 characters count as whole
+// words only, and those of less than 6 are not looked for.
 func (f *Fake) AssertNoSecrets(t testing.TB, data ...[]byte) bool {
 	t.Helper()
 	needles := newHaystack(f.server.Secrets())
@@ -41,6 +45,31 @@ type needle struct {
 	text   string
 	form   string
 	secret string
+	word   bool // it counts as a whole word only
+}
+
+// fits says whether the needle is in data at a place, and counts there.
+func (n needle) fits(data []byte, at int) bool {
+	end := at + len(n.text)
+	return bytes.HasPrefix(data[at:], []byte(n.text)) && (!n.word || startsWord(data[:at]) && !startsWithLetter(data[end:]))
+}
+
+var escapeAtEnd = regexp.MustCompile(`(?:\\[abfnrtv]|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|%[0-9A-Fa-f]{2})$`)
+
+// startsWord says whether a word can start after before: an escaped character
+// ends with a letter or a digit, and is none.
+func startsWord(before []byte) bool {
+	last, _ := utf8.DecodeLastRune(before)
+	return !isLetter(last) || escapeAtEnd.Match(before[max(0, len(before)-6):])
+}
+
+func startsWithLetter(after []byte) bool {
+	first, _ := utf8.DecodeRune(after)
+	return isLetter(first)
+}
+
+func isLetter(r rune) bool {
+	return r == '_' || r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r))
 }
 
 // leak is a needle that was found.
@@ -88,14 +117,17 @@ func newHaystack(secrets []string) *haystack {
 func (h *haystack) find(data []byte) []leak {
 	var leaks []leak
 	for _, n := range h.short {
-		if at := bytes.Index(data, []byte(n.text)); at >= 0 {
-			leaks = append(leaks, leak{n, at})
+		for at := range data {
+			if n.fits(data, at) {
+				leaks = append(leaks, leak{n, at})
+				break
+			}
 		}
 	}
 	found := map[needle]bool{}
 	for at := 0; at+keyLength <= len(data); at++ {
 		for _, n := range h.byStart[string(data[at:at+keyLength])] {
-			if !found[n] && bytes.HasPrefix(data[at:], []byte(n.text)) {
+			if !found[n] && n.fits(data, at) {
 				found[n] = true
 				leaks = append(leaks, leak{n, at})
 			}
@@ -111,7 +143,8 @@ func formsOf(secret string) []needle {
 	add := func(form, text string) {
 		if !seen[text] && len(text) >= shortestSecret {
 			seen[text] = true
-			forms = append(forms, needle{text, form, secret})
+			encoded := strings.Contains(form, "base64") || strings.Contains(form, "hex")
+			forms = append(forms, needle{text, form, secret, len(secret) < shortSecret && !encoded})
 		}
 	}
 	add("as it is", secret)

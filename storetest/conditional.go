@@ -56,7 +56,7 @@ var conditionalCases = []testCase{
 	}},
 	{name: "a row that has run out is none", needs: conditional, waits: true, run: func(t *trial) {
 		there := func() bool { _, found := t.load("a"); return found }
-		t.runsOut("a row", soon, func() {
+		t.runsOut("a row", func() {
 			if !t.saveIf("a", "one", 0, 7, soon) {
 				t.Fatalf("SaveIf of an absent row = false, want true")
 			}
@@ -67,7 +67,7 @@ var conditionalCases = []testCase{
 		t.has("a", "two")
 
 		t.save("b", "one", 1, long)
-		t.runsOut("a row that lasted longer before", soon, func() {
+		t.runsOut("a row that lasted longer before", func() {
 			if !t.saveIf("b", "two", 1, 2, soon) {
 				t.Fatalf("SaveIf of the present generation = false, want true")
 			}

@@ -9,27 +9,27 @@ var leaseCases = []testCase{
 	{name: "a lease is one owner's", needs: lending, run: func(t *trial) {
 		t.save("a", "one", 5, long)
 		t.wantRemaining("a", "jo", 0, 0)
-		t.wantAcquire("a", "jo", long, true, false)
-		t.wantAcquire("a", "ann", long, false, false)
+		t.wantAcquire("a", "jo", long, true)
+		t.wantAcquire("a", "ann", long, false)
 		t.wantRemaining("a", "jo", long/2, long)
 		t.wantRemaining("a", "ann", 0, 0)
 		t.release("a", "ann") // a stranger's
 		t.wantRemaining("a", "jo", long/2, long)
-		t.wantAcquire("a", "ann", long, false, false)
-		t.wantAcquire("b", "ann", long, true, false)
+		t.wantAcquire("a", "ann", long, false)
+		t.wantAcquire("b", "ann", long, true)
 		t.release("a", "jo")
 		t.wantRemaining("a", "jo", 0, 0)
-		t.wantAcquire("a", "ann", long, true, false)
+		t.wantAcquire("a", "ann", long, true)
 		t.release("a", "jo") // an earlier owner's
 		t.wantRemaining("a", "ann", long/2, long)
 		t.has("a", "one")
 	}},
 	{name: "its owner extends it", needs: lending, waits: true, run: func(t *trial) {
 		t.save("a", "one", 1, long)
-		t.wantAcquire("a", "jo", long, true, false)
-		t.wantAcquire("a", "jo", 2*long, true, false)
+		t.wantAcquire("a", "jo", long, true)
+		t.wantAcquire("a", "jo", 2*long, true)
 		t.wantRemaining("a", "jo", long+1, 2*long)
-		t.wantAcquire("a", "ann", long, false, false)
+		t.wantAcquire("a", "ann", long, false)
 
 		if acquired, _ := t.acquire("b", "jo", soon); !acquired {
 			t.Fatalf("Acquire of a free row = false")
@@ -38,7 +38,7 @@ var leaseCases = []testCase{
 			t.Fatalf("Acquire by its owner = false")
 		}
 		t.wait(2 * soon)
-		t.wantAcquire("b", "ann", long, false, false)
+		t.wantAcquire("b", "ann", long, false)
 		t.wantRemaining("b", "jo", long/2, long)
 	}},
 	{name: "leases run out", needs: lending, waits: true, run: func(t *trial) {
@@ -47,10 +47,10 @@ var leaseCases = []testCase{
 			acquired, _ := t.acquire("a", "ann", long)
 			return !acquired
 		}
-		t.runsOut("a lease", soon, func() { t.wantAcquire("a", "jo", soon, true, false) }, taken)
+		t.runsOut("a lease", func() { t.wantAcquire("a", "jo", soon, true) }, taken)
 		t.wantRemaining("a", "jo", 0, 0)
 		t.wantRemaining("a", "ann", long/2, long)
-		t.wantAcquire("a", "jo", long, false, false) // no way back
+		t.wantAcquire("a", "jo", long, false) // no way back
 		t.release("a", "jo")
 		t.wantRemaining("a", "ann", long/2, long)
 		t.has("a", "one")
@@ -59,25 +59,25 @@ var leaseCases = []testCase{
 		row := func(name string) func() bool {
 			return func() bool { _, found := t.load(name); return found }
 		}
-		t.runsOut("a row under a lease", soon, func() {
+		t.runsOut("a row under a lease", func() {
 			t.save("row", "one", 7, soon)
-			t.wantAcquire("row", "jo", long, true, false)
+			t.wantAcquire("row", "jo", long, true)
 		}, row("row"))
 		t.wantRemaining("row", "jo", long/2, long)
-		t.wantAcquire("row", "ann", long, false, false)
+		t.wantAcquire("row", "ann", long, false)
 		t.wantSaveIf("row", "no", 7, 8, false)
 		t.wantSaveIf("row", "two", 0, 1, true)
 		t.has("row", "two")
 		t.wantRemaining("row", "jo", long/2, long)
 
-		t.runsOut("a row that is written under a lease", soon, func() {
-			t.wantAcquire("later", "jo", long, true, false)
+		t.runsOut("a row that is written under a lease", func() {
+			t.wantAcquire("later", "jo", long, true)
 			t.save("later", "one", 7, soon)
 		}, row("later"))
 		t.wantRemaining("later", "jo", long/2, long)
 
 		t.save("lease", "one", 7, long)
-		t.runsOut("a lease", soon, func() { t.wantAcquire("lease", "jo", soon, true, false) },
+		t.runsOut("a lease", func() { t.wantAcquire("lease", "jo", soon, true) },
 			func() bool { return t.remaining("lease", "jo") > 0 })
 		t.wait(rounding)
 		t.wantRemaining("lease", "jo", 0, 0)
@@ -87,7 +87,7 @@ var leaseCases = []testCase{
 	}},
 	{name: "writing ends no lease", needs: lending, run: func(t *trial) {
 		t.save("a", "one", 5, long)
-		t.wantAcquire("a", "jo", long, true, false)
+		t.wantAcquire("a", "jo", long, true)
 		still := func(after string) {
 			t.Helper()
 			if acquired, _ := t.acquire("a", "ann", long); acquired {
@@ -112,9 +112,9 @@ var leaseCases = []testCase{
 	}},
 	{name: "a row that is absent can be lent", needs: lending, waits: true, run: func(t *trial) {
 		t.release("a", "jo")
-		t.wantAcquire("a", "jo", long, true, false)
+		t.wantAcquire("a", "jo", long, true)
 		t.lacks("a")
-		t.wantAcquire("a", "ann", long, false, false)
+		t.wantAcquire("a", "ann", long, false)
 		t.wantSaveIf("a", "no", 1, 2, false)
 		t.delete("a")
 		t.wantRemaining("a", "jo", long/2, long)
@@ -127,7 +127,7 @@ var leaseCases = []testCase{
 			acquired, _ := t.acquire("b", "ann", long)
 			return !acquired
 		}
-		t.runsOut("a lease of an absent row", soon, func() { t.wantAcquire("b", "jo", soon, true, false) }, taken)
+		t.runsOut("a lease of an absent row", func() { t.wantAcquire("b", "jo", soon, true) }, taken)
 		t.lacks("b")
 		t.release("b", "ann")
 		t.lacks("b")
@@ -168,7 +168,7 @@ func abandonedLeases(t *trial) {
 		{name: "read", while: func(n string) { t.has(n, "one") }, after: func(n string) { t.has(n, "one") }, want: true},
 	}
 	runOut := func(owner string, begin func()) {
-		t.runsOut(owner+"'s leases", soon, begin, func() bool {
+		t.runsOut(owner+"'s leases", begin, func() bool {
 			for _, s := range stories {
 				if t.remaining(s.name, owner) > 0 {
 					return true
@@ -182,7 +182,7 @@ func abandonedLeases(t *trial) {
 	}
 	runOut("jo", func() {
 		for _, s := range stories {
-			t.wantAcquire(s.name, "jo", soon, true, false)
+			t.wantAcquire(s.name, "jo", soon, true)
 			if s.while != nil {
 				s.while(s.name)
 			}

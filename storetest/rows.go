@@ -72,7 +72,7 @@ var rowCases = []testCase{
 	{name: "hostile keys", run: hostileKeys},
 	{name: "rows run out", waits: true, run: func(t *trial) {
 		there := func() bool { _, found := t.load("a"); return found }
-		t.runsOut("a row", soon, func() { t.save("a", "one", 1, soon) }, there)
+		t.runsOut("a row", func() { t.save("a", "one", 1, soon) }, there)
 		t.save("a", "two", 1, long)
 		t.has("a", "two")
 	}},
@@ -80,7 +80,7 @@ var rowCases = []testCase{
 		t.save("longer", "one", 1, soon)
 		t.save("longer", "two", 2, long)
 		there := func() bool { _, found := t.load("shorter"); return found }
-		t.runsOut("a row that lasted longer before", soon, func() {
+		t.runsOut("a row that lasted longer before", func() {
 			t.save("shorter", "one", 1, long)
 			t.save("shorter", "two", 2, soon)
 		}, there)

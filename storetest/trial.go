@@ -109,11 +109,11 @@ func (t *trial) acquire(name, owner string, ttl time.Duration) (acquired, abando
 	return acquired, abandoned
 }
 
-func (t *trial) wantAcquire(name, owner string, ttl time.Duration, wantAcquired, wantAbandoned bool) {
+// wantAcquire: nothing was abandoned.
+func (t *trial) wantAcquire(name, owner string, ttl time.Duration, want bool) {
 	t.Helper()
-	acquired, abandoned := t.acquire(name, owner, ttl)
-	if acquired != wantAcquired || abandoned != wantAbandoned {
-		t.Fatalf("Acquire(%q, %s) = acquired %t, abandoned %t; want %t, %t", name, owner, acquired, abandoned, wantAcquired, wantAbandoned)
+	if acquired, abandoned := t.acquire(name, owner, ttl); acquired != want || abandoned {
+		t.Fatalf("Acquire(%q, %s) = acquired %t, abandoned %t; want %t, false", name, owner, acquired, abandoned, want)
 	}
 }
 
@@ -150,18 +150,18 @@ const (
 	rounding = 10 * time.Millisecond // clocks of two machines, and milliseconds cut
 )
 
-// runsOut begins something that lasts ttl, and sees that it is there until then
+// runsOut begins something that lasts for soon, and sees that it is there until then
 // and gone soon after. While the store's clock is real, a test may be too slow to
 // look in time; what it saw too late says nothing.
-func (t *trial) runsOut(what string, ttl time.Duration, begin func(), there func() bool) {
+func (t *trial) runsOut(what string, begin func(), there func() bool) {
 	t.Helper()
 	if t.advance != nil {
 		begin()
-		t.advance(ttl - min(ttl/4, time.Second))
+		t.advance(soon - soon/4)
 		if !there() {
 			t.Fatalf("%s: over before its time", what)
 		}
-		t.advance(min(ttl/4, time.Second) + 2*time.Second)
+		t.advance(soon/4 + 2*time.Second)
 		if there() {
 			t.Fatalf("%s: still there after its time", what)
 		}
@@ -173,11 +173,11 @@ func (t *trial) runsOut(what string, ttl time.Duration, begin func(), there func
 	for {
 		is := there()
 		switch {
-		case !is && time.Since(before) < ttl-rounding:
-			t.Fatalf("%s: over after %v, of %v", what, time.Since(before), ttl)
+		case !is && time.Since(before) < soon-rounding:
+			t.Fatalf("%s: over after %v, of %v", what, time.Since(before), soon)
 		case !is:
 			return
-		case time.Since(begun) > ttl+patience:
+		case time.Since(begun) > soon+patience:
 			t.Fatalf("%s: still there %v after its time", what, patience)
 		}
 		time.Sleep(pollPace)

@@ -79,8 +79,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		*row.into = row.usual
 		flags.Func(row.name, fmt.Sprintf("`duration` that %s are valid (default %s)", row.of, row.usual), func(value string) error {
 			d, err := time.ParseDuration(value)
-			if err != nil || d < time.Second {
-				return errors.New("it must be a duration of at least 1s")
+			if err != nil || d < time.Second || d > emporixfake.MaxLifetime {
+				return fmt.Errorf("it must be a duration of at least 1s and at most %s", emporixfake.MaxLifetime)
 			}
 			*row.into = d
 			return nil
@@ -133,7 +133,7 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 			_ = listener.Close()
 			return fmt.Errorf("write -addr-file: %w", err)
 		}
-		defer os.Remove(s.addrFile) // a base URL that nobody serves misleads
+		defer removeIfOurs(s.addrFile, baseURL+"\n") // a base URL that nobody serves misleads
 	}
 	fake := emporixfake.New(s.fake)
 	printSummary(stdout, baseURL, fake.Config())
@@ -144,11 +144,14 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	// Requests that a fault delays end with the program.
 	serving, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	uploads := newUploads(fake)
 	server := &http.Server{
-		Handler:           fake,
-		ReadHeaderTimeout: 10 * time.Second,
-		MaxHeaderBytes:    60 << 10,
-		BaseContext:       func(net.Listener) context.Context { return serving },
+		Handler: uploads,
+		// OPTIONS * is no operation of the API.
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            10 * time.Second,
+		MaxHeaderBytes:               60 << 10,
+		BaseContext:                  func(net.Listener) context.Context { return serving },
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()
@@ -158,12 +161,15 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	case <-ctx.Done():
 	}
 	cancel()
+	uploads.stop()
 	shutdown, done := context.WithTimeout(context.Background(), shutdownTime)
 	defer done()
 	if err := server.Shutdown(shutdown); err != nil {
 		_ = server.Close()
 	}
-	_ = <-stopped // http.ErrServerClosed
+	if err := <-stopped; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
 	fmt.Fprintln(stdout, "stopped")
 	return nil
 }
@@ -189,6 +195,13 @@ func baseURLOf(addr net.Addr) (baseURL string, loopback bool) {
 		return "http://" + net.JoinHostPort("127.0.0.1", port), false
 	}
 	return "http://" + net.JoinHostPort(host, port), ip != nil && ip.IsLoopback()
+}
+
+// removeIfOurs leaves a file alone that another program has written meanwhile.
+func removeIfOurs(path, content string) {
+	if now, err := os.ReadFile(path); err == nil && string(now) == content { // #nosec G304 -- the file that the caller names
+		_ = os.Remove(path)
+	}
 }
 
 // writeAtomic lets a reader see the whole file or none.

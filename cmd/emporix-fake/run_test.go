@@ -133,6 +133,7 @@ func TestRefusals(t *testing.T) {
 		"extra argument":   {[]string{"serve"}, exitUsage, `"serve"`},
 		"bad lifetime":     {[]string{"-customer-life", "soon"}, exitUsage, "at least 1s"},
 		"short lifetime":   {[]string{"-customer-life", "0s"}, exitUsage, "at least 1s"},
+		"long lifetime":    {[]string{"-customer-life", "2147483648s"}, exitUsage, "at most 596523h14m7s"},
 		"bad switch":       {[]string{"-double-opt-in=maybe"}, exitUsage, "true or false"},
 		"bad status":       {[]string{"-stale-version-status", "200"}, exitUsage, "400 to 499"},
 		"bad tenant":       {[]string{"-tenant", "Acme"}, exitUsage, "lower-case"},
@@ -194,4 +195,53 @@ func TestSignals(t *testing.T) {
 			assert.NoFileExists(t, file)
 		})
 	}
+}
+
+// net/http would answer it by itself, with 200.
+func TestServerOptionsAreNoOperation(t *testing.T) {
+	baseURL, _, stop := start(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(baseURL, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: fake\r\nConnection: close\r\n\r\n")
+	require.NoError(t, err)
+	answer, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	assert.Contains(t, string(answer), "HTTP/1.1 404 ")
+	assert.Equal(t, exitOK, stop())
+}
+
+// A second fake may have been started with the same file.
+func TestAddressFileOfAnother(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "addr")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"-addr", "127.0.0.1:0", "-addr-file", file}, io.Discard, io.Discard)
+	}()
+	awaitFile(t, file, func() bool { return len(ended) > 0 })
+	require.NoError(t, os.WriteFile(file, []byte("http://127.0.0.1:1\n"), 0o600))
+	cancel()
+	assert.Equal(t, exitOK, <-ended)
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, "http://127.0.0.1:1\n", string(content))
+}
+
+// An upload that stalls does not hold up the end.
+func TestStalledUploadDoesNotHoldUpTheEnd(t *testing.T) {
+	baseURL, _, stop := start(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(baseURL, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	// 100 Continue says that the fake is reading.
+	_, err = io.WriteString(conn, "POST /customer/acme/login HTTP/1.1\r\nHost: fake\r\nContent-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n")
+	require.NoError(t, err)
+	reading := make([]byte, len("HTTP/1.1 100"))
+	_, err = io.ReadFull(conn, reading)
+	require.NoError(t, err)
+	require.Equal(t, "HTTP/1.1 100", string(reading))
+	began := time.Now()
+	assert.Equal(t, exitOK, stop())
+	assert.Less(t, time.Since(began), shutdownTime)
 }

@@ -125,7 +125,7 @@ func TestCustomerWhoComesBack(t *testing.T) {
 			synctest.Wait() // for the renewal in the background
 		}
 		fake.AssertCalls(t, "Auth.Login", 1)
-		assert.Positive(t, fake.Calls("Auth.Refresh"))
+		assert.Positive(t, fake.Calls(t, "Auth.Refresh"))
 	})
 }
 
@@ -158,7 +158,7 @@ func TestLostAnswer(t *testing.T) {
 	ctx := t.Context()
 	login(t, client.OwnSession())
 
-	fake.Fail(emporixtest.Fault{Operation: "Addresses.Add", Cut: emporixfake.CutAfter})
+	fake.Fail(t, emporixtest.Fault{Operation: "Addresses.Add", Cut: emporixfake.CutAfter})
 	_, err := client.Addresses.Add(ctx, emporix.AddressRequest{ContactName: "Jo Doe", City: "Berlin"})
 	require.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
 	fake.AssertCalls(t, "Addresses.Add", 1)
@@ -177,7 +177,7 @@ func TestShortOutage(t *testing.T) {
 		client := fake.Client(t)
 		login(t, client.OwnSession())
 
-		fake.Fail(emporixtest.Fault{Operation: "Customers.Get", Times: 2, Status: http.StatusServiceUnavailable})
+		fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Times: 2, Status: http.StatusServiceUnavailable})
 		me, err := client.Customers.Get(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, "Jo", me.FirstName)

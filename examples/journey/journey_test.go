@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -123,6 +125,22 @@ func TestCountsDisagree(t *testing.T) {
 	assert.Equal(t, "journey: 0 of 26 operations, 26 failed", lastLine(stdout))
 }
 
+// A count that can't be read is a failure, on the last line too.
+func TestCountIsMissing(t *testing.T) {
+	fake := emporixfake.New(emporixfake.Config{})
+	host := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/__fake/coverage" {
+			http.Error(w, "not today", http.StatusInternalServerError)
+			return
+		}
+		fake.ServeHTTP(w, r)
+	}))
+	status, stdout, _ := travel(t.Context(), t, environment{emporix.EnvHost: host})
+	assert.Equal(t, exitFailed, status)
+	assert.Equal(t, "journey: 26 of 26 operations, 1 failed", lastLine(stdout))
+	assert.Contains(t, lineOf(t, stdout, "the fake's own count"), "coverage answers 500")
+}
+
 func TestRealTenant(t *testing.T) {
 	fake := emporixfake.New(emporixfake.Config{})
 	env := tenantAt(serve(t, hidden(fake)), backend(), environment{envEmail: "owner@shop.example"})
@@ -157,6 +175,20 @@ func TestRealTenant(t *testing.T) {
 	assert.Len(t, deleted, 2)
 	assert.Equal(t, "Auth.Logout", last[len(last)-1])
 	assert.Equal(t, 1, fake.Calls("Customers.SignUp"), "a real tenant is left with one account")
+}
+
+// Somebody else's account is left alone: no mail is sent to its owner.
+func TestRealTenantWhereTheAddressIsTaken(t *testing.T) {
+	fake := emporixfake.New(emporixfake.Config{})
+	_, err := fake.AddCustomer(emporixfake.Customer{Email: "owner@shop.example", Password: "correct horse"})
+	require.NoError(t, err)
+	status, stdout, _ := travel(t.Context(), t, tenantAt(serve(t, hidden(fake)), backend(), environment{envEmail: "owner@shop.example"}))
+	assert.Equal(t, exitFailed, status)
+	assert.Contains(t, lastLine(stdout), " 1 failed, ")
+	assert.Contains(t, lineOf(t, stdout, "Credentials.RequestPasswordReset"), "needs the account that was not opened")
+	assert.Zero(t, fake.Calls("Credentials.RequestPasswordReset"))
+	assert.Zero(t, fake.Calls("Auth.Login"))
+	assert.Empty(t, fake.Outbox(emporixfake.MailFilter{}))
 }
 
 func TestRealTenantWithoutBackend(t *testing.T) {
@@ -256,4 +288,19 @@ func TestSignUpWithAnUnusableAnswer(t *testing.T) {
 	status, stdout, _ := travel(t.Context(), t, environment{emporix.EnvHost: serve(t, fake)})
 	assert.Equal(t, exitFailed, status)
 	assert.Contains(t, stdout, "perhaps the account journey-jo-")
+}
+
+// net/http would answer it by itself, with 200.
+func TestServerOptionsAreNoOperation(t *testing.T) {
+	place, err := ownFake(t.Context())
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, place.close(context.WithoutCancel(t.Context()))) }()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(strings.TrimSuffix(place.fake.url, "/__fake/"), "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: fake\r\nConnection: close\r\n\r\n")
+	require.NoError(t, err)
+	answer, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	assert.Contains(t, string(answer), "HTTP/1.1 404 ")
 }

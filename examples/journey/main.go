@@ -15,7 +15,8 @@
 //     only the tenant's owner has are skipped, with the reason.
 //     EMPORIX_API_CREDENTIALS_BACKEND_CLIENT_ID and _BACKEND_SECRET let it
 //     activate the account it makes. EMPORIX_JOURNEY_EMAIL is the address of
-//     that account, which stays; the default is a random one of example.com.
+//     that account, which stays: it must be a new one at each run. The default
+//     is a random one of example.com.
 //
 // NO_COLOR switches colours off, which only a terminal gets anyway.
 //

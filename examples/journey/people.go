@@ -20,6 +20,7 @@ type person struct {
 	*emporix.Session
 	email, password string
 	account         string // what is left behind, "" if no account was made
+	opened          bool   // whether the journey made the account, for certain
 	activated       bool   // by an employee
 }
 
@@ -55,11 +56,19 @@ func (p *person) signUp(ctx context.Context, req emporix.SignUpRequest) (id stri
 	id, err = p.Customers.SignUp(ctx, req)
 	switch {
 	case err == nil:
-		p.account = "the account " + p.email + ", number " + id
+		p.opened, p.account = true, "the account "+p.email+", number "+id
 	case errors.Is(err, emporix.ErrOutcomeUnknown) || errors.Is(err, emporix.ErrBadResponse):
 		p.account = "perhaps the account " + p.email
 	}
 	return id, err
+}
+
+// hasAccount keeps the journey away from an account that somebody else made.
+func (p *person) hasAccount() error {
+	if !p.opened {
+		return needs("the account that was not opened")
+	}
+	return nil
 }
 
 // login tells a tenant that wants accounts activated first, as most do, from

@@ -55,7 +55,9 @@ func ownFake(ctx context.Context) (*place, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start a fake: %w", err)
 	}
-	server := &http.Server{Handler: emporixfake.New(emporixfake.Config{}), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{
+		Handler: emporixfake.New(emporixfake.Config{}), ReadHeaderTimeout: 10 * time.Second, DisableGeneralOptionsHandler: true,
+	}
 	go func() { _ = server.Serve(listener) }() // ends with place.close
 	p, err := runningFake(ctx, "http://"+listener.Addr().String())
 	if err != nil {

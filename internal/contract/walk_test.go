@@ -139,7 +139,9 @@ func walkAddresses(ctx context.Context, t *testing.T, client *emporix.Client) {
 	t.Helper()
 	id, err := client.Addresses.Add(ctx, fullAddress("The office"))
 	require.NoError(t, err)
-	other, err := client.Addresses.Add(ctx, emporix.AddressRequest{ContactName: "Only a name"})
+	other, err := client.Addresses.Add(ctx, emporix.AddressRequest{ContactName: "Only a name", Country: "Germany"})
+	require.NoError(t, err)
+	_, err = client.Customers.Get(ctx, emporix.Expand("addresses")) // where a country has two letters
 	require.NoError(t, err)
 	list, err := client.Addresses.List(ctx)
 	require.NoError(t, err)

@@ -127,7 +127,7 @@ func (m *Manager) write(v *Visitor, over []uint64, next *Record) (how verdict, r
 			return how, row, nil
 		}
 	}
-	return owed, nil, fmt.Errorf("%w: writing the session failed: %w", sentinel.StoreUnavailable, err)
+	return owed, nil, m.storeError(v, "writing the session", err, next)
 }
 
 func (m *Manager) try(ctx context.Context, v *Visitor, over []uint64, next *Record) (verdict, *Record, error) {
@@ -225,7 +225,7 @@ func (m *Manager) owe(v *Visitor, r, next *Record, over []uint64) bool {
 	m.debts[m.key(v)] = debt{record: next, from: r, over: over, lease: before.lease}
 	if len(m.debts)%manyTroubles == 0 {
 		for key, d := range m.debts { // visitors who never came back
-			made := time.UnixMicro(int64(d.record.Generation))
+			made := time.UnixMicro(int64(d.record.Generation)) // #nosec G115 -- microseconds, unless a row was forged
 			if time.Since(made) > d.record.ttl(made) {
 				delete(m.debts, key)
 			}

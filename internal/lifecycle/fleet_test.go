@@ -150,7 +150,7 @@ func playFleet(t *testing.T, replicas int, seed uint64, what faults) (sum tally)
 		for range replicas {
 			r := &replica{fleet: f}
 			r.m = New(Config{
-				Tenant: "acme", Store: r.store(), Issuer: r, RefreshLimit: 30 * time.Second, StoreLimit: 2 * time.Second,
+				Scope: "acme", Store: r.store(), Issuer: r, RefreshLimit: 30 * time.Second, StoreLimit: 2 * time.Second,
 			})
 			crew = append(crew, r)
 		}
@@ -261,7 +261,7 @@ func (f *fleet) judge(t *testing.T, i int) {
 func (f *fleet) row(key string) *Record {
 	f.lender.mu.Lock()
 	defer f.lender.mu.Unlock()
-	row, found := f.lender.rows["acme/"+key]
+	row, found := f.lender.rows[rowOf(key)]
 	if !found || !time.Now().Before(row.until) {
 		return nil
 	}
@@ -525,7 +525,7 @@ func (s *strictServer) excused(key string) bool {
 // or what it brought is not written, nothing can make up for that: the second
 // of the named losses.
 func (s *strictServer) dropLease(storeKey string) {
-	key := storeKey[len("acme/"):]
+	key := storeKey[len(rowOf("")):]
 	row := s.fleet.row(key)
 	s.fleet.lender.drop(key)
 	s.mu.Lock()

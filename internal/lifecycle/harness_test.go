@@ -256,7 +256,7 @@ func newWorld(t *testing.T, o *office, s *shelf) *world { return newWorldOver(t,
 func newWorldOver(t *testing.T, o *office, s *shelf, store Store) *world {
 	w := &world{t: t, office: o, shelf: s}
 	w.m = New(Config{
-		Tenant: "acme", Store: store, Issuer: o, RefreshLimit: 30 * time.Second, StoreLimit: 2 * time.Second,
+		Scope: "acme", Store: store, Issuer: o, RefreshLimit: 30 * time.Second, StoreLimit: 2 * time.Second,
 		Notify: func(e Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -274,7 +274,7 @@ func newWorldOver(t *testing.T, o *office, s *shelf, store Store) *world {
 
 func visitor(key string) *Visitor {
 	v := new(Visitor)
-	v.Init(key)
+	v.Init("visitor/", key)
 	return v
 }
 
@@ -315,7 +315,7 @@ func (w *world) row(key string) *Record {
 	w.t.Helper()
 	w.shelf.mu.Lock()
 	defer w.shelf.mu.Unlock()
-	row, found := w.shelf.rows["acme/"+key]
+	row, found := w.shelf.rows[rowOf(key)]
 	if !found {
 		return nil
 	}
@@ -353,3 +353,6 @@ func (w *world) size(of string) int {
 		"flights": len(w.m.flights), "running": len(w.m.running), "troubles": len(w.m.troubles), "debts": len(w.m.debts),
 	}[of]
 }
+
+// rowOf is the store's name for a visitor's row.
+func rowOf(key string) string { return "acme/visitor/" + key }

@@ -87,14 +87,14 @@ func (m *Manager) acquire(ctx context.Context, v *Visitor, seen *Record) (l *lea
 			if !m.keep(l) {
 				m.detach(l.free) // perhaps only the answer was lost
 			}
-			return nil, false, fmt.Errorf("%w: the session's renewal could not be reserved: %w", sentinel.StoreUnavailable, err)
+			return nil, false, m.storeError(v, "reserving the session's renewal", err)
 		case acquired:
 			return l, false, nil
 		}
 		if seen != nil {
 			row, err := m.look(ctx, v)
 			if err != nil {
-				return nil, false, fmt.Errorf("%w: reading the session failed: %w", sentinel.StoreUnavailable, err)
+				return nil, false, m.storeError(v, "reading the session", err)
 			}
 			if row.Generation != seen.Generation {
 				return nil, true, nil
@@ -138,7 +138,7 @@ func (l *lease) sending(ctx context.Context) (context.Context, context.CancelFun
 	left -= time.Since(asked)
 	switch {
 	case err != nil:
-		return nil, nil, fmt.Errorf("%w: the session's lease could not be read: %w", sentinel.StoreUnavailable, err)
+		return nil, nil, l.m.storeError(l.v, "reading the session's lease", err)
 	case left < leaseSpare:
 		return nil, nil, errLeaseShort
 	}

@@ -84,7 +84,7 @@ func (l *lender) wrote(key string, generation uint64) {
 func (l *lender) lent(key string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if loan := l.loans["acme/"+key]; loan != nil && time.Now().Before(loan.until) {
+	if loan := l.loans[rowOf(key)]; loan != nil && time.Now().Before(loan.until) {
 		return loan.owner
 	}
 	return ""
@@ -93,7 +93,7 @@ func (l *lender) lent(key string) string {
 // lend gives a visitor's row to somebody outside; drop takes it from whoever has it.
 func (l *lender) lend(t *testing.T, key, owner string, ttl time.Duration) {
 	t.Helper()
-	acquired, _, err := l.Acquire(t.Context(), "acme/"+key, owner, ttl)
+	acquired, _, err := l.Acquire(t.Context(), rowOf(key), owner, ttl)
 	require.NoError(t, err)
 	require.True(t, acquired)
 }
@@ -101,7 +101,7 @@ func (l *lender) lend(t *testing.T, key, owner string, ttl time.Duration) {
 func (l *lender) drop(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.loans, "acme/"+key)
+	delete(l.loans, rowOf(key))
 }
 
 // link is one replica's way to the store.

@@ -136,7 +136,7 @@ const (
 type Event struct {
 	Kind    EventKind
 	Session Kind
-	Key     secret.Secret // the visitor's key, not the store's
+	Key     secret.Secret // the visitor's key; zero for the client's own session
 	Err     error
 }
 

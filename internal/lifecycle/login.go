@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/secret"
@@ -116,7 +115,7 @@ func (m *Manager) discard(ctx context.Context, v *Visitor) error {
 	m.epoch(v).Add(1)
 	v.snap.Store(nil)
 	if err != nil {
-		return fmt.Errorf("%w: the session could not be removed: %w", sentinel.StoreUnavailable, err)
+		return m.storeError(v, "removing the session", err)
 	}
 	m.forget(v)
 	return nil

@@ -359,9 +359,9 @@ func TestL12_AnOwedWriteResurrectsNothing(t *testing.T) {
 func TestL12_LogoutDiscardsARowThatNobodyCanRead(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		v := w.customer("jo")
-		row := w.shelf.rows["acme/jo"]
+		row := w.shelf.rows[rowOf("jo")]
 		row.data = []byte("C2 in pieces")
-		w.shelf.rows["acme/jo"] = row
+		w.shelf.rows[rowOf("jo")] = row
 		_, err := w.m.Token(t.Context(), visitor("jo"), WantCustomer)
 		require.ErrorIs(t, err, sentinel.StoreCorrupt)
 		assert.NotContains(t, err.Error(), "C2")

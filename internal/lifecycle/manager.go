@@ -15,7 +15,7 @@ import (
 
 // Config is what a Manager needs.
 type Config struct {
-	Tenant       string
+	Scope        string // names the rows of one tenant at one host
 	Store        Store
 	Issuer       Issuer
 	Notify       func(Event)    // called outside every lock; may be nil
@@ -58,23 +58,24 @@ func New(cfg Config) *Manager {
 		flights: map[string]*flight{}, running: map[*flight]struct{}{}, troubles: map[string]trouble{}, debts: map[string]debt{},
 	}
 	m.utility, m.staff = &Visitor{private: true}, &Visitor{private: true}
-	m.utility.Init("utility")
-	m.staff.Init("employee")
+	m.utility.Init("", "utility")
+	m.staff.Init("", "employee")
 	return m
 }
 
 // Visitor is one value through which a session is used: cheap, without a
 // goroutine or timer, and one of possibly many over the same key.
 type Visitor struct {
-	key     secret.Secret // names the row within the tenant; in a BFF, whoever has it has the session
+	prefix  string        // of the row's name; "" for the client's own rows
+	key     secret.Secret // in a BFF, whoever has it has the session
 	stripe  uint8         // which epoch counts for it
 	private bool
 	snap    atomic.Pointer[snapshot]
 }
 
-// Init makes v the visitor of key.
-func (v *Visitor) Init(key string) {
-	v.key = secret.New(key)
+// Init makes v the visitor of key. An empty prefix marks a row of the client's own.
+func (v *Visitor) Init(prefix, key string) {
+	v.prefix, v.key = prefix, secret.New(key)
 	v.stripe = uint8(maphash.String(stripes, key) % 256)
 }
 
@@ -85,7 +86,7 @@ func (m *Manager) key(v *Visitor) string {
 	if v.private {
 		return v.key.Reveal()
 	}
-	return m.cfg.Tenant + "/" + v.key.Reveal()
+	return m.cfg.Scope + "/" + v.prefix + v.key.Reveal()
 }
 
 // snapshot is an immutable reading of a row.
@@ -242,7 +243,7 @@ func (m *Manager) load(ctx context.Context, v *Visitor) (*Record, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		return nil, fmt.Errorf("%w: reading the session failed: %w", sentinel.StoreUnavailable, err)
+		return nil, m.storeError(v, "reading the session", err)
 	case !found && owed.replaces(0):
 		return owed.record, nil
 	case !found:
@@ -280,6 +281,11 @@ func (m *Manager) Info(ctx context.Context, v *Visitor) (Record, error) {
 	return *s.record, nil
 }
 
+// Over reports whether a customer's session has ended by itself.
+func (r *Record) Over() bool {
+	return r.Ended || r.Kind == Customer && !time.Now().Before(r.AccessUntil) && !r.CanRenew()
+}
+
 // CanRenew reports whether the session can be renewed at this moment.
 func (r *Record) CanRenew() bool {
 	return !r.Refresh.IsZero() && time.Now().Before(r.RefreshUntil)
@@ -303,6 +309,9 @@ func (m *Manager) Close(ctx context.Context) error {
 		close(m.closed)
 	}
 	m.mu.Unlock()
+	for i := range m.epochs {
+		m.epochs[i].Add(1) // nobody goes on with what they hold
+	}
 	err := m.drain(ctx)
 	m.mu.Lock()
 	m.cancel() // nothing is detached from here on
@@ -337,7 +346,11 @@ func (m *Manager) notify(kind EventKind, v *Visitor, session Kind, err error) {
 		return
 	}
 	defer func() { _ = recover() }()
-	m.cfg.Notify(Event{Kind: kind, Session: session, Key: v.key, Err: err})
+	event := Event{Kind: kind, Session: session, Err: err}
+	if v.prefix != "" {
+		event.Key = v.key
+	}
+	m.cfg.Notify(event)
 }
 
 // errPanic stands for a panic in code of the user's: a store, a transport.

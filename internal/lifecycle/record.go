@@ -191,8 +191,8 @@ func (r *Record) gone(ended bool) *Record {
 // Row lifetimes beyond the last token: long enough that a late visitor is told
 // what happened, and that a late writer meets the tombstone.
 const (
-	anonymousMargin = time.Hour
-	customerMargin  = 24 * time.Hour
+	anonymousMargin = 24 * time.Hour
+	customerMargin  = 30 * 24 * time.Hour
 	tombstoneLife   = time.Hour
 )
 

@@ -248,7 +248,7 @@ func TestStoresThatCannotCompare(t *testing.T) {
 		for i := range won {
 			all.Go(func() {
 				data := (&Record{Generation: base + uint64(i) + 1}).encode()
-				saved, err := compare.SaveIf(t.Context(), "acme/jo", data, base, base+uint64(i)+1, time.Hour)
+				saved, err := compare.SaveIf(t.Context(), rowOf("jo"), data, base, base+uint64(i)+1, time.Hour)
 				assert.NoError(t, err)
 				won[i] = saved
 			})
@@ -256,7 +256,7 @@ func TestStoresThatCannotCompare(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		synctest.Wait()
-		_, err := compare.SaveIf(ctx, "acme/jo", nil, base, base+1, time.Hour)
+		_, err := compare.SaveIf(ctx, rowOf("jo"), nil, base, base+1, time.Hour)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		all.Wait()
 		winners := 0
@@ -277,12 +277,12 @@ func TestRowsLiveLongerThanTheirTokens(t *testing.T) {
 		r    Record
 		want time.Duration
 	}{
-		"anonymous":             {Record{Kind: Anonymous, AccessUntil: now.Add(time.Hour), RefreshUntil: now.Add(day)}, day + time.Hour},
-		"customer":              {Record{Kind: Customer, AccessUntil: now.Add(30 * day), RefreshUntil: now.Add(day)}, 31 * day},
-		"exchange":              {Record{Kind: Customer, AccessUntil: now.Add(4 * time.Hour), RefreshUntil: now.Add(180 * day)}, 181 * day},
-		"customer, over":        {Record{Kind: Customer, AccessUntil: now.Add(-day)}, day},
-		"expired, then a guest": {Record{Kind: Anonymous, Ended: true, AccessUntil: now.Add(time.Hour)}, day + time.Hour},
-		"expired":               {Record{Ended: true}, day},
+		"anonymous":             {Record{Kind: Anonymous, AccessUntil: now.Add(time.Hour), RefreshUntil: now.Add(day)}, 2 * day},
+		"customer":              {Record{Kind: Customer, AccessUntil: now.Add(30 * day), RefreshUntil: now.Add(day)}, 60 * day},
+		"exchange":              {Record{Kind: Customer, AccessUntil: now.Add(4 * time.Hour), RefreshUntil: now.Add(180 * day)}, 210 * day},
+		"customer, over":        {Record{Kind: Customer, AccessUntil: now.Add(-day)}, 30 * day},
+		"expired, then a guest": {Record{Kind: Anonymous, Ended: true, AccessUntil: now.Add(time.Hour)}, 30*day + time.Hour},
+		"expired":               {Record{Ended: true}, 30 * day},
 		"logged out":            {Record{}, time.Hour},
 	}
 	for name, tt := range tests {

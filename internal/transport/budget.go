@@ -1,10 +1,6 @@
 package transport
 
-import (
-	"context"
-	"errors"
-	"sync"
-)
+import "sync"
 
 // A retry costs this much of the budget, and an answered call pays back a
 // little, so that in an outage retries stop instead of doubling the load.
@@ -24,7 +20,7 @@ func newBudget() *budget { return &budget{left: fullBudget} }
 
 func (b *budget) spend(err error) bool {
 	cost := retryCost
-	if errors.Is(err, context.DeadlineExceeded) {
+	if err != nil && isTimeout(err) {
 		cost = timeoutCost
 	}
 	b.mu.Lock()

@@ -117,7 +117,7 @@ func (p *Pipeline) encode(x *exchange, own *hidden, call Call) (*http.Request, e
 
 // Check refuses what Send would refuse, before anything is done to get a bearer.
 func (p *Pipeline) Check(call Call) error {
-	if len(call.Path) == 0 && !p.routes[call.Op].secretQuery {
+	if len(call.Path) == 0 && call.Query == nil {
 		return nil
 	}
 	_, err := p.encode(&exchange{Context: context.Background(), op: call.Op}, &hidden{pipeline: p}, call)
@@ -145,7 +145,7 @@ func (r route) fill(op *operation.Operation, values []string) (shown, real strin
 		if hidden {
 			limit = maxSecret / 4
 		}
-		if err := checkSegment(name, value, limit); err != nil {
+		if err := CheckIdentifier(name, value, limit); err != nil {
 			return "", "", err
 		}
 		escaped := url.PathEscape(value)
@@ -158,9 +158,10 @@ func (r route) fill(op *operation.Operation, values []string) (shown, real strin
 	return shown, real, nil
 }
 
-// checkSegment refuses what would not stay one segment of the path. The value
-// is not repeated in the error: it may be a secret, or a megabyte.
-func checkSegment(name, value string, limit int) error {
+// CheckIdentifier refuses what would not stay one segment of a path, which no
+// identifier or token of the API can be. The value is not repeated in the
+// error: it may be a secret, or a megabyte.
+func CheckIdentifier(name, value string, limit int) error {
 	switch strings.TrimSpace(value) { // a server may trim, too
 	case "":
 		return invalid(name, "is empty")
@@ -198,8 +199,11 @@ func (x *exchange) bindQuery(own *hidden, op *operation.Operation, q any) error 
 	}
 	for name, list := range values {
 		for _, v := range list {
-			if len(v) > maxSecret || strings.ContainsFunc(v, isControl) {
-				return invalid(name, "is longer than 16 KiB or holds a control character")
+			if v == "" {
+				continue
+			}
+			if err := checkValue(name, v, maxSecret); err != nil {
+				return err
 			}
 		}
 	}

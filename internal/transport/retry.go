@@ -31,7 +31,7 @@ func ceiling(attempt int) time.Duration {
 func checkRetry(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	x := exchangeOf(ctx)
 	if x == nil || ctx.Err() != nil {
-		return false, nil
+		return false, nil //nolint:nilerr // the caller's end is in the call's own error
 	}
 	status := 0
 	if err == nil {
@@ -47,7 +47,7 @@ func checkRetry(ctx context.Context, resp *http.Response, err error) (bool, erro
 	if x.retryAfter > x.hidden().pipeline.cfg.MaxRetryAfter {
 		return false, nil
 	}
-	x.wait = rand.N(ceiling(x.attempts - 1))
+	x.wait = rand.N(ceiling(x.attempts - 1)) // #nosec G404 -- jitter
 	if x.retryAfter > 0 {
 		x.wait = x.retryAfter
 	}
@@ -73,7 +73,7 @@ func backoff(_, _ time.Duration, attempt int, resp *http.Response) time.Duration
 			return x.wait
 		}
 	}
-	return rand.N(ceiling(attempt))
+	return rand.N(ceiling(attempt)) // #nosec G404 -- jitter
 }
 
 // mayRepeat is the retry class of the operation, applied to one outcome.

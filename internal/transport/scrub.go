@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"html"
@@ -125,10 +126,17 @@ func hide(text string, err error) error {
 type scrubbed struct {
 	text  string
 	cause func() error
+	ours  bool // not the end of the caller's context, whatever the cause says
 }
 
-func (e *scrubbed) Error() string        { return e.text }
-func (e *scrubbed) Is(target error) bool { return errors.Is(e.cause(), target) }
+func (e *scrubbed) Error() string { return e.text }
+
+func (e *scrubbed) Is(target error) bool {
+	if e.ours && (target == context.DeadlineExceeded || target == context.Canceled) {
+		return false
+	}
+	return errors.Is(e.cause(), target)
+}
 
 func (e *scrubbed) As(target any) bool {
 	if _, isURL := target.(**url.Error); isURL {
@@ -138,7 +146,4 @@ func (e *scrubbed) As(target any) bool {
 }
 
 // Timeout is what http.Client and url.Error ask for.
-func (e *scrubbed) Timeout() bool {
-	var timeout interface{ Timeout() bool }
-	return errors.As(e.cause(), &timeout) && timeout.Timeout()
-}
+func (e *scrubbed) Timeout() bool { return isTimeout(e.cause()) }

@@ -145,6 +145,7 @@ type Failure struct {
 	Kind     FailureKind
 	Attempts int
 	Field    string // Invalid: the argument at fault
+	Ended    bool   // the caller's context ended
 	Err      error
 }
 
@@ -258,8 +259,12 @@ func (x *exchange) failure(err error) *Failure {
 	if x.lateDeadline {
 		err = fmt.Errorf("%w; the deadline leaves no time for another try: %w", err, context.DeadlineExceeded)
 	}
-	if ctxErr := x.Context.Err(); ctxErr != nil && !errors.Is(err, ctxErr) {
+	ctxErr := x.Context.Err()
+	switch {
+	case ctxErr == nil && !x.lateDeadline:
+		err = NotTheCallers(err)
+	case ctxErr != nil && !errors.Is(err, ctxErr):
 		err = fmt.Errorf("%w: %w", ctxErr, err)
 	}
-	return &Failure{Kind: kind, Attempts: x.attempts, Err: x.scrub.error(err)}
+	return &Failure{Kind: kind, Attempts: x.attempts, Ended: ctxErr != nil, Err: x.scrub.error(err)}
 }

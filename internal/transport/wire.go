@@ -56,7 +56,7 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 			_ = resp.Body.Close()
 		}
 		if ctx.Err() != nil && x.Context.Err() == nil {
-			err = fmt.Errorf("no answer within %s: %w", w.timeout, context.DeadlineExceeded)
+			err = TimedOut(w.timeout)
 		}
 		return nil, x.scrub.wireError(plainHTTP(err), req, x.op.Path)
 	case resp == nil:
@@ -65,13 +65,13 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 	body, err := readBody(resp, bodyLimit(x.op, resp.StatusCode))
 	if err != nil {
 		if ctx.Err() != nil && x.Context.Err() == nil {
-			err = fmt.Errorf("the answer's body did not end within %s: %w", w.timeout, context.DeadlineExceeded)
+			err = fmt.Errorf("its body did not end: %w", TimedOut(w.timeout))
 		}
 		var unusable *Failure
 		if errors.As(err, &unusable) {
 			return nil, unusable
 		}
-		return nil, x.scrub.wireError(fmt.Errorf("the answer broke off: %w", err), req, x.op.Path)
+		return nil, x.scrub.wireError(fmt.Errorf("it broke off: %w", err), req, x.op.Path)
 	}
 	resp.Request = shown // what the outer layers may see
 	resp.Body = body

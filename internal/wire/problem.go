@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -192,4 +193,51 @@ func cut(s string, n int) string {
 		end = i
 	}
 	return s[:end]
+}
+
+// IsFault reports whether a body is an error of the gateway. It need not be
+// whole.
+func IsFault(body []byte) bool {
+	return bytes.Contains(body, []byte(`"fault"`)) && anyMember(body, func(name string, _ json.RawMessage) bool { return name == "fault" })
+}
+
+// IsError reports whether a body in the place of none says that something
+// failed: a fault, an OAuth error, or a status that is no success. It need not
+// be whole.
+func IsError(body []byte) bool {
+	return anyMember(body, func(name string, value json.RawMessage) bool {
+		switch name {
+		case "fault", "error":
+			return true
+		case "status", "code":
+			digits, _ := numberOf(value)
+			status, err := strconv.Atoi(digits)
+			return err == nil && status >= 400
+		}
+		return false
+	})
+}
+
+// anyMember looks at the members of an object until one satisfies; a member
+// whose value breaks off comes without the value.
+func anyMember(body []byte, satisfies func(name string, value json.RawMessage) bool) bool {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+		return false
+	}
+	for {
+		key, err := dec.Token()
+		name, ok := key.(string)
+		if err != nil || !ok {
+			return false
+		}
+		var value json.RawMessage
+		broken := dec.Decode(&value)
+		if satisfies(name, value) {
+			return true
+		}
+		if broken != nil {
+			return false
+		}
+	}
 }

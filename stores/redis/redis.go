@@ -83,7 +83,7 @@ func (s *Store) SaveIf(ctx context.Context, key string, data []byte, expected, g
 }
 
 func (s *Store) save(ctx context.Context, key string, data []byte, expected string, generation uint64, ttl time.Duration) (bool, error) {
-	saved, err := s.run(ctx, saveScript, key, data, decimal(generation), milliseconds(ttl), expected).Bool()
+	saved, err := s.run(ctx, saveScript, key, data, decimal(generation), microseconds(ttl), expected).Bool()
 	return saved, failed("save", err)
 }
 
@@ -97,14 +97,14 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 // without Release, and that the row has not been written since it was taken; it
 // is forgotten when there is no row.
 func (s *Store) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
-	state, err := s.run(ctx, acquireScript, key, owner, milliseconds(ttl), rand.Text()).Int()
+	state, err := s.run(ctx, acquireScript, key, owner, microseconds(ttl), rand.Text()).Int()
 	return state > 0, state > 1, failed("acquire", err)
 }
 
 // Remaining returns how long owner still has the row of key, 0 if it has not.
 func (s *Store) Remaining(ctx context.Context, key, owner string) (time.Duration, error) {
 	left, err := s.run(ctx, remainingScript, key, owner).Int64()
-	return time.Duration(left) * time.Millisecond, failed("remaining", err)
+	return time.Duration(left) * time.Microsecond, failed("remaining", err)
 }
 
 // Release gives the row of key back if owner has it; else it does nothing.
@@ -132,13 +132,13 @@ func (s *Store) name(key string) string {
 
 func decimal(generation uint64) string { return strconv.FormatUint(generation, 10) }
 
-// milliseconds rounds up: a row must not end before its time.
-func milliseconds(ttl time.Duration) int64 {
-	ms := ttl.Milliseconds()
-	if ttl > time.Duration(ms)*time.Millisecond {
-		ms++
+// microseconds rounds up: a row must not end before its time.
+func microseconds(ttl time.Duration) int64 {
+	us := ttl.Microseconds()
+	if ttl > time.Duration(us)*time.Microsecond {
+		us++
 	}
-	return ms
+	return us
 }
 
 func failed(operation string, err error) error {

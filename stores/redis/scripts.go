@@ -10,24 +10,28 @@ import "github.com/redis/go-redis/v9"
 //	         lease was taken
 //	c        the call that took the lease over from one that was abandoned
 //
-// Ends are in milliseconds of the server's clock. A row or a lease whose end has
+// Ends are in microseconds of the server's clock. A row or a lease whose end has
 // come is not there; the hash lives until the later of the two.
 const (
 	// clock gives a script the time, and what is there of row and lease.
 	clock = `
 local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local now = t[1] * 1000000 + t[2]
 local f = redis.call('HMGET', KEYS[1], 'g', 'e', 'o', 'l', 'm', 'c')
 local generation, row_end = f[1], tonumber(f[2] or 0)
 local owner, lease_end, mark = f[3], tonumber(f[4] or 0), f[5]
 if row_end <= now then generation = '0' end
 `
 
-	// until declares live, which lets the hash live until at and drops it if that
-	// has passed.
+	// until declares live, which lets the hash live until at, or drops it if that
+	// has passed. What is in it may end in the middle of a millisecond.
 	until = `
 local function live(at)
-  redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', at))
+  if at > now then
+    redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', math.ceil(at / 1000)))
+  else
+    redis.call('DEL', KEYS[1])
+  end
 end
 `
 )
@@ -36,7 +40,7 @@ var (
 	loadScript = redis.NewScript(`
 local t = redis.call('TIME')
 local f = redis.call('HMGET', KEYS[1], 'd', 'e')
-if f[1] and tonumber(f[2]) > t[1] * 1000 + math.floor(t[2] / 1000) then return f[1] end
+if f[1] and tonumber(f[2]) > t[1] * 1000000 + t[2] then return f[1] end
 return false
 `)
 

@@ -45,19 +45,19 @@ type Keys struct {
 	Index emporix.Secret
 }
 
-// ErrUnreadable: a row can't be opened: it was sealed with a key that is not in
-// the ring, for another visitor or tenant, by a later version, or it was changed.
-// It is the same error for all of these, and the row stays where it is. It is an
-// [emporix.ErrStoreCorrupt]: Logout discards the row.
-var ErrUnreadable error = unreadable{}
+// ErrUnreadable says that a row can't be opened: it was sealed with a key that is
+// not in the ring, for another visitor or tenant, by a later version, or it was
+// changed. It is the same error for all of these, and the row stays where it is.
+// It is an [emporix.ErrStoreCorrupt]: Logout discards the row.
+var ErrUnreadable error = unreadableError{}
 
-type unreadable struct{}
+type unreadableError struct{}
 
-func (unreadable) Error() string {
+func (unreadableError) Error() string {
 	return "emporix: sealed store: a row can't be opened: its key is not in the ring, or it is another visitor's or tenant's, or it was changed; if keys were rotated, add the old one"
 }
 
-func (unreadable) Unwrap() error { return emporix.ErrStoreCorrupt }
+func (unreadableError) Unwrap() error { return emporix.ErrStoreCorrupt }
 
 var errNoStore = errors.New("emporix: sealed store: the store to wrap is nil")
 

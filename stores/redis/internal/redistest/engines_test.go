@@ -130,6 +130,12 @@ func watched(t testing.TB) (e engine, fail func()) {
 		return err == nil && strings.Contains(info, "master_link_status:up")
 	}, 20*time.Second, 20*time.Millisecond)
 
+	first := connected(t, goredis.NewClient(options(primary.address)))
+	require.Eventually(t, func() bool { // until then, the primary only keeps for it what is written
+		info, err := first.Info(t.Context(), "replication").Result()
+		return err == nil && strings.Contains(info, "state=online")
+	}, 20*time.Second, 20*time.Millisecond)
+
 	conf := filepath.Join(t.TempDir(), "sentinel.conf")
 	require.NoError(t, os.WriteFile(conf, []byte("sentinel monitor shop 127.0.0.1 "+port+" 1\n"+
 		"sentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 5000\n"), 0o600))
@@ -146,7 +152,7 @@ func watched(t testing.TB) (e engine, fail func()) {
 	client := connected(t, goredis.NewFailoverClient(&goredis.FailoverOptions{
 		MasterName: "shop", SentinelAddrs: []string{sentinel.address}, ContextTimeoutEnabled: true,
 	}))
-	return engine{name: "primary, replica and Sentinel", client: client, nodes: []*goredis.Client{second}, advance: time.Sleep}, primary.kill
+	return engine{name: "primary, replica and Sentinel", client: client, nodes: []*goredis.Client{first, second}, advance: time.Sleep}, primary.kill
 }
 
 func options(address string) *goredis.Options {

@@ -1,0 +1,104 @@
+package emporix
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/emporix-community/emporix-go/internal/operation"
+	"github.com/emporix-community/emporix-go/internal/transport"
+	"github.com/emporix-community/emporix-go/internal/wire"
+)
+
+// decode reads a success.
+func decode(op *operation.Operation, answer *transport.Answer, into any) error {
+	body, media := bytes.TrimSpace(answer.Body), contentType(answer.Header)
+	err := strangeBody(body, media)
+	switch {
+	case err != nil:
+	case into != nil:
+		err = decodeInto(body, media, into)
+	case wire.IsError(body):
+		err = errors.New("the answer is an error, with the status of a success")
+	}
+	if err != nil {
+		return &TransportError{Operation: op.Name, Attempts: answer.Attempts, Err: err, kind: ErrBadResponse, unknown: unrepeatable(op)}
+	}
+	return nil
+}
+
+// strangeBody refuses what somebody else than the API answered, with a status
+// that looks like success.
+func strangeBody(body []byte, media string) error {
+	switch {
+	case bytes.HasPrefix(body, []byte("<")), len(body) > 0 && strings.Contains(media, "html"):
+		return errors.New("the answer is a web page; something between here and the API answered, such as a login page or a firewall")
+	case wire.IsFault(body):
+		return errors.New("the answer is an error of the API's gateway, with the status of a success")
+	}
+	return nil
+}
+
+func decodeInto(body []byte, media string, into any) error {
+	switch {
+	case len(body) == 0:
+		return errors.New("the answer is empty")
+	case bytes.Equal(body, []byte("null")), bytes.Equal(body, []byte("{}")):
+		return fmt.Errorf("the answer is %s", body)
+	case json.Unmarshal(body, into) != nil:
+		return fmt.Errorf("the answer is not the JSON that the API promises (%d bytes of %s)", len(body), media)
+	}
+	if answer, ok := into.(interface{ lacks() string }); ok {
+		if what := answer.lacks(); what != "" {
+			return fmt.Errorf("the answer is not what the API promises: it lacks %s", what)
+		}
+	}
+	return nil
+}
+
+// lacks says what an answer of another shape is told by: JSON of any shape
+// decodes into any struct.
+func (in *customerAnswer) lacks() string {
+	if in.ID == "" && in.CustomerNumber == "" {
+		return "a customer's ID and number"
+	}
+	return ""
+}
+
+func (a *Address) lacks() string {
+	if a.ID == "" {
+		return "an address's ID"
+	}
+	return ""
+}
+
+// addressList is the answer of Addresses.List.
+type addressList []Address
+
+func (l *addressList) lacks() string {
+	for i := range *l {
+		if what := (*l)[i].lacks(); what != "" {
+			return what
+		}
+	}
+	return ""
+}
+
+func (d *TokenDetails) lacks() string {
+	if d.TokenType == "" && d.ExpiresIn == 0 && d.Scopes == nil && d.SessionID == "" && d.Email == "" && d.LegalEntityID == "" {
+		return "everything that is known of a token"
+	}
+	return ""
+}
+
+func contentType(h http.Header) string {
+	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	media = strings.TrimSpace(media)
+	if media == "" || headerText(media, 64) != "" {
+		return "unknown type"
+	}
+	return media
+}

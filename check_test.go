@@ -1,0 +1,221 @@
+package emporix_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixfake"
+	"github.com/emporix-community/emporix-go/emporixtest"
+)
+
+// Tokens and identifiers in bodies and queries are held to what those in paths are.
+func TestBadInputTokensInBodiesAndQueries(t *testing.T) {
+	fake, client := shop(t)
+	visitor := client.Session("v")
+	before := len(fake.Journal())
+	ctx := t.Context()
+	calls := map[string]func(string) error{
+		"Credentials.ResetPassword": func(v string) error {
+			return client.Credentials.ResetPassword(ctx, emporix.ResetPasswordRequest{Token: v, Password: "new horse"})
+		},
+		"Credentials.ConfirmEmailChange": func(v string) error { return client.Credentials.ConfirmEmailChange(ctx, v) },
+		"Auth.SocialLogin": func(v string) error {
+			_, err := visitor.Auth.SocialLogin(ctx, emporix.SocialLoginRequest{Code: v, RedirectURI: "u"})
+			return err
+		},
+		"Auth.SocialLogin, verifier": func(v string) error {
+			_, err := visitor.Auth.SocialLogin(ctx, emporix.SocialLoginRequest{Code: "c", RedirectURI: "u", CodeVerifier: v})
+			return err
+		},
+		"Auth.ExchangeToken": func(v string) error {
+			_, err := visitor.Auth.ExchangeToken(ctx, emporix.ExchangeTokenRequest{SubjectAccessToken: v})
+			return err
+		},
+		"Auth.ExchangeToken, config": func(v string) error {
+			_, err := visitor.Auth.ExchangeToken(ctx, emporix.ExchangeTokenRequest{SubjectAccessToken: "x", Config: v})
+			return err
+		},
+		"Auth.SwitchLegalEntity": func(v string) error { _, err := client.Auth.SwitchLegalEntity(ctx, v); return err },
+		"Addresses.AddTags":      func(v string) error { return client.Addresses.AddTags(ctx, "a1", "A", v) },
+		"Addresses.RemoveTags":   func(v string) error { return client.Addresses.RemoveTags(ctx, "a1", v) },
+		"Addresses.Add": func(v string) error {
+			_, err := client.Addresses.Add(ctx, emporix.AddressRequest{ContactName: "Jo", Tags: []string{v}})
+			return err
+		},
+		"Customers.Get": func(v string) error { _, err := visitor.Customers.Get(ctx, emporix.Expand(v)); return err },
+	}
+	optional := "Auth.SocialLogin, verifier Auth.ExchangeToken, config Auth.SwitchLegalEntity"
+	for name, value := range map[string]string{
+		"empty": "", "blank": " \t", "dot": ".", "dots": "..", "NUL": "CANARY\x00", "newline": "CANARY\r\nX: y", "DEL": "CANARY\x7f", "C1": "CANARY\u0085",
+		"no UTF-8": "CANARY\xff", "long": strings.Repeat("CANARY", 5000),
+	} {
+		for op, call := range calls {
+			if name == "empty" && strings.Contains(optional, op) {
+				continue // says something: none
+			}
+			err := call(value)
+			var argument *emporix.ArgumentError
+			if assert.ErrorAs(t, err, &argument, "%s %s", op, name) {
+				assert.NotContains(t, err.Error(), "CANARY")
+				assert.Less(t, len(err.Error()), 140)
+			}
+		}
+	}
+	_, err := client.Customers.Get(ctx, emporix.Expand("addresses,mixin:*"))
+	assert.EqualError(t, err, "emporix: invalid argument: expand with an element that holds a comma, which separates elements")
+	assert.Len(t, fake.Journal(), before, "not even a token is asked for")
+	stillFine(t, client)
+}
+
+// JSON has no way to say what is no UTF-8: the encoder would send something else.
+func TestBadInputTextThatIsNoUTF8(t *testing.T) {
+	fake, client := shop(t)
+	before := len(fake.Journal())
+	ctx, bad := t.Context(), "caf\xe9"
+	for field, call := range map[string]func() error{
+		"password": func() error {
+			_, err := client.Auth.Login(ctx, emporix.LoginRequest{Email: "jo@example.com", Password: bad})
+			return err
+		},
+		"newPassword": func() error {
+			return client.Credentials.ChangePassword(ctx, emporix.ChangePasswordRequest{CurrentPassword: "p", NewPassword: bad})
+		},
+		"customerDetails.firstName": func() error {
+			_, err := client.Customers.SignUp(ctx, emporix.SignUpRequest{Email: "e", Password: "p", CustomerDetails: emporix.CustomerDetails{FirstName: bad}})
+			return err
+		},
+		"customerAddress.mixins": func() error {
+			_, err := client.Customers.SignUp(ctx, emporix.SignUpRequest{Email: "e", Password: "p",
+				CustomerAddress: emporix.AddressRequest{ContactName: "Jo", Mixins: emporix.Mixins{"m": json.RawMessage(`"` + bad + `"`)}}})
+			return err
+		},
+		"lastName": func() error {
+			return client.Customers.Update(ctx, emporix.CustomerPatch{LastName: emporix.Set(bad)})
+		},
+		"b2b.companyRegistrationId": func() error {
+			return client.Customers.Update(ctx, emporix.CustomerPatch{B2B: emporix.Set(emporix.B2BPatch{CompanyRegistrationID: emporix.Set(bad)})})
+		},
+		"metadata.mixins": func() error {
+			return client.Addresses.Update(ctx, "a1", emporix.AddressPatch{Metadata: emporix.Set(emporix.MetadataPatch{Mixins: emporix.Set(emporix.MixinSchemas{bad: "u"})})})
+		},
+		"photoUrl": func() error {
+			return client.Customers.Activate(ctx, "1", emporix.ActivateWith(emporix.EmployeeCustomerPatch{PhotoURL: emporix.Set(bad)}))
+		},
+		"redirect_uri": func() error {
+			_, err := client.Auth.SocialLogin(ctx, emporix.SocialLoginRequest{Code: "c", RedirectURI: bad})
+			return err
+		},
+	} {
+		assert.EqualError(t, call(), "emporix: invalid argument: "+field+" is not valid UTF-8")
+	}
+	assert.Len(t, fake.Journal(), before)
+	stillFine(t, client)
+}
+
+// What a patch says is decided on what would be sent.
+func TestPatchesAreJudgedAsTheyAreSent(t *testing.T) {
+	client, calls := scripted(t, 204, "")
+	ctx := t.Context()
+	for name, tt := range map[string]struct {
+		patch emporix.CustomerPatch
+		sent  string // media type and body; "" if it is empty
+	}{
+		"empty metadata":      {emporix.CustomerPatch{Metadata: emporix.Set(emporix.MetadataPatch{})}, ""},
+		"empty b2b":           {emporix.CustomerPatch{B2B: emporix.Set(emporix.B2BPatch{})}, ""},
+		"no mixins":           {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins{})}, ""},
+		"no schemas":          {emporix.CustomerPatch{Metadata: emporix.Set(emporix.MetadataPatch{Mixins: emporix.Set(emporix.MixinSchemas{})})}, ""},
+		"an empty mixin":      {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins{"x": json.RawMessage("{}")})}, `application/json {"mixins":{"x":{}}}`},
+		"an empty text":       {emporix.CustomerPatch{Title: emporix.Set("")}, `application/json {"title":""}`},
+		"null":                {emporix.CustomerPatch{Title: emporix.Null[string]()}, `application/merge-patch+json {"title":null}`},
+		"null inside":         {emporix.CustomerPatch{B2B: emporix.Set(emporix.B2BPatch{CompanyRegistrationID: emporix.Null[string]()})}, `application/merge-patch+json {"b2b":{"companyRegistrationId":null}}`},
+		"a null mixin":        {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins{"x": json.RawMessage("null")})}, `application/merge-patch+json {"mixins":{"x":null}}`},
+		"a nil mixin":         {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins{"x": nil})}, `application/merge-patch+json {"mixins":{"x":null}}`},
+		"nil mixins":          {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins(nil))}, `application/merge-patch+json {"mixins":null}`},
+		"a null in a mixin":   {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins{"x": json.RawMessage(`{"a":null}`)})}, `application/merge-patch+json {"mixins":{"x":{"a":null}}}`},
+		"a null in a list":    {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins{"x": json.RawMessage(`[null]`)})}, `application/json {"mixins":{"x":[null]}}`},
+		"a mixin of bad JSON": {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins{"x": json.RawMessage("{")})}, "invalid"},
+	} {
+		before := len(calls())
+		err := client.Customers.Update(ctx, tt.patch)
+		switch tt.sent {
+		case "":
+			assert.ErrorIs(t, err, emporix.ErrEmptyPatch, name)
+			assert.Len(t, calls(), before, name)
+		case "invalid":
+			assert.EqualError(t, err, "emporix: invalid argument: CustomerPatch does not encode as JSON; check its mixins and metadata")
+		default:
+			require.NoError(t, err, name)
+			last := calls()[before]
+			assert.Equal(t, tt.sent, last.contentType+" "+last.body, name)
+		}
+	}
+	before := len(calls())
+	for field, patch := range map[string]emporix.AddressPatch{
+		"tags":       {Tags: emporix.Set[[]string](nil)},
+		"mixins":     {Mixins: emporix.Set(emporix.Mixins(nil))},
+		"mixins.x":   {Mixins: emporix.Set(emporix.Mixins{"x": nil})},
+		"mixins.x.a": {Mixins: emporix.Set(emporix.Mixins{"x": json.RawMessage(`{"b":1,"a":null}`)})},
+	} {
+		assert.EqualError(t, client.Addresses.Update(ctx, "1", patch), "emporix: invalid argument: "+field+" can't be null in an address; set its empty value")
+	}
+	assert.ErrorIs(t, client.Addresses.Update(ctx, "1", emporix.AddressPatch{Metadata: emporix.Set(emporix.MetadataPatch{})}), emporix.ErrEmptyPatch)
+	assert.Len(t, calls(), before)
+	require.NoError(t, client.Customers.Activate(ctx, "1", emporix.ActivateWith(emporix.EmployeeCustomerPatch{Mixins: emporix.Set(emporix.Mixins{"x": nil})})))
+	assert.Equal(t, "application/merge-patch+json", calls()[before].contentType)
+}
+
+func TestNilOptionsOfCalls(t *testing.T) {
+	fake, client := shop(t)
+	before := len(fake.Journal())
+	_, err := client.Customers.Get(t.Context(), nil)
+	assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
+	assert.ErrorIs(t, client.Customers.Update(t.Context(), emporix.CustomerPatch{Title: emporix.Set("x")}, nil), emporix.ErrInvalidRequest)
+	assert.ErrorIs(t, client.Customers.Activate(t.Context(), "1", nil), emporix.ErrInvalidRequest)
+	assert.Len(t, fake.Journal(), before)
+}
+
+func TestAPanicInTheEmployeeTokenFunction(t *testing.T) {
+	fake := emporixtest.New(t)
+	client, err := emporix.NewClient("acme", "storefront", emporix.WithTransport(fake.Transport()), emporix.WithBaseURL(fake.URL()),
+		emporix.WithEmployeeToken(func(context.Context) (emporix.Secret, error) { panic("CANARY") }))
+	require.NoError(t, err)
+	err = client.Customers.Activate(t.Context(), "1")
+	assert.EqualError(t, err, "emporix: Customers.Activate: token (employee): invalid argument: WithEmployeeToken panicked")
+}
+
+// Attempts counts what was sent, with the bearer that was refused as well.
+func TestAttemptsCountTheRefusedBearer(t *testing.T) {
+	requests := 0
+	client := loggedIn(t, func(r *http.Request) (*http.Response, error) {
+		if !strings.HasSuffix(r.URL.Path, "/me") {
+			return reply(200, strings.Replace(customerTokens, "customer-access", "renewed-access", 1)), nil
+		}
+		requests++
+		return reply(401, gateway), nil
+	})
+	var apiErr *emporix.APIError
+	require.ErrorAs(t, get(t.Context(), client), &apiErr)
+	assert.Equal(t, requests, apiErr.Attempts)
+	assert.Equal(t, 2, requests)
+
+	fake := emporixtest.New(t)
+	fake.Fail(t, emporixtest.Fault{Operation: "Auth.Login", Status: 401, Body: emporixfake.BodyGatewayFault, Times: 9})
+	_, err := fake.Client(t).Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "p"})
+	logins := fake.Calls(t, "Auth.Login")
+	require.ErrorAs(t, err, &apiErr)
+	assert.Equal(t, logins, apiErr.Attempts)
+	assert.Equal(t, 2, logins)
+}
+
+func TestOptionalPrintsItsState(t *testing.T) {
+	assert.Equal(t, "Jo null absent 3", fmt.Sprint(emporix.Set("Jo"), " ", emporix.Null[string](), " ", emporix.Optional[int]{}, " ", emporix.Set(3)))
+	assert.Contains(t, fmt.Sprintf("%v", emporix.CustomerPatch{Title: emporix.Set("Dr")}), "{Dr absent")
+}

@@ -1,0 +1,33 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// TimedOut is the end of the SDK's own patience. It is a timeout, but no
+// context.DeadlineExceeded: that is for the caller's deadline alone.
+func TimedOut(limit time.Duration) error { return timedOut(fmt.Sprintf("timed out after %s", limit)) }
+
+type timedOut string
+
+func (e timedOut) Error() string { return string(e) }
+
+// Timeout is what net.Error asks for.
+func (e timedOut) Timeout() bool { return true }
+
+// NotTheCallers returns an error that isn't taken for the end of the caller's
+// context: net/http and net call their own limits context.DeadlineExceeded.
+func NotTheCallers(err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &scrubbed{text: err.Error(), cause: func() error { return err }, ours: true}
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}

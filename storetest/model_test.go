@@ -1,0 +1,351 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+)
+
+// model is a store as simple as can be. With a bug it breaks one promise.
+type model struct {
+	mu     sync.Mutex
+	bug    string
+	rows   map[string]modelRow
+	leases map[string]modelLease
+}
+
+type modelRow struct {
+	data       []byte
+	generation uint64
+	until      time.Time
+}
+
+type modelLease struct {
+	owner   string
+	until   time.Time
+	written bool
+}
+
+func newModel(bug string) *model {
+	return &model{bug: bug, rows: map[string]modelRow{}, leases: map[string]modelLease{}}
+}
+
+func (m *model) is(bug string) bool { return m.bug == bug }
+
+// begin takes the lock, unless the context has ended.
+func (m *model) begin(ctx context.Context) (end func(), err error) {
+	if ctx.Err() != nil && !m.is("ignores the context") {
+		return nil, context.Cause(ctx)
+	}
+	m.mu.Lock()
+	return m.mu.Unlock, nil
+}
+
+func (m *model) name(key string) string {
+	switch m.bug {
+	case "folds case":
+		return strings.ToLower(key)
+	case "trims spaces":
+		return strings.TrimRight(key, " ")
+	case "cuts keys at 255":
+		return key[:min(255, len(key))]
+	case "unescapes keys":
+		return strings.ReplaceAll(key, "%00", "")
+	case "joins slashes":
+		return strings.ReplaceAll(key, "plain/../", "")
+	case "hashes what is in braces":
+		if _, rest, found := strings.Cut(key, "{"); found {
+			if tag, _, found := strings.Cut(rest, "}"); found && tag != "" {
+				return tag
+			}
+		}
+	case "cuts keys at a quote":
+		before, _, _ := strings.Cut(key, "'")
+		return before
+	}
+	return key
+}
+
+func (m *model) row(key string) (modelRow, bool) {
+	r, found := m.rows[m.name(key)]
+	return r, found && time.Now().Before(r.until)
+}
+
+func (m *model) Load(ctx context.Context, key string) ([]byte, bool, error) {
+	end, err := m.begin(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	defer end()
+	r, found := m.row(key)
+	if m.is("returns expired rows") {
+		r, found = m.rows[m.name(key)]
+	}
+	switch {
+	case !found && m.is("absent is an error"):
+		return nil, false, fmt.Errorf("no such row")
+	case !found && m.is("absent is found"):
+		return nil, true, nil
+	case !found:
+		return nil, false, nil
+	case m.is("returns its own bytes"):
+		return r.data, true, nil
+	case m.is("hides what is no JSON") && r.data[0] != '{':
+		return nil, false, nil
+	}
+	return bytes.Clone(r.data), true, nil
+}
+
+func (m *model) write(key string, data []byte, generation uint64, ttl time.Duration) {
+	name := m.name(key)
+	switch m.bug {
+	case "keeps the caller's bytes":
+	case "is a C string":
+		data, _, _ = bytes.Cut(data, []byte{0})
+	case "trims rows":
+		data = bytes.TrimSpace(data)
+	case "is text":
+		data = bytes.ToValidUTF8(data, []byte("?"))
+	case "cuts rows at 16 KiB":
+		data = data[:min(len(data), 16<<10)]
+	default:
+		data = bytes.Clone(data)
+	}
+	if m.is("is a float") {
+		generation = uint64(float64(generation))
+	}
+	if m.is("keeps 63 bits") {
+		generation &= 1<<63 - 1
+	}
+	until := time.Now().Add(ttl)
+	old, found := m.row(key)
+	switch {
+	case m.is("rows never end"):
+		until = until.Add(1000 * time.Hour)
+	case m.is("rows end early"):
+		until = time.Now().Add(ttl / 2)
+	case found && m.is("keeps the first end"):
+		until = old.until
+	case found && m.is("keeps the later end") && old.until.After(until):
+		until = old.until
+	case found && m.is("never goes back") && generation < old.generation:
+		return
+	}
+	m.rows[name] = modelRow{data, generation, until}
+	l, found := m.leases[name]
+	if !found {
+		return
+	}
+	switch m.bug {
+	case "writing ends a lease":
+		delete(m.leases, name)
+	case "writing leaves the mark":
+	default:
+		l.written = true
+		m.leases[name] = l
+	}
+}
+
+func (m *model) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
+	end, err := m.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if _, found := m.row(key); found && m.is("does not overwrite") {
+		return nil
+	}
+	if l := m.leases[m.name(key)]; m.is("a lease locks") && time.Now().Before(l.until) {
+		return fmt.Errorf("locked")
+	}
+	m.write(key, data, generation, ttl)
+	return nil
+}
+
+func (m *model) Delete(ctx context.Context, key string) error {
+	end, err := m.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	_, found := m.row(key)
+	switch {
+	case m.is("does not delete"):
+		return nil
+	case !found && m.is("deleting nothing is an error"):
+		return fmt.Errorf("no such row")
+	case m.is("deletes all"):
+		clear(m.rows)
+	case m.is("deleting ends a lease"):
+		delete(m.leases, m.name(key))
+	}
+	delete(m.rows, m.name(key))
+	if l, found := m.leases[m.name(key)]; found {
+		l.written = true
+		m.leases[m.name(key)] = l
+	}
+	return nil
+}
+
+func (m *model) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
+	end, err := m.begin(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer func() { end() }()
+	var now uint64
+	r, found := m.row(key)
+	if m.is("expired rows have generations") {
+		r, found = m.rows[m.name(key)]
+	}
+	if found {
+		now = r.generation
+	}
+	if m.is("is a float") {
+		expected = uint64(float64(expected))
+	}
+	if m.is("keeps 63 bits") {
+		expected &= 1<<63 - 1
+	}
+	same := now == expected
+	switch m.bug {
+	case "does not compare":
+		same = true
+	case "orders":
+		same = same && generation > now
+	case "takes older ones":
+		same = now <= expected
+	case "0 is anything":
+		same = same || expected == 0
+	case "never begins":
+		same = same && found
+	case "compares outside of its lock":
+		end()
+		runtime.Gosched()
+		time.Sleep(time.Microsecond)
+		m.mu.Lock()
+	case "forgets who saved":
+		if same {
+			m.write(key, data, generation, ttl)
+		}
+		return false, nil
+	}
+	if !same {
+		if m.is("clears the mark anyway") {
+			if l, found := m.leases[m.name(key)]; found {
+				l.written = true
+				m.leases[m.name(key)] = l
+			}
+		}
+		return false, nil
+	}
+	m.write(key, data, generation, ttl)
+	return true, nil
+}
+
+func (m *model) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
+	end, err := m.begin(ctx)
+	if err != nil {
+		return false, false, err
+	}
+	defer func() { end() }()
+	now, name := time.Now(), m.name(key)
+	if m.is("one lease for all") {
+		name = ""
+	}
+	r, there := m.row(key)
+	l, found := m.leases[name]
+	live := found && now.Before(l.until)
+	switch {
+	case m.is("lends no absent row") && !there:
+		return false, false, nil
+	case m.is("lending makes a row") && !there:
+		m.rows[name] = modelRow{data: []byte("{}"), until: now.Add(ttl)}
+	case m.is("lending changes the row's end") && there:
+		r.until = now.Add(ttl)
+		m.rows[name] = r
+	case m.is("lending changes the generation") && there:
+		r.generation++
+		m.rows[name] = r
+	case m.is("lends twice"):
+		live = false
+	case m.is("leases never end"):
+		live = found
+	case m.is("looks outside of its lock"):
+		end()
+		time.Sleep(time.Microsecond)
+		m.mu.Lock()
+	}
+	if live && l.owner != owner {
+		if m.is("tells too early") {
+			return false, !l.written, nil
+		}
+		return false, false, nil
+	}
+	if live && l.owner == owner {
+		switch m.bug {
+		case "does not extend":
+			return true, false, nil
+		case "refuses to extend":
+			return false, false, nil
+		case "extending is abandoned":
+			abandoned = true
+		}
+		l.until = now.Add(ttl)
+		m.leases[name] = l
+		return true, abandoned, nil
+	}
+	abandoned = found && !live && there && !l.written
+	switch m.bug {
+	case "never tells":
+		abandoned = false
+	case "always tells":
+		abandoned = true
+	case "lends for half the time":
+		ttl /= 2
+	}
+	m.leases[name] = modelLease{owner: owner, until: now.Add(ttl)}
+	return true, abandoned, nil
+}
+
+func (m *model) Remaining(ctx context.Context, key, owner string) (time.Duration, error) {
+	end, err := m.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	l := m.leases[m.name(key)]
+	if l.owner != owner && !m.is("remains for all") {
+		return 0, nil
+	}
+	if m.is("remaining is negative") && l.owner != "" {
+		return time.Until(l.until), nil
+	}
+	return max(time.Until(l.until), 0), nil
+}
+
+func (m *model) Release(ctx context.Context, key, owner string) error {
+	end, err := m.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	l, found := m.leases[m.name(key)]
+	switch {
+	case !found && m.is("releasing nothing is an error"):
+		return fmt.Errorf("no lease")
+	case m.is("does not release"):
+	case m.is("releases for all"), l.owner == owner && m.is("releases late"):
+		delete(m.leases, m.name(key))
+	case l.owner == owner && time.Now().Before(l.until):
+		delete(m.leases, m.name(key))
+		if m.is("releasing removes the row") {
+			delete(m.rows, m.name(key))
+		}
+	}
+	return nil
+}
