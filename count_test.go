@@ -81,9 +81,9 @@ func (s *countingStore) Release(ctx context.Context, key, owner string) error {
 // tokenOperations are those that the API bills and no page asked for.
 var tokenOperations = []string{"Auth.Anonymous", "Auth.RefreshAnonymous", "Auth.Refresh", "Auth.Validate", "OAuth.Token"}
 
-func tokenCalls(fake *emporixtest.Fake) (n int) {
+func tokenCalls(t *testing.T, fake *emporixtest.Fake) (n int) {
 	for _, op := range tokenOperations {
-		n += fake.Calls(op)
+		n += fake.Calls(t, op)
 	}
 	return n
 }
@@ -141,17 +141,17 @@ func TestCounts_AStoreReadPerSessionValue(t *testing.T) {
 
 func TestCounts_AGuestsPageViewIsNoTokenCall(t *testing.T) {
 	counting(t, func(t *testing.T, fake *emporixtest.Fake, _ *countingStore, replicas [2]*emporix.Client) {
-		before := tokenCalls(fake)
+		before := tokenCalls(t, fake)
 		for i := range 1000 {
 			require.NoError(t, view(t, replicas[i%2].Session("guest"), fake))
 			time.Sleep(3 * time.Second) // 50 minutes of an hour
 		}
-		assert.Equal(t, before, tokenCalls(fake))
+		assert.Equal(t, before, tokenCalls(t, fake))
 		for i := range 1000 {
 			require.NoError(t, view(t, replicas[i%2].Session("guest"), fake))
 			time.Sleep(3 * time.Second)
 		}
-		assert.Equal(t, before+1, tokenCalls(fake), "one refresh in the second hour, whoever asks")
+		assert.Equal(t, before+1, tokenCalls(t, fake), "one refresh in the second hour, whoever asks")
 	})
 }
 
@@ -190,14 +190,14 @@ func TestCounts_ARefreshIsFiveStoreOperations(t *testing.T) {
 func TestCounts_OnlyOneReplicaRefreshes(t *testing.T) {
 	counting(t, func(t *testing.T, fake *emporixtest.Fake, store *countingStore, replicas [2]*emporix.Client) {
 		time.Sleep(2 * time.Hour)
-		fake.Fail(emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Delay: 2 * time.Second})
-		before := tokenCalls(fake)
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Delay: 2 * time.Second})
+		before := tokenCalls(t, fake)
 		var all sync.WaitGroup
 		for i := range 200 {
 			all.Go(func() { assert.NoError(t, view(t, replicas[i%2].Session("guest"), fake)) })
 		}
 		all.Wait()
-		assert.Equal(t, before+1, tokenCalls(fake))
+		assert.Equal(t, before+1, tokenCalls(t, fake))
 		assert.Equal(t, 1, store.counted()["save if"])
 	})
 }

@@ -314,6 +314,25 @@ func TestFleet_AHiccupWhileTheLeaseIsTaken(t *testing.T) {
 	}
 }
 
+// Those who wait go on as soon as the row is written, also when the winner ends
+// before it gives the lease back.
+func TestFleet_TheRowTellsThatItIsRenewed(t *testing.T) {
+	inShop(t, 2, func(t *testing.T, s *shop) {
+		s.guest("jo")
+		time.Sleep(guestOver)
+		s.slow(refreshAnonymous, time.Second)
+		s.links[0].on("release", func() { time.Sleep(20 * time.Second) })
+		go func() { _, _ = s.use(0, "jo", WantAnonymous) }()
+		synctest.Wait()
+		assert.Less(t, elapsed(func() {
+			_, err := s.use(1, "jo", WantAnonymous)
+			require.NoError(t, err)
+		}), 2*time.Second)
+		time.Sleep(time.Minute)
+		assert.Equal(t, 1, s.office.count(refreshAnonymous))
+	})
+}
+
 // A lease that could not be given back is given back a moment later.
 func TestFleet_AHiccupWhileTheLeaseIsGivenBack(t *testing.T) {
 	inShop(t, 1, func(t *testing.T, s *shop) {
