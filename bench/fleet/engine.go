@@ -82,7 +82,7 @@ func (e *engine) ready(ctx context.Context, sentinel, replica string) error {
 
 // launch starts a server on a free port of the loopback interface.
 func (e *engine) launch(ctx context.Context, dir, program string, args ...string) (address string, cmd *exec.Cmd, err error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
 	}
@@ -96,7 +96,7 @@ func (e *engine) launch(ctx context.Context, dir, program string, args ...string
 	} else {
 		all = append(args, all...)
 	}
-	cmd = exec.Command(program, all...) // #nosec G204 -- one of two names
+	cmd = exec.CommandContext(context.WithoutCancel(ctx), program, all...) // #nosec G204 -- one of two names
 	if err := cmd.Start(); err != nil {
 		return "", nil, fmt.Errorf("%w; install it, or give a running Redis by -redis", err)
 	}

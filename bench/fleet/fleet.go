@@ -116,7 +116,7 @@ func (f *fleet) launch() (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.cmd = exec.Command(self) // #nosec G204 -- this program
+	r.cmd = exec.CommandContext(context.Background(), self) // #nosec G204 -- this program
 	r.cmd.Env = append(os.Environ(), roleVariable+"="+r.name, officeVariable+"="+f.office.url,
 		redisVariable+"="+f.engine.address, masterVariable+"="+f.engine.master)
 	r.cmd.Stderr = io.Discard // go-redis reports every connection that a failover ends

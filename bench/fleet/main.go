@@ -94,7 +94,7 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 		return err
 	}
 	defer engine.stop()
-	office, err := openOffice(s)
+	office, err := openOffice(ctx, s)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -50,7 +51,7 @@ type use struct {
 	served bool
 }
 
-func openOffice(s settings) (*office, error) {
+func openOffice(ctx context.Context, s settings) (*office, error) {
 	rules := emporixfake.DefaultAssumptions()
 	rules.AnonymousRefreshRotates, rules.CustomerRefreshRotates = true, true
 	rules.ReuseKillsFamily, rules.RotationGrace = true, s.grace
@@ -70,7 +71,7 @@ func openOffice(s settings) (*office, error) {
 			return nil, err
 		}
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}

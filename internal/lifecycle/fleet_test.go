@@ -63,6 +63,7 @@ type tally struct {
 	reused                                     int // refresh tokens that came again
 	lost                                       int // sessions, outside the named losses
 	answerLost, leaseLost                      int // sessions lost by name
+	stalled                                    int // sessions lost because their replica stood still for longer than its lease
 	wrong                                      int // answers for somebody else
 	held                                       int // customers whose refresh token is held back
 	faults                                     int
@@ -77,6 +78,7 @@ func (a *tally) add(b tally) {
 	a.lost += b.lost
 	a.answerLost += b.answerLost
 	a.leaseLost += b.leaseLost
+	a.stalled += b.stalled
 	a.wrong += b.wrong
 	a.held += b.held
 	a.faults += b.faults
@@ -94,14 +96,14 @@ func TestFleet_Model(t *testing.T) {
 					}
 					sum.add(run)
 				}
-				t.Logf("%d seeds, %d requests, %d faults, %d refresh tokens issued, %d redeemed, %d came again; sessions lost %d, and by name %d (answer lost), %d (lease lost while sending); held %d; wrong answers %d",
-					*fleetSeeds, sum.requests, sum.faults, sum.generations, sum.redemptions, sum.reused, sum.lost, sum.answerLost, sum.leaseLost, sum.held, sum.wrong)
+				t.Logf("%d seeds, %d requests, %d faults, %d refresh tokens issued, %d redeemed, %d came again; sessions lost %d, and by name %d (answer lost), %d (lease lost while sending), %d (stalled beyond the lease); held %d; wrong answers %d",
+					*fleetSeeds, sum.requests, sum.faults, sum.generations, sum.redemptions, sum.reused, sum.lost, sum.answerLost, sum.leaseLost, sum.stalled, sum.held, sum.wrong)
 				assert.Zero(t, sum.lost)
 				assert.Zero(t, sum.wrong)
 				assert.Greater(t, sum.redemptions, int(*fleetSeeds)*fleetVisitors*3, "the model did renew")
-				assert.LessOrEqual(t, sum.reused, sum.answerLost+sum.leaseLost, "one redemption per generation")
+				assert.LessOrEqual(t, sum.reused, sum.answerLost+sum.leaseLost+sum.stalled, "one redemption per generation")
 				if column.answers+column.sending == 0 && column.name != "all of these" {
-					assert.Zero(t, sum.answerLost+sum.leaseLost)
+					assert.Zero(t, sum.answerLost+sum.leaseLost+sum.stalled)
 				}
 			})
 		}
@@ -249,6 +251,8 @@ func (f *fleet) judge(t *testing.T, i int) {
 		f.sum.answerLost++
 	case fam.leaseLost:
 		f.sum.leaseLost++
+	case fam.outlived:
+		f.sum.stalled++
 	default:
 		f.sum.lost++
 	}
@@ -387,6 +391,8 @@ type family struct {
 	sending               int    // calls with one of its refresh tokens that are under way
 	dead                  bool
 	answerLost, leaseLost bool // what happened to it by name
+	outlived              bool // its refresh token came again when the lease of the first time had to be over
+	sentAt                time.Time
 	unanswered            bool // a call was given up before the server did anything
 }
 
@@ -471,12 +477,14 @@ func (r *replica) redeem(ctx context.Context, refresh secret.Secret) (Grant, err
 			fam.dead = true
 			if fam.owner != "" {
 				s.reused++
+				fam.outlived = r.stalls > 0 && sent.Sub(fam.sentAt) >= leaseSpare
 			}
 		}
 		if fam.dead {
 			return Grant{}, &CallError{Outcome: Refused, Err: errWire}
 		}
 		s.redeemed++
+		fam.sentAt = sent
 		return s.grant(fam, sent), nil
 	})
 }
@@ -510,7 +518,7 @@ func (s *strictServer) excused(key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fam := s.first[key]
-	return fam.answerLost || fam.leaseLost
+	return fam.answerLost || fam.leaseLost || fam.outlived
 }
 
 // dropLease makes the store forget a lease. While a refresh token is under way,

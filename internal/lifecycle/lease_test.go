@@ -266,7 +266,7 @@ func TestFleet_AnAbandonedLease(t *testing.T) {
 func TestFleet_LostAnswersOfTheStore(t *testing.T) {
 	for _, op := range []string{"acquire", "release", "remaining", "save"} {
 		for _, how := range []trip{breaks, loses, panics} {
-			for times := int32(1); times <= 4; times++ {
+			for _, times := range []int32{1, 2, 3, 4, 6} { // 6: both replicas give up
 				t.Run(fmt.Sprint(op, " ", how, " ", times), func(t *testing.T) {
 					inShop(t, 2, func(t *testing.T, s *shop) {
 						s.replicas[0].customer("jo")
@@ -292,6 +292,86 @@ func TestFleet_LostAnswersOfTheStore(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A hiccup of the store while the lease is taken is nobody's business.
+func TestFleet_AHiccupWhileTheLeaseIsTaken(t *testing.T) {
+	for _, how := range []trip{breaks, loses, panics} {
+		inShop(t, 1, func(t *testing.T, s *shop) {
+			s.guest("jo")
+			time.Sleep(guestOver)
+			var used atomic.Int32
+			s.lender.fail(func(op string) trip {
+				if op != "acquire" || used.Add(1) > 2 {
+					return works
+				}
+				return how
+			})
+			_, err := s.use(0, "jo", WantAnonymous)
+			require.NoError(t, err)
+			assert.Equal(t, 1, s.office.count(refreshAnonymous))
+		})
+	}
+}
+
+// Those who wait go on as soon as the row is written, also when the winner ends
+// before it gives the lease back.
+func TestFleet_TheRowTellsThatItIsRenewed(t *testing.T) {
+	inShop(t, 2, func(t *testing.T, s *shop) {
+		s.guest("jo")
+		time.Sleep(guestOver)
+		s.slow(refreshAnonymous, time.Second)
+		s.links[0].on("release", func() { time.Sleep(20 * time.Second) })
+		go func() { _, _ = s.use(0, "jo", WantAnonymous) }()
+		synctest.Wait()
+		assert.Less(t, elapsed(func() {
+			_, err := s.use(1, "jo", WantAnonymous)
+			require.NoError(t, err)
+		}), 2*time.Second)
+		time.Sleep(time.Minute)
+		assert.Equal(t, 1, s.office.count(refreshAnonymous))
+	})
+}
+
+// A lease that could not be given back is given back a moment later.
+func TestFleet_AHiccupWhileTheLeaseIsGivenBack(t *testing.T) {
+	inShop(t, 1, func(t *testing.T, s *shop) {
+		s.guest("jo")
+		time.Sleep(guestOver)
+		var used atomic.Int32
+		s.lender.fail(func(op string) trip {
+			if op != "release" || used.Add(1) > 3 {
+				return works
+			}
+			return breaks
+		})
+		assert.Zero(t, elapsed(func() {
+			_, err := s.use(0, "jo", WantAnonymous)
+			require.NoError(t, err)
+		}), "nobody waits for it")
+		time.Sleep(time.Second)
+		assert.Empty(t, s.lender.lent("jo"))
+	})
+}
+
+// However long a renewal may take, its request ends while the lease lasts.
+func TestFleet_TheLeaseBoundsTheRequest(t *testing.T) {
+	inShop(t, 1, func(t *testing.T, s *shop) {
+		s.replicas[0].m.cfg.RefreshLimit = time.Hour
+		s.guest("jo")
+		time.Sleep(guestOver)
+		s.office.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {
+			if c.op == refreshAnonymous {
+				deadline, bounded := ctx.Deadline()
+				assert.True(t, bounded)
+				assert.LessOrEqual(t, time.Until(deadline), leaseTime-writeLimit)
+			}
+			return nil
+		})
+		_, err := s.use(0, "jo", WantAnonymous)
+		require.NoError(t, err)
+		assert.Equal(t, 1, s.office.count(refreshAnonymous))
+	})
 }
 
 // A store that can be read but not written: nothing is redeemed.
