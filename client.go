@@ -101,11 +101,12 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 	if cfg.store == nil {
 		cfg.store = NewMemoryStore(0)
 	}
+	rows := scope(cfg.tenant, baseURL, cfg.clientID)
 	c.sessions = lifecycle.New(lifecycle.Config{
-		Scope: scope(cfg.tenant, baseURL, cfg.clientID), Store: cfg.store, Issuer: issuer{c}, Notify: c.notify, Context: cfg.context.internal(), Foreground: cfg.foreground,
+		Scope: rows, Store: cfg.store, Issuer: issuer{c}, Notify: c.notify, Context: cfg.context.internal(), Foreground: cfg.foreground,
 		RefreshLimit: cfg.timeouts.Refresh, StoreLimit: cfg.timeouts.Store,
 	})
-	c.settings = Settings{Tenant: cfg.tenant, BaseURL: baseURL.String(), TokenStore: cfg.store, ForegroundRenewal: cfg.foreground}
+	c.settings = Settings{Tenant: cfg.tenant, BaseURL: baseURL.String(), TokenStore: cfg.store, ForegroundRenewal: cfg.foreground, VisitorRows: rows + "/" + visitorPrefix}
 	get := func() *core { return c }
 	own := newSession(get, "", "own")
 	return &Client{
@@ -156,6 +157,9 @@ type Settings struct {
 	BaseURL           string
 	TokenStore        TokenStore
 	ForegroundRenewal bool
+	// VisitorRows is what the store's keys of visitors' rows begin with; the
+	// visitor's key follows.
+	VisitorRows string
 }
 
 // Settings returns what the client was made with.

@@ -73,15 +73,16 @@ type Options struct {
 
 // BFF gives every visitor of a web shop a session of their own. It is made once.
 type BFF struct {
-	client    *emporix.Client
-	opts      Options
-	tenant    string
-	baseURL   *url.URL
-	cookie    string
-	origin    *http.CrossOriginProtection
-	keep      keeper
-	index     *index // nil with sessions in cookies
-	touchPace time.Duration
+	client      *emporix.Client
+	opts        Options
+	tenant      string
+	visitorRows string
+	baseURL     *url.URL
+	cookie      string
+	origin      *http.CrossOriginProtection
+	keep        keeper
+	index       *index // nil with sessions in cookies
+	touchPace   time.Duration
 }
 
 // New returns a BFF over a client. Visitors are kept in the client's token
@@ -116,7 +117,7 @@ func New(client *emporix.Client, opts Options) (*BFF, error) {
 		return nil, err
 	}
 	b := &BFF{
-		client: client, opts: opts, tenant: settings.Tenant, baseURL: base, cookie: cookieName,
+		client: client, opts: opts, tenant: settings.Tenant, visitorRows: settings.VisitorRows, baseURL: base, cookie: cookieName,
 		origin: http.NewCrossOriginProtection(), touchPace: min(opts.Idle/30, time.Hour),
 	}
 	if opts.Development {

@@ -206,7 +206,7 @@ func TestNoCookieOnRefresh(t *testing.T) {
 		}
 		assert.Equal(t, s.number, b.ok("GET", "/page"))
 		assert.Equal(t, first, b.cookie)
-		assert.Positive(t, s.fake.Calls("Auth.Refresh"))
+		assert.Positive(t, s.fake.Calls(t, "Auth.Refresh"))
 	})
 }
 
@@ -367,7 +367,7 @@ func TestStoreOutages(t *testing.T) {
 			guest, customer := s.browser(), s.browser()
 			guest.ok("GET", "/page")
 			customer.login()
-			before, anonymous := s.store.dump(), s.fake.Calls("Auth.Anonymous")
+			before, anonymous := s.store.dump(), s.fake.Calls(t, "Auth.Anonymous")
 			cookies := []string{guest.cookie, customer.cookie}
 
 			s.store.fail(c.reads, c.writes)
@@ -389,7 +389,7 @@ func TestStoreOutages(t *testing.T) {
 			stranger := s.browser()
 			assert.Equal(t, 503, stranger.do("GET", "/page").StatusCode)
 			assert.Empty(t, stranger.cookie)
-			assert.Equal(t, anonymous, s.fake.Calls("Auth.Anonymous"), "no silent new session")
+			assert.Equal(t, anonymous, s.fake.Calls(t, "Auth.Anonymous"), "no silent new session")
 			s.fake.AssertCalls(t, "Credentials.ChangePassword", 0)
 
 			s.store.fail(nil, nil)

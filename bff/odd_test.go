@@ -48,8 +48,8 @@ func TestDamagedRows(t *testing.T) {
 		"visitor, empty":        {"/bff/visitor/", func(string) string { return "" }, 200, true},
 		"visitor, no key":       {"/bff/visitor/", func(string) string { return `{"v":1,"g":5}` }, 200, true},
 		"visitor, from later":   {"/bff/visitor/", future, 503, false},
-		"session, not JSON":     {"acme/visitor/", func(string) string { return "{" }, 503, true},
-		"session, cut":          {"acme/visitor/", func(data string) string { return data[:len(data)/2] }, 503, true},
+		"session, not JSON":     {"acme.", func(string) string { return "{" }, 503, true},
+		"session, cut":          {"acme.", func(data string) string { return data[:len(data)/2] }, 503, true},
 		"everything, not JSON":  {"acme/", func(string) string { return "<html>" }, 200, true},
 		"everything, of arrays": {"acme/", func(string) string { return "[]" }, 200, true},
 	} {
@@ -80,7 +80,7 @@ func TestALoginOverADamagedSession(t *testing.T) {
 	s := newShop(t, setup{})
 	b := s.browser()
 	b.ok("GET", "/page")
-	s.rewrite("acme/visitor/", func(string) string { return "{" })
+	s.rewrite("acme.", func(string) string { return "{" })
 	b.login()
 	assert.Equal(t, s.number, b.ok("GET", "/page"))
 }
@@ -171,7 +171,7 @@ func TestTheBrowserGoesAwayDuringALogin(t *testing.T) {
 			s := newShop(t, setup{sealed: sealed})
 			b := s.browser()
 			b.ok("GET", "/page")
-			s.fake.Fail(emporixtest.Fault{Operation: "Auth.Login", Delay: 3 * time.Second})
+			s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Login", Delay: 3 * time.Second})
 			w := b.serve(func(w http.ResponseWriter, r *http.Request) {
 				ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 				defer cancel()
@@ -194,7 +194,7 @@ func TestADoubleClickOnLogin(t *testing.T) {
 				guest := b.ok("GET", "/info")
 				first := s.browser()
 				first.cookie = b.cookie
-				s.fake.Fail(emporixtest.Fault{Operation: "Auth.Login", Delay: time.Second})
+				s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Login", Delay: time.Second})
 				var both sync.WaitGroup
 				both.Go(func() { first.do("POST", "/login password="+password) })
 				both.Go(func() {
@@ -218,7 +218,7 @@ func TestALoginWhoseProfileFails(t *testing.T) {
 	s := newShop(t, setup{})
 	b := s.browser()
 	b.ok("GET", "/page")
-	s.fake.Fail(emporixtest.Fault{Operation: "Customers.Get", Status: 500})
+	s.fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Status: 500})
 	assert.Equal(t, 503, b.do("POST", "/login password=correct+horse").StatusCode)
 	assert.Equal(t, nobody, b.ok("GET", "/page"), "nobody is logged in without being listed")
 	s.fake.AssertCalls(t, "Auth.Logout", 1)
@@ -234,7 +234,7 @@ func TestLogoutThatTheServerDoesNotConfirm(t *testing.T) {
 	assert.Equal(t, 401, b.do("POST", "/logout").StatusCode, "a guest has nothing to log out of")
 	assert.NotEmpty(t, b.cookie)
 	b.login()
-	s.fake.Fail(emporixtest.Fault{Operation: "Auth.Logout", Status: 500})
+	s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Logout", Status: 500})
 	assert.Equal(t, 503, b.do("POST", "/logout").StatusCode)
 	assert.Empty(t, b.cookie, "here it is done")
 	assert.Equal(t, nobody, b.ok("GET", "/page"))
@@ -305,7 +305,7 @@ func TestLogoutEverywhereDuringAChange(t *testing.T) {
 			if fails {
 				fault.Status = 400
 			}
-			s.fake.Fail(fault)
+			s.fake.Fail(t, fault)
 			var change sync.WaitGroup
 			change.Go(func() { b.do("POST", "/password password=correct+horse") })
 			time.Sleep(time.Second)

@@ -183,7 +183,7 @@ type content struct {
 func (k *sealedKeeper) purpose() string { return "\x00" + k.b.cookie + "\x00" + k.b.tenant }
 
 // row is the client's name for a session.
-func (k *sealedKeeper) row(key string) string { return k.b.tenant + "/visitor/" + key }
+func (k *sealedKeeper) row(key string) string { return k.b.visitorRows + key }
 
 func supersededNote(key string) string { return "superseded/" + key }
 func movedNote(key string) string      { return "moved/" + key }

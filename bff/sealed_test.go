@@ -130,7 +130,7 @@ func TestSealedSessionsAreRenewedInTheForeground(t *testing.T) {
 			assert.NotNil(t, out.set)
 			s.restart(cookieKey) // all there is is in the cookie
 		}
-		assert.Equal(t, 40, s.fake.Calls("Auth.Refresh"))
+		assert.Equal(t, 40, s.fake.Calls(t, "Auth.Refresh"))
 		s.fake.AssertCalls(t, "Auth.Login", 1)
 	})
 }
@@ -179,7 +179,7 @@ func TestASessionThatFitsIntoNoCookie(t *testing.T) {
 	s := newShop(t, setup{sealed: true})
 	huge, err := json.Marshal("x." + strings.Repeat("y", 5000) + ".z")
 	require.NoError(t, err)
-	s.fake.Fail(emporixtest.Fault{Operation: "Auth.Login", Set: map[string]json.RawMessage{"saas_token": huge}})
+	s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Login", Set: map[string]json.RawMessage{"saas_token": huge}})
 	b := s.browser()
 	out := b.do("POST", "/login password=correct+horse")
 	assert.Equal(t, 500, out.StatusCode)
