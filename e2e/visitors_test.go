@@ -3,12 +3,12 @@ package e2e
 import (
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -112,7 +112,9 @@ func TestASessionSurvivesTheRestartOfAReplica(t *testing.T) {
 	victim := started.FindStringSubmatch(s.output.String())
 	pid, err := strconv.Atoi(victim[1])
 	require.NoError(t, err)
-	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	doomed, err := os.FindProcess(pid)
+	require.NoError(t, err)
+	require.NoError(t, doomed.Kill())
 	walk(9)
 	require.Eventually(t, func() bool { return len(started.FindAllString(s.output.String(), -1)) == 2 }, 15*time.Second, 50*time.Millisecond)
 	clear(answered)
