@@ -1,8 +1,8 @@
 package emporix
 
 import (
+	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"hash/maphash"
 	"math"
@@ -24,7 +24,7 @@ func NewMemoryStore(maxRows int) LeaseTokenStore {
 	}
 	s := &memoryRows{seed: maphash.MakeSeed(), limit: int64(maxRows)}
 	for i := range s.shards {
-		s.shards[i].rows = map[uint64]memoryRow{}
+		s.shards[i].rows = newMemorySlab(s.seed)
 	}
 	return &memoryStore{state: func() *memoryRows { return s }}
 }
@@ -44,48 +44,17 @@ type memoryRows struct {
 	shards [memoryShards]memoryShard
 }
 
-// memoryShard keeps each row as one object without pointers, under a hash of
-// its key: with a million sessions, what the garbage collector has to walk
-// through is what a call costs.
 type memoryShard struct {
 	mu   sync.Mutex
-	rows map[uint64]memoryRow
-	odd  map[string]memoryRow // the rare rows whose hash is another's
+	rows memorySlab
 
 	leases  map[string]memoryLease
 	sweepAt int // how many leases are looked through for those that are over
 }
 
-// memoryRow is generation, end in unix nanoseconds, length of the key, key, data.
-type memoryRow string
+const maxMemoryRow = 1 << 24
 
-const memoryHeader = 8 + 8 + 2
-
-func newMemoryRow(key string, data []byte, generation uint64, until time.Time) memoryRow {
-	row := make([]byte, 0, memoryHeader+len(key)+len(data))
-	row = binary.BigEndian.AppendUint64(row, generation)
-	row = binary.BigEndian.AppendUint64(row, uint64(max(until.UnixNano(), 0))) // #nosec G115 -- not negative
-	row = binary.BigEndian.AppendUint16(row, uint16(len(key)))                 // #nosec G115 -- checked by callers
-	row = append(row, key...)
-	return memoryRow(append(row, data...))
-}
-
-func (r memoryRow) number(at int) (n uint64) {
-	for i := at; i < at+8; i++ {
-		n = n<<8 | uint64(r[i])
-	}
-	return n
-}
-
-func (r memoryRow) keyEnd() int { return memoryHeader + int(r[16])<<8 + int(r[17]) }
-
-func (r memoryRow) generation() uint64      { return r.number(0) }
-func (r memoryRow) until() uint64           { return r.number(8) }
-func (r memoryRow) is(key string) bool      { return string(r[memoryHeader:r.keyEnd()]) == key }
-func (r memoryRow) data() []byte            { return []byte(r[r.keyEnd():]) }
-func (r memoryRow) live(now time.Time) bool { return uint64(max(now.UnixNano(), 0)) < r.until() } // #nosec G115 -- not negative
-
-var errLongKey = errors.New("emporix: memory store: the key is longer than 64 KiB")
+var errLargeRow = errors.New("emporix: memory store: the key is longer than 64 KiB, or the row than 16 MiB")
 
 // hold locks the shard of key, and names its place there.
 func (s *memoryStore) hold(key string) (state *memoryRows, shard *memoryShard, place uint64) {
@@ -100,11 +69,11 @@ func (m *memoryRows) place(key string) uint64 { return maphash.String(m.seed, ke
 
 // get returns the live row of key.
 func (s *memoryShard) get(place uint64, key string) (memoryRow, bool) {
-	row, found := s.rows[place]
-	if found && !row.is(key) {
-		row, found = s.odd[key]
+	row, found := s.rows.find(place, key)
+	if !found || row.endsBy(time.Now()) {
+		return nil, false
 	}
-	return row, found && row.live(time.Now())
+	return row, true
 }
 
 func (s *memoryStore) Load(ctx context.Context, key string) ([]byte, bool, error) {
@@ -112,12 +81,12 @@ func (s *memoryStore) Load(ctx context.Context, key string) ([]byte, bool, error
 		return nil, false, context.Cause(ctx)
 	}
 	_, shard, place := s.hold(key)
+	defer shard.mu.Unlock()
 	row, found := shard.get(place, key)
-	shard.mu.Unlock()
 	if !found {
 		return nil, false, nil
 	}
-	return row.data(), true, nil
+	return bytes.Clone(row.data()), true, nil
 }
 
 func (s *memoryStore) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
@@ -133,8 +102,8 @@ func (s *memoryStore) save(ctx context.Context, key string, data []byte, expecte
 	switch {
 	case ctx.Err() != nil:
 		return false, context.Cause(ctx)
-	case len(key) > math.MaxUint16:
-		return false, errLongKey
+	case len(key) > math.MaxUint16, len(data) > maxMemoryRow:
+		return false, errLargeRow
 	}
 	state, shard, place := s.hold(key)
 	defer shard.mu.Unlock()
@@ -147,9 +116,16 @@ func (s *memoryStore) save(ctx context.Context, key string, data []byte, expecte
 			return false, nil
 		}
 	}
-	state.put(shard, place, newMemoryRow(key, data, generation, time.Now().Add(ttl)), key)
+	state.makeRoom(shard, place)
+	shard.rows.put(place, key, data, generation, endOf(ttl))
 	shard.wrote(key)
 	return true, nil
+}
+
+// endOf returns when a row ends, in unix nanoseconds; they last until the year 2262.
+func endOf(ttl time.Duration) int64 {
+	now := time.Now().UnixNano()
+	return now + min(int64(ttl), math.MaxInt64-now)
 }
 
 func (s *memoryStore) Delete(ctx context.Context, key string) error {
@@ -158,49 +134,42 @@ func (s *memoryStore) Delete(ctx context.Context, key string) error {
 	}
 	state, shard, place := s.hold(key)
 	defer shard.mu.Unlock()
-	if row, found := shard.rows[place]; found && row.is(key) {
+	if _, found := shard.rows.find(place, key); found {
 		state.drop(shard, place)
-	} else if _, found := shard.odd[key]; found {
-		delete(shard.odd, key)
-		state.count.Add(-1)
 	}
 	shard.wrote(key)
 	return nil
 }
 
 func (m *memoryRows) drop(shard *memoryShard, place uint64) {
-	delete(shard.rows, place)
+	shard.rows.drop(place)
 	m.count.Add(-1)
 }
 
-// put writes a row and looks at a few others on the way: expired ones go, and
-// if the store is full, so does the one of them that ends first.
-func (m *memoryRows) put(shard *memoryShard, place uint64, row memoryRow, key string) {
+// makeRoom counts the row that is about to be written, and looks at a few others:
+// expired ones go, and if the store is full, so does the one of them that ends first.
+//
+// Should two keys share all 64 bits of their hash, the later one is the one that
+// stays; with a million rows that happens in one process of some 40 million.
+func (m *memoryRows) makeRoom(shard *memoryShard, place uint64) {
 	now := time.Now()
-	seen, first, firstUntil := 0, uint64(0), uint64(0)
-	for other, r := range shard.rows { // starts anywhere
+	var first uint64
+	var firstUntil int64
+	seen := 0
+	for other, spot := range shard.rows.index { // starts anywhere
 		if seen++; seen > 8 {
 			break
 		}
+		row := shard.rows.at(spot)
 		switch {
 		case other == place:
-		case !r.live(now):
+		case row.endsBy(now):
 			m.drop(shard, other)
-		case firstUntil == 0 || r.until() < firstUntil:
-			first, firstUntil = other, r.until()
+		case firstUntil == 0 || row.until() < firstUntil:
+			first, firstUntil = other, row.until()
 		}
 	}
-	if old, taken := shard.rows[place]; taken && !old.is(key) {
-		if shard.odd == nil {
-			shard.odd = map[string]memoryRow{}
-		}
-		if _, there := shard.odd[key]; !there {
-			m.count.Add(1)
-		}
-		shard.odd[key] = row
-		return
-	} else if !taken && m.count.Add(1) > m.limit && firstUntil != 0 {
+	if _, taken := shard.rows.index[place]; !taken && m.count.Add(1) > m.limit && firstUntil != 0 {
 		m.drop(shard, first)
 	}
-	shard.rows[place] = row
 }

@@ -1,0 +1,159 @@
+package emporix
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"time"
+)
+
+// memorySlab keeps rows end to end in large blocks. Neither the blocks nor the
+// index hold a pointer: with a million sessions, what the garbage collector has
+// to walk through is what every call pays for.
+//
+// A row that is replaced or dropped leaves a gap. A block with too many gaps is
+// given up, and its rows are added anew.
+type memorySlab struct {
+	seed    maphash.Seed
+	index   map[uint64]memorySpot // by the hash of the key
+	blocks  []memoryBlock
+	unused  []int // places in blocks
+	filling int   // the block that new rows are added to
+	live    int   // bytes of all rows
+}
+
+func newMemorySlab(seed maphash.Seed) memorySlab {
+	return memorySlab{seed: seed, index: map[uint64]memorySpot{}, blocks: make([]memoryBlock, 1)}
+}
+
+type memoryBlock struct {
+	bytes []byte
+	live  int // how many of them are rows, and not gaps
+}
+
+// Blocks grow with what they hold: a few sessions must not cost megabytes.
+const (
+	smallBlock = 1 << 10
+	largeBlock = 64 << 10
+)
+
+// memorySpot says in which block a row begins, and where.
+type memorySpot struct{ block, offset uint32 }
+
+// memoryRow is a row where it lies; it is read under the shard's lock. First
+// its length (4 bytes), its end in unix nanoseconds (8; 0: a gap), generation
+// (8) and the key's length (2), then key and data.
+type memoryRow []byte
+
+const (
+	rowEnd        = 4
+	rowGeneration = rowEnd + 8
+	rowKeyLength  = rowGeneration + 8
+	rowKey        = rowKeyLength + 2
+)
+
+func (r memoryRow) until() int64              { return int64(binary.LittleEndian.Uint64(r[rowEnd:])) } // #nosec G115 -- written from one
+func (r memoryRow) generation() uint64        { return binary.LittleEndian.Uint64(r[rowGeneration:]) }
+func (r memoryRow) keyEnd() int               { return rowKey + int(binary.LittleEndian.Uint16(r[rowKeyLength:])) }
+func (r memoryRow) key() []byte               { return r[rowKey:r.keyEnd()] }
+func (r memoryRow) data() []byte              { return r[r.keyEnd():] }
+func (r memoryRow) endsBy(now time.Time) bool { return r.until() <= now.UnixNano() }
+
+func (r memoryRow) write(key string, data []byte, generation uint64, until int64) {
+	binary.LittleEndian.PutUint32(r, uint32(len(r)))                 // #nosec G115 -- checked by save
+	binary.LittleEndian.PutUint64(r[rowEnd:], uint64(max(until, 1))) // #nosec G115 -- positive
+	binary.LittleEndian.PutUint64(r[rowGeneration:], generation)
+	binary.LittleEndian.PutUint16(r[rowKeyLength:], uint16(len(key))) // #nosec G115 -- checked by save
+	copy(r[rowKey:], key)
+	copy(r[r.keyEnd():], data)
+}
+
+// row returns the row that begins at offset.
+func (b memoryBlock) row(offset int) memoryRow {
+	size := int(binary.LittleEndian.Uint32(b.bytes[offset:]))
+	return b.bytes[offset : offset+size : offset+size]
+}
+
+func (s *memorySlab) at(spot memorySpot) memoryRow {
+	return s.blocks[spot.block].row(int(spot.offset))
+}
+
+// find returns the row of key, expired or not.
+func (s *memorySlab) find(place uint64, key string) (memoryRow, bool) {
+	spot, found := s.index[place]
+	if !found {
+		return nil, false
+	}
+	row := s.at(spot)
+	return row, string(row.key()) == key
+}
+
+// put writes the row of key. A row of the same size is written over.
+func (s *memorySlab) put(place uint64, key string, data []byte, generation uint64, until int64) {
+	size := rowKey + len(key) + len(data)
+	if spot, found := s.index[place]; found {
+		if row := s.at(spot); len(row) == size {
+			row.write(key, data, generation, until)
+			return
+		}
+		s.drop(place)
+	}
+	s.space(place, size).write(key, data, generation, until)
+}
+
+// drop leaves nothing of a row but its length.
+func (s *memorySlab) drop(place uint64) {
+	spot := s.index[place]
+	row := s.at(spot)
+	clear(row[rowEnd:])
+	delete(s.index, place)
+	s.live -= len(row)
+	s.blocks[spot.block].live -= len(row)
+	s.thin(int(spot.block))
+}
+
+// space returns room for a new row.
+func (s *memorySlab) space(place uint64, size int) memoryRow {
+	for !s.blocks[s.filling].takes(size) {
+		full := s.filling
+		s.begin(size)
+		s.thin(full)
+	}
+	b := &s.blocks[s.filling]
+	offset := len(b.bytes)
+	b.bytes = b.bytes[:offset+size]
+	b.live += size
+	s.live += size
+	s.index[place] = memorySpot{uint32(s.filling), uint32(offset)} // #nosec G115 -- blocks are short, and few
+	return b.bytes[offset:]
+}
+
+func (b memoryBlock) takes(size int) bool { return len(b.bytes)+size <= cap(b.bytes) }
+
+// begin makes a new block the one to be filled.
+func (s *memorySlab) begin(size int) {
+	if last := len(s.unused) - 1; last >= 0 {
+		s.filling, s.unused = s.unused[last], s.unused[:last]
+	} else {
+		s.filling, s.blocks = len(s.blocks), append(s.blocks, memoryBlock{})
+	}
+	s.blocks[s.filling].bytes = make([]byte, 0, max(size, smallBlock, min(s.live, largeBlock)))
+}
+
+// thin gives a block up that is more than a quarter gaps.
+func (s *memorySlab) thin(number int) {
+	b := s.blocks[number]
+	if number == s.filling || b.live >= len(b.bytes)*3/4 {
+		return
+	}
+	s.live -= b.live
+	for offset := 0; offset < len(b.bytes); {
+		row := b.row(offset)
+		offset += len(row)
+		if row.until() != 0 {
+			copy(s.space(maphash.Bytes(s.seed, row.key()), len(row)), row)
+		}
+	}
+	clear(b.bytes)
+	s.blocks[number] = memoryBlock{}
+	s.unused = append(s.unused, number)
+}
