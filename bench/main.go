@@ -33,6 +33,7 @@ var sections = []section{
 	{[]string{"11"}, connectionRows},
 	{[]string{"13", "14"}, idleRows},
 	{[]string{"15"}, sessionRows},
+	{[]string{"page"}, pageRows},
 }
 
 func main() {

@@ -17,13 +17,15 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/emporix-community/emporix-go/bench/internal/engine"
 )
 
 // fleet is one run.
 type fleet struct {
 	settings
 	office *office
-	engine *engine
+	shared *engine.Engine
 
 	mu       sync.Mutex
 	replicas []*replica
@@ -118,7 +120,7 @@ func (f *fleet) launch() (*replica, error) {
 	}
 	r.cmd = exec.CommandContext(context.Background(), self) // #nosec G204 -- this program
 	r.cmd.Env = append(os.Environ(), roleVariable+"="+r.name, officeVariable+"="+f.office.url,
-		redisVariable+"="+f.engine.address, masterVariable+"="+f.engine.master)
+		redisVariable+"="+f.shared.Address, masterVariable+"="+f.shared.Master)
 	r.cmd.Stderr = io.Discard // go-redis reports every connection that a failover ends
 	out, err := r.cmd.StdoutPipe()
 	if err != nil {
@@ -255,7 +257,7 @@ func (f *fleet) harm(ctx context.Context) {
 		f.mu.Lock()
 		f.failedAt = time.Now()
 		f.mu.Unlock()
-		_ = f.engine.primary.Process.Kill()
+		f.shared.KillPrimary()
 	}
 }
 
@@ -329,7 +331,7 @@ func (f *fleet) report(out io.Writer) error {
 	}
 	p := func(name string, value any) { fmt.Fprintf(out, "%-58s %v\n", name, value) }
 	fmt.Fprintf(out, "%d replicas over %s, %d visitors, %s; tokens live %s, a refresh takes %s, a used refresh token works for %s\n",
-		f.settings.replicas, f.engine.name, len(f.visitors), f.settings.time, f.life, f.delay, f.grace)
+		f.settings.replicas, f.shared.Name, len(f.visitors), f.settings.time, f.life, f.delay, f.grace)
 	p("one replica killed and restarted", f.kill)
 	p("Redis failed over", f.failover)
 	p("requests", f.requests)

@@ -7,8 +7,7 @@
 //	go run ./bench/fleet                                 # about 20 s
 //	go run ./bench/fleet -time 2m -kill hard -failover
 //
-// It needs redis-server, and redis-sentinel for -failover, on the PATH; or a
-// Redis that is running, by -redis.
+// It needs redis-server on the PATH; or a Redis that is running, by -redis.
 package main
 
 import (
@@ -21,6 +20,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/emporix-community/emporix-go/bench/internal/engine"
 )
 
 // settings are the flags.
@@ -89,17 +90,19 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	engine, err := startEngine(ctx, s, dir)
-	if err != nil {
-		return err
+	shared := engine.Running(s.redis)
+	if s.redis == "" {
+		if shared, err = engine.Start(ctx, dir, s.failover); err != nil {
+			return err
+		}
 	}
-	defer engine.stop()
+	defer shared.Stop()
 	office, err := openOffice(ctx, s)
 	if err != nil {
 		return err
 	}
 	defer office.close()
-	f := &fleet{settings: s, office: office, engine: engine}
+	f := &fleet{settings: s, office: office, shared: shared}
 	defer f.stop()
 	if err := f.begin(ctx); err != nil {
 		return err

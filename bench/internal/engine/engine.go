@@ -1,4 +1,5 @@
-package main
+// Package engine starts the Redis that a measurement runs over.
+package engine
 
 import (
 	"context"
@@ -18,32 +19,37 @@ import (
 // shopName is what the Sentinel calls the primary.
 const shopName = "shop"
 
-// engine is the Redis that the replicas share.
-type engine struct {
-	name    string
-	address string // of the Sentinel if there is one
-	master  string // shopName then
+// Engine is Redis, on the loopback interface.
+type Engine struct {
+	Name    string
+	Address string // of the Sentinel if there is one
+	Master  string // the primary's name then
 	primary *exec.Cmd
 	all     []*exec.Cmd
 }
 
-func startEngine(ctx context.Context, s settings, dir string) (*engine, error) {
-	e := &engine{name: "Redis at " + s.redis, address: s.redis}
-	if s.redis != "" {
-		return e, nil
-	}
-	primary, cmd, err := e.launch(ctx, dir, "redis-server")
+// Running is a Redis that somebody else started.
+func Running(address string) *Engine {
+	return &Engine{Name: "Redis at " + address, Address: address}
+}
+
+// Start starts a redis-server, with failover also a replica and a Sentinel.
+// Their files go to dir.
+func Start(ctx context.Context, dir string, failover bool) (*Engine, error) {
+	e := new(Engine)
+	primary, cmd, err := e.launch(ctx, dir)
 	if err != nil {
+		e.Stop()
 		return nil, err
 	}
-	e.name, e.address, e.primary = "a single redis-server", primary, cmd
-	if !s.failover {
+	e.Name, e.Address, e.primary = "a single redis-server", primary, cmd
+	if !failover {
 		return e, nil
 	}
 	host, port, _ := net.SplitHostPort(primary)
-	replica, _, err := e.launch(ctx, dir, "redis-server", "--replicaof", host, port)
+	replica, _, err := e.launch(ctx, dir, "--replicaof", host, port)
 	if err != nil {
-		e.stop()
+		e.Stop()
 		return nil, err
 	}
 	conf := filepath.Join(dir, "sentinel.conf")
@@ -51,20 +57,23 @@ func startEngine(ctx context.Context, s settings, dir string) (*engine, error) {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	sentinel, _, err := e.launch(ctx, dir, "redis-sentinel", conf)
+	sentinel, _, err := e.launch(ctx, dir, conf, "--sentinel")
 	if err == nil {
 		err = e.ready(ctx, sentinel, replica)
 	}
 	if err != nil {
-		e.stop()
+		e.Stop()
 		return nil, err
 	}
-	e.name, e.address, e.master = "redis-server with a replica and a Sentinel", sentinel, shopName
+	e.Name, e.Address, e.Master = "redis-server with a replica and a Sentinel", sentinel, shopName
 	return e, nil
 }
 
+// KillPrimary ends the primary as a power cut would.
+func (e *Engine) KillPrimary() { _ = e.primary.Process.Kill() }
+
 // ready waits until the replica follows and the Sentinel knows it.
-func (e *engine) ready(ctx context.Context, sentinel, replica string) error {
+func (e *Engine) ready(ctx context.Context, sentinel, replica string) error {
 	asked := goredis.NewSentinelClient(&goredis.Options{Addr: sentinel})
 	defer func() { _ = asked.Close() }()
 	follower := goredis.NewClient(&goredis.Options{Addr: replica})
@@ -80,8 +89,8 @@ func (e *engine) ready(ctx context.Context, sentinel, replica string) error {
 	return errors.New("the Sentinel did not find the replica in 20 s")
 }
 
-// launch starts a server on a free port of the loopback interface.
-func (e *engine) launch(ctx context.Context, dir, program string, args ...string) (address string, cmd *exec.Cmd, err error) {
+// launch starts a redis-server on a free port of the loopback interface.
+func (e *Engine) launch(ctx context.Context, dir string, args ...string) (address string, cmd *exec.Cmd, err error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
@@ -89,16 +98,13 @@ func (e *engine) launch(ctx context.Context, dir, program string, args ...string
 	address = listener.Addr().String()
 	port := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 	_ = listener.Close()
-	all := []string{"--port", port, "--bind", "127.0.0.1", "--dir", dir}
-	if program == "redis-server" {
-		all = append(all, "--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0", "--dbfilename", port+".rdb")
-		all = append(all, args...)
-	} else {
-		all = append(args, all...)
+	if len(args) == 0 || strings.HasPrefix(args[0], "--") { // else a configuration file, which comes first
+		args = append([]string{"--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0", "--dbfilename", port + ".rdb"}, args...)
 	}
-	cmd = exec.CommandContext(context.WithoutCancel(ctx), program, all...) // #nosec G204 -- one of two names
+	args = append(args, "--port", port, "--bind", "127.0.0.1", "--dir", dir)
+	cmd = exec.CommandContext(context.WithoutCancel(ctx), "redis-server", args...) // #nosec G204 -- arguments of our own
 	if err := cmd.Start(); err != nil {
-		return "", nil, fmt.Errorf("%w; install it, or give a running Redis by -redis", err)
+		return "", nil, fmt.Errorf("%w; is it installed?", err)
 	}
 	e.all = append(e.all, cmd)
 	client := goredis.NewClient(&goredis.Options{Addr: address})
@@ -109,10 +115,11 @@ func (e *engine) launch(ctx context.Context, dir, program string, args ...string
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	return "", nil, fmt.Errorf("%s did not answer in 5 s", program)
+	return "", nil, errors.New("redis-server did not answer in 5 s")
 }
 
-func (e *engine) stop() {
+// Stop ends whatever Start started.
+func (e *Engine) Stop() {
 	for _, cmd := range e.all {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
