@@ -73,11 +73,13 @@ type LeaseTokenStore interface {
 	ConditionalTokenStore
 
 	// Acquire lends the row of key to owner for ttl, from now on, unless another
-	// owner has it; the owner who has it may extend in this way. abandoned
-	// reports that the lease before this one ran out without Release, and that
-	// the row has not been written since it was taken: its owner may have died
-	// half-way. It is false for whoever extends, and for whoever does not acquire.
-	// A store may forget that a lease was abandoned once the row is gone.
+	// owner has it; the owner who has it may extend, or shorten, in this way.
+	// abandoned reports that a lease before this one ran out without Release, and
+	// that the row has not been written since that one was taken: its owner may
+	// have died half-way. Whoever acquires or extends is told until the row is
+	// written; Release does not settle it, for an owner may give back without
+	// having dealt with it. It is false for whoever does not acquire. Once the row
+	// is gone, a store may forget.
 	Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error)
 
 	// Remaining returns how long owner still has the row, 0 if it has not.

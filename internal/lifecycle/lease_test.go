@@ -262,6 +262,41 @@ func TestFleet_AnAbandonedLease(t *testing.T) {
 	}
 }
 
+// A store that fails while somebody takes over from the dead does not make the
+// others forget that somebody has died.
+func TestFleet_AnAbandonedLeaseAndAStoreThatFails(t *testing.T) {
+	for _, op := range []string{"acquire", "load", "save", "release"} {
+		for _, how := range []trip{breaks, loses, panics} {
+			for _, times := range []int32{1, 2, 3, 4, 6} {
+				t.Run(fmt.Sprint(op, " ", how, " ", times), func(t *testing.T) {
+					inShop(t, 2, func(t *testing.T, s *shop) {
+						s.replicas[0].customer("jo")
+						time.Sleep(customerDue)
+						s.lender.lend(t, "jo", "the dead", leaseTime)
+						time.Sleep(leaseTime + time.Second)
+						var used atomic.Int32
+						s.lender.fail(func(got string) trip {
+							if got != op || used.Add(1) > times {
+								return works
+							}
+							return how
+						})
+						for range 20 {
+							for i := range s.replicas {
+								_, _ = s.use(i, "jo", WantCustomer)
+							}
+							time.Sleep(time.Minute)
+						}
+						assert.Zero(t, s.office.count(refreshCustomer))
+						assert.True(t, s.replicas[0].row("jo").Suspect)
+						assert.Empty(t, s.lender.lent("jo"))
+					})
+				})
+			}
+		}
+	}
+}
+
 // A lost answer of the store is no reason to suspect anybody of having died.
 func TestFleet_LostAnswersOfTheStore(t *testing.T) {
 	for _, op := range []string{"acquire", "release", "remaining", "save"} {

@@ -15,7 +15,6 @@ package redis
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -93,11 +92,11 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 }
 
 // Acquire lends the row of key to owner for ttl, unless another owner has it;
-// the same owner may extend. abandoned reports that the lease before ran out
-// without Release, and that the row has not been written since it was taken; it
+// the same owner may extend. abandoned reports that an earlier lease ran out
+// without Release, and that the row has not been written since that was taken; it
 // is forgotten when there is no row.
 func (s *Store) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
-	state, err := s.run(ctx, acquireScript, key, owner, microseconds(ttl), rand.Text()).Int()
+	state, err := s.run(ctx, acquireScript, key, owner, microseconds(ttl)).Int()
 	return state > 0, state > 1, failed("acquire", err)
 }
 

@@ -3,6 +3,7 @@ package redistest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -285,9 +286,6 @@ func TestLostAnswer(t *testing.T) {
 	assert.True(t, abandoned)
 	assert.False(t, lose.Load(), "an answer was lost")
 
-	acquired, abandoned = acquire(t, s, visitor, "b", time.Minute)
-	assert.True(t, acquired)
-	assert.False(t, abandoned, "an extension is another call")
 }
 
 // deaf breaks at the next answer if it is to lose one.
@@ -375,6 +373,49 @@ func foreignValue(t *testing.T, e engine, s *redis.Store) {
 		assert.NotContains(t, err.Error(), "secret")
 	}
 	assert.Equal(t, "something else", e.client.Get(t.Context(), name).Val())
+}
+
+// What may not write says so, also where there would be nothing to write: a
+// replica that was the primary would answer from a past that is over, and a
+// primary cut off from its replicas would confirm leases that they lend anew.
+func TestServersThatMayNotWrite(t *testing.T) {
+	if !installed(t) {
+		t.Log("miniredis has no replicas: nothing is tested here")
+		return
+	}
+	for name, forbid := range map[string]func(server *goredis.Client) error{
+		"READONLY": func(server *goredis.Client) error {
+			return server.Do(t.Context(), "REPLICAOF", "127.0.0.1", freePort(t)).Err()
+		},
+		"NOREPLICAS": func(server *goredis.Client) error {
+			return server.ConfigSet(t.Context(), "min-replicas-to-write", "1").Err()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := single(t)
+			s := redis.New(e.client)
+			require.NoError(t, s.Save(t.Context(), visitor, []byte("x"), 1, time.Minute))
+			acquire(t, s, visitor, "a", time.Minute)
+			require.NoError(t, forbid(e.nodes[0]))
+
+			errs := map[string]error{}
+			for _, owner := range []string{"a", "b"} {
+				_, _, errs["acquire by "+owner] = s.Acquire(t.Context(), visitor, owner, time.Minute)
+				_, errs["remaining of "+owner] = s.Remaining(t.Context(), visitor, owner)
+				errs["release by "+owner] = s.Release(t.Context(), visitor, owner)
+			}
+			for generation := range uint64(3) {
+				_, errs[fmt.Sprint("save if ", generation)] = s.SaveIf(t.Context(), visitor, []byte("y"), generation, 3, time.Minute)
+				_, errs[fmt.Sprint("save if ", generation, ", no row")] = s.SaveIf(t.Context(), "nobody", []byte("y"), generation, 3, time.Minute)
+			}
+			errs["save"] = s.Save(t.Context(), visitor, []byte("y"), 2, time.Minute)
+			errs["delete"] = s.Delete(t.Context(), visitor)
+			for operation, err := range errs {
+				require.ErrorContains(t, err, name, operation)
+			}
+			assert.Equal(t, "x", load(t, s, visitor))
+		})
+	}
 }
 
 // A full server that may evict nothing refuses to write, and says so; leases can
