@@ -45,14 +45,47 @@ func Prefix(prefix string) Option {
 }
 
 // New returns a store over client: one server, Sentinel or Cluster. The client
-// stays the caller's to close. Set its ContextTimeoutEnabled, else an operation
-// waits for the client's own timeouts instead of the context's deadline.
-func New(client redis.UniversalClient, opts ...Option) *Store {
+// stays the caller's to close. Its ContextTimeoutEnabled must be set, and it must
+// be no Ring; what go-redis has not made itself is taken as it is.
+func New(client redis.UniversalClient, opts ...Option) (*Store, error) {
+	if err := check(client); err != nil {
+		return nil, fmt.Errorf("emporix: redis store: %w", err)
+	}
 	s := &Store{client: client, prefix: DefaultPrefix}
 	for _, opt := range opts {
 		opt(s)
 	}
-	return s
+	return s, nil
+}
+
+var (
+	errNoClient   = errors.New("the client is nil")
+	errNoDeadline = errors.New("the client would ignore the deadlines of calls; set ContextTimeoutEnabled in its options")
+	errRing       = errors.New("a Ring looks for the visitors of a server that is down on another one, where they have no session; use a Cluster or Sentinel")
+)
+
+func check(client redis.UniversalClient) error {
+	obeys := true
+	switch c := client.(type) {
+	case nil:
+		return errNoClient
+	case *redis.Ring:
+		return errRing
+	case *redis.Client:
+		if c == nil {
+			return errNoClient
+		}
+		obeys = c.Options().ContextTimeoutEnabled
+	case *redis.ClusterClient:
+		if c == nil {
+			return errNoClient
+		}
+		obeys = c.Options().ContextTimeoutEnabled
+	}
+	if !obeys {
+		return errNoDeadline
+	}
+	return nil
 }
 
 // Load returns the row of key; found is false if it is absent or has expired.

@@ -44,11 +44,18 @@ func TestEngines(t *testing.T) {
 					for _, node := range e.nodes {
 						require.NoError(t, node.FlushAll(t.Context()).Err())
 					}
-					test(t, e, redis.New(e.client))
+					test(t, e, newStore(t, e.client))
 				})
 			}
 		})
 	}
+}
+
+func newStore(t testing.TB, client goredis.UniversalClient, opts ...redis.Option) *redis.Store {
+	t.Helper()
+	s, err := redis.New(client, opts...)
+	require.NoError(t, err)
+	return s
 }
 
 // names are the keys in all servers of e.
@@ -206,7 +213,7 @@ func nothingIsLeft(t *testing.T, e engine, s *redis.Store) {
 // Two prefixes are two stores.
 func TestPrefix(t *testing.T) {
 	e := single(t)
-	one, other := redis.New(e.client, redis.Prefix("one:")), redis.New(e.client, redis.Prefix("{other}:"))
+	one, other := newStore(t, e.client, redis.Prefix("one:")), newStore(t, e.client, redis.Prefix("{other}:"))
 	require.NoError(t, one.Save(t.Context(), visitor, []byte("x"), 1, time.Minute))
 	assert.Empty(t, load(t, other, visitor))
 	require.NoError(t, other.Save(t.Context(), visitor, []byte("y"), 1, time.Minute))
@@ -239,7 +246,7 @@ func longLives(t *testing.T, _ engine, s *redis.Store) {
 // A row never ends early, not even by a part of Redis's milliseconds.
 func TestShortLife(t *testing.T) {
 	e, _ := simulated(t)
-	s := redis.New(e.client)
+	s := newStore(t, e.client)
 	require.NoError(t, s.Save(t.Context(), visitor, []byte("x"), 1, 1500*time.Microsecond))
 	require.NoError(t, s.Save(t.Context(), "another", []byte("x"), 1, 1500*time.Nanosecond))
 	e.advance(time.Microsecond)
@@ -267,13 +274,13 @@ func TestLostAnswer(t *testing.T) {
 	var lose atomic.Bool
 	address := e.nodes[0].Options().Addr
 	client := connected(t, goredis.NewClient(&goredis.Options{
-		Addr: address,
+		Addr: address, ContextTimeoutEnabled: true,
 		Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 			return &deaf{Conn: conn, lose: &lose}, err
 		},
 	}))
-	s := redis.New(client)
+	s := newStore(t, client)
 	require.NoError(t, s.Save(t.Context(), visitor, []byte("x"), 1, time.Hour))
 	acquired, abandoned := acquire(t, s, visitor, "a", 50*time.Millisecond)
 	assert.True(t, acquired)
@@ -324,8 +331,8 @@ func operations(ctx context.Context, s *redis.Store) map[string]error {
 // as an absent row.
 func TestTroubledServer(t *testing.T) {
 	_, server := simulated(t)
-	client := connected(t, goredis.NewClient(&goredis.Options{Addr: server.Addr(), MaxRetries: -1, DialerRetries: 1}))
-	s := redis.New(client)
+	client := connected(t, goredis.NewClient(&goredis.Options{Addr: server.Addr(), MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true}))
+	s := newStore(t, client)
 	for _, answer := range []string{
 		"READONLY You can't write against a read only replica.",
 		"LOADING Redis is loading the dataset in memory",
@@ -393,7 +400,7 @@ func TestServersThatMayNotWrite(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := single(t)
-			s := redis.New(e.client)
+			s := newStore(t, e.client)
 			require.NoError(t, s.Save(t.Context(), visitor, []byte("x"), 1, time.Minute))
 			acquire(t, s, visitor, "a", time.Minute)
 			require.NoError(t, forbid(e.nodes[0]))
@@ -426,7 +433,7 @@ func TestFullServer(t *testing.T) {
 		t.Log("miniredis has no limit: nothing is tested here")
 		return
 	}
-	s := redis.New(e.client)
+	s := newStore(t, e.client)
 	require.NoError(t, s.Save(t.Context(), visitor, []byte("x"), 1, time.Minute))
 	acquire(t, s, visitor, "a", time.Minute)
 	require.NoError(t, e.client.ConfigSet(t.Context(), "maxmemory", "1").Err())
@@ -454,11 +461,11 @@ func TestFewRights(t *testing.T) {
 	opts.Username, opts.Password = "shop", "word"
 	client := connected(t, goredis.NewClient(opts))
 	for range 2 {
-		for operation, err := range operations(t.Context(), redis.New(client)) {
+		for operation, err := range operations(t.Context(), newStore(t, client)) {
 			require.NoError(t, err, operation)
 		}
 	}
-	for operation, err := range operations(t.Context(), redis.New(client, redis.Prefix("other:"))) {
+	for operation, err := range operations(t.Context(), newStore(t, client, redis.Prefix("other:"))) {
 		require.ErrorContains(t, err, "NOPERM", operation)
 	}
 }
