@@ -192,5 +192,11 @@ func failed(operation string, err error) error {
 	if err == nil {
 		return nil
 	}
+	var said interface{ SQLState() string } // what drivers agree on
+	if errors.As(err, &said) && said.SQLState() == undefinedTable {
+		return fmt.Errorf("emporix: postgres store: %s: %w; call Migrate, or run Schema", operation, err)
+	}
 	return fmt.Errorf("emporix: postgres store: %s: %w", operation, err)
 }
+
+const undefinedTable = "42P01"
