@@ -15,6 +15,7 @@ package redis
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -102,20 +103,20 @@ func (s *Store) Load(ctx context.Context, key string) (data []byte, found bool, 
 
 // Save writes the row of key, whatever is there. It expires after ttl.
 func (s *Store) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
-	_, err := s.save(ctx, key, data, "", generation, ttl)
+	_, err := s.save(ctx, key, data, "", generation, ttl, "")
 	return err
 }
 
 // SaveIf writes the row of key if the present one has the expected generation,
-// or, for 0, if there is none. It reports whether it wrote. Where go-redis had
-// to send it twice because an answer was lost, it can have written and report
-// false; a Load then finds the row that it wrote.
+// or, for 0, if there is none. It reports whether it wrote, also
+// where go-redis had to send it twice because an answer was lost, unless another
+// has written or deleted the row in between.
 func (s *Store) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (saved bool, err error) {
-	return s.save(ctx, key, data, decimal(expected), generation, ttl)
+	return s.save(ctx, key, data, decimal(expected), generation, ttl, rand.Text())
 }
 
-func (s *Store) save(ctx context.Context, key string, data []byte, expected string, generation uint64, ttl time.Duration) (bool, error) {
-	saved, err := s.run(ctx, saveScript, key, data, decimal(generation), microseconds(ttl), expected).Bool()
+func (s *Store) save(ctx context.Context, key string, data []byte, expected string, generation uint64, ttl time.Duration, call string) (bool, error) {
+	saved, err := s.run(ctx, saveScript, key, data, decimal(generation), microseconds(ttl), expected, call).Bool()
 	return saved, failed("save", err)
 }
 

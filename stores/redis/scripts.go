@@ -5,6 +5,7 @@ import "github.com/redis/go-redis/v9"
 // The fields of a visitor's hash:
 //
 //	d, g, e  the row: data, generation (a decimal, only ever compared), end
+//	w        the SaveIf that wrote the row, if it was one
 //	o, l     the lease: owner, end
 //	m        the mark: there while the row has not been written since the
 //	         lease was taken
@@ -57,18 +58,23 @@ if f[1] and tonumber(f[2]) > t[1] * 1000000 + t[2] then return f[1] end
 return false
 `)
 
-	// data, generation, ttl, expected generation or ''; answers 1 if it wrote.
+	// data, generation, ttl, expected generation or '', a name for this call;
+	// answers 1 if it wrote. go-redis sends a script again when its answer is lost:
+	// this call then finds its own name, and answers the same.
 	saveScript = redis.NewScript(clock + answer + until + `
-if ARGV[4] ~= '' and ARGV[4] ~= generation then return so(0) end
+if ARGV[4] ~= '' and ARGV[4] ~= generation then
+  if row_end > now and ARGV[5] == redis.call('HMGET', KEYS[1], 'w')[1] then return so(1) end
+  return so(0)
+end
 row_end = now + tonumber(ARGV[3])
-redis.call('HSET', KEYS[1], 'd', ARGV[1], 'g', ARGV[2], 'e', string.format('%.0f', row_end))
+redis.call('HSET', KEYS[1], 'd', ARGV[1], 'g', ARGV[2], 'e', string.format('%.0f', row_end), 'w', ARGV[5])
 redis.call('HDEL', KEYS[1], 'm')
 live(math.max(row_end, lease_end))
 return 1
 `)
 
 	deleteScript = redis.NewScript(clock + until + `
-redis.call('HDEL', KEYS[1], 'd', 'g', 'e', 'm')
+redis.call('HDEL', KEYS[1], 'd', 'g', 'e', 'w', 'm')
 live(lease_end)
 return 1
 `)

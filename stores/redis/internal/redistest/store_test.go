@@ -268,7 +268,7 @@ func scriptsAreForgotten(t *testing.T, e engine, s *redis.Store) {
 }
 
 // go-redis sends a script again when its answer is lost. Whoever took an
-// abandoned lease over must still hear of it.
+// abandoned lease over must still hear of it, and whoever saved that it has.
 func TestLostAnswer(t *testing.T) {
 	e := single(t)
 	var lose atomic.Bool
@@ -292,6 +292,17 @@ func TestLostAnswer(t *testing.T) {
 	assert.True(t, acquired)
 	assert.True(t, abandoned)
 	assert.False(t, lose.Load(), "an answer was lost")
+
+	lose.Store(true)
+	assert.True(t, saveIf(t, s, visitor, "y", 1, 2, time.Hour))
+	assert.False(t, lose.Load(), "an answer was lost")
+	assert.False(t, saveIf(t, s, visitor, "y", 1, 2, time.Hour), "the same by another")
+	assert.Equal(t, "y", load(t, s, visitor))
+	lose.Store(true)
+	assert.True(t, saveIf(t, s, "another", "x", 0, 1, time.Hour))
+	assert.False(t, saveIf(t, s, "another", "x", 0, 1, time.Hour), "the same by another")
+	lose.Store(true)
+	assert.False(t, saveIf(t, s, "another", "x", 2, 3, time.Hour), "it never could")
 
 }
 
