@@ -56,6 +56,8 @@ type ConditionalTokenStore interface {
 	// expected 0 means that there is no row, or an expired one. It reports
 	// whether it wrote. Generations are compared for equality, all 64 bits of
 	// them, and never ordered. Of many at once with one expectation, one writes.
+	// Only what could have written may say false: a copy that lags, or may only be
+	// read, fails.
 	SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (saved bool, err error)
 }
 
@@ -69,6 +71,13 @@ type ConditionalTokenStore interface {
 // Save, SaveIf and Delete end no lease, and the end of a row does not either; a
 // lease keeps no row alive. The store's own clock counts, so that processes need
 // not agree on the time. An owner is at most 64 bytes of printable ASCII.
+//
+// A simple way is to keep four things beside the row: the owner and the end of the
+// lease; unwritten, which Acquire sets where nobody has the row, and which each
+// write clears, Delete too; and abandoned, which such an Acquire sets to the
+// unwritten that it found. What Acquire reports is whether both are set. Release
+// ends the lease, and clears unwritten unless abandoned is set. Each method is one
+// atomic step.
 type LeaseTokenStore interface {
 	ConditionalTokenStore
 
