@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -23,6 +24,22 @@ var leaseCases = []testCase{
 		t.release("a", "jo") // an earlier owner's
 		t.wantRemaining("a", "ann", long/2, long)
 		t.has("a", "one")
+	}},
+	{name: "hostile owners", needs: lending, run: func(t *trial) {
+		x := strings.Repeat("x", 63)
+		owners := []string{"jo", "JO", "jo ", " jo", "jo%", "j_", "'jo'", `"jo"\`, "{jo}", "0", "00", x + "x", x + "y", x}
+		for _, owner := range owners {
+			t.wantAcquire("a", owner, long, true)
+			for _, other := range owners {
+				if other != owner {
+					t.wantAcquire("a", other, long, false)
+					t.release("a", other)
+				}
+			}
+			t.wantRemaining("a", owner, long/2, long)
+			t.release("a", owner)
+			t.wantRemaining("a", owner, 0, 0)
+		}
 	}},
 	{name: "its owner extends it", needs: lending, waits: true, run: func(t *trial) {
 		t.save("a", "one", 1, long)

@@ -71,6 +71,18 @@ func (m *model) name(key string) string {
 	return key
 }
 
+func (m *model) owner(owner string) string {
+	switch m.bug {
+	case "cuts owners at 32":
+		return owner[:min(32, len(owner))]
+	case "folds owners":
+		return strings.ToLower(owner)
+	case "trims owners":
+		return strings.TrimRight(owner, " ")
+	}
+	return owner
+}
+
 func (m *model) row(key string) (modelRow, bool) {
 	r, found := m.rows[m.name(key)]
 	return r, found && time.Now().Before(r.until)
@@ -260,7 +272,7 @@ func (m *model) Acquire(ctx context.Context, key, owner string, ttl time.Duratio
 		return false, false, err
 	}
 	defer func() { end() }()
-	now, name := time.Now(), m.name(key)
+	now, name, owner := time.Now(), m.name(key), m.owner(owner)
 	if m.is("one lease for all") {
 		name = ""
 	}
@@ -337,7 +349,7 @@ func (m *model) Remaining(ctx context.Context, key, owner string) (time.Duration
 		return 0, err
 	}
 	defer end()
-	l := m.leases[m.name(key)]
+	l, owner := m.leases[m.name(key)], m.owner(owner)
 	if l.owner != owner && !m.is("remains for all") {
 		return 0, nil
 	}
@@ -353,6 +365,7 @@ func (m *model) Release(ctx context.Context, key, owner string) error {
 		return err
 	}
 	defer end()
+	owner = m.owner(owner)
 	l, found := m.leases[m.name(key)]
 	switch {
 	case !found && m.is("releasing nothing is an error"):

@@ -227,7 +227,7 @@ func hugeAndHostile(t *testing.T, db *sql.DB) {
 		got, found, err := s.Load(t.Context(), key)
 		require.NoError(t, err)
 		assert.True(t, found)
-		assert.True(t, data == string(got))
+		assert.Equal(t, data, string(got))
 		for _, ttl := range []time.Duration{0, -1, -1 << 63} { // over at once
 			require.NoError(t, s.Save(t.Context(), key, []byte("x"), 1, ttl))
 			_, found, err := s.Load(t.Context(), key)
