@@ -14,10 +14,14 @@ import "github.com/redis/go-redis/v9"
 // Ends are in microseconds of the server's clock. A row or a lease whose end has
 // come is not there; the hash lives until the later of the two.
 const (
-	// clock gives a script the time, and what is there of row and lease.
-	clock = `
+	// present gives a script the time.
+	present = `
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
+`
+
+	// clock gives it besides what is there of row and lease.
+	clock = present + `
 local f = redis.call('HMGET', KEYS[1], 'g', 'e', 'o', 'l', 'm', 'c')
 local generation, row_end = f[1], tonumber(f[2] or 0)
 local owner, lease_end, mark = f[3], tonumber(f[4] or 0), f[5]
@@ -51,10 +55,9 @@ end
 )
 
 var (
-	loadScript = redis.NewScript(`
-local t = redis.call('TIME')
+	loadScript = redis.NewScript(present + `
 local f = redis.call('HMGET', KEYS[1], 'd', 'e')
-if f[1] and tonumber(f[2]) > t[1] * 1000000 + t[2] then return f[1] end
+if f[1] and tonumber(f[2]) > now then return f[1] end
 return false
 `)
 
@@ -73,7 +76,9 @@ live(math.max(row_end, lease_end))
 return 1
 `)
 
-	deleteScript = redis.NewScript(clock + until + `
+	// It looks at no field of the row: they may be damaged.
+	deleteScript = redis.NewScript(present + until + `
+local lease_end = tonumber(redis.call('HMGET', KEYS[1], 'l')[1] or 0) or 0
 redis.call('HDEL', KEYS[1], 'd', 'g', 'e', 'w', 'm')
 live(lease_end)
 return 1

@@ -28,6 +28,7 @@ func TestEngines(t *testing.T) {
 		"long lives":            longLives,
 		"scripts are forgotten": scriptsAreForgotten,
 		"a foreign value":       foreignValue,
+		"a damaged row":         damagedRow,
 		"visitors are spread":   visitorsAreSpread,
 		"written, extended":     writtenThenExtended,
 	}
@@ -433,6 +434,25 @@ func TestServersThatMayNotWrite(t *testing.T) {
 			}
 			assert.Equal(t, "x", load(t, s, visitor))
 		})
+	}
+}
+
+// A row whose fields somebody has damaged is an error, and not an absent one; it
+// can be deleted.
+func damagedRow(t *testing.T, e engine, s *redis.Store) {
+	for _, damage := range []func(name string) error{
+		func(name string) error { return e.client.HSet(t.Context(), name, "e", "soon").Err() },
+		func(name string) error { return e.client.HDel(t.Context(), name, "e").Err() },
+		func(name string) error { return e.client.HSet(t.Context(), name, "l", "soon", "e", "").Err() },
+	} {
+		require.NoError(t, s.Save(t.Context(), visitor, []byte("x"), 1, time.Minute))
+		require.NoError(t, damage(names(t, e)[0]))
+		_, found, err := s.Load(t.Context(), visitor)
+		require.ErrorContains(t, err, "emporix: redis store: load: ")
+		assert.False(t, found)
+		require.NoError(t, s.Delete(t.Context(), visitor))
+		assert.Empty(t, load(t, s, visitor))
+		assert.Empty(t, names(t, e))
 	}
 }
 
