@@ -69,10 +69,20 @@ func (s *fileStore) read() (map[string]fileRow, error) {
 	if len(data) == 0 {
 		return rows, nil
 	}
-	if json.Unmarshal(data, &rows) != nil {
+	if json.Unmarshal(data, &rows) != nil || !areRows(rows) {
 		return nil, fmt.Errorf("emporix: file store: %s is no session file; move it away", s.path)
 	}
 	return rows, nil
+}
+
+// areRows tells rows from the JSON of others, which must not be replaced.
+func areRows(rows map[string]fileRow) bool {
+	for _, row := range rows {
+		if row.Until.IsZero() {
+			return false
+		}
+	}
+	return rows != nil
 }
 
 // update reads, changes and replaces the file.
@@ -99,6 +109,9 @@ func (s *fileStore) update(ctx context.Context, change func(rows map[string]file
 	data, err := json.Marshal(rows)
 	if err != nil {
 		return fmt.Errorf("emporix: file store: %w", err)
+	}
+	if len(data) > maxFile {
+		return errors.New("emporix: file store: the sessions take more than 64 MiB; a store of this kind is for a few")
 	}
 	return replaceFile(s.path, data)
 }

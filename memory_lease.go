@@ -12,6 +12,7 @@ type memoryLease struct {
 	owner   string
 	until   time.Time
 	written bool // the row has been, since the lease was taken
+	doubted bool // an earlier lease was abandoned
 }
 
 func (l memoryLease) live(now time.Time) bool { return now.Before(l.until) }
@@ -27,25 +28,26 @@ func (s *memoryStore) Acquire(ctx context.Context, key, owner string, ttl time.D
 	state, shard, place := s.hold(key)
 	defer shard.mu.Unlock()
 	now := time.Now()
-	last, found := shard.leases[key]
+	lease, found := shard.leases[key]
 	switch {
-	case found && last.live(now):
-		if last.owner != owner {
+	case found && lease.live(now):
+		if lease.owner != owner {
 			return false, false, nil
 		}
-		last.until = now.Add(ttl)
-		shard.leases[key] = last
-		return true, false, nil
 	case found:
-		_, there := shard.get(place, key)
-		abandoned = there && !last.written
+		lease.doubted = !lease.written
 	default:
 		if err := state.addLease(shard, now); err != nil {
 			return false, false, err
 		}
 	}
-	shard.leases[key] = memoryLease{owner: owner, until: now.Add(ttl)}
-	return true, abandoned, nil
+	if lease.doubted {
+		_, lease.doubted = shard.get(place, key)
+	}
+	lease.written = lease.written && lease.live(now)
+	lease.owner, lease.until = owner, now.Add(ttl)
+	shard.leases[key] = lease
+	return true, lease.doubted && !lease.written, nil
 }
 
 func (s *memoryStore) Remaining(ctx context.Context, key, owner string) (time.Duration, error) {
@@ -66,7 +68,13 @@ func (s *memoryStore) Release(ctx context.Context, key, owner string) error {
 	}
 	_, shard, _ := s.hold(key)
 	defer shard.mu.Unlock()
-	if l, found := shard.leases[key]; found && l.owner == owner && l.live(time.Now()) {
+	l, found := shard.leases[key]
+	switch {
+	case !found || l.owner != owner || !l.live(time.Now()):
+	case l.doubted && !l.written: // the next owner is to know
+		l.until = time.Time{}
+		shard.leases[key] = l
+	default:
 		delete(shard.leases, key)
 	}
 	return nil

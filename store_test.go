@@ -1,6 +1,7 @@
 package emporix_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -181,6 +182,7 @@ func TestFileStoreKeepsTheFileWhenAWriteFails(t *testing.T) {
 func TestFileStoreRefusesWhatIsNoSessionFile(t *testing.T) {
 	for name, content := range map[string]string{
 		"text": "TOKEN-CANARY", "cut": `{"a":{"data":"VE9LRU4tQ0FOQVJZ`, "an array": `["TOKEN-CANARY"]`, "another object": `{"TOKEN-CANARY":"TOKEN-CANARY"}`,
+		"null": "null", "another tool's": `{"auths":{"TOKEN-CANARY":{"auth":"TOKEN-CANARY"}}}`, "objects": `{"a":{}}`, "nulls": `{"a":null}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "session.json")
@@ -199,6 +201,16 @@ func TestFileStoreRefusesWhatIsNoSessionFile(t *testing.T) {
 		store, err := emporix.NewFileStore(path)
 		require.NoError(t, err)
 		save(t, store, "a", "one", 1, time.Hour)
+	})
+	t.Run("too large, and never written so", func(t *testing.T) {
+		store, path := fileStore(t)
+		save(t, store, "a", "one", 1, time.Hour)
+		big := bytes.Repeat([]byte("x"), 50<<20) // a third longer in the file
+		require.ErrorContains(t, store.Save(t.Context(), "b", big, 1, time.Hour), "64 MiB")
+		assert.Equal(t, "one", load(t, store, "a"))
+		require.NoError(t, os.Truncate(path, 65<<20))
+		_, err := emporix.NewFileStore(path)
+		require.ErrorContains(t, err, "is no session file")
 	})
 	t.Run("no path", func(t *testing.T) {
 		_, err := emporix.NewFileStore("")

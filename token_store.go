@@ -56,6 +56,8 @@ type ConditionalTokenStore interface {
 	// expected 0 means that there is no row, or an expired one. It reports
 	// whether it wrote. Generations are compared for equality, all 64 bits of
 	// them, and never ordered. Of many at once with one expectation, one writes.
+	// Only what could have written may say false: a copy that lags, or may only be
+	// read, fails.
 	SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (saved bool, err error)
 }
 
@@ -69,15 +71,24 @@ type ConditionalTokenStore interface {
 // Save, SaveIf and Delete end no lease, and the end of a row does not either; a
 // lease keeps no row alive. The store's own clock counts, so that processes need
 // not agree on the time. An owner is at most 64 bytes of printable ASCII.
+//
+// A simple way is to keep four things beside the row: the owner and the end of the
+// lease; unwritten, which Acquire sets where nobody has the row, and which each
+// write clears, Delete too; and abandoned, which such an Acquire sets to the
+// unwritten that it found. What Acquire reports is whether both are set. Release
+// ends the lease, and clears unwritten unless abandoned is set. Each method is one
+// atomic step.
 type LeaseTokenStore interface {
 	ConditionalTokenStore
 
 	// Acquire lends the row of key to owner for ttl, from now on, unless another
-	// owner has it; the owner who has it may extend in this way. abandoned
-	// reports that the lease before this one ran out without Release, and that
-	// the row has not been written since it was taken: its owner may have died
-	// half-way. It is false for whoever extends, and for whoever does not acquire.
-	// A store may forget that a lease was abandoned once the row is gone.
+	// owner has it; the owner who has it may extend, or shorten, in this way.
+	// abandoned reports that a lease before this one ran out without Release, and
+	// that the row has not been written since that one was taken: its owner may
+	// have died half-way. Whoever acquires or extends is told until the row is
+	// written; Release does not settle it, for an owner may give back without
+	// having dealt with it. It is false for whoever does not acquire. Once the row
+	// is gone, a store may forget.
 	Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error)
 
 	// Remaining returns how long owner still has the row, 0 if it has not.

@@ -83,6 +83,14 @@ var conditionalCases = []testCase{
 			now += uint64(winner) + 1
 		}
 	}},
+	{name: "one of many begins", needs: conditional, waits: true, run: func(t *trial) {
+		t.runsOut("a row", func() { t.save("a", "one", 7, soon) },
+			func() bool { _, found := t.load("a"); return found })
+		winner := oneOf(t, "SaveIf, after a row ran out,", func(i int) (bool, error) {
+			return t.conditional().SaveIf(t.Context(), t.key("a"), fmt.Appendf(nil, "%d", i), 0, uint64(i)+1, long)
+		})
+		t.has("a", fmt.Sprint(winner))
+	}},
 }
 
 const racers = 50

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -24,11 +25,29 @@ var leaseCases = []testCase{
 		t.wantRemaining("a", "ann", long/2, long)
 		t.has("a", "one")
 	}},
+	{name: "hostile owners", needs: lending, run: func(t *trial) {
+		x := strings.Repeat("x", 63)
+		owners := []string{"jo", "JO", "jo ", " jo", "jo%", "j_", "'jo'", `"jo"\`, "{jo}", "0", "00", x + "x", x + "y", x}
+		for _, owner := range owners {
+			t.wantAcquire("a", owner, long, true)
+			for _, other := range owners {
+				if other != owner {
+					t.wantAcquire("a", other, long, false)
+					t.release("a", other)
+				}
+			}
+			t.wantRemaining("a", owner, long/2, long)
+			t.release("a", owner)
+			t.wantRemaining("a", owner, 0, 0)
+		}
+	}},
 	{name: "its owner extends it", needs: lending, waits: true, run: func(t *trial) {
 		t.save("a", "one", 1, long)
 		t.wantAcquire("a", "jo", long, true)
 		t.wantAcquire("a", "jo", 2*long, true)
 		t.wantRemaining("a", "jo", long+1, 2*long)
+		t.wantAcquire("a", "jo", long/2, true)
+		t.wantRemaining("a", "jo", long/4, long/2)
 		t.wantAcquire("a", "ann", long, false)
 
 		if acquired, _ := t.acquire("b", "jo", soon); !acquired {
@@ -144,6 +163,17 @@ var leaseCases = []testCase{
 		}
 		t.has("a", "one")
 	}},
+	{name: "one of many takes over", needs: lending, waits: true, run: func(t *trial) {
+		t.save("a", "one", 1, long)
+		t.runsOut("a lease", func() { t.wantAcquire("a", "jo", soon, true) },
+			func() bool { return t.remaining("a", "jo") > 0 })
+		t.wait(rounding)
+		winner := oneOf(t, "Acquire, after a lease ran out,", func(i int) (bool, error) {
+			acquired, _, err := t.leases().Acquire(t.Context(), t.key("a"), fmt.Sprint("racer ", i), long)
+			return acquired, err
+		})
+		t.wantRemaining("a", fmt.Sprint("racer ", winner), long/2, long)
+	}},
 }
 
 // abandonedLeases lets jo's leases of many rows run out at once, and asks what
@@ -201,13 +231,31 @@ func abandonedLeases(t *trial) {
 			}
 		}
 	}
+	wanted := func(i int) bool { return stories[i].want }
+	always := func(int) bool { return true }
 	never := func(int) bool { return false }
-	// Ann's own are abandoned too; zoe gives hers back.
-	runOut("ann", func() { tell("ann", soon, func(i int) bool { return stories[i].want }) })
-	tell("zoe", long, func(int) bool { return true })
-	tell("zoe", long, never)
-	for _, s := range stories {
-		t.release(s.name, "zoe")
+	releaseAll := func(owner string) {
+		for _, s := range stories {
+			t.release(s.name, owner)
+		}
 	}
+	// Whoever extends is told again: it may not have heard. So is the next one,
+	// if ann gives back what she has not written.
+	tell("ann", long, wanted)
+	tell("ann", long, wanted)
+	releaseAll("ann")
+	tell("ann", long, wanted)
+	releaseAll("ann")
+	// Jim's own are abandoned, by himself too; a write settles it.
+	runOut("jim", func() { tell("jim", soon, wanted) })
+	runOut("jim", func() { tell("jim", soon, always) })
+	tell("zoe", long, always)
+	for _, s := range stories {
+		t.save(s.name, "three", 3, long)
+	}
+	tell("zoe", long, never)
+	releaseAll("zoe")
 	tell("max", long, never)
+	releaseAll("max")
+	tell("ann", long, never)
 }

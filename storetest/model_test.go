@@ -28,6 +28,7 @@ type modelLease struct {
 	owner   string
 	until   time.Time
 	written bool
+	doubted bool // an earlier lease was abandoned
 }
 
 func newModel(bug string) *model {
@@ -68,6 +69,18 @@ func (m *model) name(key string) string {
 		return before
 	}
 	return key
+}
+
+func (m *model) owner(owner string) string {
+	switch m.bug {
+	case "cuts owners at 32":
+		return owner[:min(32, len(owner))]
+	case "folds owners":
+		return strings.ToLower(owner)
+	case "trims owners":
+		return strings.TrimRight(owner, " ")
+	}
+	return owner
 }
 
 func (m *model) row(key string) (modelRow, bool) {
@@ -223,6 +236,12 @@ func (m *model) SaveIf(ctx context.Context, key string, data []byte, expected, g
 		same = same || expected == 0
 	case "never begins":
 		same = same && found
+	case "begins outside of its lock":
+		if _, stale := m.rows[m.name(key)]; stale && !found {
+			end()
+			time.Sleep(time.Microsecond)
+			m.mu.Lock()
+		}
 	case "compares outside of its lock":
 		end()
 		runtime.Gosched()
@@ -253,7 +272,7 @@ func (m *model) Acquire(ctx context.Context, key, owner string, ttl time.Duratio
 		return false, false, err
 	}
 	defer func() { end() }()
-	now, name := time.Now(), m.name(key)
+	now, name, owner := time.Now(), m.name(key), m.owner(owner)
 	if m.is("one lease for all") {
 		name = ""
 	}
@@ -275,6 +294,10 @@ func (m *model) Acquire(ctx context.Context, key, owner string, ttl time.Duratio
 		live = false
 	case m.is("leases never end"):
 		live = found
+	case m.is("takes over outside of its lock") && found && !live:
+		end()
+		time.Sleep(time.Microsecond)
+		m.mu.Lock()
 	case m.is("looks outside of its lock"):
 		end()
 		time.Sleep(time.Microsecond)
@@ -294,12 +317,20 @@ func (m *model) Acquire(ctx context.Context, key, owner string, ttl time.Duratio
 			return false, false, nil
 		case "extending is abandoned":
 			abandoned = true
+		case "never shortens":
+			ttl = max(ttl, l.until.Sub(now))
 		}
 		l.until = now.Add(ttl)
 		m.leases[name] = l
-		return true, abandoned, nil
+		if m.is("tells once") {
+			return true, false, nil
+		}
+		return true, abandoned || l.doubted && !l.written && there, nil
 	}
 	abandoned = found && !live && there && !l.written
+	if m.is("its own is not abandoned") && l.owner == owner {
+		abandoned = false
+	}
 	switch m.bug {
 	case "never tells":
 		abandoned = false
@@ -308,7 +339,7 @@ func (m *model) Acquire(ctx context.Context, key, owner string, ttl time.Duratio
 	case "lends for half the time":
 		ttl /= 2
 	}
-	m.leases[name] = modelLease{owner: owner, until: now.Add(ttl)}
+	m.leases[name] = modelLease{owner: owner, until: now.Add(ttl), doubted: abandoned}
 	return true, abandoned, nil
 }
 
@@ -318,7 +349,7 @@ func (m *model) Remaining(ctx context.Context, key, owner string) (time.Duration
 		return 0, err
 	}
 	defer end()
-	l := m.leases[m.name(key)]
+	l, owner := m.leases[m.name(key)], m.owner(owner)
 	if l.owner != owner && !m.is("remains for all") {
 		return 0, nil
 	}
@@ -334,6 +365,7 @@ func (m *model) Release(ctx context.Context, key, owner string) error {
 		return err
 	}
 	defer end()
+	owner = m.owner(owner)
 	l, found := m.leases[m.name(key)]
 	switch {
 	case !found && m.is("releasing nothing is an error"):
@@ -341,6 +373,9 @@ func (m *model) Release(ctx context.Context, key, owner string) error {
 	case m.is("does not release"):
 	case m.is("releases for all"), l.owner == owner && m.is("releases late"):
 		delete(m.leases, m.name(key))
+	case l.owner == owner && l.doubted && !l.written && !m.is("releasing settles"):
+		l.until = time.Time{}
+		m.leases[m.name(key)] = l
 	case l.owner == owner && time.Now().Before(l.until):
 		delete(m.leases, m.name(key))
 		if m.is("releasing removes the row") {

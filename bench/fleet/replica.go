@@ -40,8 +40,12 @@ func serveReplica(ctx context.Context) error {
 		Addrs: []string{os.Getenv(redisVariable)}, MasterName: os.Getenv(masterVariable), ContextTimeoutEnabled: true,
 	})
 	defer func() { _ = rows.Close() }()
+	store, err := redis.New(rows)
+	if err != nil {
+		return err
+	}
 	client, err := emporix.NewClient("acme", "storefront",
-		emporix.WithBaseURL(os.Getenv(officeVariable)), emporix.WithTokenStore(redis.New(rows)), emporix.WithUserAgent(os.Getenv(roleVariable)))
+		emporix.WithBaseURL(os.Getenv(officeVariable)), emporix.WithTokenStore(store), emporix.WithUserAgent(os.Getenv(roleVariable)))
 	if err != nil {
 		return err
 	}

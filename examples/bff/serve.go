@@ -125,5 +125,6 @@ func openStore(ctx context.Context, addr string) (emporix.TokenStore, func(), er
 		_ = client.Close()
 		return nil, nil, fmt.Errorf("there is no Redis at %s: %w", addr, err)
 	}
-	return redis.New(client), func() { _ = client.Close() }, nil
+	store, err := redis.New(client)
+	return store, func() { _ = client.Close() }, err
 }

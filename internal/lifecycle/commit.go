@@ -234,6 +234,13 @@ func (m *Manager) owe(v *Visitor, r, next *Record, over []uint64) bool {
 	return true
 }
 
+// owes reports that r is what the store has not taken yet.
+func (m *Manager) owes(v *Visitor, r *Record) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.debts[m.key(v)].record == r
+}
+
 // paid is told that the store has taken next in place of over.
 func (m *Manager) paid(v *Visitor, next *Record, over []uint64) {
 	m.mu.Lock()

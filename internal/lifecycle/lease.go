@@ -182,9 +182,10 @@ func (l *lease) ask(ctx context.Context, do func(context.Context) error) error {
 	return err
 }
 
-// doubtful reports that the refresh token may have been sent by a process that
-// died before it could write the answer.
-func (l *lease) doubtful() bool { return l != nil && l.abandoned }
+// doubtful reports that the refresh token of r may have been sent by a process
+// that died before it could write the answer. A record that this process still
+// owes to the store is nobody else's.
+func (l *lease) doubtful(r *Record) bool { return l != nil && l.abandoned && !l.m.owes(l.v, r) }
 
 // keep holds on to the lease while this process owes the row to the store.
 func (m *Manager) keep(l *lease) bool {

@@ -20,6 +20,7 @@ type loan struct {
 	owner   string
 	until   time.Time
 	written bool // since it was taken
+	doubted bool // an earlier one was abandoned
 }
 
 func newLender() *lender {
@@ -32,10 +33,10 @@ func (l *lender) Acquire(_ context.Context, key, owner string, ttl time.Duration
 		old := l.loans[key]
 		switch {
 		case old != nil && now.Before(old.until) && old.owner == owner:
-			old.until, acquired = now.Add(ttl), true
+			old.until, acquired, abandoned = now.Add(ttl), true, old.doubted && !old.written
 		case old == nil || !now.Before(old.until):
 			acquired, abandoned = true, old != nil && !old.written
-			l.loans[key] = &loan{owner: owner, until: now.Add(ttl)}
+			l.loans[key] = &loan{owner: owner, until: now.Add(ttl), doubted: abandoned}
 		}
 	})
 	if err != nil {
@@ -55,7 +56,12 @@ func (l *lender) Remaining(_ context.Context, key, owner string) (left time.Dura
 
 func (l *lender) Release(_ context.Context, key, owner string) error {
 	return l.do("release", func() {
-		if loan := l.loans[key]; loan != nil && loan.owner == owner {
+		loan := l.loans[key]
+		switch {
+		case loan == nil || loan.owner != owner:
+		case loan.doubted && !loan.written:
+			loan.owner, loan.until = "", time.Time{}
+		default:
 			delete(l.loans, key)
 		}
 	})

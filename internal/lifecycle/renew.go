@@ -118,7 +118,7 @@ func (m *Manager) Renew(ctx context.Context, v *Visitor, want Want, rejected Tok
 // renew refreshes the session once, and decides what a failure means. dead says
 // that the access token is of no use any more.
 func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, dead bool) (func(), error) {
-	if l.doubtful() && r.Kind == Customer && !r.Suspect && !dead {
+	if l.doubtful(r) && r.Kind == Customer && !r.Suspect && !dead {
 		return m.hold(v, r)
 	}
 	var g Grant
@@ -349,7 +349,7 @@ func (m *Manager) switchTo(v *Visitor, legalEntity string) work {
 		if !r.CanRenew() {
 			return nil, fmt.Errorf("%w: switching the legal entity needs one; log in again", sentinel.NotRefreshable)
 		}
-		if l.doubtful() && !r.Suspect {
+		if l.doubtful(r) && !r.Suspect {
 			return m.hold(v, r)
 		}
 		g, err := m.refreshCustomer(ctx, r, l, legalEntity)

@@ -25,8 +25,11 @@ package adapt
 
 import "time"
 
+// longest is far from what overflows, and from years that databases don't have.
+const longest = 100 * 365 * 24 * time.Hour
+
 // wholeSeconds rounds up for stores that cut the time to live, or the present,
 // to whole seconds: no row ends before its time.
 func wholeSeconds(ttl time.Duration) time.Duration {
-	return (max(ttl, 0) + 2*time.Second - 1).Truncate(time.Second)
+	return (min(max(ttl, 0), longest) + 2*time.Second - 1).Truncate(time.Second)
 }

@@ -190,6 +190,16 @@ func TestRowsEndInTime(t *testing.T) {
 	}
 }
 
+func TestTheLongestLives(t *testing.T) {
+	for name, make := range adapters {
+		store := make(&backend{})
+		require.NoError(t, store.Save(t.Context(), "a", []byte("x"), 1, 1<<63-1))
+		_, found, err := store.Load(t.Context(), "a")
+		require.NoError(t, err)
+		assert.True(t, found, name)
+	}
+}
+
 func TestErrorsOfTheBackendComeThrough(t *testing.T) {
 	for name, make := range adapters {
 		down := errors.New("connection refused")

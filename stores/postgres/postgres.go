@@ -106,8 +106,8 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 }
 
 // Acquire lends the row of key to owner for ttl, unless another owner has it;
-// the same owner may extend. abandoned reports that the lease before ran out
-// without Release, and that the row has not been written since it was taken; it
+// the same owner may extend. abandoned reports that an earlier lease ran out
+// without Release, and that the row has not been written since that was taken; it
 // may be forgotten when there is no row.
 func (s *Store) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
 	err = s.row(ctx, s.sql.acquire, []any{&abandoned}, id(key), owner, microseconds(ttl))
@@ -192,5 +192,11 @@ func failed(operation string, err error) error {
 	if err == nil {
 		return nil
 	}
+	var said interface{ SQLState() string } // what drivers agree on
+	if errors.As(err, &said) && said.SQLState() == undefinedTable {
+		return fmt.Errorf("emporix: postgres store: %s: %w; call Migrate, or run Schema", operation, err)
+	}
 	return fmt.Errorf("emporix: postgres store: %s: %w", operation, err)
 }
+
+const undefinedTable = "42P01"

@@ -10,7 +10,8 @@ const DefaultTable = "emporix_sessions"
 //
 // A line whose ends has passed holds no row, one whose lease_ends has passed is
 // not lent. unwritten tells that the row has not been written since the lease was
-// taken; abandoned, that the lease was taken over from one that was abandoned.
+// taken; abandoned, that an earlier lease was abandoned, and counts with unwritten
+// only.
 const Schema = `CREATE TABLE IF NOT EXISTS "` + DefaultTable + `" ` + columns + `;
 CREATE INDEX IF NOT EXISTS "` + DefaultTable + `_ends" ON "` + DefaultTable + `" (ends);
 `
@@ -68,7 +69,7 @@ WHERE id = $1 AND generation = $5 AND ends > clock_timestamp()`,
 		acquire: `INSERT INTO ` + name + ` AS s (id, owner, lease_ends, unwritten)
 VALUES ($1, $2, clock_timestamp() + $3::bigint * interval '1 microsecond', true)
 ON CONFLICT (id) DO UPDATE SET
-	abandoned = s.unwritten AND s.lease_ends <= clock_timestamp() AND s.ends > clock_timestamp(),
+	abandoned = s.unwritten AND (s.abandoned OR s.lease_ends <= clock_timestamp()) AND s.ends > clock_timestamp(),
 	unwritten = s.unwritten OR s.lease_ends <= clock_timestamp(),
 	owner = $2,
 	lease_ends = clock_timestamp() + $3::bigint * interval '1 microsecond'
@@ -76,7 +77,7 @@ WHERE s.owner = $2 OR s.lease_ends <= clock_timestamp()
 RETURNING abandoned`,
 		remaining: `SELECT floor(extract(epoch FROM lease_ends - clock_timestamp()) * 1000000)::bigint
 FROM ` + name + ` WHERE id = $1 AND owner = $2 AND lease_ends > clock_timestamp()`,
-		releaseIfHeld: `UPDATE ` + name + ` SET owner = '', lease_ends = '-infinity', unwritten = false, abandoned = false
+		releaseIfHeld: `UPDATE ` + name + ` SET owner = '', lease_ends = '-infinity', unwritten = unwritten AND abandoned
 WHERE id = $1 AND owner = $2 AND lease_ends > clock_timestamp()`,
 
 		// It waits for nobody: what others hold, others sweep.

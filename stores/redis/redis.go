@@ -46,14 +46,47 @@ func Prefix(prefix string) Option {
 }
 
 // New returns a store over client: one server, Sentinel or Cluster. The client
-// stays the caller's to close. Set its ContextTimeoutEnabled, else an operation
-// waits for the client's own timeouts instead of the context's deadline.
-func New(client redis.UniversalClient, opts ...Option) *Store {
+// stays the caller's to close. Its ContextTimeoutEnabled must be set, and it must
+// be no Ring; what go-redis has not made itself is taken as it is.
+func New(client redis.UniversalClient, opts ...Option) (*Store, error) {
+	if err := check(client); err != nil {
+		return nil, fmt.Errorf("emporix: redis store: %w", err)
+	}
 	s := &Store{client: client, prefix: DefaultPrefix}
 	for _, opt := range opts {
 		opt(s)
 	}
-	return s
+	return s, nil
+}
+
+var (
+	errNoClient   = errors.New("the client is nil")
+	errNoDeadline = errors.New("the client would ignore the deadlines of calls; set ContextTimeoutEnabled in its options")
+	errRing       = errors.New("a Ring looks for the visitors of a server that is down on another one, where they have no session; use a Cluster or Sentinel")
+)
+
+func check(client redis.UniversalClient) error {
+	obeys := true
+	switch c := client.(type) {
+	case nil:
+		return errNoClient
+	case *redis.Ring:
+		return errRing
+	case *redis.Client:
+		if c == nil {
+			return errNoClient
+		}
+		obeys = c.Options().ContextTimeoutEnabled
+	case *redis.ClusterClient:
+		if c == nil {
+			return errNoClient
+		}
+		obeys = c.Options().ContextTimeoutEnabled
+	}
+	if !obeys {
+		return errNoDeadline
+	}
+	return nil
 }
 
 // Load returns the row of key; found is false if it is absent or has expired.
@@ -70,20 +103,20 @@ func (s *Store) Load(ctx context.Context, key string) (data []byte, found bool, 
 
 // Save writes the row of key, whatever is there. It expires after ttl.
 func (s *Store) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
-	_, err := s.save(ctx, key, data, "", generation, ttl)
+	_, err := s.save(ctx, key, data, "", generation, ttl, "")
 	return err
 }
 
 // SaveIf writes the row of key if the present one has the expected generation,
-// or, for 0, if there is none. It reports whether it wrote. Where go-redis had
-// to send it twice because an answer was lost, it can have written and report
-// false; a Load then finds the row that it wrote.
+// or, for 0, if there is none. It reports whether it wrote, also
+// where go-redis had to send it twice because an answer was lost, unless another
+// has written or deleted the row in between.
 func (s *Store) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (saved bool, err error) {
-	return s.save(ctx, key, data, decimal(expected), generation, ttl)
+	return s.save(ctx, key, data, decimal(expected), generation, ttl, rand.Text())
 }
 
-func (s *Store) save(ctx context.Context, key string, data []byte, expected string, generation uint64, ttl time.Duration) (bool, error) {
-	saved, err := s.run(ctx, saveScript, key, data, decimal(generation), microseconds(ttl), expected).Bool()
+func (s *Store) save(ctx context.Context, key string, data []byte, expected string, generation uint64, ttl time.Duration, call string) (bool, error) {
+	saved, err := s.run(ctx, saveScript, key, data, decimal(generation), microseconds(ttl), expected, call).Bool()
 	return saved, failed("save", err)
 }
 
@@ -93,11 +126,11 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 }
 
 // Acquire lends the row of key to owner for ttl, unless another owner has it;
-// the same owner may extend. abandoned reports that the lease before ran out
-// without Release, and that the row has not been written since it was taken; it
+// the same owner may extend. abandoned reports that an earlier lease ran out
+// without Release, and that the row has not been written since that was taken; it
 // is forgotten when there is no row.
 func (s *Store) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
-	state, err := s.run(ctx, acquireScript, key, owner, microseconds(ttl), rand.Text()).Int()
+	state, err := s.run(ctx, acquireScript, key, owner, microseconds(ttl)).Int()
 	return state > 0, state > 1, failed("acquire", err)
 }
 

@@ -5,22 +5,40 @@ import "github.com/redis/go-redis/v9"
 // The fields of a visitor's hash:
 //
 //	d, g, e  the row: data, generation (a decimal, only ever compared), end
+//	w        the SaveIf that wrote the row, if it was one
 //	o, l     the lease: owner, end
 //	m        the mark: there while the row has not been written since the
 //	         lease was taken
-//	c        the call that took the lease over from one that was abandoned
+//	c        not empty if an earlier lease was abandoned; counts with the mark only
 //
 // Ends are in microseconds of the server's clock. A row or a lease whose end has
 // come is not there; the hash lives until the later of the two.
 const (
-	// clock gives a script the time, and what is there of row and lease.
-	clock = `
+	// present gives a script the time.
+	present = `
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
+`
+
+	// clock gives it besides what is there of row and lease.
+	clock = present + `
 local f = redis.call('HMGET', KEYS[1], 'g', 'e', 'o', 'l', 'm', 'c')
 local generation, row_end = f[1], tonumber(f[2] or 0)
 local owner, lease_end, mark = f[3], tonumber(f[4] or 0), f[5]
+local abandoned = mark and (lease_end <= now or f[6] and f[6] ~= '')
 if row_end <= now then generation = '0' end
+`
+
+	// answer declares so, which answers n after a write that changes nothing: a
+	// server that may not write (a replica that was the primary, or a primary cut
+	// off from its replicas under min-replicas-to-write) fails there, instead of
+	// answering from what it knows. Such a write must not come before one that
+	// takes memory: a full server refuses only the first write of a script.
+	answer = `
+local function so(n)
+  redis.call('HDEL', KEYS[1], '')
+  return n
+end
 `
 
 	// until declares live, which lets the hash live until at, or drops it if that
@@ -37,57 +55,58 @@ end
 )
 
 var (
-	loadScript = redis.NewScript(`
-local t = redis.call('TIME')
+	loadScript = redis.NewScript(present + `
 local f = redis.call('HMGET', KEYS[1], 'd', 'e')
-if f[1] and tonumber(f[2]) > t[1] * 1000000 + t[2] then return f[1] end
+if f[1] and tonumber(f[2]) > now then return f[1] end
 return false
 `)
 
-	// data, generation, ttl, expected generation or ''; answers 1 if it wrote.
-	saveScript = redis.NewScript(clock + until + `
-if ARGV[4] ~= '' and ARGV[4] ~= generation then return 0 end
+	// data, generation, ttl, expected generation or '', a name for this call;
+	// answers 1 if it wrote. go-redis sends a script again when its answer is lost:
+	// this call then finds its own name, and answers the same.
+	saveScript = redis.NewScript(clock + answer + until + `
+if ARGV[4] ~= '' and ARGV[4] ~= generation then
+  if row_end > now and ARGV[5] == redis.call('HMGET', KEYS[1], 'w')[1] then return so(1) end
+  return so(0)
+end
 row_end = now + tonumber(ARGV[3])
-redis.call('HSET', KEYS[1], 'd', ARGV[1], 'g', ARGV[2], 'e', string.format('%.0f', row_end))
+redis.call('HSET', KEYS[1], 'd', ARGV[1], 'g', ARGV[2], 'e', string.format('%.0f', row_end), 'w', ARGV[5])
 redis.call('HDEL', KEYS[1], 'm')
 live(math.max(row_end, lease_end))
 return 1
 `)
 
-	deleteScript = redis.NewScript(clock + until + `
-redis.call('HDEL', KEYS[1], 'd', 'g', 'e', 'm')
+	// It looks at no field of the row: they may be damaged.
+	deleteScript = redis.NewScript(present + until + `
+local lease_end = tonumber(redis.call('HMGET', KEYS[1], 'l')[1] or 0) or 0
+redis.call('HDEL', KEYS[1], 'd', 'g', 'e', 'w', 'm')
 live(lease_end)
 return 1
 `)
 
-	// owner, ttl, a name for this call; answers 0 if another owner has the lease,
-	// 1, or 2 if the one before was abandoned. go-redis sends a script again when
-	// its answer is lost: this call then finds its own name, and answers the same.
-	acquireScript = redis.NewScript(clock + until + `
-local answer = 1
+	// owner, ttl; answers 0 if another owner has the lease, 1, or 2 if an earlier
+	// one was abandoned. Sent again because its answer was lost, it answers the same.
+	acquireScript = redis.NewScript(clock + answer + until + `
+if lease_end > now and owner ~= ARGV[1] then return so(0) end
 if lease_end <= now then
-  local call = ''
-  if mark then answer, call = 2, ARGV[3] end
-  redis.call('HSET', KEYS[1], 'o', ARGV[1], 'm', '1', 'c', call)
-elseif owner ~= ARGV[1] then
-  return 0
-elseif f[6] == ARGV[3] then
-  answer = 2
+  redis.call('HSET', KEYS[1], 'o', ARGV[1], 'm', '1', 'c', abandoned and '1' or '')
 end
 lease_end = now + tonumber(ARGV[2])
 redis.call('HSET', KEYS[1], 'l', string.format('%.0f', lease_end))
 live(math.max(row_end, lease_end))
-return answer
+if abandoned then return 2 end
+return 1
 `)
 
-	remainingScript = redis.NewScript(clock + `
-if owner == ARGV[1] and lease_end > now then return lease_end - now end
-return 0
+	remainingScript = redis.NewScript(clock + answer + `
+if owner == ARGV[1] and lease_end > now then return so(lease_end - now) end
+return so(0)
 `)
 
-	releaseScript = redis.NewScript(clock + until + `
-if owner ~= ARGV[1] or lease_end <= now then return 0 end
-redis.call('HDEL', KEYS[1], 'o', 'l', 'm', 'c')
+	releaseScript = redis.NewScript(clock + answer + until + `
+if owner ~= ARGV[1] or lease_end <= now then return so(0) end
+redis.call('HDEL', KEYS[1], 'o', 'l')
+if not abandoned then redis.call('HDEL', KEYS[1], 'm', 'c') end
 live(row_end)
 return 1
 `)

@@ -15,10 +15,10 @@ import (
 func FuzzOpen(f *testing.F) {
 	ring, err := newRing(Keys{
 		Ring: []Key{
-			{ID: "a", Secret: emporix.NewSecret(strings.Repeat("one ", 8))},
-			{ID: "long-ID.of_a_key-in-the-ring-...", Secret: emporix.NewSecret(strings.Repeat("two ", 8))},
+			{ID: "a", Secret: emporix.NewSecret(strings.Repeat("one key of a ring ", 2))},
+			{ID: "long-ID.of_a_key-in-the-ring-...", Secret: emporix.NewSecret(strings.Repeat("two key of a ring ", 2))},
 		},
-		Index: emporix.NewSecret(strings.Repeat("idx ", 8)),
+		Index: emporix.NewSecret(strings.Repeat("idx key of a ring ", 2)),
 	})
 	require.NoError(f, err)
 	rows := map[string]string{"acme/jo": "the row", "acme/ann": "", "": strings.Repeat("x", 5000)}

@@ -27,7 +27,7 @@ const (
 	nonceSize = 12
 	tagSize   = 16
 
-	minSecret = 32
+	minSecret = 32 // bytes
 	maxID     = 32
 
 	rowPurpose   = "emporix sealed store, row 1"
@@ -86,10 +86,23 @@ func checkSecret(s emporix.Secret) error {
 	switch {
 	case len(value) < minSecret:
 		return fmt.Errorf("is too short: it takes at least %d random bytes", minSecret)
-	case strings.Count(value, value[:1]) == len(value):
-		return errors.New("is one byte again and again; take random bytes")
+	case len(value) < 2*minSecret && strings.Trim(value, "0123456789abcdefABCDEF") == "":
+		return fmt.Errorf("is hexadecimal, which is half of what it seems: decode it to at least %d random bytes", minSecret)
+	case differentBytes(value) < fewBytes:
+		return errors.New("is a few bytes again and again; take random bytes")
 	}
 	return nil
+}
+
+// fewBytes is what random bytes of this length never come down to.
+const fewBytes = 8
+
+func differentBytes(value string) int {
+	seen := map[byte]bool{}
+	for i := range len(value) {
+		seen[value[i]] = true
+	}
+	return len(seen)
 }
 
 // hash returns what stands for a key in the store: 43 characters of URL-safe

@@ -62,9 +62,10 @@ func (unreadableError) Unwrap() error { return emporix.ErrStoreCorrupt }
 var errNoStore = errors.New("emporix: sealed store: the store to wrap is nil")
 
 // New wraps a store. What it returns can save conditionally and lend rows if
-// store can. Keys that are too short or all one byte, the same key twice, an ID
-// that is malformed or used twice, and an empty ring are errors, which show
-// nothing of a key.
+// store can. Its rows are up to 82 bytes longer. Keys that are too short, still
+// in hexadecimal or a few bytes again and again, the same key twice, an ID that
+// is malformed or used twice, and an empty ring are errors, which show nothing of
+// a key.
 func New(store emporix.TokenStore, keys Keys) (emporix.TokenStore, error) {
 	if store == nil {
 		return nil, errNoStore

@@ -29,7 +29,7 @@ func secretOf(name string) emporix.Secret {
 func key(id string) sealed.Key { return sealed.Key{ID: id, Secret: secretOf("secret of " + id)} }
 
 func keys(ids ...string) sealed.Keys {
-	out := sealed.Keys{Index: secretOf("index")}
+	out := sealed.Keys{Index: secretOf("secret of the index")}
 	for _, id := range ids {
 		out.Ring = append(out.Ring, key(id))
 	}
@@ -268,11 +268,14 @@ func TestWeakKeysAreRefused(t *testing.T) {
 		"an empty ring":       {with(func(k *sealed.Keys) { k.Ring = []sealed.Key{} }), "the key ring is empty"},
 		"no index":            {with(func(k *sealed.Keys) { k.Index = emporix.Secret{} }), "the index key is too short"},
 		"a short index":       {with(func(k *sealed.Keys) { k.Index = short }), "the index key is too short"},
-		"an index of zeros":   {with(func(k *sealed.Keys) { k.Index = emporix.NewSecret(strings.Repeat("\x00", 32)) }), "the index key is one byte"},
+		"an index of zeros":   {with(func(k *sealed.Keys) { k.Index = emporix.NewSecret(strings.Repeat("\x00", 32)) }), "the index key is a few bytes"},
 		"no secret":           {with(func(k *sealed.Keys) { k.Ring[1].Secret = emporix.Secret{} }), "key 2 of the ring is too short"},
 		"a short secret":      {with(func(k *sealed.Keys) { k.Ring[0].Secret = short }), "key 1 of the ring is too short"},
-		"zeros":               {with(func(k *sealed.Keys) { k.Ring[0].Secret = emporix.NewSecret(strings.Repeat("\x00", 32)) }), "key 1 of the ring is one byte"},
-		"one byte, long":      {with(func(k *sealed.Keys) { k.Ring[1].Secret = emporix.NewSecret(strings.Repeat("C", 99)) }), "key 2 of the ring is one byte"},
+		"zeros":               {with(func(k *sealed.Keys) { k.Ring[0].Secret = emporix.NewSecret(strings.Repeat("\x00", 32)) }), "key 1 of the ring is a few bytes"},
+		"one byte, long":      {with(func(k *sealed.Keys) { k.Ring[1].Secret = emporix.NewSecret(strings.Repeat("C", 99)) }), "key 2 of the ring is a few bytes"},
+		"a word, long":        {with(func(k *sealed.Keys) { k.Ring[0].Secret = emporix.NewSecret(strings.Repeat("canary!", 9)) }), "key 1 of the ring is a few bytes"},
+		"hexadecimal":         {with(func(k *sealed.Keys) { k.Ring[0].Secret = emporix.NewSecret("00112233445566778899aabbccddeeff") }), "key 1 of the ring is hexadecimal"},
+		"hexadecimal, long":   {with(func(k *sealed.Keys) { k.Index = emporix.NewSecret(strings.Repeat("CA9A27", 10)) }), "the index key is hexadecimal"},
 		"an ID twice":         {with(func(k *sealed.Keys) { k.Ring[1].ID = "a" }), "key 2 of the ring has the ID"},
 		"a secret twice":      {with(func(k *sealed.Keys) { k.Ring[1].Secret = k.Ring[0].Secret }), "key 2 of the ring is an earlier one"},
 		"no ID":               {with(func(k *sealed.Keys) { k.Ring[1].ID = "" }), "the ID of key 2"},

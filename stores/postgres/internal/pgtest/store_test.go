@@ -1,6 +1,7 @@
 package pgtest
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"strings"
@@ -40,6 +41,8 @@ func TestPostgres(t *testing.T) {
 		"written, then extended":    writtenThenExtended,
 		"sweeps wait for nobody":    sweepsWaitForNobody,
 		"no right to write":         noRightToWrite,
+		"huge and hostile values":   hugeAndHostile,
+		"rows held by others":       heldByOthers,
 		"leases touch no index":     leasesTouchNoIndex,
 		"crowds don't stop":         crowds,
 		"a stricter isolation":      strict,
@@ -206,10 +209,71 @@ func noRightToWrite(t *testing.T, db *sql.DB) {
 	assert.NotContains(t, err.Error(), "secret")
 }
 
+// What other stores may refuse is no trouble here: keys are hashed, rows are bytes.
+func hugeAndHostile(t *testing.T, db *sql.DB) {
+	s := ready(t, db)
+	for _, key := range []string{"", "\x00", "\xff", "'; DROP TABLE emporix_sessions; --", "$1", strings.Repeat("k", 64<<10)} {
+		data := strings.Repeat("\x00\xff", 512<<10)
+		require.NoError(t, s.Save(t.Context(), key, []byte(data), 1<<63, 1<<63-1))
+		saved, err := s.SaveIf(t.Context(), key, []byte(data), 1<<63, 1<<64-1, 1<<63-1)
+		require.NoError(t, err)
+		assert.True(t, saved)
+		acquired, _, err := s.Acquire(t.Context(), key, "a", 1<<63-1)
+		require.NoError(t, err)
+		assert.True(t, acquired)
+		left, err := s.Remaining(t.Context(), key, "a")
+		require.NoError(t, err)
+		assert.Greater(t, left, 200*365*24*time.Hour)
+		got, found, err := s.Load(t.Context(), key)
+		require.NoError(t, err)
+		assert.True(t, found)
+		assert.Equal(t, data, string(got))
+		for _, ttl := range []time.Duration{0, -1, -1 << 63} { // over at once
+			require.NoError(t, s.Save(t.Context(), key, []byte("x"), 1, ttl))
+			_, found, err := s.Load(t.Context(), key)
+			require.NoError(t, err)
+			assert.False(t, found)
+		}
+	}
+}
+
+// Somebody's long transaction over a row is waited for no longer than the
+// context lasts; what is read goes on.
+func heldByOthers(t *testing.T, db *sql.DB) {
+	s := ready(t, db)
+	require.NoError(t, s.Save(t.Context(), "v", []byte("x"), 1, time.Hour))
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	_, err = tx.ExecContext(t.Context(), "SELECT 1 FROM emporix_sessions FOR UPDATE")
+	require.NoError(t, err)
+	for range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, err = s.SaveIf(ctx, "v", []byte("y"), 1, 2, time.Hour)
+		require.Error(t, err)
+		cancel()
+		ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, _, err = s.Acquire(ctx, "v", "a", time.Hour)
+		require.Error(t, err)
+		cancel()
+	}
+	data, found, err := s.Load(t.Context(), "v")
+	require.NoError(t, err)
+	assert.True(t, found)
+	assert.Equal(t, "x", string(data))
+	require.NoError(t, tx.Rollback())
+	saved, err := s.SaveIf(t.Context(), "v", []byte("z"), 1, 2, time.Hour)
+	require.NoError(t, err)
+	assert.True(t, saved, "what was given up has not been done afterwards")
+	acquired, _, err := s.Acquire(t.Context(), "v", "b", time.Hour)
+	require.NoError(t, err)
+	assert.True(t, acquired)
+}
+
 func noTable(t *testing.T, db *sql.DB) {
 	s := newStore(t, db)
 	_, found, err := s.Load(t.Context(), "v")
 	require.ErrorContains(t, err, "emporix_sessions")
+	require.ErrorContains(t, err, "call Migrate")
 	assert.False(t, found)
 }
 

@@ -56,7 +56,7 @@ func refresh(tb testing.TB, s *redis.Store, data []byte, generation uint64) {
 // Every operation is one round trip; an uncontended refresh has five.
 func TestRoundTrips(t *testing.T) {
 	e := single(t)
-	s := redis.New(e.client)
+	s := newStore(t, e.client)
 	refresh(t, s, []byte("x"), 0) // the server learns the scripts
 	require.NoError(t, s.Delete(t.Context(), visitor))
 	require.NoError(t, s.Save(t.Context(), visitor, []byte("x"), 1, time.Hour))
@@ -75,7 +75,7 @@ func TestRoundTrips(t *testing.T) {
 func BenchmarkStore(b *testing.B) {
 	e := single(b)
 	b.Logf("over %s", e.name)
-	s := redis.New(e.client)
+	s := newStore(b, e.client)
 	data := bytes.Repeat([]byte("x"), 600)
 	require.NoError(b, s.Save(b.Context(), visitor, data, 1, time.Hour))
 	require.NoError(b, e.client.Set(b.Context(), "bare", data, 0).Err())

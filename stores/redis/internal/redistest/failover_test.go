@@ -9,8 +9,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/emporix-community/emporix-go/stores/redis"
 )
 
 // The primary dies while visitors are at work; Sentinel promotes the replica.
@@ -22,7 +20,7 @@ func TestFailover(t *testing.T) {
 	e, fail := watched(t)
 	t.Logf("over %s", e.name)
 	const visitors, after = 8, 20
-	s := redis.New(e.client)
+	s := newStore(t, e.client)
 	var failures, lost atomic.Int64
 	var failed atomic.Bool
 	require.NoError(t, s.Save(t.Context(), "settled", []byte("x"), 1, time.Hour))

@@ -3,6 +3,7 @@ package redistest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -27,6 +28,7 @@ func TestEngines(t *testing.T) {
 		"long lives":            longLives,
 		"scripts are forgotten": scriptsAreForgotten,
 		"a foreign value":       foreignValue,
+		"a damaged row":         damagedRow,
 		"visitors are spread":   visitorsAreSpread,
 		"written, extended":     writtenThenExtended,
 	}
@@ -43,11 +45,18 @@ func TestEngines(t *testing.T) {
 					for _, node := range e.nodes {
 						require.NoError(t, node.FlushAll(t.Context()).Err())
 					}
-					test(t, e, redis.New(e.client))
+					test(t, e, newStore(t, e.client))
 				})
 			}
 		})
 	}
+}
+
+func newStore(t testing.TB, client goredis.UniversalClient, opts ...redis.Option) *redis.Store {
+	t.Helper()
+	s, err := redis.New(client, opts...)
+	require.NoError(t, err)
+	return s
 }
 
 // names are the keys in all servers of e.
@@ -205,7 +214,7 @@ func nothingIsLeft(t *testing.T, e engine, s *redis.Store) {
 // Two prefixes are two stores.
 func TestPrefix(t *testing.T) {
 	e := single(t)
-	one, other := redis.New(e.client, redis.Prefix("one:")), redis.New(e.client, redis.Prefix("{other}:"))
+	one, other := newStore(t, e.client, redis.Prefix("one:")), newStore(t, e.client, redis.Prefix("{other}:"))
 	require.NoError(t, one.Save(t.Context(), visitor, []byte("x"), 1, time.Minute))
 	assert.Empty(t, load(t, other, visitor))
 	require.NoError(t, other.Save(t.Context(), visitor, []byte("y"), 1, time.Minute))
@@ -238,7 +247,7 @@ func longLives(t *testing.T, _ engine, s *redis.Store) {
 // A row never ends early, not even by a part of Redis's milliseconds.
 func TestShortLife(t *testing.T) {
 	e, _ := simulated(t)
-	s := redis.New(e.client)
+	s := newStore(t, e.client)
 	require.NoError(t, s.Save(t.Context(), visitor, []byte("x"), 1, 1500*time.Microsecond))
 	require.NoError(t, s.Save(t.Context(), "another", []byte("x"), 1, 1500*time.Nanosecond))
 	e.advance(time.Microsecond)
@@ -260,19 +269,19 @@ func scriptsAreForgotten(t *testing.T, e engine, s *redis.Store) {
 }
 
 // go-redis sends a script again when its answer is lost. Whoever took an
-// abandoned lease over must still hear of it.
+// abandoned lease over must still hear of it, and whoever saved that it has.
 func TestLostAnswer(t *testing.T) {
 	e := single(t)
 	var lose atomic.Bool
 	address := e.nodes[0].Options().Addr
 	client := connected(t, goredis.NewClient(&goredis.Options{
-		Addr: address,
+		Addr: address, ContextTimeoutEnabled: true,
 		Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 			return &deaf{Conn: conn, lose: &lose}, err
 		},
 	}))
-	s := redis.New(client)
+	s := newStore(t, client)
 	require.NoError(t, s.Save(t.Context(), visitor, []byte("x"), 1, time.Hour))
 	acquired, abandoned := acquire(t, s, visitor, "a", 50*time.Millisecond)
 	assert.True(t, acquired)
@@ -285,9 +294,17 @@ func TestLostAnswer(t *testing.T) {
 	assert.True(t, abandoned)
 	assert.False(t, lose.Load(), "an answer was lost")
 
-	acquired, abandoned = acquire(t, s, visitor, "b", time.Minute)
-	assert.True(t, acquired)
-	assert.False(t, abandoned, "an extension is another call")
+	lose.Store(true)
+	assert.True(t, saveIf(t, s, visitor, "y", 1, 2, time.Hour))
+	assert.False(t, lose.Load(), "an answer was lost")
+	assert.False(t, saveIf(t, s, visitor, "y", 1, 2, time.Hour), "the same by another")
+	assert.Equal(t, "y", load(t, s, visitor))
+	lose.Store(true)
+	assert.True(t, saveIf(t, s, "another", "x", 0, 1, time.Hour))
+	assert.False(t, saveIf(t, s, "another", "x", 0, 1, time.Hour), "the same by another")
+	lose.Store(true)
+	assert.False(t, saveIf(t, s, "another", "x", 2, 3, time.Hour), "it never could")
+
 }
 
 // deaf breaks at the next answer if it is to lose one.
@@ -326,8 +343,8 @@ func operations(ctx context.Context, s *redis.Store) map[string]error {
 // as an absent row.
 func TestTroubledServer(t *testing.T) {
 	_, server := simulated(t)
-	client := connected(t, goredis.NewClient(&goredis.Options{Addr: server.Addr(), MaxRetries: -1, DialerRetries: 1}))
-	s := redis.New(client)
+	client := connected(t, goredis.NewClient(&goredis.Options{Addr: server.Addr(), MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true}))
+	s := newStore(t, client)
 	for _, answer := range []string{
 		"READONLY You can't write against a read only replica.",
 		"LOADING Redis is loading the dataset in memory",
@@ -377,6 +394,68 @@ func foreignValue(t *testing.T, e engine, s *redis.Store) {
 	assert.Equal(t, "something else", e.client.Get(t.Context(), name).Val())
 }
 
+// What may not write says so, also where there would be nothing to write: a
+// replica that was the primary would answer from a past that is over, and a
+// primary cut off from its replicas would confirm leases that they lend anew.
+func TestServersThatMayNotWrite(t *testing.T) {
+	if !installed(t) {
+		t.Log("miniredis has no replicas: nothing is tested here")
+		return
+	}
+	for name, forbid := range map[string]func(server *goredis.Client) error{
+		"READONLY": func(server *goredis.Client) error {
+			return server.Do(t.Context(), "REPLICAOF", "127.0.0.1", freePort(t)).Err()
+		},
+		"NOREPLICAS": func(server *goredis.Client) error {
+			return server.ConfigSet(t.Context(), "min-replicas-to-write", "1").Err()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := single(t)
+			s := newStore(t, e.client)
+			require.NoError(t, s.Save(t.Context(), visitor, []byte("x"), 1, time.Minute))
+			acquire(t, s, visitor, "a", time.Minute)
+			require.NoError(t, forbid(e.nodes[0]))
+
+			errs := map[string]error{}
+			for _, owner := range []string{"a", "b"} {
+				_, _, errs["acquire by "+owner] = s.Acquire(t.Context(), visitor, owner, time.Minute)
+				_, errs["remaining of "+owner] = s.Remaining(t.Context(), visitor, owner)
+				errs["release by "+owner] = s.Release(t.Context(), visitor, owner)
+			}
+			for generation := range uint64(3) {
+				_, errs[fmt.Sprint("save if ", generation)] = s.SaveIf(t.Context(), visitor, []byte("y"), generation, 3, time.Minute)
+				_, errs[fmt.Sprint("save if ", generation, ", no row")] = s.SaveIf(t.Context(), "nobody", []byte("y"), generation, 3, time.Minute)
+			}
+			errs["save"] = s.Save(t.Context(), visitor, []byte("y"), 2, time.Minute)
+			errs["delete"] = s.Delete(t.Context(), visitor)
+			for operation, err := range errs {
+				require.ErrorContains(t, err, name, operation)
+			}
+			assert.Equal(t, "x", load(t, s, visitor))
+		})
+	}
+}
+
+// A row whose fields somebody has damaged is an error, and not an absent one; it
+// can be deleted.
+func damagedRow(t *testing.T, e engine, s *redis.Store) {
+	for _, damage := range []func(name string) error{
+		func(name string) error { return e.client.HSet(t.Context(), name, "e", "soon").Err() },
+		func(name string) error { return e.client.HDel(t.Context(), name, "e").Err() },
+		func(name string) error { return e.client.HSet(t.Context(), name, "l", "soon", "e", "").Err() },
+	} {
+		require.NoError(t, s.Save(t.Context(), visitor, []byte("x"), 1, time.Minute))
+		require.NoError(t, damage(names(t, e)[0]))
+		_, found, err := s.Load(t.Context(), visitor)
+		require.ErrorContains(t, err, "emporix: redis store: load: ")
+		assert.False(t, found)
+		require.NoError(t, s.Delete(t.Context(), visitor))
+		assert.Empty(t, load(t, s, visitor))
+		assert.Empty(t, names(t, e))
+	}
+}
+
 // A full server that may evict nothing refuses to write, and says so; leases can
 // still be given back.
 func TestFullServer(t *testing.T) {
@@ -385,7 +464,7 @@ func TestFullServer(t *testing.T) {
 		t.Log("miniredis has no limit: nothing is tested here")
 		return
 	}
-	s := redis.New(e.client)
+	s := newStore(t, e.client)
 	require.NoError(t, s.Save(t.Context(), visitor, []byte("x"), 1, time.Minute))
 	acquire(t, s, visitor, "a", time.Minute)
 	require.NoError(t, e.client.ConfigSet(t.Context(), "maxmemory", "1").Err())
@@ -413,11 +492,11 @@ func TestFewRights(t *testing.T) {
 	opts.Username, opts.Password = "shop", "word"
 	client := connected(t, goredis.NewClient(opts))
 	for range 2 {
-		for operation, err := range operations(t.Context(), redis.New(client)) {
+		for operation, err := range operations(t.Context(), newStore(t, client)) {
 			require.NoError(t, err, operation)
 		}
 	}
-	for operation, err := range operations(t.Context(), redis.New(client, redis.Prefix("other:"))) {
+	for operation, err := range operations(t.Context(), newStore(t, client, redis.Prefix("other:"))) {
 		require.ErrorContains(t, err, "NOPERM", operation)
 	}
 }
