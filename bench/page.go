@@ -87,7 +87,11 @@ func openPages() (p *pages, err error) {
 		closers = append(closers, apis[i].Close, func() { _ = rows[i].Close() })
 	}
 
-	client, err := emporix.NewClient(tenant, clientID, emporix.WithBaseURL(apis[0].URL), emporix.WithTokenStore(redis.New(rows[0])))
+	store, err := redis.New(rows[0])
+	if err != nil {
+		return nil, err
+	}
+	client, err := emporix.NewClient(tenant, clientID, emporix.WithBaseURL(apis[0].URL), emporix.WithTokenStore(store))
 	if err != nil {
 		return nil, err
 	}
