@@ -104,11 +104,11 @@ func TestSocialLoginRefusals(t *testing.T) {
 
 func TestExchangeTokenAndSignUp(t *testing.T) {
 	s := newShop(t, setup{})
-	require.NoError(t, s.fake.Server().AddSubjectToken("subject", emporixtest.Identity{Email: jo.Email}, ""))
+	require.NoError(t, s.fake.Server().AddSubjectToken("idp.t0k3n", emporixtest.Identity{Email: jo.Email}, ""))
 	b := s.browser()
 	b.ok("GET", "/page")
 	old := b.cookie
-	assert.Equal(t, s.number, b.ok("POST", "/exchange token=subject"))
+	assert.Equal(t, s.number, b.ok("POST", "/exchange token=idp.t0k3n"))
 	assert.NotEqual(t, old, b.cookie)
 	assert.NotEqual(t, 200, b.do("POST", "/exchange token=unknown").StatusCode)
 	assert.Equal(t, s.number, b.ok("GET", "/page"), "a refused login leaves the present one")
@@ -129,7 +129,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	b, err := bff.New(client, bff.Options{})
 	require.NoError(t, err)
 	for _, rules := range []bff.ProxyRules{
-		{}, {Allow: []string{"/cart/"}}, {Allow: []string{"GET cart"}}, {Allow: []string{"GET /{service}/x"}}, {Allow: []string{"GET /customer/{tenant}/me"}},
+		{}, {Allow: []string{"/cart/"}}, {Allow: []string{"GET cart"}}, {Allow: []string{"GET /{service}/x"}}, {Allow: []string{"GET /"}}, {Allow: []string{"GET /customer/{tenant}/me"}},
 		{Allow: []string{"POST /OAuth/token"}}, {Allow: []string{"GET /a/{", "GET /b"}}, {Allow: []string{"GET /a", "GET /a"}}, {Allow: []string{"GET /a"}, Prefix: "x"},
 	} {
 		_, err := b.Proxy(rules)
