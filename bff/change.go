@@ -109,7 +109,7 @@ func (v *visit) claimed(ctx context.Context, find func(context.Context) (*visito
 		switch {
 		case err != nil:
 			return nil, err
-		case old == nil || old.Superseded || v.passes():
+		case old == nil || old.Superseded:
 			v.become(nil, false)
 			return nil, nil
 		}

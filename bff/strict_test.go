@@ -26,7 +26,9 @@ func TestAStrictCookieIsNotOverwritten(t *testing.T) {
 		assert.Equal(t, 200, out.StatusCode)
 		assert.Equal(t, nobody, out.body)
 		assert.Nil(t, out.set)
-		assert.Nil(t, link.do("GET", "/social").set)
+		out = link.do("GET", "/social")
+		assert.Equal(t, 503, out.StatusCode, "its state would be lost")
+		assert.Nil(t, out.set)
 		assert.Equal(t, 403, link.do("POST", "/logout").StatusCode)
 		assert.Equal(t, s.number, b.ok("GET", "/page"))
 

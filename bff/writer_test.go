@@ -55,9 +55,15 @@ func TestTheCookieIsInTheAnswerHoweverItBegins(t *testing.T) {
 		},
 		"error":    func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "x", http.StatusTeapot) },
 		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "#", http.StatusTeapot) },
+		"early hints, then the session": func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusEarlyHints)
+			begins(t, r)
+		},
 	} {
 		resp := s.browser().over(func(w http.ResponseWriter, r *http.Request) {
-			begins(t, r)
+			if what != "early hints, then the session" {
+				begins(t, r)
+			}
 			answer(w, r)
 		})
 		assert.Len(t, resp.Cookies(), 1, what)
