@@ -27,14 +27,14 @@ func (v *visit) change(ctx context.Context, do func(ctx context.Context, s *empo
 		return err
 	}
 	defer v.release()
-	old, err := v.claimed(ctx, v.known)
+	r := newRecord()
+	old, err := v.claimed(ctx, v.known, r.Key)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeLimit)
 	defer cancel()
 
-	r := newRecord()
 	if old != nil {
 		r.Began, r.Customer, r.LoggedIn = old.Began, old.Customer, old.LoggedIn
 	}
@@ -103,7 +103,7 @@ func (v *visit) successor(ctx context.Context) (*visitor, error) {
 
 // claimed reserves the visitor for one change. Nil is a stranger, or a visitor
 // who got a new ID a moment ago.
-func (v *visit) claimed(ctx context.Context, find func(context.Context) (*visitor, error)) (*visitor, error) {
+func (v *visit) claimed(ctx context.Context, find func(context.Context) (*visitor, error), to string) (*visitor, error) {
 	for range saveTries {
 		old, err := find(ctx)
 		switch {
@@ -113,7 +113,7 @@ func (v *visit) claimed(ctx context.Context, find func(context.Context) (*visito
 			v.become(nil, false)
 			return nil, nil
 		}
-		claimed, err := v.b.keep.claim(ctx, old)
+		claimed, err := v.b.keep.claim(ctx, old, to)
 		if err != nil || claimed != nil {
 			return claimed, err
 		}
@@ -126,9 +126,40 @@ func (v *visit) unclaim(ctx context.Context, old *visitor) {
 	if old == nil {
 		return
 	}
-	if _, err := v.b.keep.update(ctx, old, func(r *record) { r.Changing = 0 }); err != nil {
+	if _, err := v.b.keep.update(ctx, old, func(r *record) { r.Changing, r.Moving = 0, "" }); err != nil {
 		v.b.log(ctx, "a visitor stays reserved for a minute", err)
 	}
+}
+
+// recovered takes over from a process that ended in the middle of a change: the
+// session may be where it was being taken. One that has become a customer's
+// meanwhile is not for whoever knows the guest's ID.
+func (v *visit) recovered(ctx context.Context, found *visitor) (*visitor, error) {
+	if found == nil || found.Superseded || found.Moving == "" || v.readOnly {
+		return found, nil
+	}
+	kind := func(key string) (emporix.SessionKind, error) {
+		info, err := v.b.client.Session(key).Info(ctx)
+		if errors.Is(err, emporix.ErrStoreCorrupt) {
+			return emporix.SessionNone, nil
+		}
+		return info.Kind, err
+	}
+	here, err := kind(found.Key)
+	if err != nil {
+		return nil, err
+	}
+	there, err := kind(found.Moving)
+	if err != nil {
+		return nil, err
+	}
+	moved := here == emporix.SessionNone && there != emporix.SessionNone && (there == emporix.SessionCustomer) == (found.Customer != "")
+	return v.b.keep.update(ctx, found, func(r *record) {
+		if moved {
+			r.Key = found.Moving
+		}
+		r.Changing, r.Moving = 0, ""
+	})
 }
 
 // settle makes next the visitor: listed among the customer's sessions, in a
@@ -160,7 +191,7 @@ func (v *visit) undo(ctx context.Context, session *emporix.Session, next *visito
 // there is none, or it can't be written, with the new one.
 func (v *visit) stay(ctx context.Context, session *emporix.Session, old, next *visitor) {
 	if old != nil {
-		if kept, err := v.b.keep.update(ctx, old, func(r *record) { r.Key, r.Changing = next.Key, 0 }); err == nil {
+		if kept, err := v.b.keep.update(ctx, old, func(r *record) { r.Key, r.Changing, r.Moving = next.Key, 0, "" }); err == nil {
 			v.discard(ctx, next)
 			v.become(kept, false)
 			return

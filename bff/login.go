@@ -165,7 +165,7 @@ func (v *Visit) Logout(ctx context.Context) error {
 	defer in.release()
 	// Reserved, so that no other request moves the session out of reach meanwhile;
 	// and whoever switched the company a moment ago is logged out all the same.
-	who, err := in.claimed(ctx, in.successor)
+	who, err := in.claimed(ctx, in.successor, "")
 	if err != nil {
 		return err
 	}

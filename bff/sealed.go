@@ -265,7 +265,7 @@ func (k *sealedKeeper) update(_ context.Context, v *visitor, change func(*record
 	return &changed, nil
 }
 
-func (k *sealedKeeper) claim(_ context.Context, v *visitor) (*visitor, error) {
+func (k *sealedKeeper) claim(_ context.Context, v *visitor, _ string) (*visitor, error) {
 	until := time.Now().Add(changeLimit).UnixMilli()
 	if !k.store.inner().put(changingNote(v.Key), []byte{1}, 0, func(now cookieRow) bool { return now.data == nil }, changeLimit) {
 		return nil, nil

@@ -90,10 +90,10 @@ func (k *storeKeeper) update(ctx context.Context, v *visitor, change func(*recor
 
 var errChanged = fmt.Errorf("%w: another request of the visitor's has changed the session meanwhile", emporix.ErrConflict)
 
-func (k *storeKeeper) claim(ctx context.Context, v *visitor) (*visitor, error) {
+func (k *storeKeeper) claim(ctx context.Context, v *visitor, to string) (*visitor, error) {
 	claimed := *v
 	claimed.Generation = nextGeneration(v.Generation)
-	claimed.Changing = time.Now().Add(changeLimit).UnixMilli()
+	claimed.Changing, claimed.Moving = time.Now().Add(changeLimit).UnixMilli(), to
 	saved, err := k.rows.saveIf(ctx, k.row(v.id), claimed.encode(), v.Generation, claimed.Generation, claimed.ttl(&k.b.opts, time.Now()))
 	if err != nil || !saved {
 		return nil, err
@@ -103,7 +103,7 @@ func (k *storeKeeper) claim(ctx context.Context, v *visitor) (*visitor, error) {
 
 func (k *storeKeeper) supersede(ctx context.Context, v, next *visitor) error {
 	_, err := k.update(ctx, v, func(r *record) {
-		r.Superseded, r.Customer, r.LoggedIn, r.Changing, r.Social = true, "", 0, 0, nil
+		r.Superseded, r.Customer, r.LoggedIn, r.Changing, r.Moving, r.Social = true, "", 0, 0, "", nil
 		if next != nil {
 			r.Next = next.id
 		}

@@ -43,7 +43,8 @@ func TestVisitorsWhoDoEverythingAtOnce(t *testing.T) {
 							b.cookie = mine.cookie
 							jar.Unlock()
 							w := b.serve(func(_ http.ResponseWriter, r *http.Request) {
-								visit, err := bff.From(r), error(nil)
+								visit := bff.From(r)
+								var err error
 								switch random.IntN(6) {
 								case 0:
 									_, err = visit.Login(r.Context(), emporix.LoginRequest{Email: email, Password: jo.Password})

@@ -146,7 +146,14 @@ func (v *visit) known(ctx context.Context) (*visitor, error) {
 		v.opened = true
 		return nil, nil
 	}
-	found, err := v.settled(ctx, func() (*visitor, error) { return v.b.keep.open(ctx, cookies[0].Value) })
+	open := func() (*visitor, error) { return v.b.keep.open(ctx, cookies[0].Value) }
+	found, err := v.settled(ctx, open)
+	if err == nil {
+		found, err = v.recovered(ctx, found)
+	}
+	if errors.Is(err, errChanged) { // another request has recovered it
+		found, err = v.settled(ctx, open)
+	}
 	if err != nil {
 		return nil, err
 	}
