@@ -33,6 +33,7 @@ type ledger struct {
 	keys                  map[string]string
 	onWrite               func(key string)
 	forever               bool // rows outlive their time
+	failKeys              string
 }
 
 func newLedger() *ledger {
@@ -88,6 +89,9 @@ func (l *ledger) Save(ctx context.Context, key string, data []byte, generation u
 func (l *ledger) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
 	if err := l.begin(ctx, true); err != nil {
 		return false, err
+	}
+	if l.failKeys != "" && strings.Contains(key, l.failKeys) {
+		return false, errDown
 	}
 	l.note(key, data)
 	if l.forever {

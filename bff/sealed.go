@@ -38,6 +38,8 @@ const clockSkew = 2 * time.Minute
 //   - Two tabs that renew at the same time are one renewal in one process. In two
 //     processes both send the same refresh token; where the server takes one only
 //     once, one of them loses. Keep a visitor on one replica.
+//   - A prefetch writes no cookie, but a token that the API rejects is renewed all
+//     the same: another process then has the old one.
 //   - Nobody can find all sessions of a customer: ErrNeedsStore.
 type CookieStore struct {
 	inner func() *cookieRows // printers can't look into it
