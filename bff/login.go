@@ -25,8 +25,9 @@ type Login struct {
 // everywhere goes by. A *HookError of BeforeLogin means that nobody is logged
 // in; one of AfterLogin comes with the result, and the login stands. Where the
 // profile can't be read, or the login can't be listed, nobody is logged in, and
-// the guest's session is over with it. Other errors: those of emporix.AuthService.Login, emporix.ErrStoreUnavailable
-// (nobody is logged in), ErrTooLate, ErrReadOnly.
+// the guest's session is over with it. Other errors: those of
+// emporix.AuthService.Login, emporix.ErrStoreUnavailable (nobody is logged in),
+// ErrTooLate, ErrReadOnly.
 func (v *Visit) Login(ctx context.Context, req emporix.LoginRequest) (*Login, error) {
 	return v.login(ctx, func(ctx context.Context, s *emporix.Session) (emporix.LoginResult, error) {
 		return plain(s.Auth.Login(ctx, req))

@@ -31,7 +31,7 @@ var rows = map[string]string{
 	"revoke all sessions of a customer":             "TestLogoutEverywhere TestLogoutEverywhereDuringAChange TestLogoutEverywhereFromAReplicaWhoseClockIsBehind TestSessionsOfACustomerAreBounded",
 	"guest to login keeps the session ID":           "TestTheIDChanges TestHooks ../TestLife_L09_LoginKeepsTheSession",
 	"cart onboarding after login":                   "TestHooks TestTheBrowserGoesAwayDuringAHook",
-	"CSRF helper":                                   "TestCrossSite TestSocialLogin TestAStrictCookieIsNotOverwritten",
+	"CSRF helper":                                   "TestCrossSite TestSocialLogin TestSocialLoginProvesWhoBeganIt FuzzReturnTo TestAStrictCookieIsNotOverwritten",
 	"site and language, prefetch trap":              "TestSite TestPrefetch TestPrefetchesByScripts TestAPrefetchRenewsNothing TestAPrefetchBeginsNoSession TestAPrefetchEndsNoSession",
 	"public read proxy":                             "TestTheTokenProxy TestTheTokenProxyRefuses TestTheTokenProxyTamesAnswers TestTheTokenProxyRedirectsNobody",
 	"request budget":                                "TestASlowStore ../TestAHungServer ../internal/transport/TestAnAttemptEndsInTime",

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -190,6 +191,31 @@ func TestASessionThatFitsIntoNoCookie(t *testing.T) {
 	assert.Equal(t, s.number, b.ok("GET", "/page"))
 	assert.Less(t, len(b.cookie), 2000)
 	assert.ErrorIs(t, s.b.LogoutEverywhere(context.Background(), s.number), bff.ErrNeedsStore)
+}
+
+// FuzzReturnTo finds no way from a social login to another site, read as a browser
+// reads it.
+func FuzzReturnTo(f *testing.F) {
+	fake := emporixtest.New(f)
+	b, err := bff.New(fake.Client(f), bff.Options{Providers: providers})
+	require.NoError(f, err)
+	shop, err := url.Parse("https://shop.example/callback")
+	require.NoError(f, err)
+	for _, seed := range []string{"/account?a=b#c", "//evil.example", "/\\evil.example", "/\t/evil.example", "/..//evil.example", "https:evil.example", "/%2f/evil.example", " /x", "/@evil.example", "/:80//x", "?x", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, to string) {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "https://shop.example/", nil)
+		b.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if _, err := bff.From(r).BeginSocialLogin(r.Context(), "idp", to); err != nil {
+				return
+			}
+			browsers := strings.NewReplacer("\\", "/", "\t", "", "\n", "", "\r", "")
+			there, err := shop.Parse(strings.TrimSpace(browsers.Replace(to)))
+			assert.NoError(t, err)
+			assert.Equal(t, "https://shop.example", there.Scheme+"://"+there.Host)
+		})).ServeHTTP(httptest.NewRecorder(), r)
+	})
 }
 
 func FuzzSealedCookie(f *testing.F) {
