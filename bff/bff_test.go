@@ -188,6 +188,7 @@ func TestIdleLifetime(t *testing.T) {
 		for _, days := range []int{29, 30} {
 			synctest.Test(t, func(t *testing.T) {
 				s := newShop(t, setup{sealed: sealed})
+				s.store.forever = true // not every store forgets in time
 				b := s.browser()
 				b.ok("GET", "/page")
 				time.Sleep(20 * 24 * time.Hour)
@@ -364,6 +365,9 @@ func TestSessionsOfACustomerAreBounded(t *testing.T) {
 	for i, b := range all {
 		assert.Equal(t, i >= 2, b.ok("GET", "/page") == s.number, "the oldest are out")
 	}
+	all[3].ok("POST", "/logout")
+	s.browser().login()
+	assert.Equal(t, s.number, all[2].ok("GET", "/page"), "who has logged out does not count")
 }
 
 func TestStoreOutages(t *testing.T) {

@@ -3,6 +3,7 @@ package bff
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
@@ -86,6 +87,9 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 			return err
 		}
 		login.Customer, err = s.Customers.Get(ctx)
+		if err == nil && (login.Customer.CustomerNumber == "" || login.Customer.IsAnonymous()) {
+			err = fmt.Errorf("bff: %w: the profile after a login has no customer number", emporix.ErrBadResponse)
+		}
 		if err != nil {
 			return errors.Join(err, s.Auth.Logout(ctx)) // who it is must be known
 		}

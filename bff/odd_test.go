@@ -2,6 +2,7 @@ package bff_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -225,10 +226,20 @@ func TestALoginWhoseProfileFails(t *testing.T) {
 	s := newShop(t, setup{})
 	b := s.browser()
 	b.ok("GET", "/page")
-	s.fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Status: 500})
-	assert.Equal(t, 503, b.do("POST", "/login password=correct+horse").StatusCode)
-	assert.Equal(t, nobody, b.ok("GET", "/page"), "nobody is logged in without being listed")
-	s.fake.AssertCalls(t, "Auth.Logout", 1)
+	for i, c := range []struct {
+		fault  emporixtest.Fault
+		status int
+	}{
+		{emporixtest.Fault{Status: 500}, 503},
+		{emporixtest.Fault{Set: map[string]json.RawMessage{"customerNumber": json.RawMessage(`""`)}}, 502},
+		{emporixtest.Fault{Set: map[string]json.RawMessage{"customerNumber": json.RawMessage(`"00000000"`), "id": json.RawMessage(`"00000000"`)}}, 502},
+	} {
+		c.fault.Operation = "Customers.Get"
+		s.fake.Fail(t, c.fault)
+		assert.Equal(t, c.status, b.do("POST", "/login password=correct+horse").StatusCode)
+		assert.Equal(t, nobody, b.ok("GET", "/page"), "nobody is logged in without being listed")
+		s.fake.AssertCalls(t, "Auth.Logout", i+1)
+	}
 	b.login()
 	assert.Equal(t, s.number, b.ok("GET", "/page"))
 }

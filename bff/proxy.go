@@ -98,7 +98,7 @@ func (b *BFF) Proxy(rules ProxyRules) (http.Handler, error) {
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, limit)
-		proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), proxyKey{}, session)))
+		proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), proxyKey{}, proxied{session, r.Context()})))
 	})), nil
 }
 
@@ -150,12 +150,28 @@ type proxyKey struct{}
 type proxyTransport struct{}
 
 func (proxyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	session, ok := r.Context().Value(proxyKey{}).(*emporix.Session)
+	from, ok := r.Context().Value(proxyKey{}).(proxied)
 	if !ok {
 		return nil, emporix.ErrNotLoggedIn
 	}
-	return session.HTTPClient().Transport.RoundTrip(r)
+	return from.session.HTTPClient().Transport.RoundTrip(r.WithContext(untraced{r.Context(), from.values}))
 }
+
+// proxied is whose request it is, and its context as it came.
+type proxied struct {
+	session *emporix.Session
+	values  context.Context
+}
+
+// untraced is a context without the trace by which ReverseProxy passes on early
+// hints: their headers would come past tameResponse, and clear the shop's own.
+type untraced struct {
+	context.Context
+	values context.Context
+}
+
+// Value returns what the request came with.
+func (c untraced) Value(key any) any { return c.values.Value(key) }
 
 // tameResponse keeps an answer of the API from acting as a page of this site.
 func tameResponse(resp *http.Response) error {

@@ -1,9 +1,12 @@
 package bff_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"strings"
 	"testing"
 
@@ -166,4 +169,40 @@ func TestTheTokenProxyRedirectsNobody(t *testing.T) {
 	}
 	assert.Empty(t, carts.seen)
 	assert.Equal(t, 200, b.do("GET", "/api/cart/acme/carts/c1").StatusCode)
+}
+
+func TestTheTokenProxyKeepsEarlyHintsToItself(t *testing.T) {
+	s, carts := newCartShop(t)
+	carts.serve = func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, "kept", r.Context().Value(marked{}), "what the request came with is there")
+		if trace := httptrace.ContextClientTrace(r.Context()); trace != nil {
+			_ = trace.Got1xxResponse(http.StatusEarlyHints, textproto.MIMEHeader{"Set-Cookie": {"api=1"}, "Link": {"</x>"}})
+		}
+		_, _ = io.WriteString(w, "{}")
+	}
+	inner := s.handler
+	var statuses []int
+	s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Frame-Options", "DENY") // as a shop's own middleware does
+		inner.ServeHTTP(&noted{w, &statuses}, r.WithContext(context.WithValue(r.Context(), marked{}, "kept")))
+	})
+	b := s.browser()
+	b.login()
+	statuses = nil
+	out := b.do("GET", "/api/cart/acme/carts/c1")
+	assert.Equal(t, []int{200}, statuses)
+	assert.Equal(t, "DENY", out.Header.Get("X-Frame-Options"))
+}
+
+type marked struct{}
+
+// noted keeps the statuses that are written.
+type noted struct {
+	http.ResponseWriter
+	statuses *[]int
+}
+
+func (n *noted) WriteHeader(status int) {
+	*n.statuses = append(*n.statuses, status)
+	n.ResponseWriter.WriteHeader(status)
 }
