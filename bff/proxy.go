@@ -65,7 +65,6 @@ func (b *BFF) Proxy(rules ProxyRules) (http.Handler, error) {
 				out.Del(name)
 			}
 			pr.Out.Header = out
-			pr.Out.Host = ""
 		},
 	}
 	mux := http.NewServeMux()

@@ -129,6 +129,31 @@ func TestTheTokenProxyRefuses(t *testing.T) {
 	assert.Equal(t, 503, b.do("GET", "/api/cart/acme/carts/c1").StatusCode)
 }
 
+// No list of headers lets the browser's own credentials through.
+func TestTheTokenProxyPassesNoCredentialsOn(t *testing.T) {
+	s, carts := newCartShop(t)
+	proxy, err := s.b.Proxy(bff.ProxyRules{Prefix: "/api", Allow: []string{"GET /cart/{tenant}/carts/{id}"}, Headers: []string{
+		"x-shop", "authorization", "Cookie", "Proxy-Authorization", "Emporix-Tenant", "Host",
+	}})
+	require.NoError(t, err)
+	s.handler = s.b.Handler(proxy)
+	b := s.browser()
+	b.header["X-Shop"] = []string{"1"}
+	for _, name := range []string{"Authorization", "Proxy-Authorization", "Emporix-Tenant", "Host"} {
+		b.header.Set(name, "mine")
+	}
+	b.ok("GET", "/api/cart/acme/carts/c1")
+	b.ok("GET", "/api/cart/acme/carts/c1") // with a cookie
+	require.Len(t, carts.seen, 2)
+	for _, got := range carts.seen {
+		assert.Equal(t, "1", got.Header.Get("X-Shop"))
+		for name, values := range got.Header {
+			assert.NotContains(t, values, "mine", name)
+		}
+		assert.Empty(t, got.Header.Values("Cookie"))
+	}
+}
+
 // What the API says to caches and servers in front of it is not for ours.
 func TestTheTokenProxyTamesAnswers(t *testing.T) {
 	s, carts := newCartShop(t)

@@ -33,7 +33,7 @@ var rows = map[string]string{
 	"cart onboarding after login":                   "TestHooks TestTheBrowserGoesAwayDuringAHook",
 	"CSRF helper":                                   "TestCrossSite TestSocialLogin TestSocialLoginProvesWhoBeganIt FuzzReturnTo TestAStrictCookieIsNotOverwritten",
 	"site and language, prefetch trap":              "TestSite TestPrefetch TestPrefetchesByScripts TestAPrefetchRenewsNothing TestAPrefetchBeginsNoSession TestAPrefetchEndsNoSession",
-	"public read proxy":                             "TestTheTokenProxy TestTheTokenProxyRefuses TestTheTokenProxyTamesAnswers TestTheTokenProxyRedirectsNobody",
+	"public read proxy":                             "TestTheTokenProxy TestTheTokenProxyRefuses TestTheTokenProxyPassesNoCredentialsOn TestTheTokenProxyTamesAnswers TestTheTokenProxyRedirectsNobody",
 	"request budget":                                "TestASlowStore ../TestAHungServer ../internal/transport/TestAnAttemptEndsInTime",
 	"retry":                                         "../TestReadsAreTriedAgain ../TestAWriteIsNeverDoubled ../TestUnsentRequestsAreSentAgain",
 	"error classes":                                 "TestStatuses TestErrorPage ../TestErrorTable",

@@ -176,6 +176,20 @@ func TestSealedReplay(t *testing.T) {
 	})
 }
 
+func TestACookieFromTheFuture(t *testing.T) {
+	later := newShop(t, setup{sealed: true})
+	b := later.browser()
+	b.login()
+	later.restart(cookieKey)
+	require.Contains(t, b.ok("GET", "/info"), "customer")
+	synctest.Test(t, func(t *testing.T) { // where it is the year 2000
+		s := newShop(t, setup{sealed: true})
+		old := s.browser()
+		old.cookie = b.cookie
+		assert.Equal(t, "none  ", old.ok("GET", "/info"))
+	})
+}
+
 func TestASessionThatFitsIntoNoCookie(t *testing.T) {
 	s := newShop(t, setup{sealed: true})
 	huge, err := json.Marshal("x." + strings.Repeat("y", 5000) + ".z")
