@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -35,7 +36,10 @@ type Options struct {
 	// an hour, or a thirtieth of Idle: a session may end by that much early.
 	Idle, Absolute time.Duration
 	// Strict sends the cookie with same-site requests only (SameSite=Strict): a
-	// link from a mail or another site then opens the shop as a stranger's.
+	// link from a mail or another site then opens the shop as a stranger's. Who
+	// comes by one is a guest for that page only, and gets no cookie, so that the
+	// one that they may have is not overwritten. Social logins come back only from
+	// providers on the shop's own site.
 	Strict bool
 	// Development drops the prefix __Host- and the attribute Secure, for http on a
 	// loopback address. Requests to any other host are then refused.
@@ -46,8 +50,11 @@ type Options struct {
 	// nor with Origin where they come from. Every browser since 2020 says it;
 	// scripts often don't.
 	StrictOrigin bool
-	// ReadOnly says which requests must not begin or change a session. Requests
-	// that say that they are prefetches never may.
+	// ReadOnly says which requests must not begin or change a session, such as
+	// those of scripts that prefetch with fetch: they have a Sec-Fetch-Mode other
+	// than navigate. Requests that say that they are prefetches never may. Tokens
+	// in a store may still be renewed in the background, which needs no cookie; a
+	// client made with emporix.WithForegroundRenewal leaves that to other requests.
 	ReadOnly func(*http.Request) bool
 	// BeforeLogin is called before every login; an error refuses the login.
 	BeforeLogin func(ctx context.Context, guest *emporix.Session) error
@@ -60,7 +67,8 @@ type Options struct {
 	// MaxSessions bounds how many sessions a customer can have at once (default
 	// 100); the oldest is logged out when another one begins.
 	MaxSessions int
-	// ErrorPage answers in place of Error's plain text. It writes the status.
+	// ErrorPage answers in place of Error's plain text. It writes the status. What
+	// Handler itself refuses has no Visit: use FromContext there, not From.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, err error)
 	// Site is what a new visitor's guest session begins with: currency, site,
 	// language, by host or path. It then begins with the visit's first Session,
@@ -111,6 +119,7 @@ func New(client *emporix.Client, opts Options) (*BFF, error) {
 	if opts.MaxSessions < 1 || opts.MaxSessions > 1000 {
 		refuse("MaxSessions", "must be 1 to 1000")
 	}
+	opts.Providers = maps.Clone(opts.Providers)
 	settings := client.Settings()
 	base, err := url.Parse(settings.BaseURL)
 	if err != nil { // the client has checked it
@@ -139,8 +148,8 @@ func New(client *emporix.Client, opts Options) (*BFF, error) {
 		}
 		b.keep = &sealedKeeper{b: b, store: store}
 	} else {
-		rows := newRows(settings.TokenStore, settings.Tenant)
-		b.keep = &storeKeeper{b: b, rows: rows}
+		rows := newRows(settings.TokenStore, settings.VisitorRows)
+		b.keep = &storeKeeper{b: b, rows: rows, renews: settings.ForegroundRenewal}
 		b.index = &index{b: b, rows: rows}
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -159,6 +168,7 @@ func (b *BFF) Handler(next http.Handler) http.Handler {
 		}
 		state := &visit{
 			b: b, readOnly: prefetch(r) || b.opts.ReadOnly != nil && b.opts.ReadOnly(r),
+			withheld:  b.opts.Strict && r.Header.Get("Sec-Fetch-Site") == "cross-site",
 			presented: func() []*http.Cookie { return r.CookiesNamed(b.cookie) }, busy: make(chan struct{}, 1),
 		}
 		if b.opts.Site != nil {

@@ -129,7 +129,7 @@ func TestIDsThatAreNotOurs(t *testing.T) {
 		"another's name":     "emporix=" + good,
 		"over-long":          name + strings.Repeat("A", 5000),
 		"cut":                name + good[:42],
-		"tampered":           name + "x" + good[1:],
+		"tampered":           name + flipped(good[:1]) + good[1:],
 		"loose base64":       name + good[:42] + "=",
 		"duplicated":         name + good + "; " + name + strings.Repeat("B", 43),
 		"two good ones":      name + other.cookie + "; " + name + good,
@@ -152,6 +152,14 @@ func TestIDsThatAreNotOurs(t *testing.T) {
 		})
 	}
 	assert.Equal(t, s.number, victim.ok("GET", "/page"), "the victim's session goes on")
+}
+
+// flipped is another character than the first of text.
+func flipped(text string) string {
+	if text[0] == 'x' {
+		return "y"
+	}
+	return "x"
 }
 
 func TestLifetimes(t *testing.T) {
@@ -180,6 +188,7 @@ func TestIdleLifetime(t *testing.T) {
 		for _, days := range []int{29, 30} {
 			synctest.Test(t, func(t *testing.T) {
 				s := newShop(t, setup{sealed: sealed})
+				s.store.forever = true // not every store forgets in time
 				b := s.browser()
 				b.ok("GET", "/page")
 				time.Sleep(20 * 24 * time.Hour)
@@ -356,6 +365,9 @@ func TestSessionsOfACustomerAreBounded(t *testing.T) {
 	for i, b := range all {
 		assert.Equal(t, i >= 2, b.ok("GET", "/page") == s.number, "the oldest are out")
 	}
+	all[3].ok("POST", "/logout")
+	s.browser().login()
+	assert.Equal(t, s.number, all[2].ok("GET", "/page"), "who has logged out does not count")
 }
 
 func TestStoreOutages(t *testing.T) {

@@ -49,12 +49,15 @@ var statuses = []struct {
 	{ErrCrossOrigin, http.StatusForbidden},
 	{ErrState, http.StatusBadRequest},
 	{ErrSocialRefused, http.StatusUnauthorized},
+	{ErrNoProvider, http.StatusNotFound},
 	{ErrReadOnly, http.StatusServiceUnavailable},
 	{emporix.ErrStoreUnavailable, http.StatusServiceUnavailable},
 	{emporix.ErrStoreCorrupt, http.StatusServiceUnavailable},
 	{emporix.ErrNotLoggedIn, http.StatusUnauthorized},
 	{emporix.ErrSessionExpired, http.StatusUnauthorized},
 	{emporix.ErrInvalidCredentials, http.StatusUnauthorized},
+	{emporix.ErrUnauthorized, http.StatusUnauthorized},
+	{emporix.ErrNotRefreshable, http.StatusUnauthorized},
 	{emporix.ErrRateLimited, http.StatusServiceUnavailable},
 	{emporix.ErrUnavailable, http.StatusServiceUnavailable},
 	{emporix.ErrOutcomeUnknown, http.StatusBadGateway},
@@ -74,19 +77,24 @@ func Status(err error) int {
 			return s.status
 		}
 	}
+	var tooLong *http.MaxBytesError
+	if errors.As(err, &tooLong) {
+		return http.StatusRequestEntityTooLarge
+	}
 	return http.StatusInternalServerError
 }
 
 // texts are what a person reads; they never repeat an error.
 var texts = map[int]string{
-	http.StatusBadRequest:          "This request could not be understood. Go back and try again.",
-	http.StatusUnauthorized:        "Please log in.",
-	http.StatusForbidden:           "This request was refused, because it did not come from this site's own pages.",
-	http.StatusNotFound:            "There is nothing here.",
-	http.StatusConflict:            "This has changed meanwhile. Load it again.",
-	http.StatusBadGateway:          "The shop's service gave no usable answer. Please look whether your change was made, and try again.",
-	http.StatusServiceUnavailable:  "The shop can't be reached at the moment. Nothing is lost; please try again in a few seconds.",
-	http.StatusInternalServerError: "Something went wrong here.",
+	http.StatusBadRequest:            "This request could not be understood. Go back and try again.",
+	http.StatusUnauthorized:          "Please log in.",
+	http.StatusForbidden:             "You may not do this.",
+	http.StatusNotFound:              "There is nothing here.",
+	http.StatusConflict:              "This has changed meanwhile. Load it again.",
+	http.StatusRequestEntityTooLarge: "This is more than can be sent at once.",
+	http.StatusBadGateway:            "The shop's service gave no usable answer. Please look whether your change was made, and try again.",
+	http.StatusServiceUnavailable:    "The shop can't be reached at the moment. Nothing is lost; please try again in a few seconds.",
+	http.StatusInternalServerError:   "Something went wrong here.",
 }
 
 // Error answers a request that failed: with Options.ErrorPage, else with a short
@@ -110,5 +118,9 @@ func (b *BFF) Error(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	h.Del("Content-Length")
 	h.Set("X-Content-Type-Options", "nosniff")
-	http.Error(w, texts[status], status)
+	text := texts[status]
+	if errors.Is(err, ErrCrossOrigin) {
+		text = "This request was refused, because it did not come from this site's own pages."
+	}
+	http.Error(w, text, status)
 }

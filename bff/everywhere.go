@@ -180,7 +180,10 @@ func (b *BFF) LogoutEverywhere(ctx context.Context, customerNumber string) error
 	ended := time.Now().UnixMilli()
 	err := b.index.update(ctx, customerNumber, func(l *listing) error {
 		l.Ended = max(l.Ended, ended)
-		sessions = slices.DeleteFunc(slices.Clone(l.Sessions), func(e entry) bool { return e.At > ended })
+		sessions = slices.Clone(l.Sessions) // also those of a replica whose clock is ahead
+		for _, e := range sessions {
+			l.Ended = max(l.Ended, e.At)
+		}
 		return nil
 	})
 	if err != nil {

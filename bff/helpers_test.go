@@ -1,6 +1,7 @@
 package bff_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -31,6 +32,8 @@ type ledger struct {
 	delay                 time.Duration
 	keys                  map[string]string
 	onWrite               func(key string)
+	forever               bool // rows outlive their time
+	failKeys              string
 }
 
 func newLedger() *ledger {
@@ -87,7 +90,13 @@ func (l *ledger) SaveIf(ctx context.Context, key string, data []byte, expected, 
 	if err := l.begin(ctx, true); err != nil {
 		return false, err
 	}
+	if l.failKeys != "" && strings.Contains(key, l.failKeys) {
+		return false, errDown
+	}
 	l.note(key, data)
+	if l.forever {
+		ttl = 1000 * time.Hour
+	}
 	return l.ConditionalTokenStore.SaveIf(ctx, key, data, expected, generation, ttl)
 }
 
@@ -124,6 +133,20 @@ func (l *ledger) dump() string {
 	}
 	slices.Sort(all)
 	return strings.Join(all, "\n")
+}
+
+// live counts the rows that there are now, of those whose key has part in it.
+func (l *ledger) live(t *testing.T, part string) (n int) {
+	t.Helper()
+	for line := range strings.SplitSeq(l.dump(), "\n") {
+		key, _, _ := strings.Cut(line, " ")
+		_, found, err := l.ConditionalTokenStore.Load(t.Context(), key)
+		require.NoError(t, err)
+		if found && strings.Contains(key, part) {
+			n++
+		}
+	}
+	return n
 }
 
 // shop is a BFF over a fake.
@@ -280,6 +303,12 @@ func (b *browser) raw(method, target, cookies string) answer {
 		assert.Nil(b.shop.t, out.set, "the cookie is set once")
 		out.set = c
 		assert.Equal(b.shop.t, "no-store", out.Header.Get("Cache-Control"), "an answer with the cookie is stored by nobody")
+	}
+	var all bytes.Buffer
+	_ = out.Header.Write(&all)
+	all.WriteString(out.body)
+	for _, secret := range b.shop.fake.Server().Secrets() {
+		assert.NotContains(b.shop.t, all.String(), secret, "an answer holds a secret")
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package bff
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
@@ -23,9 +24,11 @@ type Login struct {
 // it should even when the browser goes away meanwhile. It costs two calls of the
 // API: the login, and the profile, whose customer number is what logging out
 // everywhere goes by. A *HookError of BeforeLogin means that nobody is logged
-// in; one of AfterLogin comes with the result, and the login stands. Other
-// errors: those of emporix.AuthService.Login, emporix.ErrStoreUnavailable
-// (nobody is logged in), ErrTooLate, ErrReadOnly.
+// in; one of AfterLogin comes with the result, and the login stands. Where the
+// profile can't be read, or the login can't be listed, nobody is logged in, and
+// the guest's session is over with it. Other errors: those of
+// emporix.AuthService.Login, emporix.ErrStoreUnavailable (nobody is logged in),
+// ErrTooLate, ErrReadOnly.
 func (v *Visit) Login(ctx context.Context, req emporix.LoginRequest) (*Login, error) {
 	return v.login(ctx, func(ctx context.Context, s *emporix.Session) (emporix.LoginResult, error) {
 		return plain(s.Auth.Login(ctx, req))
@@ -84,6 +87,9 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 			return err
 		}
 		login.Customer, err = s.Customers.Get(ctx)
+		if err == nil && (login.Customer.CustomerNumber == "" || login.Customer.IsAnonymous()) {
+			err = fmt.Errorf("bff: %w: the profile after a login has no customer number", emporix.ErrBadResponse)
+		}
 		if err != nil {
 			return errors.Join(err, s.Auth.Logout(ctx)) // who it is must be known
 		}
@@ -157,28 +163,31 @@ func (v *Visit) Logout(ctx context.Context) error {
 	case in.late():
 		return ErrTooLate
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeLimit) // also for who closes the tab at once
+	defer cancel()
 	if err := in.hold(ctx); err != nil {
 		return err
 	}
 	defer in.release()
-	who, err := in.known(ctx)
+	// Reserved, so that no other request moves the session out of reach meanwhile;
+	// and whoever switched the company a moment ago is logged out all the same.
+	who, err := in.claimed(ctx, in.successor, "")
 	if err != nil {
 		return err
 	}
-	if who == nil || who.Superseded {
+	if who == nil {
 		return emporix.ErrNotLoggedIn
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeLimit)
-	defer cancel()
 	customer := who.Customer
 	err = in.b.client.Session(who.Key).Auth.Logout(ctx)
 	if errors.Is(err, emporix.ErrStoreUnavailable) || errors.Is(err, emporix.ErrClosed) || errors.Is(err, emporix.ErrNotLoggedIn) && customer == "" {
+		in.unclaim(ctx, who)
 		return err
 	}
 	if errors.Is(err, emporix.ErrNotLoggedIn) { // it had ended by itself, long ago
 		err = nil
 	}
-	if keepErr := in.b.keep.supersede(ctx, who); keepErr != nil {
+	if keepErr := in.b.keep.supersede(ctx, who, nil); keepErr != nil {
 		in.b.log(ctx, "the ID of a customer who has logged out could not be removed", keepErr)
 	}
 	if in.b.index != nil && customer != "" {
@@ -194,23 +203,36 @@ func (v *Visit) Logout(ctx context.Context) error {
 // one included. Errors: emporix.ErrNotLoggedIn, those of BFF.LogoutEverywhere
 // and of Logout.
 func (v *Visit) LogoutEverywhere(ctx context.Context) error {
-	info, err := v.Info(ctx)
-	switch {
-	case err != nil:
-		return err
-	case info.CustomerNumber == "":
-		return emporix.ErrNotLoggedIn
-	case v.inner().readOnly:
-		return ErrReadOnly
-	}
-	if err := v.inner().b.LogoutEverywhere(ctx, info.CustomerNumber); err != nil {
-		return err
-	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeLimit)
+	defer cancel()
 	in := v.inner()
+	switch {
+	case in.readOnly:
+		return ErrReadOnly
+	case in.late():
+		return ErrTooLate
+	}
 	if err := in.hold(ctx); err != nil {
 		return err
 	}
 	defer in.release()
-	in.become(nil, true)
-	return nil
+	who, err := in.successor(ctx)
+	if err != nil {
+		return err
+	}
+	if who == nil || who.Customer == "" {
+		return emporix.ErrNotLoggedIn
+	}
+	info, err := in.b.client.Session(who.Key).Info(ctx)
+	switch {
+	case err != nil:
+		return err
+	case info.Kind != emporix.SessionCustomer:
+		return emporix.ErrNotLoggedIn
+	}
+	err = in.b.LogoutEverywhere(ctx, who.Customer)
+	if err == nil || !errors.Is(err, emporix.ErrStoreUnavailable) && !errors.Is(err, ErrNeedsStore) {
+		in.become(nil, true)
+	}
+	return err
 }

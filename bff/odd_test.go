@@ -2,12 +2,14 @@ package bff_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -22,13 +24,19 @@ import (
 	"github.com/emporix-community/emporix-go/emporixtest"
 )
 
-// rewrite changes every row of the store whose key holds part.
-func (s *shop) rewrite(part string, change func(data string) string) {
+const (
+	visitorRows = "/bff/visitor/"
+	bffRows     = "/bff/"
+	sessionRows = `^acme\.\w+/visitor/`
+)
+
+// rewrite changes every row of the store whose key matches.
+func (s *shop) rewrite(keys string, change func(data string) string) {
 	s.t.Helper()
-	changed := 0
+	changed, match := 0, regexp.MustCompile(keys)
 	for line := range strings.SplitSeq(s.store.dump(), "\n") {
 		key, data, _ := strings.Cut(line, " ")
-		if strings.Contains(key, part) {
+		if match.MatchString(key) {
 			changed++
 			require.NoError(s.t, s.store.ConditionalTokenStore.Save(s.t.Context(), key, []byte(change(data)), 1<<62, time.Hour))
 		}
@@ -44,14 +52,14 @@ func TestDamagedRows(t *testing.T) {
 		status int
 		fresh  bool // the visitor goes on as a fresh guest
 	}{
-		"visitor, not JSON":     {"/bff/visitor/", func(string) string { return "\x00{" }, 200, true},
-		"visitor, empty":        {"/bff/visitor/", func(string) string { return "" }, 200, true},
-		"visitor, no key":       {"/bff/visitor/", func(string) string { return `{"v":1,"g":5}` }, 200, true},
-		"visitor, from later":   {"/bff/visitor/", future, 503, false},
-		"session, not JSON":     {"acme.", func(string) string { return "{" }, 503, true},
-		"session, cut":          {"acme.", func(data string) string { return data[:len(data)/2] }, 503, true},
-		"everything, not JSON":  {"acme/", func(string) string { return "<html>" }, 200, true},
-		"everything, of arrays": {"acme/", func(string) string { return "[]" }, 200, true},
+		"visitor, not JSON":     {visitorRows, func(string) string { return "\x00{" }, 200, true},
+		"visitor, empty":        {visitorRows, func(string) string { return "" }, 200, true},
+		"visitor, no key":       {visitorRows, func(string) string { return `{"v":1,"g":5}` }, 200, true},
+		"visitor, from later":   {visitorRows, future, 503, false},
+		"session, not JSON":     {sessionRows, func(string) string { return "{" }, 503, true},
+		"session, cut":          {sessionRows, func(data string) string { return data[:len(data)/2] }, 503, true},
+		"everything, not JSON":  {bffRows, func(string) string { return "<html>" }, 200, true},
+		"everything, of arrays": {bffRows, func(string) string { return "[]" }, 200, true},
 	} {
 		t.Run(what, func(t *testing.T) {
 			s := newShop(t, setup{})
@@ -80,7 +88,7 @@ func TestALoginOverADamagedSession(t *testing.T) {
 	s := newShop(t, setup{})
 	b := s.browser()
 	b.ok("GET", "/page")
-	s.rewrite("acme.", func(string) string { return "{" })
+	s.rewrite(sessionRows, func(string) string { return "{" })
 	b.login()
 	assert.Equal(t, s.number, b.ok("GET", "/page"))
 }
@@ -218,10 +226,20 @@ func TestALoginWhoseProfileFails(t *testing.T) {
 	s := newShop(t, setup{})
 	b := s.browser()
 	b.ok("GET", "/page")
-	s.fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Status: 500})
-	assert.Equal(t, 503, b.do("POST", "/login password=correct+horse").StatusCode)
-	assert.Equal(t, nobody, b.ok("GET", "/page"), "nobody is logged in without being listed")
-	s.fake.AssertCalls(t, "Auth.Logout", 1)
+	for i, c := range []struct {
+		fault  emporixtest.Fault
+		status int
+	}{
+		{emporixtest.Fault{Status: 500}, 503},
+		{emporixtest.Fault{Set: map[string]json.RawMessage{"customerNumber": json.RawMessage(`""`)}}, 502},
+		{emporixtest.Fault{Set: map[string]json.RawMessage{"customerNumber": json.RawMessage(`"00000000"`), "id": json.RawMessage(`"00000000"`)}}, 502},
+	} {
+		c.fault.Operation = "Customers.Get"
+		s.fake.Fail(t, c.fault)
+		assert.Equal(t, c.status, b.do("POST", "/login password=correct+horse").StatusCode)
+		assert.Equal(t, nobody, b.ok("GET", "/page"), "nobody is logged in without being listed")
+		s.fake.AssertCalls(t, "Auth.Logout", i+1)
+	}
 	b.login()
 	assert.Equal(t, s.number, b.ok("GET", "/page"))
 }
@@ -384,7 +402,7 @@ func TestNothingLeaks(t *testing.T) {
 			fmt.Fprintf(&log, "%v %+v %#v %s\n", v, v, v, v)
 		}
 	})
-	s.rewrite("/bff/visitor/", func(data string) string { return data[1:] })
+	s.rewrite(visitorRows, func(data string) string { return data[1:] })
 	b.ok("GET", "/page")
 	require.Contains(t, log.String(), "begins anew")
 	assert.NotContains(t, log.String(), cookie)

@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	emporix "github.com/emporix-community/emporix-go"
 )
@@ -34,12 +36,13 @@ var passedHeaders = []string{
 	"If-Unmodified-Since", "Range", "X-Version",
 }
 
-// droppedHeaders of answers would speak for the API's host, not for this one.
-var droppedHeaders = []string{
-	"Set-Cookie", "Www-Authenticate", "Proxy-Authenticate", "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials",
-	"Access-Control-Allow-Headers", "Access-Control-Allow-Methods", "Access-Control-Expose-Headers", "Strict-Transport-Security",
-	"Clear-Site-Data", "Alt-Svc", "Service-Worker-Allowed", "Refresh", "Link", "Server",
-}
+// droppedHeaders of answers would speak for the API's host, not for this one, or
+// to the servers and caches in front of it.
+var droppedHeaders = append([]string{
+	"Set-Cookie", "Www-Authenticate", "Proxy-Authenticate", "Strict-Transport-Security", "Clear-Site-Data", "Alt-Svc",
+	"Service-Worker-Allowed", "Refresh", "Link", "Server", "Timing-Allow-Origin", "Cross-Origin-Resource-Policy",
+	"X-Accel-Redirect", "X-Sendfile", "X-Lighttpd-Send-File",
+}, cacheHeaders...)
 
 // Proxy lets the browser call other Emporix services with the visitor's session,
 // without ever seeing a token. Only what rules allow is passed on; of the
@@ -47,12 +50,13 @@ var droppedHeaders = []string{
 // foreign-origin rules of the API do not reach the browser. Put it behind
 // Handler, under Prefix.
 func (b *BFF) Proxy(rules ProxyRules) (http.Handler, error) {
+	passed := append(slices.Clone(passedHeaders), rules.Headers...)
 	proxy := &httputil.ReverseProxy{
 		Transport: proxyTransport{}, ModifyResponse: tameResponse, ErrorHandler: b.Error,
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(b.baseURL)
 			out := make(http.Header)
-			for _, name := range append(passedHeaders[:len(passedHeaders):len(passedHeaders)], rules.Headers...) {
+			for _, name := range passed {
 				if values := pr.In.Header.Values(name); len(values) > 0 {
 					out[http.CanonicalHeaderKey(name)] = values
 				}
@@ -61,7 +65,6 @@ func (b *BFF) Proxy(rules ProxyRules) (http.Handler, error) {
 				out.Del(name)
 			}
 			pr.Out.Header = out
-			pr.Out.Host = ""
 		},
 	}
 	mux := http.NewServeMux()
@@ -83,8 +86,8 @@ func (b *BFF) Proxy(rules ProxyRules) (http.Handler, error) {
 		limit = 1 << 20
 	}
 	return http.StripPrefix(prefix, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, pattern := mux.Handler(r)
-		if pattern == "" || !plainPath(r.URL) || private(r.URL.Path) {
+		// Anything but the proxy is the mux's own answer: not found, or a redirect.
+		if found, _ := mux.Handler(r); found != http.Handler(proxy) || !plainPath(r.URL) || private(r.URL.Path) {
 			http.NotFound(w, r)
 			return
 		}
@@ -94,7 +97,7 @@ func (b *BFF) Proxy(rules ProxyRules) (http.Handler, error) {
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, limit)
-		mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), proxyKey{}, session)))
+		proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), proxyKey{}, proxied{session, r.Context()})))
 	})), nil
 }
 
@@ -110,7 +113,7 @@ func (b *BFF) allow(mux *http.ServeMux, pattern string, to http.Handler) (err er
 		return refused("needs a method and a path, such as GET /cart/{tenant}/carts/{id}")
 	case private(path):
 		return refused("is a service that hands out or takes tokens; call it through the SDK")
-	case strings.HasPrefix(path, "/{"):
+	case path == "/" || strings.HasPrefix(path, "/{"):
 		return refused("does not name a service")
 	}
 	defer func() {
@@ -132,7 +135,7 @@ func private(path string) bool {
 func plainPath(u *url.URL) bool {
 	for segment := range strings.SplitSeq(strings.TrimPrefix(u.EscapedPath(), "/"), "/") {
 		text, err := url.PathUnescape(segment)
-		if err != nil || text == "" || text == "." || text == ".." || strings.ContainsAny(text, "/\\%;?#") ||
+		if err != nil || strings.Trim(text, ". ") == "" || !utf8.ValidString(text) || strings.ContainsAny(text, "/\\%;?#") ||
 			strings.ContainsFunc(text, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
 			return false
 		}
@@ -146,12 +149,28 @@ type proxyKey struct{}
 type proxyTransport struct{}
 
 func (proxyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	session, ok := r.Context().Value(proxyKey{}).(*emporix.Session)
+	from, ok := r.Context().Value(proxyKey{}).(proxied)
 	if !ok {
 		return nil, emporix.ErrNotLoggedIn
 	}
-	return session.HTTPClient().Transport.RoundTrip(r)
+	return from.session.HTTPClient().Transport.RoundTrip(r.WithContext(untraced{r.Context(), from.values}))
 }
+
+// proxied is whose request it is, and its context as it came.
+type proxied struct {
+	session *emporix.Session
+	values  context.Context
+}
+
+// untraced is a context without the trace by which ReverseProxy passes on early
+// hints: their headers would come past tameResponse, and clear the shop's own.
+type untraced struct {
+	context.Context
+	values context.Context
+}
+
+// Value returns what the request came with.
+func (c untraced) Value(key any) any { return c.values.Value(key) }
 
 // tameResponse keeps an answer of the API from acting as a page of this site.
 func tameResponse(resp *http.Response) error {
@@ -164,8 +183,15 @@ func tameResponse(resp *http.Response) error {
 	for _, name := range droppedHeaders {
 		resp.Header.Del(name)
 	}
+	for name := range resp.Header {
+		if strings.HasPrefix(name, "Access-Control-") {
+			delete(resp.Header, name)
+		}
+	}
+	clear(resp.Trailer)
 	resp.Header.Set("Cache-Control", "no-store")
 	resp.Header.Set("X-Content-Type-Options", "nosniff")
 	resp.Header.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	resp.Header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	return nil
 }

@@ -1,9 +1,12 @@
 package bff_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"strings"
 	"testing"
 
@@ -11,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/bff"
 )
 
 // carts answers for the cart service, and keeps the requests.
@@ -120,7 +124,110 @@ func TestTheTokenProxyRefuses(t *testing.T) {
 		assert.Empty(t, out.Header.Get("Location"))
 		return out.StatusCode
 	}())
-	assert.Equal(t, 500, b.do("POST", "/api/cart/acme/carts "+strings.Repeat("x", 1<<20+1)).StatusCode/100*100, "a body that is too long")
+	assert.Equal(t, 413, b.do("POST", "/api/cart/acme/carts "+strings.Repeat("x", 1<<20+1)).StatusCode, "a body that is too long")
 	s.store.fail(errDown, errDown)
 	assert.Equal(t, 503, b.do("GET", "/api/cart/acme/carts/c1").StatusCode)
+}
+
+// No list of headers lets the browser's own credentials through.
+func TestTheTokenProxyPassesNoCredentialsOn(t *testing.T) {
+	s, carts := newCartShop(t)
+	proxy, err := s.b.Proxy(bff.ProxyRules{Prefix: "/api", Allow: []string{"GET /cart/{tenant}/carts/{id}"}, Headers: []string{
+		"x-shop", "authorization", "Cookie", "Proxy-Authorization", "Emporix-Tenant", "Host",
+	}})
+	require.NoError(t, err)
+	s.handler = s.b.Handler(proxy)
+	b := s.browser()
+	b.header["X-Shop"] = []string{"1"}
+	for _, name := range []string{"Authorization", "Proxy-Authorization", "Emporix-Tenant", "Host"} {
+		b.header.Set(name, "mine")
+	}
+	b.ok("GET", "/api/cart/acme/carts/c1")
+	b.ok("GET", "/api/cart/acme/carts/c1") // with a cookie
+	require.Len(t, carts.seen, 2)
+	for _, got := range carts.seen {
+		assert.Equal(t, "1", got.Header.Get("X-Shop"))
+		for name, values := range got.Header {
+			assert.NotContains(t, values, "mine", name)
+		}
+		assert.Empty(t, got.Header.Values("Cookie"))
+	}
+}
+
+// What the API says to caches and servers in front of it is not for ours.
+func TestTheTokenProxyTamesAnswers(t *testing.T) {
+	s, carts := newCartShop(t)
+	carts.serve = func(w http.ResponseWriter, _ *http.Request) {
+		for _, name := range []string{
+			"CDN-Cache-Control", "Surrogate-Control", "X-Accel-Redirect", "X-Accel-Expires", "X-Sendfile", "Access-Control-Max-Age",
+			"Access-Control-Allow-Private-Network", "Cross-Origin-Resource-Policy", "Timing-Allow-Origin", "Clear-Site-Data",
+		} {
+			w.Header().Set(name, "x")
+		}
+		w.Header().Set("X-Count", "7")
+	}
+	b := s.browser()
+	b.login()
+	out := b.do("GET", "/api/cart/acme/carts/c1")
+	require.Equal(t, 200, out.StatusCode)
+	for name := range out.Header {
+		assert.Contains(t, []string{"Cache-Control", "Content-Security-Policy", "Cross-Origin-Resource-Policy", "X-Content-Type-Options", "X-Count"}, name)
+	}
+	assert.Equal(t, "same-origin", out.Header.Get("Cross-Origin-Resource-Policy"), "no page of another site embeds it")
+	assert.Equal(t, "7", out.Header.Get("X-Count"))
+}
+
+// A path that the list names by half is not found: no redirect leads out of the prefix.
+func TestTheTokenProxyRedirectsNobody(t *testing.T) {
+	s, carts := newCartShop(t)
+	proxy, err := s.b.Proxy(bff.ProxyRules{Prefix: "/api", Allow: []string{"GET /cart/{tenant}/carts/"}})
+	require.NoError(t, err)
+	s.handler = s.b.Handler(proxy) // under no mux that would clean paths
+	b := s.browser()
+	for _, target := range []string{
+		"/api/cart/acme/carts", "/apicart/acme/carts/c1", "/api/cart/acme/carts/x/../c1", "/api/cart/acme//carts/c1", "/api//evil.example/cart/acme/carts/",
+		"/api/cart/acme/carts/%c0%ae%c0%ae", "/api/cart/acme/carts/..%20", "/api/cart/acme/carts/...",
+	} {
+		out := b.do("GET", target)
+		assert.Equal(t, 404, out.StatusCode, target)
+		assert.Empty(t, out.Header.Get("Location"), target)
+	}
+	assert.Empty(t, carts.seen)
+	assert.Equal(t, 200, b.do("GET", "/api/cart/acme/carts/c1").StatusCode)
+}
+
+func TestTheTokenProxyKeepsEarlyHintsToItself(t *testing.T) {
+	s, carts := newCartShop(t)
+	carts.serve = func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, "kept", r.Context().Value(marked{}), "what the request came with is there")
+		if trace := httptrace.ContextClientTrace(r.Context()); trace != nil {
+			_ = trace.Got1xxResponse(http.StatusEarlyHints, textproto.MIMEHeader{"Set-Cookie": {"api=1"}, "Link": {"</x>"}})
+		}
+		_, _ = io.WriteString(w, "{}")
+	}
+	inner := s.handler
+	var statuses []int
+	s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Frame-Options", "DENY") // as a shop's own middleware does
+		inner.ServeHTTP(&noted{w, &statuses}, r.WithContext(context.WithValue(r.Context(), marked{}, "kept")))
+	})
+	b := s.browser()
+	b.login()
+	statuses = nil
+	out := b.do("GET", "/api/cart/acme/carts/c1")
+	assert.Equal(t, []int{200}, statuses)
+	assert.Equal(t, "DENY", out.Header.Get("X-Frame-Options"))
+}
+
+type marked struct{}
+
+// noted keeps the statuses that are written.
+type noted struct {
+	http.ResponseWriter
+	statuses *[]int
+}
+
+func (n *noted) WriteHeader(status int) {
+	*n.statuses = append(*n.statuses, status)
+	n.ResponseWriter.WriteHeader(status)
 }

@@ -22,7 +22,9 @@ type record struct {
 	Customer   string    `json:"c,omitempty"` // customer number
 	LoggedIn   int64     `json:"l,omitempty"` // unix milliseconds
 	Superseded bool      `json:"x,omitempty"` // the visitor has another ID now
+	Next       string    `json:"n,omitempty"` // where that one's record is; not the ID itself
 	Changing   int64     `json:"h,omitempty"` // unix milliseconds; until then a request may be giving the visitor a new ID
+	Moving     string    `json:"m,omitempty"` // where that request takes the session
 	Social     []pending `json:"o,omitempty"`
 }
 
@@ -121,10 +123,13 @@ type keeper interface {
 	issue(ctx context.Context, r record) (*visitor, error)
 	// update changes the record of a visitor who still has this ID and this key.
 	update(ctx context.Context, v *visitor, change func(*record)) (*visitor, error)
-	// claim reserves the visitor for one change; nil if another request was faster.
-	claim(ctx context.Context, v *visitor) (*visitor, error)
-	// supersede ends an ID whose visitor has another one now.
-	supersede(ctx context.Context, v *visitor) error
+	// claim reserves the visitor for one change, which takes the session to another
+	// key, if to is not ""; nil if another request was faster.
+	claim(ctx context.Context, v *visitor, to string) (*visitor, error)
+	// supersede ends an ID whose visitor has another one now, or none with a nil next.
+	supersede(ctx context.Context, v, next *visitor) error
+	// successor returns who a superseded visitor is now, nil if there is none.
+	successor(ctx context.Context, v *visitor) (*visitor, error)
 	// discard forgets an ID that nobody has.
 	discard(ctx context.Context, v *visitor) error
 	// prepare is called before the visitor's session is used, once per request.

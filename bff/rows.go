@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/maphash"
+	"strings"
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
@@ -20,13 +21,13 @@ const (
 type rows struct {
 	store       emporix.TokenStore
 	conditional emporix.ConditionalTokenStore
-	tenant      string
+	scope       string // names the client's rows
 	seed        maphash.Seed
 	turns       [64]chan struct{}
 }
 
-func newRows(store emporix.TokenStore, tenant string) *rows {
-	r := &rows{store: store, tenant: tenant, seed: maphash.MakeSeed()}
+func newRows(store emporix.TokenStore, visitorRows string) *rows {
+	r := &rows{store: store, scope: strings.TrimSuffix(visitorRows, "visitor/"), seed: maphash.MakeSeed()}
 	r.conditional, _ = store.(emporix.ConditionalTokenStore)
 	for i := range r.turns {
 		r.turns[i] = make(chan struct{}, 1)
@@ -34,7 +35,7 @@ func newRows(store emporix.TokenStore, tenant string) *rows {
 	return r
 }
 
-func (r *rows) key(kind, id string) string { return r.tenant + "/bff/" + kind + "/" + id }
+func (r *rows) key(kind, id string) string { return r.scope + "bff/" + kind + "/" + id }
 
 // guarded runs one store operation, contains a panic in it, and says what failed.
 func guarded(ctx context.Context, what string, do func(context.Context) error) (err error) {

@@ -38,6 +38,8 @@ const clockSkew = 2 * time.Minute
 //   - Two tabs that renew at the same time are one renewal in one process. In two
 //     processes both send the same refresh token; where the server takes one only
 //     once, one of them loses. Keep a visitor on one replica.
+//   - A prefetch writes no cookie, but a token that the API rejects is renewed all
+//     the same: another process then has the old one.
 //   - Nobody can find all sessions of a customer: ErrNeedsStore.
 type CookieStore struct {
 	inner func() *cookieRows // printers can't look into it
@@ -180,7 +182,9 @@ type content struct {
 	Session    json.RawMessage `json:"d,omitempty"`
 }
 
-func (k *sealedKeeper) purpose() string { return "\x00" + k.b.cookie + "\x00" + k.b.tenant }
+// purpose binds a cookie to its name, and to the tenant at the host that its
+// tokens are for.
+func (k *sealedKeeper) purpose() string { return "\x00" + k.b.cookie + "\x00" + k.b.visitorRows }
 
 // row is the client's name for a session.
 func (k *sealedKeeper) row(key string) string { return k.b.visitorRows + key }
@@ -209,7 +213,7 @@ func (k *sealedKeeper) open(_ context.Context, value string) (*visitor, error) {
 		return nil, nil
 	}
 	v := &visitor{record: c.Record, row: c.Generation, session: c.Session}
-	v.Superseded, v.Changing = false, 0
+	v.Superseded, v.Next, v.Changing = false, "", 0
 	return k.place(v), nil
 }
 
@@ -217,15 +221,7 @@ func (k *sealedKeeper) open(_ context.Context, value string) (*visitor, error) {
 // later one: another tab's renewal, or a logout.
 func (k *sealedKeeper) place(v *visitor) *visitor {
 	rows := k.store.inner()
-	for range 8 { // failed logins
-		moved, found := rows.get(movedNote(v.Key))
-		if !found {
-			break
-		}
-		v.Key, v.row, v.session, v.fresh = string(moved.data), 0, nil, true
-	}
-	if _, over := rows.get(supersededNote(v.Key)); over {
-		v.Superseded = true
+	if v = k.follow(v); v.Superseded {
 		return v
 	}
 	if note, changing := rows.get(changingNote(v.Key)); changing {
@@ -235,6 +231,22 @@ func (k *sealedKeeper) place(v *visitor) *visitor {
 		rows.put(k.row(v.Key), v.session, v.row, func(now cookieRow) bool { return now.generation < v.row }, memoryLife)
 	}
 	return v
+}
+
+// follow notices what other requests have made of the visitor meanwhile.
+func (k *sealedKeeper) follow(v *visitor) *visitor {
+	rows, now := k.store.inner(), *v
+	for range 8 { // failed logins
+		moved, found := rows.get(movedNote(now.Key))
+		if !found {
+			break
+		}
+		now.Key, now.row, now.session, now.fresh = string(moved.data), 0, nil, true
+	}
+	if note, over := rows.get(supersededNote(now.Key)); over {
+		now.Superseded, now.Next = true, string(note.data)
+	}
+	return &now
 }
 
 func (k *sealedKeeper) issue(_ context.Context, r record) (*visitor, error) {
@@ -255,7 +267,7 @@ func (k *sealedKeeper) update(_ context.Context, v *visitor, change func(*record
 	return &changed, nil
 }
 
-func (k *sealedKeeper) claim(_ context.Context, v *visitor) (*visitor, error) {
+func (k *sealedKeeper) claim(_ context.Context, v *visitor, _ string) (*visitor, error) {
 	until := time.Now().Add(changeLimit).UnixMilli()
 	if !k.store.inner().put(changingNote(v.Key), []byte{1}, 0, func(now cookieRow) bool { return now.data == nil }, changeLimit) {
 		return nil, nil
@@ -265,9 +277,22 @@ func (k *sealedKeeper) claim(_ context.Context, v *visitor) (*visitor, error) {
 	return &claimed, nil
 }
 
-func (k *sealedKeeper) supersede(_ context.Context, v *visitor) error {
-	k.store.inner().put(supersededNote(v.Key), nil, 0, func(cookieRow) bool { return true }, memoryLife)
+func (k *sealedKeeper) supersede(_ context.Context, v, next *visitor) error {
+	note := []byte{}
+	if next != nil {
+		note = []byte(next.Key)
+	}
+	k.store.inner().put(supersededNote(v.Key), note, 0, func(cookieRow) bool { return true }, memoryLife)
 	return nil
+}
+
+func (k *sealedKeeper) successor(_ context.Context, v *visitor) (*visitor, error) {
+	if v.Next == "" {
+		return nil, nil
+	}
+	next := newRecord()
+	next.Key, next.Customer = v.Next, v.Customer
+	return k.place(&visitor{record: next}), nil
 }
 
 func (k *sealedKeeper) discard(context.Context, *visitor) error { return nil }
@@ -300,6 +325,10 @@ func (r *record) kept() record {
 
 // cookie seals the visitor and the session as they are now.
 func (k *sealedKeeper) cookie(v *visitor) (value string, changed bool, err error) {
+	// A slow page must not bring back the cookie from before a login.
+	if v = k.follow(v); v.Superseded {
+		return "", false, nil
+	}
 	c := content{Issued: time.Now().Unix(), Record: v.kept(), Generation: v.row, Session: v.session}
 	if row, found := k.store.inner().get(k.row(v.Key)); found && row.generation != v.row {
 		c.Generation, c.Session, changed = row.generation, row.data, true

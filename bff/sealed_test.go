@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -175,6 +176,20 @@ func TestSealedReplay(t *testing.T) {
 	})
 }
 
+func TestACookieFromTheFuture(t *testing.T) {
+	later := newShop(t, setup{sealed: true})
+	b := later.browser()
+	b.login()
+	later.restart(cookieKey)
+	require.Contains(t, b.ok("GET", "/info"), "customer")
+	synctest.Test(t, func(t *testing.T) { // where it is the year 2000
+		s := newShop(t, setup{sealed: true})
+		old := s.browser()
+		old.cookie = b.cookie
+		assert.Equal(t, "none  ", old.ok("GET", "/info"))
+	})
+}
+
 func TestASessionThatFitsIntoNoCookie(t *testing.T) {
 	s := newShop(t, setup{sealed: true})
 	huge, err := json.Marshal("x." + strings.Repeat("y", 5000) + ".z")
@@ -190,6 +205,31 @@ func TestASessionThatFitsIntoNoCookie(t *testing.T) {
 	assert.Equal(t, s.number, b.ok("GET", "/page"))
 	assert.Less(t, len(b.cookie), 2000)
 	assert.ErrorIs(t, s.b.LogoutEverywhere(context.Background(), s.number), bff.ErrNeedsStore)
+}
+
+// FuzzReturnTo finds no way from a social login to another site, read as a browser
+// reads it.
+func FuzzReturnTo(f *testing.F) {
+	fake := emporixtest.New(f)
+	b, err := bff.New(fake.Client(f), bff.Options{Providers: providers})
+	require.NoError(f, err)
+	shop, err := url.Parse("https://shop.example/callback")
+	require.NoError(f, err)
+	for _, seed := range []string{"/account?a=b#c", "//evil.example", "/\\evil.example", "/\t/evil.example", "/..//evil.example", "https:evil.example", "/%2f/evil.example", " /x", "/@evil.example", "/:80//x", "?x", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, to string) {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "https://shop.example/", nil)
+		b.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if _, err := bff.From(r).BeginSocialLogin(r.Context(), "idp", to); err != nil {
+				return
+			}
+			browsers := strings.NewReplacer("\\", "/", "\t", "", "\n", "", "\r", "")
+			there, err := shop.Parse(strings.TrimSpace(browsers.Replace(to)))
+			assert.NoError(t, err)
+			assert.Equal(t, "https://shop.example", there.Scheme+"://"+there.Host)
+		})).ServeHTTP(httptest.NewRecorder(), r)
+	})
 }
 
 func FuzzSealedCookie(f *testing.F) {

@@ -82,6 +82,9 @@ func (v *Visit) BeginSocialLogin(ctx context.Context, provider, returnTo string)
 		return "", err
 	}
 	who := in.now()
+	if in.passes() {
+		return "", ErrReadOnly
+	}
 	if who.Superseded {
 		return "", errChanged
 	}

@@ -1,6 +1,8 @@
 package bff_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,6 +15,7 @@ import (
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/bff"
+	"github.com/emporix-community/emporix-go/emporixfake"
 	"github.com/emporix-community/emporix-go/emporixtest"
 )
 
@@ -63,6 +66,71 @@ func TestSocialLogin(t *testing.T) {
 	})
 }
 
+// redeemed keeps the queries with which codes are redeemed.
+type redeemed struct {
+	next http.RoundTripper
+	with []url.Values
+}
+
+func (r *redeemed) RoundTrip(req *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(req.URL.Path, "/socialLogin") {
+		r.with = append(r.with, req.URL.Query())
+	}
+	return r.next.RoundTrip(req)
+}
+
+func TestSocialLoginProvesWhoBeganIt(t *testing.T) {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		s := newShop(t, setup{})
+		r := &redeemed{next: s.fake.Transport()}
+		s.open(setup{sealed: sealed, options: bff.Options{Providers: providers}, client: []emporix.Option{emporix.WithTransport(r)}})
+		b := s.browser()
+		var challenges []string
+		for range 2 {
+			asked := begin(t, b, "")
+			challenges = append(challenges, asked.Get("code_challenge"))
+			b.do("GET", "/callback?"+url.Values{"state": {asked.Get("state")}, "code": {"code-1"}, "redirect_uri": {"https://evil.example"}}.Encode())
+		}
+		require.Len(t, r.with, 2)
+		assert.NotEqual(t, challenges[0], challenges[1])
+		for i, query := range r.with {
+			sum := sha256.Sum256([]byte(query.Get("code_verifier")))
+			assert.Equal(t, challenges[i], base64.RawURLEncoding.EncodeToString(sum[:]))
+			assert.Equal(t, "https://shop.example/callback", query.Get("redirect_uri"), "never the request's")
+		}
+	})
+}
+
+func TestConfirmSignUp(t *testing.T) {
+	for _, logsIn := range []bool{true, false} {
+		inBothModes(t, func(t *testing.T, sealed bool) {
+			s := newShop(t, setup{sealed: sealed, fake: []emporixtest.Option{emporixtest.Assume(func(a *emporixtest.Assumptions) {
+				a.DoubleOptIn, a.OptInLogsIn = true, logsIn
+			})}})
+			b := s.browser()
+			b.ok("GET", "/page")
+			planted := b.cookie
+			w := b.serve(func(_ http.ResponseWriter, r *http.Request) {
+				session, err := bff.From(r).Session(r.Context())
+				assert.NoError(t, err)
+				_, err = session.Customers.SignUp(r.Context(), emporix.SignUpRequest{Email: "ann@example.com", Password: "a new password", CustomerDetails: emporix.CustomerDetails{FirstName: "Ann"}})
+				assert.NoError(t, err)
+				login, err := bff.From(r).ConfirmSignUp(r.Context(), s.fake.LatestMail(t, emporixfake.MailOptIn, "ann@example.com").Token)
+				assert.NoError(t, err)
+				assert.Equal(t, logsIn, login.LoggedIn)
+				assert.Equal(t, logsIn, login.Customer != nil && login.Customer.FirstName == "Ann")
+			})
+			require.Len(t, w.Result().Cookies(), 1)
+			b.cookie = w.Result().Cookies()[0].Value
+			assert.NotEqual(t, planted, b.cookie)
+			assert.Equal(t, logsIn, b.ok("GET", "/page") != nobody)
+			thief := s.browser()
+			thief.cookie = planted
+			assert.Equal(t, nobody, thief.ok("GET", "/page"))
+		})
+	}
+}
+
 func TestSocialLoginRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t, setup{options: bff.Options{Providers: providers}})
@@ -104,11 +172,11 @@ func TestSocialLoginRefusals(t *testing.T) {
 
 func TestExchangeTokenAndSignUp(t *testing.T) {
 	s := newShop(t, setup{})
-	require.NoError(t, s.fake.Server().AddSubjectToken("subject", emporixtest.Identity{Email: jo.Email}, ""))
+	require.NoError(t, s.fake.Server().AddSubjectToken("idp.t0k3n", emporixtest.Identity{Email: jo.Email}, ""))
 	b := s.browser()
 	b.ok("GET", "/page")
 	old := b.cookie
-	assert.Equal(t, s.number, b.ok("POST", "/exchange token=subject"))
+	assert.Equal(t, s.number, b.ok("POST", "/exchange token=idp.t0k3n"))
 	assert.NotEqual(t, old, b.cookie)
 	assert.NotEqual(t, 200, b.do("POST", "/exchange token=unknown").StatusCode)
 	assert.Equal(t, s.number, b.ok("GET", "/page"), "a refused login leaves the present one")
@@ -129,7 +197,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	b, err := bff.New(client, bff.Options{})
 	require.NoError(t, err)
 	for _, rules := range []bff.ProxyRules{
-		{}, {Allow: []string{"/cart/"}}, {Allow: []string{"GET cart"}}, {Allow: []string{"GET /{service}/x"}}, {Allow: []string{"GET /customer/{tenant}/me"}},
+		{}, {Allow: []string{"/cart/"}}, {Allow: []string{"GET cart"}}, {Allow: []string{"GET /{service}/x"}}, {Allow: []string{"GET /"}}, {Allow: []string{"GET /customer/{tenant}/me"}},
 		{Allow: []string{"POST /OAuth/token"}}, {Allow: []string{"GET /a/{", "GET /b"}}, {Allow: []string{"GET /a", "GET /a"}}, {Allow: []string{"GET /a"}, Prefix: "x"},
 	} {
 		_, err := b.Proxy(rules)

@@ -12,8 +12,9 @@ import (
 // storeKeeper keeps each visitor's record as a row of its own in the token
 // store, under a hash of the cookie's value.
 type storeKeeper struct {
-	b    *BFF
-	rows *rows
+	b      *BFF
+	rows   *rows
+	renews bool // the client renews nothing by itself
 }
 
 func (k *storeKeeper) row(id string) string { return k.rows.key("visitor", id) }
@@ -89,10 +90,10 @@ func (k *storeKeeper) update(ctx context.Context, v *visitor, change func(*recor
 
 var errChanged = fmt.Errorf("%w: another request of the visitor's has changed the session meanwhile", emporix.ErrConflict)
 
-func (k *storeKeeper) claim(ctx context.Context, v *visitor) (*visitor, error) {
+func (k *storeKeeper) claim(ctx context.Context, v *visitor, to string) (*visitor, error) {
 	claimed := *v
 	claimed.Generation = nextGeneration(v.Generation)
-	claimed.Changing = time.Now().Add(changeLimit).UnixMilli()
+	claimed.Changing, claimed.Moving = time.Now().Add(changeLimit).UnixMilli(), to
 	saved, err := k.rows.saveIf(ctx, k.row(v.id), claimed.encode(), v.Generation, claimed.Generation, claimed.ttl(&k.b.opts, time.Now()))
 	if err != nil || !saved {
 		return nil, err
@@ -100,9 +101,21 @@ func (k *storeKeeper) claim(ctx context.Context, v *visitor) (*visitor, error) {
 	return &claimed, nil
 }
 
-func (k *storeKeeper) supersede(ctx context.Context, v *visitor) error {
-	_, err := k.update(ctx, v, func(r *record) { r.Superseded, r.Customer, r.LoggedIn, r.Changing, r.Social = true, "", 0, 0, nil })
+func (k *storeKeeper) supersede(ctx context.Context, v, next *visitor) error {
+	_, err := k.update(ctx, v, func(r *record) {
+		r.Superseded, r.Customer, r.LoggedIn, r.Changing, r.Moving, r.Social = true, "", 0, 0, "", nil
+		if next != nil {
+			r.Next = next.id
+		}
+	})
 	return err
+}
+
+func (k *storeKeeper) successor(ctx context.Context, v *visitor) (*visitor, error) {
+	if v.Next == "" {
+		return nil, nil
+	}
+	return k.read(ctx, v.Next)
 }
 
 func (k *storeKeeper) discard(ctx context.Context, v *visitor) error {
@@ -111,7 +124,15 @@ func (k *storeKeeper) discard(ctx context.Context, v *visitor) error {
 
 // prepare notes the visit, from time to time. That it can't is no reason to turn
 // the visitor away: a store that only reads still serves pages.
-func (k *storeKeeper) prepare(ctx context.Context, v *visitor, _ *emporix.Session) (*visitor, error) {
+func (k *storeKeeper) prepare(ctx context.Context, v *visitor, s *emporix.Session) (*visitor, error) {
+	if k.renews {
+		if err := s.Renew(ctx); err != nil {
+			if ctx.Err() != nil || errors.Is(err, emporix.ErrClosed) {
+				return nil, err
+			}
+			k.b.log(ctx, "a session could not be renewed", err) // the call that needs it says so
+		}
+	}
 	if time.Since(time.Unix(v.Seen, 0)) < k.b.touchPace {
 		return v, nil
 	}

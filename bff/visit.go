@@ -22,6 +22,7 @@ type Visit struct {
 type visit struct {
 	b         *BFF
 	readOnly  bool
+	withheld  bool // the browser may have kept a cookie to itself
 	presented func() []*http.Cookie
 	site      func() emporix.SessionContext // may be nil
 	busy      chan struct{}                 // one at a time looks up or changes the visitor
@@ -32,14 +33,14 @@ type visit struct {
 	mu      sync.Mutex // guards what the writer looks at; never held across I/O
 	visitor *visitor   // nil: a stranger
 	dropped bool       // the browser's cookie is to be removed
+	passing bool       // a guest for this request only
 	begun   bool       // the answer has begun
 }
 
-// changeLimit bounds a login and everything around it. It goes on when the
-// browser goes away: half a login helps nobody.
-const changeLimit = time.Minute
-
 func (v *visit) hold(ctx context.Context) error {
+	if ctx.Err() != nil { // select would toss a coin
+		return context.Cause(ctx)
+	}
 	select {
 	case v.busy <- struct{}{}:
 		return nil
@@ -61,7 +62,22 @@ func (v *visit) become(other *visitor, dropped bool) {
 	v.session = nil
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.visitor, v.dropped = other, dropped
+	v.visitor, v.dropped, v.passing = other, dropped, false
+}
+
+// pass makes a guest of a visitor whose cookie may only have been withheld: it
+// must not be overwritten.
+func (v *visit) pass(guest *visitor) {
+	v.become(guest, false)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.passing = v.withheld
+}
+
+func (v *visit) passes() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.passing
 }
 
 // replace is become for a newer record of the same visitor and session.
@@ -81,19 +97,23 @@ func (v *visit) late() bool {
 func (v *visit) abandon() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !v.readOnly {
-		v.visitor, v.dropped = nil, true
-	}
+	v.visitor, v.dropped = nil, true
 }
 
-// seal returns the cookie to write, if any. The answer begins now.
+// begin tells that the answer begins now.
+func (v *visit) begin() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.begun = true
+}
+
+// seal returns the cookie to write, if any.
 func (v *visit) seal() *http.Cookie {
 	v.mu.Lock()
-	visitor, dropped := v.visitor, v.dropped
-	v.begun = true
+	visitor, dropped, passing := v.visitor, v.dropped, v.passing
 	v.mu.Unlock()
 	switch {
-	case v.readOnly:
+	case v.readOnly || passing:
 		return nil
 	case visitor == nil && dropped:
 		return v.b.newCookie("", 0)
@@ -126,7 +146,14 @@ func (v *visit) known(ctx context.Context) (*visitor, error) {
 		v.opened = true
 		return nil, nil
 	}
-	found, err := v.settled(ctx, cookies[0].Value)
+	open := func() (*visitor, error) { return v.b.keep.open(ctx, cookies[0].Value) }
+	found, err := v.settled(ctx, open)
+	if err == nil {
+		found, err = v.recovered(ctx, found)
+	}
+	if errors.Is(err, errChanged) { // another request has recovered it
+		found, err = v.settled(ctx, open)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -144,12 +171,12 @@ const patience = 15 * time.Second
 
 var errBusy = fmt.Errorf("bff: %w: another request of the visitor's is logging in or out", emporix.ErrUnavailable)
 
-// settled opens a cookie, once no other request is giving its visitor a new ID:
-// who logs in twice by a double click, or has other tabs, keeps the cart.
-func (v *visit) settled(ctx context.Context, value string) (*visitor, error) {
+// settled finds a visitor, once no other request is giving them a new ID: whose
+// login fails twice by a double click, or who has other tabs, keeps the cart.
+func (v *visit) settled(ctx context.Context, find func() (*visitor, error)) (*visitor, error) {
 	began := time.Now()
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
-		found, err := v.b.keep.open(ctx, value)
+		found, err := find()
 		if err != nil || found == nil || found.Superseded || time.Now().UnixMilli() >= found.Changing {
 			return found, err
 		}
@@ -197,10 +224,10 @@ func (v *visit) use(ctx context.Context) (*emporix.Session, error) {
 		if who, err = v.b.keep.issue(ctx, newRecord()); err != nil {
 			return nil, err
 		}
-		if err := v.greet(ctx, v.b.client.Session(who.Key)); err != nil {
+		if err := v.greet(ctx, who); err != nil {
 			return nil, err
 		}
-		v.become(who, false)
+		v.pass(who)
 	}
 	if v.session != nil {
 		return v.session, nil
@@ -226,17 +253,31 @@ func (v *visit) use(ctx context.Context) (*emporix.Session, error) {
 }
 
 // greet begins a new visitor's guest session where Options.Site says with what.
-func (v *visit) greet(ctx context.Context, s *emporix.Session) error {
+func (v *visit) greet(ctx context.Context, who *visitor) error {
 	if v.site == nil {
 		return nil
 	}
-	_, err := s.Auth.Anonymous(ctx, v.site())
+	_, err := v.b.client.Session(who.Key).Auth.Anonymous(ctx, v.site())
+	if err != nil { // an outage of the API must not fill the store
+		v.discard(ctx, who)
+	}
 	return err
+}
+
+// discard forgets an ID that no browser has.
+func (v *visit) discard(ctx context.Context, unused *visitor) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeLimit)
+	defer cancel()
+	if err := v.b.keep.discard(ctx, unused); err != nil {
+		v.b.log(ctx, "an unused ID could not be removed", err)
+	}
 }
 
 // Session returns the visitor's session, for any number of calls. A stranger
 // becomes a visitor with it: a row is written and the cookie set, so ask before
-// the answer begins. It makes no request of the API, but for Options.Site. Errors:
+// the answer begins. Log in and out with the methods of Visit, not with those of
+// the session, which leave the visitor with the old ID. It makes no request of
+// the API, but for Options.Site and for renewals that wait. Errors:
 // emporix.ErrStoreUnavailable (nothing was begun, and nothing is lost),
 // ErrTooLate, ErrReadOnly, and with sessions in cookies those of
 // emporix.Session.Renew.
@@ -291,155 +332,3 @@ func (v *Visit) Info(ctx context.Context) (Info, error) {
 // ReadOnly reports that the request is a prefetch, or one that Options.ReadOnly
 // named: it must not begin or change a session.
 func (v *Visit) ReadOnly() bool { return v.inner().readOnly }
-
-// change runs do on the visitor's session under a new key. If do succeeds the
-// visitor gets a new ID, and the old one is worth nothing: nobody who knew it
-// gains by what do did. Else the visitor keeps both ID and session. The new ID
-// is written before do, so that an outage changes nothing.
-func (v *visit) change(ctx context.Context, do func(ctx context.Context, s *emporix.Session, r *record) error) error {
-	switch {
-	case v.readOnly:
-		return ErrReadOnly
-	case v.late():
-		return ErrTooLate
-	}
-	if err := v.hold(ctx); err != nil {
-		return err
-	}
-	defer v.release()
-	old, err := v.claimed(ctx)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeLimit)
-	defer cancel()
-
-	r := newRecord()
-	if old != nil {
-		r.Began, r.Customer, r.LoggedIn = old.Began, old.Customer, old.LoggedIn
-	}
-	next, err := v.b.keep.issue(ctx, r)
-	if err != nil {
-		v.unclaim(ctx, old)
-		return err
-	}
-	session := v.b.client.Session(next.Key)
-	if old != nil {
-		moved, err := v.b.client.Session(old.Key).MoveTo(ctx, next.Key)
-		switch {
-		case errors.Is(err, emporix.ErrStoreCorrupt): // there is nothing that could be moved
-		case err != nil:
-			if err := v.b.keep.discard(ctx, next); err != nil {
-				v.b.log(ctx, "an unused ID could not be removed", err)
-			}
-			v.unclaim(ctx, old)
-			return err
-		default:
-			session = moved
-		}
-	} else if err := v.greet(ctx, session); err != nil {
-		return err
-	}
-	customer, loggedIn := next.Customer, next.LoggedIn
-	if err := do(ctx, session, &r); err != nil {
-		v.stay(ctx, session, old, next)
-		return err
-	}
-	if r.Customer != customer || r.LoggedIn != loggedIn || r.Began != next.Began {
-		var known *visitor
-		if known, err = v.b.keep.update(ctx, next, func(now *record) {
-			now.Customer, now.LoggedIn, now.Began = r.Customer, r.LoggedIn, r.Began
-		}); err == nil {
-			next = known
-		}
-	}
-	if err == nil {
-		err = v.settle(ctx, old, next)
-	}
-	if err != nil {
-		v.undo(ctx, session, next)
-		return err
-	}
-	if old != nil {
-		if err := v.b.keep.supersede(ctx, old); err != nil {
-			v.b.log(ctx, "an ID that is worth nothing could not be removed", err)
-		}
-	}
-	v.session = session
-	return nil
-}
-
-// claimed reserves the visitor for one change. Nil is a stranger, or a visitor
-// who got a new ID a moment ago.
-func (v *visit) claimed(ctx context.Context) (*visitor, error) {
-	for range saveTries {
-		old, err := v.known(ctx)
-		switch {
-		case err != nil:
-			return nil, err
-		case old == nil || old.Superseded:
-			v.become(nil, false)
-			return nil, nil
-		}
-		claimed, err := v.b.keep.claim(ctx, old)
-		if err != nil || claimed != nil {
-			return claimed, err
-		}
-		v.opened = false // another request was faster
-	}
-	return nil, errBusy
-}
-
-func (v *visit) unclaim(ctx context.Context, old *visitor) {
-	if old == nil {
-		return
-	}
-	if _, err := v.b.keep.update(ctx, old, func(r *record) { r.Changing = 0 }); err != nil {
-		v.b.log(ctx, "a visitor stays reserved for a minute", err)
-	}
-}
-
-// settle makes next the visitor: listed among the customer's sessions, in a
-// cookie that fits.
-func (v *visit) settle(ctx context.Context, old, next *visitor) error {
-	if v.b.index != nil && next.Customer != "" {
-		if err := v.b.index.add(ctx, next, old); err != nil {
-			return err
-		}
-	}
-	if _, _, err := v.b.keep.cookie(next); err != nil {
-		return err
-	}
-	v.become(next, false)
-	return nil
-}
-
-// undo ends a session that must not be: one that nobody could log out
-// everywhere, or that fits into no cookie.
-func (v *visit) undo(ctx context.Context, session *emporix.Session, next *visitor) {
-	if err := session.Auth.Logout(ctx); err != nil && !errors.Is(err, emporix.ErrNotLoggedIn) {
-		v.b.log(ctx, "a login that was undone was not confirmed to be", err)
-	}
-	if err := v.b.keep.discard(ctx, next); err != nil {
-		v.b.log(ctx, "an unused ID could not be removed", err)
-	}
-	v.become(nil, true)
-}
-
-// stay leaves the visitor with the old ID for the session, which has moved; where
-// there is none, or it can't be written, with the new one.
-func (v *visit) stay(ctx context.Context, session *emporix.Session, old, next *visitor) {
-	if old != nil {
-		if kept, err := v.b.keep.update(ctx, old, func(r *record) { r.Key, r.Changing = next.Key, 0 }); err == nil {
-			if err := v.b.keep.discard(ctx, next); err != nil {
-				v.b.log(ctx, "an unused ID could not be removed", err)
-			}
-			v.become(kept, false)
-			return
-		}
-	}
-	if err := v.settle(ctx, old, next); err != nil {
-		v.b.log(ctx, "a session could not be kept", err)
-		v.undo(ctx, session, next)
-	}
-}

@@ -1,7 +1,10 @@
 package bff
 
 import (
+	"bufio"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"time"
 )
@@ -37,24 +40,52 @@ func (w *writer) ReadFrom(from io.Reader) (int64, error) {
 	return io.Copy(w.ResponseWriter, from)
 }
 
-// Flush is for streams that know no http.ResponseController.
-func (w *writer) Flush() {
+// FlushError writes the cookie and sends what has been written.
+func (w *writer) FlushError() error {
 	w.begin()
-	_ = http.NewResponseController(w.ResponseWriter).Flush()
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
+
+// Flush is for streams that know no http.ResponseController.
+func (w *writer) Flush() { _ = w.FlushError() }
+
+// Hijack hands over the connection, for web sockets. Whoever takes it writes
+// headers of their own, so it is refused while the browser must be given a
+// cookie: begin the session with a page.
+func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if !w.begun && w.visit.seal() != nil {
+		return nil, nil, errHijacked
+	}
+	w.begin()
+	return http.NewResponseController(w.ResponseWriter).Hijack()
+}
+
+var errHijacked = fmt.Errorf("%w: a connection that is hijacked carries no cookie", ErrTooLate)
 
 func (w *writer) begin() {
 	if w.begun {
 		return
 	}
 	w.begun = true
+	w.visit.begin()
+	h := w.Header()
 	cookie := w.visit.seal()
-	if cookie == nil {
+	switch {
+	case cookie != nil:
+		http.SetCookie(w.ResponseWriter, cookie)
+		h.Set("Cache-Control", "no-store")
+	case w.visit.now() != nil && h.Get("Cache-Control") == "": // a cache must not show it to somebody else
+		h.Set("Cache-Control", "private, no-cache")
+	default:
 		return
 	}
-	http.SetCookie(w.ResponseWriter, cookie)
-	w.Header().Set("Cache-Control", "no-store")
+	for _, name := range cacheHeaders {
+		h.Del(name)
+	}
 }
+
+// cacheHeaders are what some caches obey before Cache-Control.
+var cacheHeaders = []string{"Cdn-Cache-Control", "Cloudflare-Cdn-Cache-Control", "Surrogate-Control", "X-Accel-Expires"}
 
 // newCookie is the visitor's cookie; an empty value removes it.
 func (b *BFF) newCookie(value string, life time.Duration) *http.Cookie {

@@ -1,8 +1,11 @@
 package frameworks
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -26,8 +29,7 @@ func FiberVisitor(b *bff.BFF) fiber.Handler {
 	return func(c fiber.Ctx) error {
 		var failed error
 		err := adaptor.HTTPHandler(b.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			visit := bff.From(r)
-			c.Locals("visit", visit)
+			c.Locals("visit", bff.From(r))
 			if failed = c.Next(); failed != nil {
 				return
 			}
@@ -39,6 +41,17 @@ func FiberVisitor(b *bff.BFF) fiber.Handler {
 		}
 		return err
 	}
+}
+
+// The README has FiberVisitor as it is here.
+func TestREADME(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	source, err := os.ReadFile("frameworks_test.go")
+	require.NoError(t, err)
+	block := regexp.MustCompile("(?s)```go\n(func FiberVisitor.*?)```").FindSubmatch(readme)
+	require.NotNil(t, block)
+	assert.Contains(t, string(source), string(block[1]))
 }
 
 func newGin(b *bff.BFF) http.Handler {
@@ -59,6 +72,10 @@ func newGin(b *bff.BFF) http.Handler {
 		}
 		c.String(http.StatusOK, "")
 	})
+	engine.POST("/broken", func(c *gin.Context) {
+		_, _ = bff.From(c.Request).Login(c.Request.Context(), jo)
+		_ = c.AbortWithError(http.StatusInternalServerError, errBroken)
+	})
 	return b.Handler(engine)
 }
 
@@ -78,6 +95,10 @@ func newEcho(b *bff.BFF) http.Handler {
 		}
 		return c.NoContent(http.StatusOK)
 	})
+	e.POST("/broken", func(c echo.Context) error {
+		_, _ = bff.From(c.Request()).Login(c.Request().Context(), jo)
+		return errBroken
+	})
 	return e
 }
 
@@ -96,6 +117,10 @@ func newChi(b *bff.BFF) http.Handler {
 		if _, err := bff.From(r).Login(r.Context(), jo); err != nil {
 			b.Error(w, r, err)
 		}
+	})
+	r.Post("/broken", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = bff.From(r).Login(r.Context(), jo)
+		b.Error(w, r, errBroken)
 	})
 	return r
 }
@@ -121,8 +146,14 @@ func newFiber(b *bff.BFF) http.Handler {
 		}
 		return c.SendStatus(http.StatusOK)
 	})
+	app.Post("/broken", func(c fiber.Ctx) error {
+		_, _ = visit(c).Login(c.Context(), jo)
+		return errBroken
+	})
 	return adaptor.FiberApp(app) // only for this test; app.Listen in a program
 }
+
+var errBroken = errors.New("after the login")
 
 func customer(r *http.Request) (string, error) {
 	session, err := bff.From(r).Session(r.Context())
@@ -178,6 +209,12 @@ func TestFrameworks(t *testing.T) {
 				assert.NotEqual(t, first, cookie)
 				status, body = do("GET", "/", "none")
 				assert.Equal(t, 200, status)
+				assert.Equal(t, number, body)
+				cookie = ""
+				status, _ = do("POST", "/broken", "same-origin")
+				assert.Equal(t, 500, status)
+				require.NotEmpty(t, cookie, "the login stands, so the browser must hear of it")
+				_, body = do("GET", "/", "none")
 				assert.Equal(t, number, body)
 			})
 		}

@@ -1,0 +1,124 @@
+package bff_test
+
+import (
+	"context"
+	"net/http"
+	"regexp"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/bff"
+	"github.com/emporix-community/emporix-go/emporixtest"
+)
+
+// mortal is the store as one process sees it, until that process is killed.
+type mortal struct {
+	*ledger
+	killed atomic.Bool
+}
+
+func (m *mortal) Load(ctx context.Context, key string) ([]byte, bool, error) {
+	if m.killed.Load() {
+		return nil, false, errDown
+	}
+	return m.ledger.Load(ctx, key)
+}
+
+func (m *mortal) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
+	if m.killed.Load() {
+		return false, errDown
+	}
+	return m.ledger.SaveIf(ctx, key, data, expected, generation, ttl)
+}
+
+func (m *mortal) Delete(ctx context.Context, key string) error {
+	if m.killed.Load() {
+		return errDown
+	}
+	return m.ledger.Delete(ctx, key)
+}
+
+// A replica that is killed in the middle of a change of the ID loses nobody.
+func TestAReplicaIsKilledDuringAChange(t *testing.T) {
+	for what, c := range map[string]struct {
+		target, operation string
+		customer          bool
+	}{
+		"guest":    {"/login password=correct+horse", "Auth.Login", false},
+		"customer": {"/password password=correct+horse", "Credentials.ChangePassword", true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t, setup{})
+			process := &mortal{ledger: s.store}
+			s.open(setup{client: []emporix.Option{emporix.WithTokenStore(process)}})
+			b := s.browser()
+			b.ok("GET", "/page")
+			if c.customer {
+				b.login()
+			}
+			before, cookie := b.ok("GET", "/info"), b.cookie
+			s.fake.Fail(t, emporixtest.Fault{Operation: c.operation, Delay: 2 * time.Second, Status: 500})
+			var change sync.WaitGroup
+			change.Go(func() { b.do("POST", c.target) })
+			time.Sleep(time.Second)
+			process.killed.Store(true)
+			change.Wait()
+
+			s.open(setup{})
+			time.Sleep(time.Minute)
+			b.cookie = cookie
+			s.fake.AssertCalls(t, "Auth.Anonymous", 1)
+			var tabs sync.WaitGroup
+			for range 4 {
+				tabs.Go(func() {
+					tab := s.browser()
+					tab.cookie = cookie
+					assert.Equal(t, before, tab.ok("GET", "/info"), what)
+				})
+			}
+			tabs.Wait()
+			s.store.cost()
+			b.ok("GET", "/info")
+			reads, writes := s.store.cost()
+			assert.Equal(t, []int{2, 0}, []int{reads, writes}, "it is settled once")
+			b.login()
+			assert.Equal(t, s.number, b.ok("GET", "/page"))
+		})
+	}
+}
+
+// The login had succeeded, and nobody has the new ID: who knows the old one gains
+// nothing by that.
+func TestAReplicaIsKilledRightAfterALogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{})
+		process := &mortal{ledger: s.store}
+		s.open(setup{client: []emporix.Option{emporix.WithTokenStore(process)}})
+		b := s.browser()
+		b.ok("GET", "/page")
+		planted := b.cookie
+		session := regexp.MustCompile(sessionRows)
+		s.store.onWrite = func(key string) {
+			if session.MatchString(key) && s.fake.Calls(t, "Auth.Login") > 0 {
+				process.killed.Store(true) // this one write, of the customer's tokens, is the last
+			}
+		}
+		b.serve(func(_ http.ResponseWriter, r *http.Request) {
+			_, err := bff.From(r).Login(r.Context(), jo)
+			assert.Error(t, err)
+		})
+		assert.True(t, process.killed.Load())
+		s.store.onWrite = nil
+		s.open(setup{})
+		time.Sleep(time.Minute)
+		b.cookie = planted
+		assert.NotContains(t, b.ok("GET", "/info"), "customer")
+		assert.Equal(t, nobody, b.ok("GET", "/page"))
+	})
+}

@@ -1,0 +1,183 @@
+package bff_test
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/bff"
+	"github.com/emporix-community/emporix-go/emporixtest"
+)
+
+// Who presses "log out" and closes the tab is logged out.
+func TestTheBrowserGoesAwayDuringALogout(t *testing.T) {
+	for what, patience := range map[string]time.Duration{"at once": 0, "meanwhile": time.Second} {
+		for where, logout := range map[string]func(*bff.Visit, context.Context) error{
+			"here": (*bff.Visit).Logout, "everywhere": (*bff.Visit).LogoutEverywhere,
+		} {
+			inBothModes(t, func(t *testing.T, sealed bool) {
+				if sealed && where == "everywhere" {
+					return
+				}
+				synctest.Test(t, func(t *testing.T) {
+					s := newShop(t, setup{sealed: sealed})
+					b, copied := s.browser(), s.browser()
+					b.login()
+					copied.cookie = b.cookie
+					s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Logout", Delay: 3 * time.Second})
+					b.serve(func(_ http.ResponseWriter, r *http.Request) {
+						ctx, cancel := context.WithTimeout(r.Context(), patience)
+						defer cancel()
+						assert.NoError(t, logout(bff.From(r), ctx), "%s, %s", what, where)
+					})
+					s.fake.AssertCalls(t, "Auth.Logout", 1)
+					assert.Equal(t, nobody, copied.ok("GET", "/page"))
+				})
+			})
+		}
+	}
+}
+
+func TestTheBrowserGoesAwayDuringAHook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		merged := false
+		s := newShop(t, setup{options: bff.Options{AfterLogin: func(ctx context.Context, customer *emporix.Session, _ *bff.Login) error {
+			time.Sleep(2 * time.Second)
+			_, err := customer.Customers.Get(ctx)
+			merged = err == nil
+			return err
+		}}})
+		s.browser().serve(func(_ http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+			defer cancel()
+			_, err := bff.From(r).Login(ctx, jo)
+			assert.NoError(t, err)
+		})
+		assert.True(t, merged, "the cart is merged all the same")
+	})
+}
+
+func TestTheBrowserGoesAwayBeforeALogin(t *testing.T) {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		s := newShop(t, setup{sealed: sealed})
+		b := s.browser()
+		b.ok("GET", "/page")
+		before := b.ok("GET", "/info")
+		b.serve(func(_ http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithCancel(r.Context())
+			cancel()
+			_, err := bff.From(r).Login(ctx, jo)
+			assert.ErrorIs(t, err, context.Canceled)
+		})
+		s.fake.AssertCalls(t, "Auth.Login", 0)
+		assert.Equal(t, before, b.ok("GET", "/info"), "nothing has happened")
+	})
+}
+
+// A log-out that meets a change of the ID ends the session that it became.
+func TestALogoutDuringAChange(t *testing.T) {
+	for _, target := range []string{"/logout", "/everywhere"} {
+		inBothModes(t, func(t *testing.T, sealed bool) {
+			if sealed && target == "/everywhere" {
+				return
+			}
+			synctest.Test(t, func(t *testing.T) {
+				s := newShop(t, setup{sealed: sealed})
+				b, other := s.browser(), s.browser()
+				b.login()
+				other.cookie = b.cookie
+				s.fake.Fail(t, emporixtest.Fault{Operation: "Credentials.ChangePassword", Delay: 2 * time.Second})
+				var change sync.WaitGroup
+				change.Go(func() { b.ok("POST", "/password password=correct+horse") })
+				time.Sleep(time.Second)
+				other.ok("POST", target)
+				assert.Empty(t, other.cookie)
+				change.Wait()
+				assert.Equal(t, nobody, b.ok("GET", "/page"), "whoever pressed %s is logged out", target)
+				s.fake.AssertCalls(t, "Auth.Logout", 1)
+			})
+		})
+	}
+}
+
+// The change has begun and ended between the moments at which a log-out looks.
+func TestALogoutThatAChangeOvertakes(t *testing.T) {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		s := newShop(t, setup{sealed: sealed})
+		b, other := s.browser(), s.browser()
+		b.login()
+		other.cookie = b.cookie
+		w := other.serve(func(_ http.ResponseWriter, r *http.Request) {
+			info, err := bff.From(r).Info(r.Context())
+			assert.NoError(t, err)
+			assert.Equal(t, s.number, info.CustomerNumber)
+			b.ok("POST", "/password password=correct+horse")
+			assert.NoError(t, bff.From(r).Logout(r.Context()))
+		})
+		require.Len(t, w.Result().Cookies(), 1)
+		assert.Negative(t, w.Result().Cookies()[0].MaxAge)
+		assert.Equal(t, nobody, b.ok("GET", "/page"))
+		s.fake.AssertCalls(t, "Auth.Logout", 1)
+	})
+}
+
+func TestADoubleClickOnLogout(t *testing.T) {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		s := newShop(t, setup{sealed: sealed})
+		b, again := s.browser(), s.browser()
+		b.login()
+		again.cookie = b.cookie
+		b.ok("POST", "/logout")
+		assert.Equal(t, 401, again.do("POST", "/logout").StatusCode)
+		s.fake.AssertCalls(t, "Auth.Logout", 1)
+	})
+}
+
+// A page that was slow must not bring back the cookie from before the login.
+func TestASlowPageDuringALogin(t *testing.T) {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		for _, password := range []string{"correct+horse", "wrong"} {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShop(t, setup{sealed: sealed})
+				b, slow := s.browser(), s.browser()
+				b.ok("GET", "/page")
+				guest := b.ok("GET", "/info")
+				time.Sleep(59 * time.Minute) // the slow page renews the guest's token
+				slow.cookie = b.cookie
+				w := slow.serve(func(_ http.ResponseWriter, r *http.Request) {
+					_, err := bff.From(r).Session(r.Context())
+					assert.NoError(t, err)
+					b.do("POST", "/login password="+password)
+				})
+				for _, late := range w.Result().Cookies() {
+					b.cookie = late.Value
+				}
+				if sealed {
+					s.restart(cookieKey) // only the cookie counts
+				}
+				if password == "wrong" {
+					assert.Equal(t, guest, b.ok("GET", "/info"))
+					return
+				}
+				assert.Equal(t, s.number, b.ok("GET", "/page"))
+			})
+		}
+	})
+}
+
+func TestTheCallerGoesAwayDuringALogoutEverywhere(t *testing.T) {
+	s := newShop(t, setup{})
+	b := s.browser()
+	b.login()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NoError(t, s.b.LogoutEverywhere(ctx, s.number))
+	assert.Equal(t, nobody, b.ok("GET", "/page"))
+}

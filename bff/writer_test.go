@@ -1,0 +1,153 @@
+package bff_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/bff"
+)
+
+// over sends a request through a real server, as HTTP/1.1.
+func (b *browser) over(handler http.HandlerFunc) *http.Response {
+	t := b.shop.t
+	t.Helper()
+	server := httptest.NewServer(b.shop.b.Handler(handler))
+	t.Cleanup(server.Close)
+	r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL, nil)
+	require.NoError(t, err)
+	if b.cookie != "" {
+		r.Header.Set("Cookie", "__Host-emporix="+b.cookie)
+	}
+	resp, err := server.Client().Do(r)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	return resp
+}
+
+func begins(t *testing.T, r *http.Request) {
+	t.Helper()
+	_, err := bff.From(r).Session(r.Context())
+	assert.NoError(t, err)
+}
+
+func TestTheCookieIsInTheAnswerHoweverItBegins(t *testing.T) {
+	s := newShop(t, setup{})
+	for what, answer := range map[string]http.HandlerFunc{
+		"nothing": func(http.ResponseWriter, *http.Request) {},
+		"status":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+		"text":    func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") },
+		"stream": func(w http.ResponseWriter, _ *http.Request) {
+			assert.NoError(t, http.NewResponseController(w).Flush())
+			_, _ = io.WriteString(w, "data: x\n\n")
+		},
+		"file": func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "doc.go") },
+		"early hints": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Link", "</style.css>; rel=preload")
+			w.WriteHeader(http.StatusEarlyHints)
+			_, _ = io.WriteString(w, "x")
+		},
+		"error":    func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "x", http.StatusTeapot) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "#", http.StatusTeapot) },
+		"early hints, then the session": func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusEarlyHints)
+			begins(t, r)
+		},
+	} {
+		resp := s.browser().over(func(w http.ResponseWriter, r *http.Request) {
+			if what != "early hints, then the session" {
+				begins(t, r)
+			}
+			answer(w, r)
+		})
+		assert.Len(t, resp.Cookies(), 1, what)
+		assert.Equal(t, []string{"no-store"}, resp.Header.Values("Cache-Control"), what)
+	}
+}
+
+func TestWebSockets(t *testing.T) {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		s := newShop(t, setup{sealed: sealed})
+		b := s.browser()
+		b.login()
+		upgrade := func(w http.ResponseWriter, r *http.Request) error {
+			begins(t, r)
+			hijacker, ok := w.(http.Hijacker) // as many libraries ask
+			if !assert.True(t, ok) {
+				return nil
+			}
+			conn, _, err := hijacker.Hijack()
+			if err != nil {
+				http.Error(w, "", http.StatusInternalServerError)
+				return err
+			}
+			_, err = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+			assert.NoError(t, err)
+			assert.ErrorIs(t, bff.From(r).Logout(r.Context()), bff.ErrTooLate)
+			return conn.Close()
+		}
+		resp := b.over(func(w http.ResponseWriter, r *http.Request) { assert.NoError(t, upgrade(w, r)) })
+		body, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		assert.Equal(t, "hi", string(body))
+
+		resp = s.browser().over(func(w http.ResponseWriter, r *http.Request) {
+			assert.ErrorIs(t, upgrade(w, r), bff.ErrTooLate, "a cookie would be lost")
+		})
+		assert.Equal(t, 500, resp.StatusCode)
+		assert.Len(t, resp.Cookies(), 1)
+	})
+}
+
+// plain is a ResponseWriter that can do nothing else.
+type plain struct{ http.ResponseWriter }
+
+func TestWhatTheServerCannotDoIsAnError(t *testing.T) {
+	s := newShop(t, setup{})
+	s.b.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		control := http.NewResponseController(w)
+		assert.ErrorIs(t, control.Flush(), errors.ErrUnsupported)
+		_, _, err := control.Hijack()
+		assert.ErrorIs(t, err, errors.ErrUnsupported)
+	})).ServeHTTP(plain{httptest.NewRecorder()}, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil))
+}
+
+func TestCachesKeepNoVisitorsPage(t *testing.T) {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		s := newShop(t, setup{sealed: sealed})
+		b := s.browser()
+		show := func(header string) http.Header {
+			return b.serve(func(w http.ResponseWriter, r *http.Request) {
+				_, err := bff.From(r).Info(r.Context())
+				assert.NoError(t, err)
+				name, value, _ := strings.Cut(header, ": ")
+				w.Header().Set(name, value)
+				_, _ = io.WriteString(w, "Hello, Jo")
+			}).Header()
+		}
+		assert.Empty(t, show("X: y").Get("Cache-Control"), "a stranger's page is anybody's")
+		b.login()
+		assert.Equal(t, "private, no-cache", show("X: y").Get("Cache-Control"))
+		assert.Empty(t, show("CDN-Cache-Control: max-age=600").Get("CDN-Cache-Control"))
+		assert.Equal(t, "public, max-age=5", show("Cache-Control: public, max-age=5").Get("Cache-Control"), "a handler may know better")
+
+		w := s.browser().serve(func(w http.ResponseWriter, r *http.Request) {
+			begins(t, r)
+			w.Header().Set("Cache-Control", "public, max-age=600")
+			w.Header().Set("CDN-Cache-Control", "max-age=600")
+			w.Header().Set("Surrogate-Control", "max-age=600")
+		})
+		require.Len(t, w.Result().Cookies(), 1)
+		assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+		assert.Empty(t, w.Header().Get("CDN-Cache-Control")+w.Header().Get("Surrogate-Control"), "nobody stores a cookie")
+	})
+	s := newShop(t, setup{})
+	w := s.browser().serve(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "terms") })
+	assert.Empty(t, w.Header().Get("Cache-Control"), "pages that look at no visitor are the shop's own business")
+}
