@@ -56,6 +56,8 @@ func TestBadInputTokensInBodiesAndQueries(t *testing.T) {
 	for name, value := range map[string]string{
 		"empty": "", "blank": " \t", "dot": ".", "dots": "..", "NUL": "CANARY\x00", "newline": "CANARY\r\nX: y", "DEL": "CANARY\x7f", "C1": "CANARY\u0085",
 		"no UTF-8": "CANARY\xff", "long": strings.Repeat("CANARY", 5000),
+		"right to left": "CANARY\u202e1", "isolate": "CANARY\u20661", "mark": "CANARY\u200e", "zero width": "CANARY\u200b", "joiner": "CAN\u200dARY CANARY",
+		"byte order mark": "\ufeffCANARY", "soft hyphen": "CANARY\u00ad1", "line separator": "CANARY\u2028",
 	} {
 		for op, call := range calls {
 			if name == "empty" && strings.Contains(optional, op) {
