@@ -44,7 +44,7 @@ func (s *Session) HTTPClient() *http.Client {
 }
 
 // HTTPClient returns the client's own session's http.Client; see Session.HTTPClient.
-func (c *Client) HTTPClient() *http.Client { return c.own.HTTPClient() }
+func (c *Client) HTTPClient() *http.Client { return c.OwnSession().HTTPClient() }
 
 // visitorTransport chooses the bearer. The layers after it see the request
 // without one; bearerBinding puts it in.

@@ -13,7 +13,8 @@ import (
 )
 
 // Session is one visitor's view of the client: the same services, with this
-// visitor's tokens. It holds no goroutine, no timer and nothing to close.
+// visitor's tokens. Client.Session makes it; a nil or zero Session panics. It
+// holds no goroutine, no timer and nothing to close.
 type Session struct {
 	// Auth logs the customer in and out and keeps the tokens.
 	Auth *AuthService
