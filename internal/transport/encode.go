@@ -94,11 +94,10 @@ func (p *Pipeline) encode(x *exchange, own *hidden, call Call) (*http.Request, e
 	if err != nil {
 		return nil, &Failure{Kind: Invalid, Err: err}
 	}
-	req.Body = nil
+	req.Body = nil // and the constant headers come with the binding
 	*req.URL = url.URL{Scheme: p.cfg.BaseURL.Scheme, Host: p.cfg.BaseURL.Host, RawQuery: own.shownQuery}
 	setPath(req.URL, shown)
 	req.Host = p.cfg.BaseURL.Host
-	req.Header = http.Header{} // the constant ones come with the binding
 	if call.ContentType != "" {
 		req.Header["Content-Type"] = []string{call.ContentType}
 	}
