@@ -430,8 +430,9 @@ func (s *CustomersService) ResendActivation(ctx context.Context, email string) e
 // whose session expired it fails with ErrSessionExpired until the next login or
 // logout.
 //
-// Bearer: customer, else anonymous. Errors: *ArgumentError for a name in
-// Expand that is empty or holds a comma, ErrSessionExpired, ErrInvalidRequest, ErrUnauthorized, ErrForbidden.
+// Bearer: customer, else anonymous. Errors: *ArgumentError for a name in Expand
+// that is empty or holds a comma, ErrSessionExpired, ErrInvalidRequest,
+// ErrUnauthorized, ErrForbidden.
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/account-and-profile#get-customer-tenant-me
 func (s *CustomersService) Get(ctx context.Context, opts ...GetOption) (*Customer, error) {
