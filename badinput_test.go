@@ -271,6 +271,8 @@ func TestBadTokenAnswers(t *testing.T) {
 					_, err = visitor.Auth.ExchangeToken(t.Context(), emporix.ExchangeTokenRequest{SubjectAccessToken: "fake-subject:jo@example.com"})
 				}
 				require.ErrorIs(t, err, emporix.ErrBadResponse, op)
+				assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown, "%s: a code or a refresh token may be spent", op)
+				assert.Equal(t, name == "a page", strings.Contains(err.Error(), "is a web page"), err)
 				assert.NotContains(t, err.Error(), "CANARY")
 				after, err := visitor.Info(t.Context())
 				require.NoError(t, err)

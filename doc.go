@@ -74,6 +74,7 @@
 //	3xx and every other status                       ErrBadResponse
 //	success, but HTML, empty, cut, too large,
 //	    or of another shape                          ErrBadResponse
+//	the same, after something that writes            also ErrOutcomeUnknown
 //	no answer, to something that only reads,
 //	    or surely never arrived                      ErrUnavailable
 //	no answer, and it may have arrived               ErrOutcomeUnknown
