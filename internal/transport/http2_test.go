@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -32,6 +33,7 @@ const (
 	internal          // RST_STREAM with INTERNAL_ERROR: says nothing
 	cut               // the connection ends
 	leftAndCut        // GOAWAY that names this request as the last one, and the end
+	silent            // nothing any more, on this connection
 )
 
 var endings = map[string]ending{
@@ -189,6 +191,9 @@ func (d *double2) serve(conn net.Conn) {
 			return
 		case cut:
 			return
+		case silent:
+			_, _ = io.Copy(io.Discard, conn)
+			return
 		}
 	}
 }
@@ -227,6 +232,34 @@ func TestHTTP2DoublesNothingThatMatters(t *testing.T) {
 				assert.NotContains(t, err.Error(), "GetBody", "advice that nobody can follow")
 			})
 		}
+	}
+}
+
+// A connection that dies without a word is given up, and not only each call on it.
+func TestADeadConnectionIsReplaced(t *testing.T) {
+	server, network := newDouble2(t)
+	p := pipeline(t, server.url, network, func(cfg *transport.Config) {
+		pings := cfg.Base.(*http.Transport).HTTP2
+		assert.LessOrEqual(t, pings.SendPingTimeout+pings.PingTimeout, 30*time.Second)
+		pings.SendPingTimeout /= 500
+		pings.PingTimeout /= 50
+	})
+	for _, op := range []*operation.Operation{operation.CustomersGet, operation.AddressesAdd} {
+		warm, err := p.Send(t.Context(), callOf(op))
+		require.NoError(t, err)
+		warm.Release()
+		server.arm(silent)
+		_, err = p.Send(t.Context(), callOf(op))
+		if op.Retry == operation.Safe {
+			require.NoError(t, err)
+			assert.Equal(t, 2, server.count())
+			continue
+		}
+		var failure *transport.Failure
+		require.ErrorAs(t, err, &failure)
+		assert.Equal(t, transport.Lost, failure.Kind)
+		assert.Equal(t, 1, server.count())
+		assert.NotContains(t, err.Error(), "timed out", "that would be the attempt, and the connection would stay")
 	}
 }
 
