@@ -77,6 +77,34 @@ func TestBadInputTokensInBodiesAndQueries(t *testing.T) {
 	stillFine(t, client)
 }
 
+// A field has one name, whatever is wrong with it: that of the API.
+func TestArgumentsAreNamedAsTheAPINamesThem(t *testing.T) {
+	_, client := shop(t)
+	visitor, ctx := client.Session("v"), t.Context()
+	social := func(req emporix.SocialLoginRequest) error { _, err := visitor.Auth.SocialLogin(ctx, req); return err }
+	exchange := func(req emporix.ExchangeTokenRequest) error {
+		_, err := visitor.Auth.ExchangeToken(ctx, req)
+		return err
+	}
+	logIn := func(req emporix.LoginRequest) error { _, err := visitor.Auth.Login(ctx, req); return err }
+	for field, errs := range map[string][]error{
+		"email":              {logIn(emporix.LoginRequest{}), logIn(emporix.LoginRequest{Email: "\xff", Password: "p"})},
+		"password":           {logIn(emporix.LoginRequest{Email: "e"}), logIn(emporix.LoginRequest{Email: "e", Password: "\xff"})},
+		"code":               {social(emporix.SocialLoginRequest{}), social(emporix.SocialLoginRequest{Code: "\xff", RedirectURI: "u"})},
+		"redirect_uri":       {social(emporix.SocialLoginRequest{Code: "c"}), social(emporix.SocialLoginRequest{Code: "c", RedirectURI: "\xff"})},
+		"code_verifier":      {social(emporix.SocialLoginRequest{Code: "c", RedirectURI: "u", CodeVerifier: "\n"})},
+		"subjectAccessToken": {exchange(emporix.ExchangeTokenRequest{})},
+		"config":             {exchange(emporix.ExchangeTokenRequest{SubjectAccessToken: "t", Config: "\n"})},
+	} {
+		for _, err := range errs {
+			var argument *emporix.ArgumentError
+			if assert.ErrorAs(t, err, &argument, field) {
+				assert.Equal(t, field, argument.Field)
+			}
+		}
+	}
+}
+
 // JSON has no way to say what is no UTF-8: the encoder would send something else.
 func TestBadInputTextThatIsNoUTF8(t *testing.T) {
 	fake, client := shop(t)

@@ -81,7 +81,10 @@
 //	the caller's context ended                       context.Canceled, context.DeadlineExceeded;
 //	                                                 for what may have arrived also ErrOutcomeUnknown
 //	a refresh token refused (400, 401)               ErrSessionExpired, once the access token is over
-//	no customer                                      ErrNotLoggedIn; nothing is sent
+//	nothing is sent: no customer, or one too many    ErrNotLoggedIn, ErrLoggedIn
+//	    an input, an empty patch                     ErrInvalidRequest, ErrEmptyPatch
+//	    no employee, no live refresh token           ErrNoEmployee, ErrNotRefreshable
+//	    the client was closed                        ErrClosed
 //	the token store failed, or its row is damaged    ErrStoreUnavailable, ErrStoreCorrupt
 //
 // # Secrets

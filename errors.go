@@ -255,7 +255,7 @@ func (e *AuthError) Unwrap() error { return e.Err }
 // ArgumentError is an input that was refused before anything was sent. It is
 // ErrInvalidRequest. It does not repeat the value, which may be a secret.
 type ArgumentError struct {
-	Field  string
+	Field  string // in the API's own words, such as "signup.email"; or the option
 	Reason string
 }
 
