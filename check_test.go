@@ -243,6 +243,13 @@ func TestAttemptsCountTheRefusedBearer(t *testing.T) {
 	require.ErrorAs(t, err, &apiErr)
 	assert.Equal(t, logins, apiErr.Attempts)
 	assert.Equal(t, 2, logins)
+
+	nothing := ""
+	client = fake.Client(t)
+	fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Body: emporixfake.BodyGatewayFault}, emporixtest.Fault{Operation: "Customers.Get", Call: 1, RawBody: &nothing})
+	var transportErr *emporix.TransportError
+	require.ErrorAs(t, get(t.Context(), client), &transportErr)
+	assert.Equal(t, 2, transportErr.Attempts, "also when the renewed bearer's answer is a success that can't be read")
 }
 
 func TestOptionalPrintsItsState(t *testing.T) {
