@@ -25,9 +25,15 @@ func decode(op *operation.Operation, answer *transport.Answer, into any) error {
 		err = errors.New("the answer is an error, with the status of a success")
 	}
 	if err != nil {
-		return &TransportError{Operation: op.Name, Attempts: answer.Attempts, Err: err, kind: ErrBadResponse, unknown: unrepeatable(op)}
+		return badResponse(op, answer, err)
 	}
 	return nil
+}
+
+// badResponse is the error of an answer that can't be read. What it answers was
+// probably done.
+func badResponse(op *operation.Operation, answer *transport.Answer, why error) error {
+	return &TransportError{Operation: op.Name, Attempts: answer.Attempts, Err: why, kind: ErrBadResponse, unknown: unrepeatable(op)}
 }
 
 // strangeBody refuses what somebody else than the API answered, with a status

@@ -102,7 +102,7 @@ func (s *AuthService) Refresh(ctx context.Context) (SessionInfo, error) {
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customer-tenant-refreshauthtoken
 func (s *AuthService) SwitchLegalEntity(ctx context.Context, legalEntityID string) (SessionInfo, error) {
-	if err := optionalIdentifier("legalEntityID", legalEntityID, maxIdentifier); err != nil {
+	if err := optionalIdentifier("legalEntityId", legalEntityID, maxIdentifier); err != nil {
 		return SessionInfo{}, err
 	}
 	return s.refresh(ctx, "Auth.SwitchLegalEntity", &legalEntityID)
@@ -128,10 +128,10 @@ func (s *AuthService) refresh(ctx context.Context, name string, legalEntity *str
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#post-customer-tenant-login
 func (s *AuthService) Login(ctx context.Context, req LoginRequest) (*LoginResult, error) {
-	if err := required("Email", req.Email); err != nil {
+	if err := required("email", req.Email); err != nil {
 		return nil, err
 	}
-	if err := requiredPassword("Password", req.Password); err != nil {
+	if err := requiredPassword("password", req.Password); err != nil {
 		return nil, err
 	}
 	login, err := s.session.login(ctx, request{op: operation.AuthLogin, body: req})
@@ -183,13 +183,13 @@ type SocialLoginResult struct {
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#post-customer-tenant-sociallogin
 func (s *AuthService) SocialLogin(ctx context.Context, req SocialLoginRequest) (*SocialLoginResult, error) {
-	if err := identifier("Code", req.Code, maxMailToken); err != nil {
+	if err := identifier("code", req.Code, maxMailToken); err != nil {
 		return nil, err
 	}
-	if err := required("RedirectURI", req.RedirectURI); err != nil {
+	if err := required("redirect_uri", req.RedirectURI); err != nil {
 		return nil, err
 	}
-	if err := optionalIdentifier("CodeVerifier", req.CodeVerifier, maxIdentifier); err != nil {
+	if err := optionalIdentifier("code_verifier", req.CodeVerifier, maxIdentifier); err != nil {
 		return nil, err
 	}
 	login, err := s.session.login(ctx, request{op: operation.AuthSocialLogin, query: req, header: [2]string{"session-id"}})
@@ -241,10 +241,10 @@ type ExchangeTokenResult struct {
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#post-customer-tenant-exchangeauthtoken
 func (s *AuthService) ExchangeToken(ctx context.Context, req ExchangeTokenRequest) (*ExchangeTokenResult, error) {
-	if err := identifier("SubjectAccessToken", req.SubjectAccessToken, maxJWT); err != nil {
+	if err := identifier("subjectAccessToken", req.SubjectAccessToken, maxJWT); err != nil {
 		return nil, err
 	}
-	if err := optionalIdentifier("Config", req.Config, maxIdentifier); err != nil {
+	if err := optionalIdentifier("config", req.Config, maxIdentifier); err != nil {
 		return nil, err
 	}
 	login, err := s.session.login(ctx, request{op: operation.AuthExchangeToken, query: req})

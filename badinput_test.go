@@ -58,6 +58,8 @@ func TestBadInputIDsAndTokens(t *testing.T) {
 	for name, value := range map[string]string{
 		"empty": "", "blank": " \t", "dot": ".", "dots": "..", "blank dots": " .. ", "NUL": "CANARY\x00", "newline": "CANARY\r\nX: y", "DEL": "CANARY\x7f",
 		"no UTF-8": "CANARY\xff", "long": strings.Repeat("CANARY", 5000),
+		"right to left": "CANARY\u202e1", "isolate": "CANARY\u20661", "mark": "CANARY\u200e", "zero width": "CANARY\u200b", "joiner": "CAN\u200dARY CANARY",
+		"byte order mark": "\ufeffCANARY", "soft hyphen": "CANARY\u00ad1", "line separator": "CANARY\u2028",
 	} {
 		for op, call := range calls {
 			err := call(value)
@@ -269,6 +271,8 @@ func TestBadTokenAnswers(t *testing.T) {
 					_, err = visitor.Auth.ExchangeToken(t.Context(), emporix.ExchangeTokenRequest{SubjectAccessToken: "fake-subject:jo@example.com"})
 				}
 				require.ErrorIs(t, err, emporix.ErrBadResponse, op)
+				assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown, "%s: a code or a refresh token may be spent", op)
+				assert.Equal(t, name == "a page", strings.Contains(err.Error(), "is a web page"), err)
 				assert.NotContains(t, err.Error(), "CANARY")
 				after, err := visitor.Info(t.Context())
 				require.NoError(t, err)

@@ -56,6 +56,8 @@ func TestBadInputTokensInBodiesAndQueries(t *testing.T) {
 	for name, value := range map[string]string{
 		"empty": "", "blank": " \t", "dot": ".", "dots": "..", "NUL": "CANARY\x00", "newline": "CANARY\r\nX: y", "DEL": "CANARY\x7f", "C1": "CANARY\u0085",
 		"no UTF-8": "CANARY\xff", "long": strings.Repeat("CANARY", 5000),
+		"right to left": "CANARY\u202e1", "isolate": "CANARY\u20661", "mark": "CANARY\u200e", "zero width": "CANARY\u200b", "joiner": "CAN\u200dARY CANARY",
+		"byte order mark": "\ufeffCANARY", "soft hyphen": "CANARY\u00ad1", "line separator": "CANARY\u2028",
 	} {
 		for op, call := range calls {
 			if name == "empty" && strings.Contains(optional, op) {
@@ -73,6 +75,34 @@ func TestBadInputTokensInBodiesAndQueries(t *testing.T) {
 	assert.EqualError(t, err, "emporix: invalid argument: expand with an element that holds a comma, which separates elements")
 	assert.Len(t, fake.Journal(), before, "not even a token is asked for")
 	stillFine(t, client)
+}
+
+// A field has one name, whatever is wrong with it: that of the API.
+func TestArgumentsAreNamedAsTheAPINamesThem(t *testing.T) {
+	_, client := shop(t)
+	visitor, ctx := client.Session("v"), t.Context()
+	social := func(req emporix.SocialLoginRequest) error { _, err := visitor.Auth.SocialLogin(ctx, req); return err }
+	exchange := func(req emporix.ExchangeTokenRequest) error {
+		_, err := visitor.Auth.ExchangeToken(ctx, req)
+		return err
+	}
+	logIn := func(req emporix.LoginRequest) error { _, err := visitor.Auth.Login(ctx, req); return err }
+	for field, errs := range map[string][]error{
+		"email":              {logIn(emporix.LoginRequest{}), logIn(emporix.LoginRequest{Email: "\xff", Password: "p"})},
+		"password":           {logIn(emporix.LoginRequest{Email: "e"}), logIn(emporix.LoginRequest{Email: "e", Password: "\xff"})},
+		"code":               {social(emporix.SocialLoginRequest{}), social(emporix.SocialLoginRequest{Code: "\xff", RedirectURI: "u"})},
+		"redirect_uri":       {social(emporix.SocialLoginRequest{Code: "c"}), social(emporix.SocialLoginRequest{Code: "c", RedirectURI: "\xff"})},
+		"code_verifier":      {social(emporix.SocialLoginRequest{Code: "c", RedirectURI: "u", CodeVerifier: "\n"})},
+		"subjectAccessToken": {exchange(emporix.ExchangeTokenRequest{})},
+		"config":             {exchange(emporix.ExchangeTokenRequest{SubjectAccessToken: "t", Config: "\n"})},
+	} {
+		for _, err := range errs {
+			var argument *emporix.ArgumentError
+			if assert.ErrorAs(t, err, &argument, field) {
+				assert.Equal(t, field, argument.Field)
+			}
+		}
+	}
 }
 
 // JSON has no way to say what is no UTF-8: the encoder would send something else.
@@ -213,6 +243,13 @@ func TestAttemptsCountTheRefusedBearer(t *testing.T) {
 	require.ErrorAs(t, err, &apiErr)
 	assert.Equal(t, logins, apiErr.Attempts)
 	assert.Equal(t, 2, logins)
+
+	nothing := ""
+	client = fake.Client(t)
+	fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Body: emporixfake.BodyGatewayFault}, emporixtest.Fault{Operation: "Customers.Get", Call: 1, RawBody: &nothing})
+	var transportErr *emporix.TransportError
+	require.ErrorAs(t, get(t.Context(), client), &transportErr)
+	assert.Equal(t, 2, transportErr.Attempts, "also when the renewed bearer's answer is a success that can't be read")
 }
 
 func TestOptionalPrintsItsState(t *testing.T) {

@@ -18,10 +18,10 @@ import (
 // Version is the SDK's own version, as sent in the User-Agent header.
 const Version = "0.1.0"
 
-// Client is a tenant's storefront. It is made once and used by any number of
-// goroutines, for any number of visitors: see Session. The services on the
-// Client itself act for the client's own session, which is what scripts and
-// tests with one visitor need.
+// Client is a tenant's storefront. It is made once, by NewClient, and used by any
+// number of goroutines, for any number of visitors: see Session. The services on
+// the Client itself act for the client's own session, which is what scripts and
+// tests with one visitor need. A nil or zero Client panics.
 type Client struct {
 	// Auth logs customers in and out and keeps their tokens.
 	Auth *AuthService
@@ -163,11 +163,14 @@ type Settings struct {
 }
 
 // Settings returns what the client was made with.
-func (c *Client) Settings() Settings { return c.core().settings }
+func (c *Client) Settings() Settings { return c.made().settings }
 
 // OwnSession returns the client's own session, the one that the services on the
 // Client act for.
-func (c *Client) OwnSession() *Session { return c.own }
+func (c *Client) OwnSession() *Session {
+	c.made()
+	return c.own
+}
 
 // Session returns a visitor's session. The key names the visitor: for a BFF the
 // random value of the visitor's cookie, 1 to 256 bytes of UTF-8 without control
@@ -175,6 +178,7 @@ func (c *Client) OwnSession() *Session { return c.own }
 // request and starts nothing: make one for each HTTP request. All sessions of
 // one key share their tokens through the token store, and one renewal.
 func (c *Client) Session(key string) *Session {
+	c.made()
 	s := newSession(c.core, visitorPrefix, key)
 	if reason := checkKey(key); reason != "" {
 		s.invalid = &ArgumentError{Field: "session key", Reason: reason}
@@ -182,12 +186,20 @@ func (c *Client) Session(key string) *Session {
 	return s
 }
 
+// made returns what NewClient made, or says what was forgotten.
+func (c *Client) made() *core {
+	if c == nil || c.core == nil {
+		panic("emporix: this Client was not made by NewClient; check the error that NewClient returned")
+	}
+	return c.core()
+}
+
 // Close refuses new calls (ErrClosed), waits for renewals under way until ctx
 // ends and cuts the rest short. After it no goroutine and no idle connection of
 // the client's own is left. Sessions stay in the token store. Closing twice is
 // no error.
 func (c *Client) Close(ctx context.Context) error {
-	inner := c.core()
+	inner := c.made()
 	err := inner.sessions.Close(ctx)
 	if inner.owned != nil {
 		inner.owned.CloseIdleConnections()

@@ -69,3 +69,16 @@ func TestTheEndOfTheContextIsJoinedToTheFailure(t *testing.T) {
 		}
 	})
 }
+
+// Who forgot to look at NewClient's error is told so.
+func TestAClientThatNobodyMade(t *testing.T) {
+	for name, client := range map[string]*emporix.Client{"nil": nil, "zero": {}} {
+		for call, do := range map[string]func(){
+			"Session": func() { client.Session("v") }, "OwnSession": func() { client.OwnSession() },
+			"HTTPClient": func() { client.HTTPClient() }, "Settings": func() { client.Settings() },
+			"Close": func() { _ = client.Close(t.Context()) },
+		} {
+			assert.PanicsWithValue(t, "emporix: this Client was not made by NewClient; check the error that NewClient returned", do, name+" "+call)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/operation"
@@ -84,8 +85,12 @@ type looseTime struct{ time.Time }
 
 func (t *looseTime) UnmarshalJSON(data []byte) error {
 	t.Time = time.Time{}
-	var text string
-	_ = json.Unmarshal(data, &text) // no string is no time
+	text := strings.Trim(string(data), `"`)
+	if strings.Contains(text, `\`) { // an encoder that escapes more than it must
+		var plain string
+		_ = json.Unmarshal(data, &plain)
+		text = plain
+	}
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05"} {
 		if parsed, err := time.Parse(layout, text); err == nil {
 			t.Time = parsed
@@ -147,18 +152,18 @@ func (m *MixinSchemas) UnmarshalJSON(data []byte) error {
 		*m = nil
 		return nil
 	}
-	var schemas map[string]string
-	err := json.Unmarshal(data, &schemas)
-	var strange *json.UnmarshalTypeError // the decoder goes on after one
-	if err != nil && (!errors.As(err, &strange) || schemas == nil) {
-		return err
-	}
-	for name, url := range schemas {
-		if url == "" {
-			delete(schemas, name)
+	*m = nil
+	if err := json.Unmarshal(data, (*map[string]string)(m)); err != nil {
+		var strange *json.UnmarshalTypeError // the decoder goes on after one
+		if !errors.As(err, &strange) || *m == nil {
+			return err
 		}
 	}
-	*m = schemas
+	for name, url := range *m {
+		if url == "" {
+			delete(*m, name)
+		}
+	}
 	return nil
 }
 
@@ -425,11 +430,28 @@ func (s *CustomersService) ResendActivation(ctx context.Context, email string) e
 // whose session expired it fails with ErrSessionExpired until the next login or
 // logout.
 //
-// Bearer: customer, else anonymous. Errors: *ArgumentError for a name in
-// Expand that is empty or holds a comma, ErrSessionExpired, ErrInvalidRequest, ErrUnauthorized, ErrForbidden.
+// Bearer: customer, else anonymous. Errors: *ArgumentError for a name in Expand
+// that is empty or holds a comma, ErrSessionExpired, ErrInvalidRequest,
+// ErrUnauthorized, ErrForbidden.
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/account-and-profile#get-customer-tenant-me
 func (s *CustomersService) Get(ctx context.Context, opts ...GetOption) (*Customer, error) {
+	query, err := expansion(opts)
+	if err != nil {
+		return nil, err
+	}
+	in := new(customerAnswer)
+	if err := s.session.do(ctx, request{op: operation.CustomersGet, query: query, into: in}); err != nil {
+		return nil, err
+	}
+	return in.customer(), nil
+}
+
+// expansion returns the query of Get, or nil for none.
+func expansion(opts []GetOption) (query any, err error) {
+	if len(opts) == 0 {
+		return nil, nil
+	}
 	var o getOptions
 	for _, opt := range opts {
 		if opt == nil {
@@ -442,15 +464,10 @@ func (s *CustomersService) Get(ctx context.Context, opts ...GetOption) (*Custome
 			return nil, err
 		}
 	}
-	var query any
-	if len(o.Expand) > 0 {
-		query = o
+	if len(o.Expand) == 0 {
+		return nil, nil
 	}
-	in := new(customerAnswer)
-	if err := s.session.do(ctx, request{op: operation.CustomersGet, query: query, into: in}); err != nil {
-		return nil, err
-	}
-	return in.customer(), nil
+	return o, nil
 }
 
 // Update changes some fields of the customer's profile. With Metadata.Version

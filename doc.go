@@ -74,13 +74,17 @@
 //	3xx and every other status                       ErrBadResponse
 //	success, but HTML, empty, cut, too large,
 //	    or of another shape                          ErrBadResponse
+//	the same, after something that writes            also ErrOutcomeUnknown
 //	no answer, to something that only reads,
 //	    or surely never arrived                      ErrUnavailable
 //	no answer, and it may have arrived               ErrOutcomeUnknown
 //	the caller's context ended                       context.Canceled, context.DeadlineExceeded;
 //	                                                 for what may have arrived also ErrOutcomeUnknown
 //	a refresh token refused (400, 401)               ErrSessionExpired, once the access token is over
-//	no customer                                      ErrNotLoggedIn; nothing is sent
+//	nothing is sent: no customer, or one too many    ErrNotLoggedIn, ErrLoggedIn
+//	    an input, an empty patch                     ErrInvalidRequest, ErrEmptyPatch
+//	    no employee, no live refresh token           ErrNoEmployee, ErrNotRefreshable
+//	    the client was closed                        ErrClosed
 //	the token store failed, or its row is damaged    ErrStoreUnavailable, ErrStoreCorrupt
 //
 // # Secrets

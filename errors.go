@@ -131,7 +131,8 @@ func (e *APIError) hint() string {
 		hints = append(hints, fmt.Sprintf("after %s the deadline leaves no time for another", tries(e.Attempts)))
 	case e.RetryAfter > 0:
 		hints = append(hints, fmt.Sprintf("the server asks to wait %s", max(e.RetryAfter.Round(time.Second), time.Second)))
-	case e.StatusCode >= 300 && e.StatusCode < 400 && e.StatusCode != http.StatusNotModified:
+	}
+	if e.StatusCode >= 300 && e.StatusCode < 400 && e.StatusCode != http.StatusNotModified {
 		hints = append(hints, "redirects are never followed, because tokens would follow them; check the base URL")
 	}
 	return strings.Join(hints, "; ")
@@ -232,7 +233,16 @@ func (e *AuthError) Error() string {
 	if name, rest, found := strings.Cut(text, ": "); found && tokenCalls[name] {
 		text = rest // Op says it
 	}
+	if errors.Is(e.Err, ErrUnauthorized) {
+		text += whoseFault[e.Op]
+	}
 	return fmt.Sprintf("emporix: token (%s): %s", e.Op, text)
+}
+
+// whoseFault says what to look at when a token call that needs no bearer is 401.
+var whoseFault = map[string]string{
+	"anonymous": "; check the tenant and the storefront's client ID",
+	"employee":  "; check the employee's client ID and secret",
 }
 
 var tokenCalls = map[string]bool{
@@ -245,7 +255,7 @@ func (e *AuthError) Unwrap() error { return e.Err }
 // ArgumentError is an input that was refused before anything was sent. It is
 // ErrInvalidRequest. It does not repeat the value, which may be a secret.
 type ArgumentError struct {
-	Field  string
+	Field  string // in the API's own words, such as "signup.email"; or the option
 	Reason string
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixtest"
 )
 
 const (
@@ -307,6 +308,25 @@ func TestABadAnswerToAWriteLeavesTheOutcomeOpen(t *testing.T) {
 			assert.ElementsMatch(t, []string{"bad response", "outcome unknown"}, is(err))
 		})
 	}
+}
+
+// What is wrong with the configuration is said where it shows first.
+func TestARefusedTokenCallSaysWhatToCheck(t *testing.T) {
+	fake := emporixtest.New(t)
+	client, err := emporix.NewClient("acme", "nobody", emporix.WithBaseURL(fake.URL()), emporix.WithTransport(fake.Transport()),
+		emporix.WithEmployeeCredentials("backend", "wrong"))
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, client.Close(context.Background())) })
+	assert.EqualError(t, get(t.Context(), client),
+		"emporix: Customers.Get: token (anonymous): 401 oauth.v2.InvalidApiKey: Invalid ApiKey; check the tenant and the storefront's client ID")
+	assert.EqualError(t, client.Customers.Activate(t.Context(), "1"),
+		"emporix: Customers.Activate: token (employee): 401 invalid_client; check the employee's client ID and secret")
+}
+
+func TestARedirectIsExplainedBesideTheWait(t *testing.T) {
+	err := get(t.Context(), loggedIn(t, always(301, "", "Retry-After", "40")))
+	assert.EqualError(t, err, "emporix: Customers.Get: 301 Moved Permanently; the server asks to wait 40s; "+
+		"redirects are never followed, because tokens would follow them; check the base URL")
 }
 
 func TestErrorsInALog(t *testing.T) {

@@ -24,8 +24,8 @@ type hostBinding struct {
 // and prices, that acts for this session: with the customer's bearer, else the
 // anonymous one, obtained and renewed like everything else. A bearer that the
 // server rejects is renewed and the request sent once more, if its body can be
-// read again (GetBody). Nothing else is repeated, and redirects are returned as
-// they are.
+// read again (GetBody). The SDK repeats nothing else; net/http may, when a kept
+// connection dies. Redirects are returned as they are.
 //
 // The wait for an answer's headers is bounded by Timeouts.Attempt; then the
 // error is ErrUnavailable, or ErrOutcomeUnknown for a request that may change
@@ -44,7 +44,7 @@ func (s *Session) HTTPClient() *http.Client {
 }
 
 // HTTPClient returns the client's own session's http.Client; see Session.HTTPClient.
-func (c *Client) HTTPClient() *http.Client { return c.own.HTTPClient() }
+func (c *Client) HTTPClient() *http.Client { return c.OwnSession().HTTPClient() }
 
 // visitorTransport chooses the bearer. The layers after it see the request
 // without one; bearerBinding puts it in.

@@ -1,6 +1,7 @@
 package emporix
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -108,10 +109,16 @@ func (c *core) grant(ctx context.Context, call transport.Call) (lifecycle.Grant,
 }
 
 func tokenGrant(op *operation.Operation, answer *transport.Answer, began time.Time) (lifecycle.Grant, error) {
-	token, err := wire.DecodeToken(answer.Body)
+	media := contentType(answer.Header)
+	err := strangeBody(bytes.TrimSpace(answer.Body), media)
+	var token wire.Token
+	if err == nil {
+		if token, err = wire.DecodeToken(answer.Body); err != nil {
+			err = fmt.Errorf("no token in the answer (%d bytes of %s): %w", len(answer.Body), media, err)
+		}
+	}
 	if err != nil {
-		return lifecycle.Grant{}, &TransportError{Operation: op.Name, Attempts: answer.Attempts, kind: ErrBadResponse,
-			Err: fmt.Errorf("no token in the answer (%d bytes of %s): %w", len(answer.Body), contentType(answer.Header), err)}
+		return lifecycle.Grant{}, badResponse(op, answer, err)
 	}
 	return lifecycle.Grant{Token: token, SentAt: began}, nil
 }

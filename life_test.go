@@ -782,3 +782,23 @@ func TestS03_ASharedStoreTakesNoTokenToAnotherHost(t *testing.T) {
 		assert.Empty(t, staging.Journal())
 	})
 }
+
+// Clients that share a store find each other's rows only if everything agrees
+// that a token depends on.
+func TestRowsInASharedStoreAreScoped(t *testing.T) {
+	rows := map[string]string{}
+	for name, args := range map[string][3]string{
+		"first": {"acme", "storefront", "https://api.emporix.io"}, "another tenant": {"acme2", "storefront", "https://api.emporix.io"},
+		"another client": {"acme", "kiosk", "https://api.emporix.io"}, "another host": {"acme", "storefront", "https://stage.emporix.io"},
+		"another path": {"acme", "storefront", "https://api.emporix.io/v2"},
+	} {
+		client, err := emporix.NewClient(args[0], args[1], emporix.WithBaseURL(args[2]))
+		require.NoError(t, err)
+		scope := client.Settings().VisitorRows
+		assert.Empty(t, rows[scope], "%s has the rows of another", name)
+		rows[scope] = name
+	}
+	same, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL("https://API.emporix.io/"))
+	require.NoError(t, err)
+	assert.Equal(t, "first", rows[same.Settings().VisitorRows], "however the host is written")
+}

@@ -84,7 +84,9 @@ func WithBaseURL(baseURL string) Option {
 }
 
 // WithTransport sets what requests go to the network with. It sees them as the
-// server does, with their secrets: instrument with WithMiddleware instead.
+// server does, with their secrets: instrument with WithMiddleware instead. Set
+// the pings of an http.Transport (HTTP2.SendPingTimeout): without them HTTP/2
+// does not notice a connection that died.
 func WithTransport(transport http.RoundTripper) Option {
 	return func(c *config) {
 		if isNil(transport) {

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
 )
 
 // Every Go block of the README compiles: programs and functions as they are,
@@ -38,6 +40,27 @@ func TestREADMECompiles(t *testing.T) {
 
 	out, err := exec.CommandContext(t.Context(), "go", append([]string{"build", "-overlay", file}, packages...)...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
+}
+
+// Its tables of configuration have every option and every variable.
+func TestREADMENamesEveryOption(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	sources, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	options := 0
+	for _, name := range sources {
+		source, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for _, option := range regexp.MustCompile(`(?m)^func (With\w+)\(`).FindAllStringSubmatch(string(source), -1) {
+			require.Regexp(t, "(?m)^\\|.*`"+option[1]+`\(`, string(text))
+			options++
+		}
+	}
+	require.Greater(t, options, 10)
+	for _, variable := range []string{emporix.EnvTenant, emporix.EnvHost, emporix.EnvClientID, emporix.EnvEmployeeID, emporix.EnvEmployeeSecret} {
+		require.Contains(t, string(text), "| `"+variable+"` |")
+	}
 }
 
 const readmeImports = `package readme

@@ -180,10 +180,11 @@ func TestCustomerDecodesWhatTheServerSends(t *testing.T) {
 func TestCustomerLastLoginCostsNobodyTheProfile(t *testing.T) {
 	for text, want := range map[string]time.Time{
 		`null`: {}, `""`: {}, `"yesterday"`: {}, `1739527200000`: {}, `{}`: {},
-		`"2025-02-14T10:00:00Z"`:          time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
-		`"2025-02-14T11:00:00.500+01:00"`: time.Date(2025, 2, 14, 10, 0, 0, 5e8, time.UTC),
-		`"2025-02-14T11:00:00.000+0100"`:  time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
-		`"2025-02-14T10:00:00"`:           time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`"2025-02-14T10:00:00Z"`:           time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`"2025-02-14T11:00:00.500+01:00"`:  time.Date(2025, 2, 14, 10, 0, 0, 5e8, time.UTC),
+		`"2025-02-14T11:00:00\u002b01:00"`: time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`"2025-02-14T11:00:00.000+0100"`:   time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`"2025-02-14T10:00:00"`:            time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
 	} {
 		var c emporix.Customer
 		require.NoError(t, json.Unmarshal([]byte(`{"firstName":"Jo","lastLogin":`+text+`}`), &c), text)

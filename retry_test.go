@@ -164,6 +164,12 @@ func TestUnsentRequestsAreSentAgain(t *testing.T) {
 			"stream refused": func() (*http.Response, error) {
 				return nil, errors.New("stream error: stream ID 3; REFUSED_STREAM; received from peer")
 			},
+			"server leaving": func() (*http.Response, error) {
+				return nil, errors.New("http2: Transport received Server's graceful shutdown GOAWAY")
+			},
+			"closed before": func() (*http.Response, error) {
+				return nil, errors.New("net/http: cannot rewind body after connection loss")
+			},
 			"429": func() (*http.Response, error) { return reply(429, ""), nil },
 		} {
 			t.Run(name+", "+failure, func(t *testing.T) {

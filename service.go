@@ -173,6 +173,9 @@ func (c *core) callEmployeeToken(ctx context.Context) (token Secret, err error) 
 }
 
 func isTokenFault(err error) bool {
+	if err == nil { // the usual case, for nothing
+		return false
+	}
 	var apiErr *APIError
 	return errors.As(err, &apiErr) && apiErr.tokenFault
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // Session is one visitor's view of the client: the same services, with this
-// visitor's tokens. It holds no goroutine, no timer and nothing to close.
+// visitor's tokens. Client.Session makes it; a nil or zero Session panics. It
+// holds no goroutine, no timer and nothing to close.
 type Session struct {
 	// Auth logs the customer in and out and keeps the tokens.
 	Auth *AuthService
@@ -116,8 +117,9 @@ func (s *Session) Info(ctx context.Context) (SessionInfo, error) {
 }
 
 // SaaSToken returns the customer's SaaS token, which the checkout asks for in
-// its saas-token header. It comes with the login and is never renewed. Errors:
-// ErrNotLoggedIn, ErrSessionExpired, and those of Info.
+// its saas-token header. It comes with the login, is never renewed, and is empty
+// (IsZero) if the login answered none. Errors: ErrNotLoggedIn, ErrSessionExpired,
+// and those of Info.
 func (s *Session) SaaSToken(ctx context.Context) (Secret, error) {
 	r, err := s.record(ctx)
 	switch {

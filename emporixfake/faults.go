@@ -143,7 +143,7 @@ func (s *Server) checkFault(f Fault) error {
 	}
 	switch {
 	case !known:
-		return fmt.Errorf("there is no operation %q; Operations lists them", f.Operation)
+		return fmt.Errorf("there is no operation %q; Operations, and GET /__fake/coverage, list them", f.Operation)
 	case f.Call < 0:
 		return fmt.Errorf("call is %d; 0 is the next", f.Call)
 	case f.Delay < 0:

@@ -36,7 +36,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case err != nil:
-		return exitUsage // the flag package said why
+		fmt.Fprintf(stderr, "emporix-fake: %v; emporix-fake -h shows all flags\n", err)
+		return exitUsage
 	}
 	if err := serve(ctx, s, stdout, stderr); err != nil {
 		fmt.Fprintln(stderr, "emporix-fake:", err)
@@ -49,7 +50,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	assumptions := emporixfake.DefaultAssumptions()
 	s := settings{fake: emporixfake.Config{Assumptions: &assumptions}}
 	flags := flag.NewFlagSet("emporix-fake", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags.SetOutput(io.Discard) // a mistake in one flag should not drown in the list of all
 
 	flags.StringVar(&s.addr, "addr", "127.0.0.1:8787", "`address` to listen on; port 0 takes a free one")
 	flags.StringVar(&s.addrFile, "addr-file", "", "`file` that gets the base URL once it listens")
@@ -99,17 +100,17 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	}
 
 	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			flags.SetOutput(stderr)
+			flags.Usage()
+		}
 		return settings{}, err
 	}
 	if flags.NArg() > 0 {
-		err := fmt.Errorf("there is an argument too many: %q", flags.Arg(0))
-		fmt.Fprintln(stderr, "emporix-fake:", err)
-		return settings{}, err
+		return settings{}, fmt.Errorf("there is an argument too many: %q", flags.Arg(0))
 	}
 	if !tenantRule.MatchString(s.fake.Tenant) {
-		err := errors.New("-tenant must be 3 to 16 lower-case letters and digits, a letter first")
-		fmt.Fprintln(stderr, "emporix-fake:", err)
-		return settings{}, err
+		return settings{}, errors.New("-tenant must be 3 to 16 lower-case letters and digits, a letter first")
 	}
 	return s, nil
 }

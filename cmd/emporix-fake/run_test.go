@@ -150,6 +150,9 @@ func TestRefusals(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			assert.Equal(t, tc.status, run(t.Context(), tc.args, &stdout, &stderr))
 			assert.Contains(t, stderr.String(), tc.says)
+			if tc.status != exitOK {
+				assert.Equal(t, 1, strings.Count(stderr.String(), "\n"), "one line, which nothing drowns")
+			}
 			assert.Empty(t, stdout.String())
 		})
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/go-querystring/query"
@@ -93,11 +94,10 @@ func (p *Pipeline) encode(x *exchange, own *hidden, call Call) (*http.Request, e
 	if err != nil {
 		return nil, &Failure{Kind: Invalid, Err: err}
 	}
-	req.Body = nil
+	req.Body = nil // and the constant headers come with the binding
 	*req.URL = url.URL{Scheme: p.cfg.BaseURL.Scheme, Host: p.cfg.BaseURL.Host, RawQuery: own.shownQuery}
 	setPath(req.URL, shown)
 	req.Host = p.cfg.BaseURL.Host
-	req.Header = http.Header{} // the constant ones come with the binding
 	if call.ContentType != "" {
 		req.Header["Content-Type"] = []string{call.ContentType}
 	}
@@ -168,7 +168,14 @@ func CheckIdentifier(name, value string, limit int) error {
 	case ".", "..":
 		return invalid(name, "is a relative path; give the identifier that the API returned")
 	}
-	return checkValue(name, value, limit)
+	if err := checkValue(name, value, limit); err != nil {
+		return err
+	}
+	if at := strings.IndexFunc(value, isInvisible); at >= 0 {
+		r, _ := utf8.DecodeRuneInString(value[at:])
+		return invalid(name, fmt.Sprintf("holds the invisible character %U, perhaps from copying; remove it", r))
+	}
+	return nil
 }
 
 func checkValue(name, value string, limit int) error {
@@ -186,6 +193,12 @@ func checkValue(name, value string, limit int) error {
 }
 
 func isControl(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
+
+// isInvisible reports marks of direction, joiners, byte order marks and the like:
+// two identifiers that differ by one look the same, or run backwards.
+func isInvisible(r rune) bool {
+	return r > unicode.MaxASCII && unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
+}
 
 func invalid(field, reason string) *Failure {
 	return &Failure{Kind: Invalid, Field: field, Err: fmt.Errorf("%s %s", field, reason)}

@@ -88,6 +88,10 @@ func callOf(op *operation.Operation) transport.Call {
 			call.Path = append(call.Path, "id1")
 		}
 	}
+	switch op {
+	case operation.AuthSocialLogin, operation.AuthExchangeToken, operation.AddressesAddTags:
+		return call // they post nothing but a query
+	}
 	if op.Method == http.MethodPost || op.Method == http.MethodPatch {
 		call.Body, call.ContentType = []byte(`{"secret":"`+body+`"}`), "application/json"
 	}

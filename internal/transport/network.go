@@ -21,5 +21,8 @@ func NewNetwork() *http.Transport {
 		TLSHandshakeTimeout:    5 * time.Second,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
+		// All visitors share one connection. When it dies without a word, only an
+		// unanswered ping tells; else calls would go on timing out on it for minutes.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
 	}
 }

@@ -470,3 +470,40 @@ func TestAnAttemptEndsInTime(t *testing.T) {
 		})
 	}
 }
+
+// brokenConn takes no byte any more once it is broken.
+type brokenConn struct {
+	net.Conn
+	broken *atomic.Bool
+}
+
+func (c brokenConn) Write(p []byte) (int, error) {
+	if c.broken.CompareAndSwap(true, false) {
+		return 0, syscall.EPIPE
+	}
+	return c.Conn.Write(p)
+}
+
+// Of a request that a dead connection took nothing of, the user notices nothing.
+func TestAConnectionThatTakesNothing(t *testing.T) {
+	for _, op := range []*operation.Operation{operation.CustomersGet, operation.CustomersSignUp, operation.CustomersUpdate, operation.AuthSocialLogin} {
+		server := newDouble(t)
+		var broken atomic.Bool
+		network := transport.NewNetwork()
+		t.Cleanup(network.CloseIdleConnections)
+		dial := network.DialContext
+		network.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dial(ctx, network, address)
+			return brokenConn{conn, &broken}, err
+		}
+		p := pipeline(t, server.url, base(network.RoundTrip))
+		warm, err := p.Send(t.Context(), callOf(op))
+		require.NoError(t, err)
+		warm.Release()
+		server.arm()
+		broken.Store(true)
+		_, err = p.Send(t.Context(), callOf(op))
+		require.NoError(t, err, op.Name)
+		assert.Equal(t, 1, server.count(), op.Name)
+	}
+}

@@ -214,6 +214,7 @@ func TestS03_RedirectsAreNeverFollowed(t *testing.T) {
 func TestS04_APathValueStaysOneSegment(t *testing.T) {
 	for name, value := range map[string]string{
 		"empty": "", "blank": "  ", "dot": ".", "dots": "..", "blank dots": " ..", "NUL": "a\x00b", "newline": "a\nb", "DEL": "a\x7f", "C1": "a\u0085b",
+		"right to left": "a\u202eb", "mark": "a\u200f", "byte order mark": "\ufeffa",
 		"no UTF-8": "a\xff", "long": strings.Repeat("a", 257), "very long": strings.Repeat("a", 10_000),
 	} {
 		t.Run("refused: "+name, func(t *testing.T) {
@@ -229,7 +230,7 @@ func TestS04_APathValueStaysOneSegment(t *testing.T) {
 			}
 		})
 	}
-	for _, value := range []string{"a/b", "%2e%2e", "a?b", "a#b", "a;b", `a\b`, "a b", "…", "a%", "a,b", strings.Repeat("a", 256)} {
+	for _, value := range []string{"a/b", "%2e%2e", "a?b", "a#b", "a;b", `a\b`, "a b", "…", "שלום", "é", "a%", "a,b", strings.Repeat("a", 256)} {
 		t.Run("sent: "+value[:min(len(value), 10)], func(t *testing.T) {
 			var sent *url.URL
 			p := pipeline(t, "https://api.test", base(func(r *http.Request) (*http.Response, error) {

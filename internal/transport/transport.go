@@ -8,7 +8,7 @@
 //	retryablehttp   sends it again where the operation's retry class allows (retry.go)
 //	middleware      the user's; sees placeholders only
 //	wire            binds the secrets, sets the attempt's deadline, reads the answer (wire.go)
-//	base            the network
+//	base            the network; replay.go keeps it from sending by itself what may be done
 package transport
 
 import (

@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/operation"
@@ -22,6 +22,8 @@ import (
 type wire struct {
 	base    http.RoundTripper
 	timeout time.Duration
+	// protocol is the major version of HTTP that the last answer came in.
+	protocol atomic.Int32
 }
 
 // RoundTrip sends one attempt and reads its whole answer.
@@ -43,7 +45,7 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 		progress = new(connecting)
 		ctx = httptrace.WithClientTrace(ctx, progress.trace())
 	}
-	req, err := x.bind(ctx, shown)
+	req, err := x.bind(ctx, shown, w.protocol.Load())
 	if err != nil {
 		x.sent = false
 		return nil, err
@@ -58,10 +60,11 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 		if ctx.Err() != nil && x.Context.Err() == nil {
 			err = TimedOut(w.timeout)
 		}
-		return nil, x.scrub.wireError(plainHTTP(err), req, x.op.Path)
+		return nil, x.scrub.wireError(plain(err), req, x.op.Path)
 	case resp == nil:
 		return nil, &Failure{Kind: Unreadable, Err: errors.New("the transport returned neither an answer nor an error")}
 	}
+	w.protocol.Store(int32(resp.ProtoMajor)) // #nosec G115 -- 1 or 2
 	body, err := readBody(resp, bodyLimit(x.op, resp.StatusCode))
 	if err != nil {
 		if ctx.Err() != nil && x.Context.Err() == nil {
@@ -87,11 +90,20 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// plainHTTP says what net/http only says for its own transport.
-func plainHTTP(err error) error {
+// plain says what net/http leaves out for a transport that wraps its own, and
+// leaves out its advice to programmers.
+func plain(err error) error {
 	var record tls.RecordHeaderError
 	if errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/" {
 		return fmt.Errorf("the server speaks http, not https: %w", err)
+	}
+	if _, rest, found := strings.Cut(err.Error(), "http2: Transport: cannot retry err ["); found {
+		if cause, _, found := strings.Cut(rest, "] after Request.Body was written"); found {
+			return errors.New(cause)
+		}
+	}
+	if err.Error() == cannotRewind {
+		return errors.New("the connection was closed before the request was sent")
 	}
 	return err
 }
@@ -101,7 +113,7 @@ func plainHTTP(err error) error {
 func answersSecrets(op *operation.Operation) bool { return issuesTokens(op) || len(op.Secrets) > 0 }
 
 // bind returns the request as the server gets it.
-func (x *exchange) bind(ctx context.Context, shown *http.Request) (*http.Request, error) {
+func (x *exchange) bind(ctx context.Context, shown *http.Request, protocol int32) (*http.Request, error) {
 	b := x.hidden()
 	base := b.pipeline.cfg.BaseURL
 	if shown.URL.Scheme != base.Scheme || shown.URL.Host != base.Host || shown.Method != x.op.Method ||
@@ -133,61 +145,8 @@ func (x *exchange) bind(ctx context.Context, shown *http.Request) (*http.Request
 		delete(req.Header, "Idempotency-Key")
 		delete(req.Header, "X-Idempotency-Key")
 	}
-	switch {
-	case b.body != nil:
-		data := b.body
-		req.ContentLength = int64(len(data))
-		req.Body = io.NopCloser(bytes.NewReader(data))
-		if x.op.Retry != operation.Once {
-			// net/http uses it only where not one byte was written.
-			req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
-		}
-	case !repeatable && x.op.Method == http.MethodGet:
-		// net/http sends a GET again by itself when a kept connection dies, also
-		// after the server has processed it. It can't with a body that it does not
-		// know how to rewind; an empty one changes nothing on the wire.
-		req.Body, req.GetBody = io.NopCloser(strings.NewReader("")), nil
-	default:
-		req.Body, req.GetBody = nil, nil
-	}
+	setBody(req, b.body, repeatable, protocol)
 	return req, nil
-}
-
-// connecting watches whether an attempt got as far as a connection.
-type connecting struct {
-	mu              sync.Mutex
-	asked, obtained bool
-}
-
-func (c *connecting) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GetConn: func(string) { c.set(&c.asked) },
-		GotConn: func(httptrace.GotConnInfo) { c.set(&c.obtained) },
-	}
-}
-
-func (c *connecting) set(what *bool) {
-	c.mu.Lock()
-	*what = true
-	c.mu.Unlock()
-}
-
-func (c *connecting) neverConnected() bool {
-	if c == nil {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.asked && !c.obtained
-}
-
-// surelyUnsent reports errors that say so by themselves.
-func surelyUnsent(err error) bool {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
-		return true
-	}
-	return strings.Contains(err.Error(), "REFUSED_STREAM")
 }
 
 // Answers are read up to these sizes, counted after decompression.
