@@ -123,23 +123,26 @@ func scope(tenant string, baseURL *url.URL, clientID string) string {
 	return tenant + "." + hex.EncodeToString(sum[:4])
 }
 
-// The environment variables that NewClientFromEnv reads, named as in the
-// vendor's own Java SDK.
+// The environment variables that NewClientFromEnv reads. All but EnvLog are named
+// as in the vendor's own Java SDK.
 const (
 	EnvTenant         = "EMPORIX_TENANT"
 	EnvHost           = "EMPORIX_API_HOST"
 	EnvClientID       = "EMPORIX_API_CREDENTIALS_STOREFRONT_CLIENT_ID"
 	EnvEmployeeID     = "EMPORIX_API_CREDENTIALS_BACKEND_CLIENT_ID"
 	EnvEmployeeSecret = "EMPORIX_API_CREDENTIALS_BACKEND_SECRET" // #nosec G101 -- the name of a variable
+	EnvLog            = "EMPORIX_LOG"
 )
 
 // NewClientFromEnv returns a client as the environment describes it:
 // EMPORIX_TENANT and EMPORIX_API_CREDENTIALS_STOREFRONT_CLIENT_ID are needed;
 // EMPORIX_API_HOST (default https://api.emporix.io),
 // EMPORIX_API_CREDENTIALS_BACKEND_CLIENT_ID and
-// EMPORIX_API_CREDENTIALS_BACKEND_SECRET (both or none) are optional. Options
-// given here come after the environment and win: with WithEmployeeCredentials
-// or WithEmployeeToken the employee's pair of the environment is not looked at.
+// EMPORIX_API_CREDENTIALS_BACKEND_SECRET (both or none) are optional, and so is
+// EMPORIX_LOG: debug, info, warn or error writes log lines of that level and above
+// to the standard error output. Options given here come after the environment and
+// win: with WithEmployeeCredentials or WithEmployeeToken the employee's pair of the
+// environment is not looked at.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
 	env := func(c *config) {
 		c.names = names{EnvTenant, EnvClientID, EnvHost}
@@ -147,6 +150,7 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 			c.baseURL = host
 		}
 		c.envEmployeeID, c.envEmployeeSecret = os.Getenv(EnvEmployeeID), NewSecret(os.Getenv(EnvEmployeeSecret))
+		c.logFromEnv(os.Getenv(EnvLog))
 	}
 	return NewClient(os.Getenv(EnvTenant), os.Getenv(EnvClientID), append([]Option{env}, opts...)...)
 }

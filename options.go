@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -305,6 +306,18 @@ func (c *config) employeeFromEnv() {
 	default:
 		c.employeeID, c.employeeSecret = id, secret
 	}
+}
+
+func (c *config) logFromEnv(name string) {
+	if name == "" {
+		return
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(name)); err != nil {
+		c.refuse(EnvLog, "must be debug, info, warn or error")
+		return
+	}
+	c.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 }
 
 const badCredential = "must be 1 to 4096 characters, not blank, without control characters" // #nosec G101 -- a text

@@ -157,7 +157,7 @@ func FuzzTenant(f *testing.F) {
 
 func TestFromEnv(t *testing.T) {
 	set := func(t *testing.T, values map[string]string) {
-		for _, name := range []string{emporix.EnvTenant, emporix.EnvHost, emporix.EnvClientID, emporix.EnvEmployeeID, emporix.EnvEmployeeSecret} {
+		for _, name := range []string{emporix.EnvTenant, emporix.EnvHost, emporix.EnvClientID, emporix.EnvEmployeeID, emporix.EnvEmployeeSecret, emporix.EnvLog} {
 			t.Setenv(name, values[name])
 		}
 	}

@@ -146,6 +146,9 @@ func New(client *emporix.Client, opts Options) (*BFF, error) {
 		if !settings.ForegroundRenewal {
 			problems = append(problems, &emporix.ArgumentError{Field: "client", Reason: "keeps sessions in cookies, so it needs emporix.WithForegroundRenewal"})
 		}
+		if store.inner().once && !opts.Development {
+			refuse("Development", "is needed with a DevelopmentCookieStore; a shop needs a key that lasts: NewCookieStore")
+		}
 		b.keep = &sealedKeeper{b: b, store: store}
 	} else {
 		rows := newRows(settings.TokenStore, settings.VisitorRows)

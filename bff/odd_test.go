@@ -1,6 +1,7 @@
 package bff_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -368,6 +369,38 @@ func TestDevelopment(t *testing.T) {
 	for _, host := range []string{"shop.example", "127.0.0.1.evil.example", "localhost.evil.example:80"} {
 		assert.Equal(t, 403, get(host).StatusCode)
 	}
+}
+
+// Who only tries it out needs no key, is told so, and can't put it in front of
+// customers.
+func TestDevelopmentCookies(t *testing.T) {
+	var log bytes.Buffer
+	keep := func() emporix.Option {
+		return emporix.WithTokenStore(bff.DevelopmentCookieStore(slog.New(slog.NewTextHandler(&log, nil))))
+	}
+	s := newShop(t, setup{sealed: true, client: []emporix.Option{keep()}, options: bff.Options{Development: true}})
+	assert.Contains(t, log.String(), "level=WARN")
+	assert.Contains(t, log.String(), "random key")
+
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "http://localhost/page", nil)
+	w := httptest.NewRecorder()
+	s.handler.ServeHTTP(w, r)
+	require.Equal(t, 200, w.Code)
+	require.Len(t, w.Result().Cookies(), 1)
+	visitor := w.Result().Cookies()[0]
+	info := func() string {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "http://localhost/info", nil)
+		r.AddCookie(visitor)
+		w := httptest.NewRecorder()
+		s.handler.ServeHTTP(w, r)
+		return w.Body.String()
+	}
+	assert.Contains(t, info(), string(emporix.SessionAnonymous))
+	s.open(setup{sealed: true, client: []emporix.Option{keep()}, options: bff.Options{Development: true}})
+	assert.Contains(t, info(), string(emporix.SessionNone), "another process has another key")
+
+	_, err := bff.New(s.fake.Client(t, keep(), emporix.WithForegroundRenewal()), bff.Options{})
+	require.ErrorContains(t, err, "needs a key that lasts")
 }
 
 func TestErrorPage(t *testing.T) {

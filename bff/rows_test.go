@@ -13,13 +13,12 @@ import (
 )
 
 // rows names, for each feature of the best existing BFF package for this API, the
-// tests that hold ours to it, with their folders. It also has a check of webhooks'
-// signatures: those are no part of this API, and are left out here.
+// tests that hold ours to it, with their folders.
 var rows = map[string]string{
 	"guest and customer session per request, one shared client": "TestVisitorsAtOnce TestOneVisitUsedByManyGoroutines ../TestNothingIsMixedUpBetweenVisitors",
 	"guest page view costs no token call":                       "TestAGuestsPageViewCosts ../TestCounts_AGuestsPageViewIsNoTokenCall",
 	"tokens never reach the browser":                            "TestNothingLeaks TestTheTokenProxy ../TestS01_SecretsAreNotPrintable",
-	"sealed cookies, key rotation, mass logout":                 "TestSealedKeysRotate TestSealedKeysAreChecked TestSealedCookiesAreTamperProof FuzzSealedCookie",
+	"sealed cookies, key rotation, mass logout":                 "TestSealedKeysRotate TestDevelopmentCookies TestSealedKeysAreChecked TestSealedCookiesAreTamperProof FuzzSealedCookie",
 	"__Host-":                     "TestACookieOnlyWhenASessionIsNeeded TestDevelopment",
 	"idle and absolute lifetimes": "TestLifetimes TestIdleLifetime TestVisitsAreNotedOnceAnHour TestSealedReplay",
 	"server-side store":           "TestAStoreWithoutConditionalSave TestAClientFindsItsOwnVisitorsOnly ../TestBuiltInStores ../stores/adapt/TestAdaptersAreStores ../stores/sealed/TestSealedStoresAreStores ../stores/postgres/internal/pgtest/TestPostgres ../stores/redis/internal/redistest/TestEngines",
@@ -34,12 +33,13 @@ var rows = map[string]string{
 	"CSRF helper":                                   "TestCrossSite TestSocialLogin TestSocialLoginProvesWhoBeganIt FuzzReturnTo TestAStrictCookieIsNotOverwritten",
 	"site and language, prefetch trap":              "TestSite TestPrefetch TestPrefetchesByScripts TestAPrefetchRenewsNothing TestAPrefetchBeginsNoSession TestAPrefetchEndsNoSession",
 	"public read proxy":                             "TestTheTokenProxy TestTheTokenProxyRefuses TestTheTokenProxyPassesNoCredentialsOn TestTheTokenProxyTamesAnswers TestTheTokenProxyRedirectsNobody",
+	"webhook verification":                          "../webhook/TestSignatures ../webhook/TestForgedEvents ../webhook/TestAFixedSignature",
 	"request budget":                                "TestASlowStore ../TestAHungServer ../internal/transport/TestAnAttemptEndsInTime",
 	"retry":                                         "../TestReadsAreTriedAgain ../TestAWriteIsNeverDoubled ../TestUnsentRequestsAreSentAgain",
 	"error classes":                                 "TestStatuses TestErrorPage ../TestErrorTable",
 	"redaction in errors and logs":                  "TestNothingLeaks ../TestErrorsInALog ../internal/transport/TestS06_MessagesAreScrubbed",
 	"Emporix-Tenant header":                         "TestTheTokenProxy ../TestHeadersThatOptionsSet",
-	"log level":                                     "TestNothingLeaks ../TestErrorsInALog",
+	"log level":                                     "../TestTheEnvironmentTurnsLoggingOn ../TestErrorsInALog",
 	"end to end":                                    "Example ../e2e/TestTwoVisitorsAtOnceNeverSeeEachOther ../e2e/TestASessionSurvivesTheRestartOfAReplica",
 }
 

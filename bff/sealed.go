@@ -2,10 +2,12 @@ package bff
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -53,6 +55,7 @@ const (
 
 type cookieRows struct {
 	keys  *ring
+	once  bool // the key ends with the process
 	limit int
 	mu    sync.Mutex
 	rows  map[string]cookieRow
@@ -74,8 +77,29 @@ func NewCookieStore(keys ...[]byte) (*CookieStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	inner := &cookieRows{keys: r, limit: memoryRows, rows: map[string]cookieRow{}}
-	return &CookieStore{inner: func() *cookieRows { return inner }}, nil
+	return newCookieStore(r, false), nil
+}
+
+// DevelopmentCookieStore returns a store with a random key, and says so to logger
+// (nil: slog.Default): all sessions end with the process, and no other process can
+// read them. New takes it with Options.Development only.
+func DevelopmentCookieStore(logger *slog.Logger) *CookieStore {
+	key := make([]byte, minKeySize)
+	_, _ = rand.Read(key) // never fails
+	r, err := newRing([][]byte{key})
+	if err != nil {
+		panic(err) // a random key is a good one
+	}
+	if logger == nil {
+		logger = slog.Default()
+	}
+	logger.Warn("bff: sessions are sealed with a random key of this process and end with it; give NewCookieStore a key that lasts")
+	return newCookieStore(r, true)
+}
+
+func newCookieStore(r *ring, once bool) *CookieStore {
+	inner := &cookieRows{keys: r, once: once, limit: memoryRows, rows: map[string]cookieRow{}}
+	return &CookieStore{inner: func() *cookieRows { return inner }}
 }
 
 // Load returns a session that is in use.

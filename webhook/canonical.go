@@ -7,10 +7,9 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
-
-const maxDepth = 64
 
 var errShape = errors.New("webhook: no JSON that could be sorted")
 
@@ -27,16 +26,11 @@ func canonical(data []byte) ([]byte, error) {
 		return nil, errShape
 	}
 	var out bytes.Buffer
-	if !write(&out, value, 0) {
-		return nil, errShape
-	}
+	write(&out, value)
 	return out.Bytes(), nil
 }
 
-func write(out *bytes.Buffer, value any, depth int) bool {
-	if depth > maxDepth {
-		return false
-	}
+func write(out *bytes.Buffer, value any) {
 	switch v := value.(type) {
 	case map[string]any:
 		out.WriteByte('{')
@@ -46,9 +40,7 @@ func write(out *bytes.Buffer, value any, depth int) bool {
 			}
 			writeString(out, key)
 			out.WriteByte(':')
-			if !write(out, v[key], depth+1) {
-				return false
-			}
+			write(out, v[key])
 		}
 		out.WriteByte('}')
 	case []any:
@@ -57,9 +49,7 @@ func write(out *bytes.Buffer, value any, depth int) bool {
 			if i > 0 {
 				out.WriteByte(',')
 			}
-			if !write(out, element, depth+1) {
-				return false
-			}
+			write(out, element)
 		}
 		out.WriteByte(']')
 	case string:
@@ -67,15 +57,10 @@ func write(out *bytes.Buffer, value any, depth int) bool {
 	case json.Number:
 		out.WriteString(v.String())
 	case bool:
-		if v {
-			out.WriteString("true")
-		} else {
-			out.WriteString("false")
-		}
+		out.WriteString(strconv.FormatBool(v))
 	default:
 		out.WriteString("null")
 	}
-	return true
 }
 
 // writeString escapes what JSON must escape, and nothing else.
