@@ -217,13 +217,16 @@ func supersededNote(key string) string { return "superseded/" + key }
 func movedNote(key string) string      { return "moved/" + key }
 func changingNote(key string) string   { return "changing/" + key }
 
-func (k *sealedKeeper) open(_ context.Context, value string) (*visitor, error) {
+func (k *sealedKeeper) open(ctx context.Context, value string) (*visitor, error) {
 	if len(value) > maxCookie {
 		return nil, nil
 	}
 	sealed, _ := base64.RawURLEncoding.Strict().DecodeString(value) // what is no base64 opens as little
 	plain, ok := k.store.inner().keys.open(sealed, k.purpose())
 	if !ok {
+		if k.b.opts.Logger != nil { // anybody can send this: it must not fill the log
+			k.b.opts.Logger.DebugContext(ctx, "bff: a cookie was sealed under another key, or by nobody: the visitor begins anew")
+		}
 		return nil, nil
 	}
 	var c content
@@ -231,7 +234,7 @@ func (k *sealedKeeper) open(_ context.Context, value string) (*visitor, error) {
 	readable := json.Unmarshal(plain, &c) == nil
 	switch {
 	case !readable || c.Record.Version != recordVersion || !wellFormed(c.Record.Key):
-		k.b.log(context.Background(), "a visitor begins anew", errDamaged)
+		k.b.log(ctx, "a visitor begins anew", errDamaged)
 		return nil, nil
 	case time.Unix(c.Issued, 0).After(now.Add(clockSkew)) || now.Sub(time.Unix(c.Issued, 0)) >= k.b.opts.Idle:
 		return nil, nil

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -59,6 +60,19 @@ func TestSealedKeysRotate(t *testing.T) {
 	assert.Equal(t, s.number, b.ok("GET", "/page"), "the new one seals")
 	s.restart(cookieKey)
 	assert.Equal(t, nobody, b.ok("GET", "/page"), "a key that was taken out opens nothing")
+}
+
+// After a key was taken out, the log can say why visitors begin anew.
+func TestACookieOfAnotherKeyIsLogged(t *testing.T) {
+	s := newShop(t, setup{sealed: true})
+	b := s.browser()
+	b.login()
+	var log bytes.Buffer
+	s.open(setup{sealed: true, options: bff.Options{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))},
+		client: []emporix.Option{emporix.WithTokenStore(newCookieStore(t, []byte("a new key, a new key, a new key, a")))}})
+	assert.Equal(t, nobody, b.ok("GET", "/page"))
+	assert.Contains(t, log.String(), "sealed under another key")
+	assert.NotContains(t, log.String(), "level=WARN", "anybody can cause it")
 }
 
 func TestSealedKeysAreChecked(t *testing.T) {
