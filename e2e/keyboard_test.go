@@ -1,0 +1,69 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"github.com/stretchr/testify/require"
+)
+
+// focus tells where the keyboard is: the element's text or ID, and whether a
+// person can see that it is there.
+const focusScript = `(() => {
+	const e = document.activeElement, style = getComputedStyle(e), box = e.getBoundingClientRect();
+	const seen = style.outlineStyle !== 'none' && box.bottom > 0 && box.top < innerHeight;
+	return (e.id || e.textContent.trim()) + (seen ? ', seen' : '');
+})()`
+
+func (p *person) focus() string {
+	p.t.Helper()
+	return read(p, "look for the focus", chromedp.Evaluate[string](focusScript))
+}
+
+func (p *person) key(keys ...string) {
+	p.t.Helper()
+	for _, key := range keys {
+		p.do("press a key", chromedp.KeyEvent(key))
+	}
+}
+
+// enter presses Enter where that loads another page.
+func (p *person) enter() {
+	p.t.Helper()
+	p.follow("press Enter", chromedp.KeyEvent(kb.Enter))
+}
+
+func TestSomebodyUsesTheKeyboardOnly(t *testing.T) {
+	p := newPerson(t, openShop(t))
+	p.open("/signup")
+	p.key(kb.Tab)
+	require.Equal(t, "Skip to the content, seen", p.focus())
+	p.key(kb.Enter)
+	require.Equal(t, "main", p.focus())
+	p.key(kb.Tab)
+	require.Equal(t, "firstName, seen", p.focus())
+	p.key("Mira", kb.Tab)
+	require.Equal(t, "lastName, seen", p.focus())
+
+	// What is wrong has the focus, and leads to the fields.
+	p.enter()
+	require.Contains(t, p.focus(), "Please look at this again")
+	p.look("keyboard summary")
+	p.key(kb.Tab)
+	require.Equal(t, "Last name, seen", p.focus())
+	p.key(kb.Enter)
+	require.Equal(t, "lastName, seen", p.focus())
+	require.Equal(t, "Mira", p.typed("First name"))
+
+	// What was done has it too.
+	p.open("/login")
+	p.key(kb.Tab, kb.Enter, kb.Tab)
+	require.Equal(t, "email, seen", p.focus())
+	p.key("jo@example.com", kb.Tab, password)
+	p.enter()
+	p.sees("Hello, Jo")
+	require.Equal(t, "You are logged in. Welcome!", p.focus())
+	p.key(kb.Tab)
+	require.Equal(t, "Overview, seen", p.focus())
+}
