@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -28,6 +29,14 @@ func (p *person) key(keys ...string) {
 	}
 }
 
+// jump follows the link within the page that has the focus. Enter would do it
+// too, but the protocol sends it in parts, and the last could meet the field.
+func (p *person) jump(to string) {
+	p.t.Helper()
+	p.do("follow a link within the page", chromedp.Evaluate[chromedp.Void]("document.activeElement.click()"))
+	require.Eventually(p.t, func() bool { return p.focus() == to }, patience, 10*time.Millisecond, "the focus does not come to "+to)
+}
+
 // enter presses Enter where that loads another page.
 func (p *person) enter() {
 	p.t.Helper()
@@ -39,8 +48,7 @@ func TestSomebodyUsesTheKeyboardOnly(t *testing.T) {
 	p.open("/signup")
 	p.key(kb.Tab)
 	require.Equal(t, "Skip to the content, seen", p.focus())
-	p.key(kb.Enter)
-	require.Equal(t, "main", p.focus())
+	p.jump("main")
 	p.key(kb.Tab)
 	require.Equal(t, "firstName, seen", p.focus())
 	p.key("Mira", kb.Tab)
@@ -52,13 +60,14 @@ func TestSomebodyUsesTheKeyboardOnly(t *testing.T) {
 	p.look("keyboard summary")
 	p.key(kb.Tab)
 	require.Equal(t, "Last name, seen", p.focus())
-	p.key(kb.Enter)
-	require.Equal(t, "lastName, seen", p.focus())
+	p.jump("lastName, seen")
 	require.Equal(t, "Mira", p.typed("First name"))
 
 	// What was done has it too.
 	p.open("/login")
-	p.key(kb.Tab, kb.Enter, kb.Tab)
+	p.key(kb.Tab)
+	p.jump("main")
+	p.key(kb.Tab)
 	require.Equal(t, "email, seen", p.focus())
 	p.key("jo@example.com", kb.Tab, password)
 	p.enter()

@@ -68,7 +68,6 @@ func TestSomebodyLogsOutEverywhere(t *testing.T) {
 }
 
 func TestPagesAboutAPersonAreKeptNowhere(t *testing.T) {
-	needChromium(t)
 	s := openShop(t)
 	for _, path := range []string{"/", "/login", "/account", "/mailbox", "/api/session"} {
 		res, _ := s.get(t, path)
@@ -81,7 +80,6 @@ func TestPagesAboutAPersonAreKeptNowhere(t *testing.T) {
 // TestASessionSurvivesTheRestartOfAReplica kills one of three processes while a
 // customer walks through the pages.
 func TestASessionSurvivesTheRestartOfAReplica(t *testing.T) {
-	needChromium(t)
 	s := openShop(t, "-replicas", "3", "-redis", startRedis(t).addr)
 	p := newPerson(t, s)
 	p.open("/")
@@ -130,7 +128,6 @@ func TestASessionSurvivesTheRestartOfAReplica(t *testing.T) {
 }
 
 func TestAStoreThatIsDownIsAPageAndEndsNothing(t *testing.T) {
-	needChromium(t)
 	redis := startRedis(t)
 	p := newPerson(t, openShop(t, "-redis", redis.addr))
 	p.logIn("jo@example.com", password)
@@ -146,7 +143,6 @@ func TestAStoreThatIsDownIsAPageAndEndsNothing(t *testing.T) {
 
 // TestReplicasEndWithTheirFront kills the front, which can't tell them any more.
 func TestReplicasEndWithTheirFront(t *testing.T) {
-	needChromium(t) // without one the example is not built
 	s := openShop(t, "-replicas", "3", "-redis", startRedis(t).addr)
 	replicas := regexp.MustCompile(`Replica \d: process \d+ on (\S+)`).FindAllStringSubmatch(s.output.String(), -1)
 	require.Len(t, replicas, 3)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -59,10 +60,14 @@ func TestAPortThatIsTakenAndAStoreThatIsNotThereAreSaidAtOnce(t *testing.T) {
 }
 
 func TestAReplicaEndsWithTheInputOfItsFront(t *testing.T) {
-	input, front := io.Pipe()
-	ctx, stop := untilInputEnds(context.Background(), input)
-	defer stop()
-	require.NoError(t, ctx.Err())
-	require.NoError(t, front.Close())
-	<-ctx.Done()
+	synctest.Test(t, func(t *testing.T) {
+		input, front := io.Pipe()
+		ctx, stop := untilInputEnds(t.Context(), input)
+		defer stop()
+		synctest.Wait()
+		require.NoError(t, ctx.Err())
+		require.NoError(t, front.Close())
+		synctest.Wait()
+		require.ErrorIs(t, ctx.Err(), context.Canceled)
+	})
 }

@@ -147,7 +147,7 @@ func TestAFormOfASessionThatEndedLeadsBackToItsPage(t *testing.T) {
 		{"/account/addresses/new", p.url + "/account/addresses/new?done=tags", "/login?next=%2Faccount%2Faddresses%2Fnew&done=please-log-in"},
 		{"/account/addresses/1/default", p.url + "/account/addresses", "/login?next=%2Faccount%2Faddresses&done=please-log-in"},
 		{"/account/profile", "", "/login?next=%2Faccount&done=please-log-in"},
-		{"/account/profile", "https://evil.example/account", "/login?next=%2Faccount&done=please-log-in"},
+		{"/account/profile", "https://evil.example/account/company", "/login?next=%2Faccount&done=please-log-in"},
 		{"/account/profile", p.url + "/signup/confirm?token=x", "/login?next=%2Faccount&done=please-log-in"},
 	} {
 		got := p.visitor(t).send("POST", row.path, "application/x-www-form-urlencoded", "", "Referer", row.from)
