@@ -80,6 +80,7 @@ func openShop(t *testing.T, flags ...string) *shop {
 	s.process = exec.Command(shopBinary, append([]string{"-addr", "127.0.0.1:0"}, flags...)...)
 	s.process.Env = append(os.Environ(), "EMPORIX_TENANT=") // a fake of its own
 	s.process.Stderr = s.output
+	s.process.WaitDelay = 2 * time.Second // what it started may hold its output open
 	stdout, err := s.process.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, s.process.Start())

@@ -66,10 +66,12 @@ func TestTheJSONBesideThePages(t *testing.T) {
 func TestAProgramWalksThroughAllThatThePagesDo(t *testing.T) {
 	p := open(t)
 	v := p.visitor(t)
+	var all strings.Builder
 	send := func(method, path, body string, want int) string {
 		t.Helper()
 		got := v.json(method, path, body)
 		require.Equal(t, want, got.status, "%s %s: %s", method, path, got.body)
+		all.WriteString(got.where + got.body)
 		return got.body
 	}
 	var signedUp struct{ CustomerNumber string }
@@ -104,6 +106,7 @@ func TestAProgramWalksThroughAllThatThePagesDo(t *testing.T) {
 	send("POST", "/api/password/forgotten", `{"email":"mira.lund@example.com"}`, 204)
 	send("POST", "/api/password/reset", strings.TrimSuffix(lastMail(), "}")+`,"password":"nine quiet harbours"}`, 204)
 	send("POST", "/api/login", `{"email":"mira.lund@example.com","password":"nine quiet harbours"}`, 200)
+	p.fake.AssertNoSecrets(t, []byte(all.String()), p.log.Bytes())
 }
 
 func TestWhatIsTakenForJSON(t *testing.T) {
