@@ -1,8 +1,8 @@
 package e2e
 
 // auditScript lists what is wrong with a page: names that a screen reader
-// lacks, headings out of order, text that is too faint (WCAG AA), and anything
-// that makes the page wider than the screen.
+// lacks, headings out of order, text that is too faint (WCAG AA), wrong fields
+// that look like the others, and anything that sticks out of its place.
 const auditScript = `(() => {
 	const faults = [];
 	const visible = e => e.checkVisibility() && e.getClientRects().length > 0;
@@ -31,8 +31,13 @@ const auditScript = `(() => {
 	for (const id of new Set(ids)) if (ids.filter(x => x === id).length > 1) faults.push('the ID ' + id + ' is there twice');
 	const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
 	if (wide > 0) faults.push('the page is ' + wide + ' px too wide');
-	for (const e of document.querySelectorAll('[aria-invalid=true]'))
+	for (const e of document.querySelectorAll('.bar, .side, .card, .actions, .inline, .foot .wrap'))
+		if (e.scrollWidth > e.clientWidth) faults.push('what is in ' + e.className + ' sticks out of it');
+	for (const e of document.querySelectorAll('[aria-invalid=true]')) {
+		const edge = getComputedStyle(e).borderTopColor.match(/[\d.]+/g).map(Number);
 		if (!e.getAttribute('aria-describedby')) faults.push('the wrong field ' + e.name + ' does not say why');
+		if (edge[0] < 2 * edge[1]) faults.push('the wrong field ' + e.name + ' is not marked');
+	}
 
 	const parse = c => { const m = c.match(/[\d.]+/g).map(Number); return {r: m[0], g: m[1], b: m[2], a: m.length > 3 ? m[3] : 1}; };
 	const light = c => { const f = v => { v /= 255; return v <= 0.03928 ? v / 12.92 : Math.pow((v + 0.055) / 1.055, 2.4); };
@@ -41,17 +46,15 @@ const auditScript = `(() => {
 	while (walker.nextNode()) {
 		const e = walker.currentNode.parentElement;
 		if (!walker.currentNode.textContent.trim() || !visible(e) || e.closest('.unseen') || e.closest('.skip')) continue;
-		let at = e, ground = null, picture = false;
+		let at = e, grounds = [{r: 255, g: 255, b: 255}]; // a gradient has several, and the text may be on any
 		while (at) {
 			const style = getComputedStyle(at), c = parse(style.backgroundColor);
-			if (style.backgroundImage.includes('gradient')) { picture = true; break; }
-			if (c.a === 1) { ground = c; break; }
+			if (style.backgroundImage.includes('gradient')) { grounds = style.backgroundImage.match(/rgba?\([^)]*\)/g).map(parse); break; }
+			if (c.a === 1) { grounds = [c]; break; }
 			at = at.parentElement;
 		}
-		if (picture) continue;
-		if (!ground) ground = {r: 255, g: 255, b: 255};
-		const style = getComputedStyle(e), a = light(parse(style.color)), b = light(ground);
-		const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+		const style = getComputedStyle(e), a = light(parse(style.color));
+		const contrast = Math.min(...grounds.map(light).map(b => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)));
 		const size = parseFloat(style.fontSize), large = size >= 24 || size >= 18.66 && +style.fontWeight >= 700;
 		if (contrast < (large ? 3 : 4.5)) faults.push('"' + walker.currentNode.textContent.trim().slice(0, 30) + '" is too faint: ' + contrast.toFixed(2));
 	}

@@ -58,7 +58,8 @@ type person struct {
 	shown string // by the last glance
 }
 
-var bodyText = chromedp.Text(chromedp.CSS("body"))
+// One call: between two, the page could change.
+var bodyText = chromedp.Evaluate[string]("document.body.innerText")
 
 const patience = 30 * time.Second
 
@@ -202,6 +203,8 @@ func (p *person) look(name string) {
 		require.NoError(p.t, os.MkdirAll(pictures, 0o755))
 		require.NoError(p.t, os.WriteFile(filepath.Join(pictures, fileName(name)+"-"+screen.name+".png"), picture, 0o644))
 	}
+	p.do("look at "+name+" closely", chromedp.EmulateViewport(320, 640, chromedp.EmulateMobile)) // 1280 px at 400 %
+	assert.Empty(p.t, read(p, "judge "+name, chromedp.Evaluate[[]string](auditScript)), "%s on the narrowest screen", name)
 	p.do("sit down at the desk", chromedp.EmulateViewport(1280, 900))
 }
 

@@ -50,6 +50,8 @@ func TestSomebodySignsUpAndConfirmsByMail(t *testing.T) {
 	p.press("Create account")
 	p.sees("We have sent a mail to mira@example.com")
 	p.look("signed up")
+	p.press("Send the mail again")
+	p.sees("a new mail is on its way")
 
 	p.logIn("mira@example.com", "seven wide rivers")
 	p.sees("A new account must be confirmed before it can be used.")

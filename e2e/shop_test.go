@@ -75,10 +75,12 @@ func (o *output) String() string {
 // openShop starts the example on a free port and ends it with the test.
 func openShop(t *testing.T, flags ...string) *shop {
 	t.Helper()
+	needChromium(t) // without one the example is not built
 	s := &shop{output: &output{}}
 	s.process = exec.Command(shopBinary, append([]string{"-addr", "127.0.0.1:0"}, flags...)...)
 	s.process.Env = append(os.Environ(), "EMPORIX_TENANT=") // a fake of its own
 	s.process.Stderr = s.output
+	s.process.WaitDelay = 2 * time.Second // what it started may hold its output open
 	stdout, err := s.process.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, s.process.Start())

@@ -68,7 +68,6 @@ func TestSomebodyLogsOutEverywhere(t *testing.T) {
 }
 
 func TestPagesAboutAPersonAreKeptNowhere(t *testing.T) {
-	needChromium(t)
 	s := openShop(t)
 	for _, path := range []string{"/", "/login", "/account", "/mailbox", "/api/session"} {
 		res, _ := s.get(t, path)
@@ -81,8 +80,7 @@ func TestPagesAboutAPersonAreKeptNowhere(t *testing.T) {
 // TestASessionSurvivesTheRestartOfAReplica kills one of three processes while a
 // customer walks through the pages.
 func TestASessionSurvivesTheRestartOfAReplica(t *testing.T) {
-	needChromium(t)
-	s := openShop(t, "-replicas", "3", "-redis", startRedis(t))
+	s := openShop(t, "-replicas", "3", "-redis", startRedis(t).addr)
 	p := newPerson(t, s)
 	p.open("/")
 	p.sees("You are here as a guest")
@@ -100,7 +98,7 @@ func TestASessionSurvivesTheRestartOfAReplica(t *testing.T) {
 			answered[match[1]] = true
 		}
 	}
-	for range 10 { // the style sheet takes turns too
+	for range 10 { // what a browser asks for beside the pages takes turns too
 		if walk(3); len(answered) == 3 {
 			break
 		}
@@ -129,8 +127,55 @@ func TestASessionSurvivesTheRestartOfAReplica(t *testing.T) {
 	p.sees("Please log in to go on.")
 }
 
+func TestAStoreThatIsDownIsAPageAndEndsNothing(t *testing.T) {
+	redis := startRedis(t)
+	p := newPerson(t, openShop(t, "-redis", redis.addr))
+	p.logIn("jo@example.com", password)
+	redis.pause(t)
+	p.open("/account")
+	p.sees("We can't look up your visit just now", "if you were logged in, you still are")
+	p.seesNot("Sign up", "Log out")
+	p.look("store down")
+	redis.resume(t)
+	p.open("/account")
+	p.sees("Hello, Jo")
+}
+
+// TestReplicasEndWithTheirFront kills the front, which can't tell them any more.
+func TestReplicasEndWithTheirFront(t *testing.T) {
+	s := openShop(t, "-replicas", "3", "-redis", startRedis(t).addr)
+	replicas := regexp.MustCompile(`Replica \d: process \d+ on (\S+)`).FindAllStringSubmatch(s.output.String(), -1)
+	require.Len(t, replicas, 3)
+	require.NoError(t, s.process.Process.Kill())
+	for _, match := range replicas {
+		require.Eventually(t, func() bool {
+			conn, err := net.DialTimeout("tcp", match[1], time.Second)
+			if err == nil {
+				_ = conn.Close()
+			}
+			return err != nil
+		}, 15*time.Second, 50*time.Millisecond, "the replica on %s still listens", match[1])
+	}
+}
+
+// redisServer is a Redis of the test's own.
+type redisServer struct {
+	addr    string
+	process *os.Process
+}
+
+// pause makes it hang, connections and all, as a machine that is gone does.
+func (r *redisServer) pause(t *testing.T) {
+	t.Helper()
+	require.NoError(t, r.process.Signal(pauseSignal))
+}
+func (r *redisServer) resume(t *testing.T) {
+	t.Helper()
+	require.NoError(t, r.process.Signal(resumeSignal))
+}
+
 // startRedis runs a server on a free loopback port until the test ends.
-func startRedis(t *testing.T) string {
+func startRedis(t *testing.T) *redisServer {
 	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -159,5 +204,5 @@ func startRedis(t *testing.T) string {
 		}
 		return err == nil
 	}, 10*time.Second, 20*time.Millisecond, fmt.Sprint(printed))
-	return addr
+	return &redisServer{addr, server.Process}
 }

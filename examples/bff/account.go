@@ -131,7 +131,7 @@ func (s *shop) profile(w http.ResponseWriter, r *http.Request, session *emporix.
 	case errors.Is(err, emporix.ErrConflict):
 		me, err := session.Customers.Get(r.Context())
 		if err != nil {
-			show(f.fail(err))
+			s.formFailed(w, r, f, err, show)
 			return
 		}
 		f.conflict(profileValues(me))
@@ -139,7 +139,7 @@ func (s *shop) profile(w http.ResponseWriter, r *http.Request, session *emporix.
 	case errors.Is(err, emporix.ErrNotLoggedIn), errors.Is(err, emporix.ErrSessionExpired):
 		s.sendToLogin(w, r)
 	case err != nil:
-		show(f.fail(err))
+		s.formFailed(w, r, f, err, show)
 	default:
 		to(w, r, "/account", "profile")
 	}
@@ -182,12 +182,19 @@ func (s *shop) company(w http.ResponseWriter, r *http.Request, session *emporix.
 	if r.Method == http.MethodPost {
 		chosen := strings.TrimSpace(r.PostFormValue("company"))
 		_, err := bff.From(r).SwitchLegalEntity(r.Context(), chosen)
-		if err == nil {
+		switch {
+		case err == nil && chosen == "":
+			to(w, r, "/account/company", "company-none")
+			return
+		case err == nil:
 			to(w, r, "/account/company", "company")
+			return
+		case errors.Is(err, emporix.ErrNotLoggedIn), errors.Is(err, emporix.ErrSessionExpired):
+			s.sendToLogin(w, r)
 			return
 		}
 		what := explain(err)
-		status, data.Error = what.Status, what.Text
+		status, data.Error, data.Current = what.Status, what.Text, chosen
 	}
 	s.show(w, r, status, "company", page{Title: "Company", Section: "company", Data: data})
 }

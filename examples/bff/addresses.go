@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	emporix "github.com/emporix-community/emporix-go"
 )
@@ -125,7 +126,7 @@ func (s *shop) editAddress(w http.ResponseWriter, r *http.Request, session *empo
 		f.conflict(addressValues(address)) // just read
 		show(http.StatusConflict)
 	case err != nil:
-		show(f.fail(err))
+		s.formFailed(w, r, f, err, show)
 	default:
 		to(w, r, "/account/addresses", "address-saved")
 	}
@@ -148,7 +149,7 @@ func (s *shop) addTag(w http.ResponseWriter, r *http.Request, session *emporix.S
 		wrong = "Please type a label."
 	case strings.Contains(tag, ","):
 		wrong = "A label can't hold a comma. Add one label at a time."
-	case len(tag) > 40:
+	case utf8.RuneCountInString(tag) > 40:
 		wrong = "This is too long for a label."
 	}
 	if wrong != "" {

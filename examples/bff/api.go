@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -26,11 +25,25 @@ func (s *shop) routeAPI(mux *http.ServeMux) {
 		"DELETE /api/addresses/{id}":  inSession(s.apiDeleteAddress),
 		"POST /api/account/company":   s.apiCompany,
 		"POST /api/account/password":  s.apiPassword,
+		"POST /api/account/email":     inSession(s.apiChangeEmail),
 		"POST /api/logout/everywhere": s.apiLogoutEverywhere,
+
+		"GET /api/addresses/{id}":               inSession(s.apiAddress),
+		"POST /api/addresses/{id}/tags":         inSession(s.apiAddTags),
+		"DELETE /api/addresses/{id}/tags/{tag}": inSession(s.apiRemoveTag),
+
+		"POST /api/signup":             inSession(s.apiSignUp),
+		"POST /api/signup/resend":      inSession(s.apiResendMail),
+		"POST /api/signup/confirm":     s.apiConfirmSignUp,
+		"POST /api/email/confirm":      inSession(s.apiConfirmEmail),
+		"POST /api/password/forgotten": inSession(s.apiForgottenPassword),
+		"POST /api/password/reset":     inSession(s.apiResetPassword),
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			out, err := call(r)
 			switch {
+			case errors.Is(err, emporix.ErrStoreCorrupt):
+				s.visits.Error(w, r, err) // ends the visit too
 			case err != nil:
 				writeError(w, err)
 			case out == nil:
@@ -54,63 +67,6 @@ func inSession(call func(r *http.Request, session *emporix.Session) (any, error)
 		})
 		return out, err
 	}
-}
-
-var errNotJSON = errors.New("the request body is not the JSON that is expected")
-
-// readJSON wants the content type too: a form of another site can't send it.
-func readJSON[T any](r *http.Request) (T, error) {
-	var in T
-	if r.Header.Get("Content-Type") != "application/json" {
-		return in, errNotJSON
-	}
-	decoder := json.NewDecoder(r.Body)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&in); err != nil {
-		return in, errNotJSON
-	}
-	return in, nil
-}
-
-func writeJSON(w http.ResponseWriter, status int, body any) {
-	raw, err := json.Marshal(body)
-	if err != nil {
-		writeProblem(w, explain(err))
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(raw, '\n'))
-}
-
-type apiProblem struct {
-	Code    string            `json:"code"`
-	Message string            `json:"message"`
-	Fields  map[string]string `json:"fields,omitempty"`
-}
-
-func writeProblem(w http.ResponseWriter, what problem) {
-	writeJSON(w, what.Status, map[string]any{"error": apiProblem{Code: what.Code, Message: what.Text}})
-}
-
-func writeError(w http.ResponseWriter, err error) {
-	if errors.Is(err, errNotJSON) {
-		writeProblem(w, problem{Status: http.StatusBadRequest, Code: "no-json", Text: "Send a JSON object as application/json, with the documented members only."})
-		return
-	}
-	what := explain(err)
-	out := apiProblem{Code: what.Code, Message: what.Text, Fields: map[string]string{}}
-	var apiErr *emporix.APIError
-	if errors.As(err, &apiErr) && errors.Is(err, emporix.ErrInvalidRequest) {
-		for _, detail := range apiErr.Details {
-			out.Fields[detail.Field] = detail.Message
-		}
-	}
-	var argument *emporix.ArgumentError
-	if errors.As(err, &argument) {
-		out.Fields[argument.Field] = argument.Reason
-	}
-	writeJSON(w, what.Status, map[string]any{"error": out})
 }
 
 type apiSession struct {
@@ -206,6 +162,24 @@ func (s *shop) apiUpdateAddress(r *http.Request, session *emporix.Session) (any,
 
 func (s *shop) apiDeleteAddress(r *http.Request, session *emporix.Session) (any, error) {
 	return nil, session.Addresses.Delete(r.Context(), r.PathValue("id"))
+}
+
+func (s *shop) apiAddress(r *http.Request, session *emporix.Session) (any, error) {
+	return session.Addresses.Get(r.Context(), r.PathValue("id"))
+}
+
+func (s *shop) apiAddTags(r *http.Request, session *emporix.Session) (any, error) {
+	in, err := readJSON[struct {
+		Tags []string `json:"tags"`
+	}](r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, session.Addresses.AddTags(r.Context(), r.PathValue("id"), in.Tags...)
+}
+
+func (s *shop) apiRemoveTag(r *http.Request, session *emporix.Session) (any, error) {
+	return nil, session.Addresses.RemoveTags(r.Context(), r.PathValue("id"), r.PathValue("tag"))
 }
 
 func (s *shop) apiCompany(r *http.Request) (any, error) {

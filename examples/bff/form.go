@@ -156,7 +156,7 @@ func (f *form) fail(err error) int {
 		for _, detail := range fields {
 			name := detail.Field[strings.LastIndex(detail.Field, ".")+1:]
 			if in := f.field(name); in != nil && in.Kind != "hidden" {
-				in.Error = sentence(in.Label + " " + detail.Message)
+				in.Error = in.Label + " " + strings.TrimSuffix(detail.Message, ".") + "."
 				placed = true
 			}
 		}
@@ -166,8 +166,4 @@ func (f *form) fail(err error) int {
 		f.Error = what.Text
 	}
 	return what.Status
-}
-
-func sentence(text string) string {
-	return strings.ToUpper(text[:1]) + text[1:] + "."
 }

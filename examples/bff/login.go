@@ -48,7 +48,7 @@ func (s *shop) login(w http.ResponseWriter, r *http.Request) {
 	}
 	result, err := bff.From(r).Login(r.Context(), emporix.LoginRequest{Email: f.value("email"), Password: f.value("password")})
 	if err != nil {
-		show(f.fail(loginError(err)))
+		s.formFailed(w, r, f, loginError(err), show)
 		return
 	}
 	switch {

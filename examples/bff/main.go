@@ -18,6 +18,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
+	"net/url"
 	"os"
 	"os/signal"
 	"syscall"
@@ -48,9 +50,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return 2 // the flag package said why
 	}
-	if s.replicas > 1 {
+	switch {
+	case s.replicas > 1:
 		err = runReplicas(ctx, s, stdout, stderr)
-	} else {
+	case s.replica != "":
+		ctx, stop := untilInputEnds(ctx, os.Stdin)
+		defer stop()
+		err = runShop(ctx, s, stdout, stderr)
+	default:
 		err = runShop(ctx, s, stdout, stderr)
 	}
 	if err != nil {
@@ -70,7 +77,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.StringVar(&s.activation, "activation", "mail", "what the own fake asks of new accounts: \"mail\" (double opt-in) or \"employee\"")
 	flags.DurationVar(&s.lives.Anonymous, "anonymous-life", time.Hour, "`duration` that guests' tokens of the own fake live")
 	flags.DurationVar(&s.lives.Customer, "customer-life", 30*24*time.Hour, "`duration` that customers' tokens of the own fake live")
-	flags.StringVar(&s.url, "url", "", "`URL` that visitors use; default http://ADDR")
+	flags.StringVar(&s.url, "url", "", "loopback `URL` that visitors use; default http://ADDR")
 	flags.StringVar(&s.replica, "replica", "", "`name` of this process among several; set by -replicas")
 	flags.BoolVar(&s.demo, "demo", false, "show the seeded customers; set by -replicas")
 	if err := flags.Parse(args); err != nil {
@@ -86,9 +93,30 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		err = errors.New("-replicas need -redis: processes that share visitors need a store that they share")
 	case s.activation != "mail" && s.activation != "employee":
 		err = errors.New(`-activation must be "mail" or "employee"`)
+	case !isLoopbackAddr(s.addr):
+		err = fmt.Errorf("-addr must be a loopback address with a port, such as 127.0.0.1:8080, not %q: the shop shows every mail to everybody", s.addr)
+	case s.url != "" && !isLoopbackURL(s.url):
+		err = errors.New("-url must be http:// or https://, a loopback address and nothing more, such as http://localhost:8080")
+	case s.lives.Anonymous <= 0 || s.lives.Customer <= 0:
+		err = errors.New("-anonymous-life and -customer-life must be positive")
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "bff:", err)
 	}
 	return s, err
+}
+
+func isLoopbackAddr(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	return err == nil && isLoopback(host)
+}
+
+func isLoopbackURL(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && isLoopback(u.Hostname()) && raw == u.Scheme+"://"+u.Host
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

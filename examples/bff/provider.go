@@ -15,7 +15,10 @@ import (
 // provider is a small identity provider: who the person is, it believes. It
 // knows the authorization code flow with PKCE and tells the fake about the
 // codes that it gives out, as Emporix would redeem them with a real one.
-type provider struct{ tools *tools }
+type provider struct {
+	tools    *tools
+	callback string // the address that its client has registered
+}
 
 const (
 	providerPath     = "/idp/authorize"
@@ -41,13 +44,12 @@ func (p provider) route(mux *http.ServeMux) {
 
 // wrong says why a request of a client is refused. Such a request never leads
 // back to the client: it may not be the client's.
-func (p provider) wrong(query url.Values, host string) string {
-	back, err := url.Parse(query.Get("redirect_uri"))
+func (p provider) wrong(query url.Values) string {
 	challenge, decodeErr := base64.RawURLEncoding.DecodeString(query.Get("code_challenge"))
 	switch {
 	case query.Get("client_id") != providerClientID:
 		return "The client is unknown."
-	case err != nil || back.Host != host || back.Path != socialCallback || back.RawQuery != "":
+	case query.Get("redirect_uri") != p.callback:
 		return "The redirect address is not the one that the client has registered."
 	case query.Get("response_type") != "code" || query.Get("state") == "":
 		return "The request is incomplete."
@@ -67,7 +69,7 @@ func (p provider) form(query url.Values) *form {
 
 func (p provider) ask(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	if why := p.wrong(query, r.Host); why != "" {
+	if why := p.wrong(query); why != "" {
 		p.show(w, http.StatusBadRequest, providerPage{Refusal: why})
 		return
 	}
@@ -76,14 +78,14 @@ func (p provider) ask(w http.ResponseWriter, r *http.Request) {
 
 func (p provider) answer(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	if why := p.wrong(query, r.Host); why != "" {
+	if why := p.wrong(query); why != "" {
 		p.show(w, http.StatusBadRequest, providerPage{Refusal: why})
 		return
 	}
 	back := url.Values{"state": {query.Get("state")}}
 	if r.PostFormValue("cancel") != "" {
 		back.Set("error", "access_denied")
-		http.Redirect(w, r, query.Get("redirect_uri")+"?"+back.Encode(), http.StatusSeeOther) // #nosec G710 -- wrong has checked it
+		http.Redirect(w, r, p.callback+"?"+back.Encode(), http.StatusSeeOther)
 		return
 	}
 	f := p.form(query)
@@ -103,7 +105,7 @@ func (p provider) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	back.Set("code", code)
-	http.Redirect(w, r, query.Get("redirect_uri")+"?"+back.Encode(), http.StatusSeeOther) // #nosec G710 -- wrong has checked it
+	http.Redirect(w, r, p.callback+"?"+back.Encode(), http.StatusSeeOther)
 }
 
 func (p provider) show(w http.ResponseWriter, status int, data providerPage) {

@@ -55,6 +55,7 @@ type page struct {
 	Data    any    // for the content
 
 	LoggedIn bool
+	Unknown  bool // whether somebody is logged in can't be told
 	Failed   bool // something has to be looked at again: its title says so first
 	Tools    bool // there is a fake, and pages about it
 	Replica  string
@@ -68,7 +69,13 @@ func (s *shop) show(w http.ResponseWriter, r *http.Request, status int, name str
 			p.LoggedIn = info.Kind == emporix.SessionCustomer
 		}
 	}
-	p.Notice = notices[r.URL.Query().Get("done")]
+	if status < http.StatusBadRequest {
+		p.Notice = notices[r.URL.Query().Get("done")]
+	}
+	s.render(w, status, name, p)
+}
+
+func (s *shop) render(w http.ResponseWriter, status int, name string, p page) {
 	p.Failed = status >= http.StatusBadRequest
 	p.Tools, p.Replica = s.tools != nil, s.replica
 	var body bytes.Buffer
@@ -78,8 +85,16 @@ func (s *shop) show(w http.ResponseWriter, r *http.Request, status int, name str
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	retryLater(w, status)
 	w.WriteHeader(status)
 	_, _ = body.WriteTo(w)
+}
+
+// retryLater says when to come back to what is not available.
+func retryLater(w http.ResponseWriter, status int) {
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "5")
+	}
 }
 
 // notices are what pages say after something was done, by the name that the
@@ -103,6 +118,7 @@ var notices = map[string]string{
 	"email-mail":         "Almost done: open the mail that we sent to your new address and follow its link.",
 	"email":              "Your e-mail address is changed. Log in with the new one from now on.",
 	"company":            "You act for another company now.",
+	"company-none":       "You act for nobody in particular now.",
 	"activated":          "The account is active. Its owner can log in now.",
 	"please-log-in":      "Please log in to go on.",
 	"log-in-again":       "Your session has ended. Log in again and carry on where you were.",

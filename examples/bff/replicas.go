@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	emporix "github.com/emporix-community/emporix-go"
 )
 
 // runReplicas runs several processes of this program and puts one address in
@@ -30,15 +32,23 @@ func runReplicas(ctx context.Context, s settings, stdout, stderr io.Writer) erro
 	if s.url == "" {
 		s.url = "http://" + listener.Addr().String()
 	}
-	if err := environment(ctx, &s); err != nil {
+	_, closeStore, err := openStore(ctx, s.redis) // or else each replica would fail at it, again and again
+	if err != nil {
 		return err
 	}
+	closeStore()
 	own, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancel(ctx)
+	// The replicas and the fake outlive ctx: pages that are under way need them.
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	if err := environment(serving, &s); err != nil {
+		return err
+	}
+	ctx, stopStarting := context.WithCancel(ctx)
+	defer stopStarting()
 	f := &front{replicas: make([]replica, s.replicas)}
 	var running sync.WaitGroup
 	up := make(chan struct{}, s.replicas)
@@ -46,11 +56,11 @@ func runReplicas(ctx context.Context, s settings, stdout, stderr io.Writer) erro
 		running.Go(func() {
 			name := fmt.Sprint(i + 1)
 			for ctx.Err() == nil {
-				cmd := exec.CommandContext(ctx, own, "-addr", "127.0.0.1:0", "-redis", s.redis, "-url", s.url, "-replica", name, fmt.Sprintf("-demo=%t", s.demo)) // #nosec G204 G702 -- this program itself
+				cmd := exec.CommandContext(serving, own, "-addr", "127.0.0.1:0", "-redis", s.redis, "-url", s.url, "-replica", name, fmt.Sprintf("-demo=%t", s.demo)) // #nosec G204 G702 -- this program itself
 				cmd.Stderr = stderr
 				cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 				cmd.WaitDelay = 5 * time.Second
-				f.replicas[i].run(cmd, func(addr string) {
+				err := f.replicas[i].run(cmd, func(addr string) {
 					fmt.Fprintf(stdout, "Replica %s: process %d on %s\n", name, cmd.Process.Pid, addr)
 					select {
 					case up <- struct{}{}:
@@ -58,7 +68,7 @@ func runReplicas(ctx context.Context, s settings, stdout, stderr io.Writer) erro
 					}
 				})
 				if ctx.Err() == nil {
-					fmt.Fprintf(stdout, "Replica %s ended and is started again\n", name)
+					fmt.Fprintf(stdout, "Replica %s ended and is started again (%v)\n", name, err)
 					pause(ctx, 300*time.Millisecond)
 				}
 			}
@@ -66,6 +76,7 @@ func runReplicas(ctx context.Context, s settings, stdout, stderr io.Writer) erro
 	}
 	defer running.Wait()
 	defer stop()
+	defer stopStarting()
 	for range s.replicas {
 		select {
 		case <-up:
@@ -75,12 +86,25 @@ func runReplicas(ctx context.Context, s settings, stdout, stderr io.Writer) erro
 			return nil
 		}
 	}
-	server := &http.Server{Handler: f.proxy(), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: f.handler(), ReadHeaderTimeout: 5 * time.Second}
 	fmt.Fprintf(stdout, "The shop is open: %s\n", s.url)
-	context.AfterFunc(ctx, func() { _ = server.Close() })
+	return serve(ctx, server, listener)
+}
+
+// serve serves until ctx ends, and then finishes what is under way.
+func serve(ctx context.Context, server *http.Server, listener net.Listener) error {
+	stopped := make(chan struct{})
+	undo := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer cancel()
+		_ = server.Shutdown(within)
+	})
+	defer undo()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
+	<-stopped
 	return nil
 }
 
@@ -94,11 +118,18 @@ func pause(ctx context.Context, d time.Duration) {
 // replica is one process, by the address that it listens on at present.
 type replica struct{ addr atomic.Pointer[string] }
 
-// run runs the process to its end. Its first line is its address.
-func (r *replica) run(cmd *exec.Cmd, started func(addr string)) {
+// run runs the process to its end. Its first line is its address. It ends by
+// itself when its input does, so that none outlives a front that was killed.
+func (r *replica) run(cmd *exec.Cmd, started func(addr string)) error {
+	if _, err := cmd.StdinPipe(); err != nil {
+		return err
+	}
 	out, err := cmd.StdoutPipe()
-	if err != nil || cmd.Start() != nil {
-		return
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
 	}
 	lines := bufio.NewScanner(out)
 	if lines.Scan() {
@@ -109,7 +140,17 @@ func (r *replica) run(cmd *exec.Cmd, started func(addr string)) {
 	for lines.Scan() { // until it ends
 	}
 	r.addr.Store(nil)
-	_ = cmd.Wait()
+	return cmd.Wait()
+}
+
+// untilInputEnds is ctx until the front that started this replica is gone.
+func untilInputEnds(ctx context.Context, input io.Reader) (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithCancel(ctx)
+	go func() { // ends with the process
+		defer stop()
+		_, _ = io.Copy(io.Discard, input)
+	}()
+	return ctx, stop
 }
 
 type front struct {
@@ -130,6 +171,15 @@ func (f *front) next() (string, error) {
 	return "", errNoReplica
 }
 
+// handler answers for the replicas, and by itself with what pages are made of:
+// the page that says that no replica is there needs it too.
+func (f *front) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /static/{file}", new(shop).headers(cached(http.FileServerFS(files))))
+	mux.Handle("/", f.proxy())
+	return mux
+}
+
 func (f *front) proxy() http.Handler {
 	// No connection is kept: one that its replica closes just then would cost a
 	// request, and a POST can't be sent again.
@@ -140,9 +190,15 @@ func (f *front) proxy() http.Handler {
 			pr.SetURL(&url.URL{Scheme: "http", Host: "replica"})
 			pr.Out.Host = pr.In.Host // what the browser asked for, for the check of the origin
 		},
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
-			w.Header().Set("Retry-After", "1")
-			http.Error(w, "The shop is not available just now. Please try again in a moment.", http.StatusServiceUnavailable)
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			nobody := new(shop)
+			what := explain(emporix.ErrUnavailable)
+			if !errors.Is(err, errNoReplica) && r.Method != http.MethodGet && r.Method != http.MethodHead {
+				what = explain(emporix.ErrOutcomeUnknown) // it was sent, and may have been done
+			}
+			nobody.headers(noStore(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				nobody.problem(w, r, what)
+			}))).ServeHTTP(w, r)
 		},
 	}
 }
@@ -177,5 +233,5 @@ func (f *front) dial(ctx context.Context, network, _ string) (net.Conn, error) {
 			return conn, nil
 		}
 	}
-	return nil, err
+	return nil, fmt.Errorf("%w: %w", errNoReplica, err)
 }

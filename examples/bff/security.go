@@ -106,7 +106,7 @@ func (s *shop) confirmEmail(w http.ResponseWriter, r *http.Request) {
 		f.Error = spentLink
 		show(http.StatusUnprocessableEntity)
 	case err != nil:
-		show(f.fail(err))
+		s.formFailed(w, r, f, err, show)
 	default:
 		info, err := bff.From(r).Info(r.Context())
 		if err == nil && info.Kind == emporix.SessionCustomer {
@@ -126,8 +126,12 @@ func (s *shop) forgottenPassword(w http.ResponseWriter, r *http.Request) {
 			err := withSession(r, func(session *emporix.Session) error {
 				return session.Credentials.RequestPasswordReset(r.Context(), emporix.PasswordResetRequest{Email: f.value("email")})
 			})
-			if err == nil {
+			switch {
+			case err == nil:
 				to(w, r, "/login", "reset-mail") // the same for every address
+				return
+			case errors.Is(err, emporix.ErrStoreCorrupt):
+				s.failed(w, r, err)
 				return
 			}
 			status = f.fail(err)
@@ -150,8 +154,12 @@ func (s *shop) resetPassword(w http.ResponseWriter, r *http.Request) {
 					Token: f.value("token"), Password: f.value("password"),
 				})
 			})
-			if err == nil {
+			switch {
+			case err == nil:
 				to(w, r, "/login", "password-reset")
+				return
+			case errors.Is(err, emporix.ErrStoreCorrupt):
+				s.failed(w, r, err)
 				return
 			}
 			status = f.fail(err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -50,10 +49,14 @@ func runShop(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	if s.url == "" {
 		s.url = own
 	}
-	if err := environment(ctx, &s); err != nil {
+	// The fake outlives ctx: pages that are under way need it to the end.
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	if err := environment(serving, &s); err != nil {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
+	goredis.SetLogger(redisLog{log})
 	store, closeStore, err := openStore(ctx, s.redis)
 	if err != nil {
 		return err
@@ -73,23 +76,17 @@ func runShop(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	} else {
 		fmt.Fprintln(stdout, listener.Addr()) // the front reads this
 	}
-	stopped := make(chan struct{})
-	context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
-		defer cancel()
-		_ = server.Shutdown(within)
-		_ = client.Close(within)
-	})
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
+	err = serve(ctx, server, listener)
+	within, cancel := context.WithTimeout(serving, 3*time.Second)
+	defer cancel()
+	if err := client.Close(within); err != nil {
+		log.Warn("renewals were cut short", "error", err)
 	}
-	<-stopped
-	return nil
+	return err
 }
 
 func newShop(ctx context.Context, client *emporix.Client, s settings, log *slog.Logger) (http.Handler, error) {
-	shop := &shop{client: client, log: log, replica: s.replica, demo: s.demo}
+	shop := &shop{client: client, log: log, url: s.url, replica: s.replica, demo: s.demo}
 	var err error
 	shop.visits, err = bff.New(client, bff.Options{
 		Development: true, // http on loopback
@@ -110,6 +107,14 @@ func newShop(ctx context.Context, client *emporix.Client, s settings, log *slog.
 		shop.tools = found
 	}
 	return shop.handler(), nil
+}
+
+// redisLog takes what the driver tells of single tries. What becomes of them is
+// an error of the store.
+type redisLog struct{ log *slog.Logger }
+
+func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
+	l.log.DebugContext(ctx, fmt.Sprintf(format, args...))
 }
 
 // openStore opens the store that all replicas share, or without one the memory

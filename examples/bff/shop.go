@@ -2,8 +2,9 @@ package main
 
 import (
 	"log/slog"
+	"net"
 	"net/http"
-	"strings"
+	"net/url"
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
@@ -17,6 +18,7 @@ type shop struct {
 	visits  *bff.BFF
 	tools   *tools // nil against a real tenant
 	log     *slog.Logger
+	url     string // that visitors use
 	replica string // shown in the footer when there are several
 	demo    bool   // the seeded customers exist
 }
@@ -63,7 +65,7 @@ func (s *shop) handler() http.Handler {
 		"POST /account/security/everywhere":        s.customersOnly(s.logoutEverywhere),
 		"GET /account/company":                     s.customersOnly(s.company),
 		"POST /account/company":                    s.customersOnly(s.company),
-		"/":                                        s.nothingHere,
+		"/":                                        s.nothingHere(mux),
 	} {
 		mux.HandleFunc(pattern, page)
 	}
@@ -75,13 +77,29 @@ func (s *shop) handler() http.Handler {
 	}
 
 	outer := http.NewServeMux()
-	outer.Handle("GET /static/", cached(http.FileServerFS(files)))
+	outer.Handle("GET /static/{file}", cached(http.FileServerFS(files)))
 	outer.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	if s.tools != nil {
-		provider{tools: s.tools}.route(outer)
+		provider{tools: s.tools, callback: s.url + socialCallback}.route(outer)
 	}
 	outer.Handle("/", noStore(s.visits.Handler(mux)))
-	return s.headers(outer)
+	return s.headers(s.guarded(s.oneName(outer)))
+}
+
+// oneName leads visitors who use another name of this machine, such as
+// localhost, to the name that the identity provider sends them back to: a cookie
+// belongs to a name.
+func (s *shop) oneName(next http.Handler) http.Handler {
+	own, err := url.Parse(s.url)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, port, _ := net.SplitHostPort(r.Host)
+		if err == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) && !isAPI(r) &&
+			r.Host != own.Host && port == own.Port() && isLoopback(name) {
+			http.Redirect(w, r, own.Scheme+"://"+own.Host+r.URL.RequestURI(), http.StatusTemporaryRedirect) // #nosec G710 -- the shop itself
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // headers sets what every answer needs. The pages use no script at all.
@@ -117,15 +135,6 @@ func cached(next http.Handler) http.Handler {
 		w.Header().Set("Cache-Control", "public, max-age=300")
 		next.ServeHTTP(w, r)
 	})
-}
-
-func (s *shop) nothingHere(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, "/api/") {
-		writeProblem(w, explain(emporix.ErrNotFound))
-		return
-	}
-	what := problem{http.StatusNotFound, "not-found", "There is no such page", "The address may be mistyped, or the page has moved."}
-	s.show(w, r, what.Status, "problem", page{Title: what.Title, Data: what})
 }
 
 // home shows the visit in words. A guest's session begins here, as it would for

@@ -43,7 +43,7 @@ func (s *shop) signUp(w http.ResponseWriter, r *http.Request) {
 		f.field("email").Error = "There is an account for this address already. Log in, or ask for a new password."
 		show(http.StatusConflict)
 	case err != nil:
-		show(f.fail(err))
+		s.formFailed(w, r, f, err, show)
 	default:
 		s.show(w, r, http.StatusOK, "signedup", page{Title: "Nearly there", Data: struct {
 			Email, Number string
@@ -96,7 +96,7 @@ func (s *shop) confirmSignUp(w http.ResponseWriter, r *http.Request) {
 		f.Error = spentLink
 		show(http.StatusUnprocessableEntity)
 	case err != nil:
-		show(f.fail(err))
+		s.formFailed(w, r, f, err, show)
 	case result.LoggedIn:
 		to(w, r, "/account", "confirmed")
 	default:

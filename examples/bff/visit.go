@@ -1,9 +1,9 @@
 package main
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/bff"
@@ -48,17 +48,22 @@ func (s *shop) sendToLogin(w http.ResponseWriter, r *http.Request) {
 	if info, err := bff.From(r).Info(r.Context()); err == nil && info.Expired {
 		done = "log-in-again"
 	}
-	next := "/account"
-	if r.Method == http.MethodGet {
-		next = r.URL.RequestURI()
-	}
-	to(w, r, "/login?next="+url.QueryEscape(next), done)
+	to(w, r, "/login?next="+url.QueryEscape(pageOf(r)), done)
 }
 
-// refused answers for package bff what it does not let through.
-func (s *shop) refused(w http.ResponseWriter, r *http.Request, _ int, err error) {
-	if errors.Is(err, bff.ErrCrossOrigin) {
-		s.log.Info("a request of another site was refused")
+// pageOf is the page of the account that the visitor was on: for a form, the
+// one that it stood on. Its query goes, which told what was done last.
+func pageOf(r *http.Request) string {
+	at := r.URL
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		from, err := url.Parse(r.Referer())
+		if err != nil || from.Host != r.Host {
+			return "/account"
+		}
+		at = from
 	}
-	s.failed(w, r, err)
+	if next := local(at.EscapedPath()); strings.HasPrefix(next, "/account") {
+		return next
+	}
+	return "/account"
 }

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"net/http"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/bff"
+)
+
+// apiSignUp takes the SDK's own request.
+func (s *shop) apiSignUp(r *http.Request, session *emporix.Session) (any, error) {
+	in, err := readJSON[emporix.SignUpRequest](r)
+	if err != nil {
+		return nil, err
+	}
+	number, err := session.Customers.SignUp(r.Context(), in)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"customerNumber": number}, nil
+}
+
+func (s *shop) apiResendMail(r *http.Request, session *emporix.Session) (any, error) {
+	in, err := readJSON[struct {
+		Email string `json:"email"`
+	}](r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, session.Customers.ResendActivation(r.Context(), in.Email)
+}
+
+// mailToken is what the link of a mail carries.
+type mailToken struct {
+	Token string `json:"token"`
+}
+
+func (s *shop) apiConfirmSignUp(r *http.Request) (any, error) {
+	in, err := readJSON[mailToken](r)
+	if err != nil {
+		return nil, err
+	}
+	result, err := bff.From(r).ConfirmSignUp(r.Context(), in.Token)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]bool{"loggedIn": result.LoggedIn}, nil
+}
+
+func (s *shop) apiConfirmEmail(r *http.Request, session *emporix.Session) (any, error) {
+	in, err := readJSON[mailToken](r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, session.Credentials.ConfirmEmailChange(r.Context(), in.Token)
+}
+
+func (s *shop) apiChangeEmail(r *http.Request, session *emporix.Session) (any, error) {
+	in, err := readJSON[struct {
+		NewEmail string `json:"newEmail"`
+		Password string `json:"password"`
+	}](r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, session.Credentials.RequestEmailChange(r.Context(), emporix.EmailChangeRequest{
+		Password: in.Password, NewEmail: in.NewEmail, SyncContactEmail: true,
+	})
+}
+
+func (s *shop) apiForgottenPassword(r *http.Request, session *emporix.Session) (any, error) {
+	in, err := readJSON[emporix.PasswordResetRequest](r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, session.Credentials.RequestPasswordReset(r.Context(), in)
+}
+
+func (s *shop) apiResetPassword(r *http.Request, session *emporix.Session) (any, error) {
+	in, err := readJSON[emporix.ResetPasswordRequest](r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, session.Credentials.ResetPassword(r.Context(), in)
+}
