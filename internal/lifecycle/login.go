@@ -106,17 +106,3 @@ func (m *Manager) Logout(ctx context.Context, v *Visitor, call func(context.Cont
 	}
 	return errors.Join(storeErr, cause(callErr))
 }
-
-// discard deletes a row that can't be replaced.
-func (m *Manager) discard(ctx context.Context, v *Visitor) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.cfg.StoreLimit)
-	defer cancel()
-	_, err := guardSave(func() (bool, error) { return true, m.rows(v).Delete(ctx, m.key(v)) })
-	m.epoch(v).Add(1)
-	v.snap.Store(nil)
-	if err != nil {
-		return m.storeError(v, "removing the session", err)
-	}
-	m.forget(v)
-	return nil
-}

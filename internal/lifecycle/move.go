@@ -11,13 +11,12 @@ import (
 // Move carries the session of one visitor over to another key, which must be
 // unused, and leaves a tombstone behind: whoever knows the old key has nothing.
 func (m *Manager) Move(ctx context.Context, from, to *Visitor) error {
-	return m.alone(ctx, from, m.leased(from, nil, func(ctx context.Context, _ *lease) (func(), error) {
+	return m.alone(ctx, from, m.leased(from, nil, func(ctx context.Context, r *Record, _ *lease) (func(), error) {
+		if r.Kind == None && !r.Ended {
+			return nil, nil // nothing to carry
+		}
 		over := uint64(0)
 		for range writeTries { // until the old key's row has not changed meanwhile
-			r, err := m.load(ctx, from)
-			if err != nil || over == 0 && r.Kind == None && !r.Ended {
-				return nil, err // nothing to carry
-			}
 			next := *r
 			next.Generation = nextGeneration(max(r.Generation, over))
 			switch how, _, err := m.write(to, []uint64{over}, &next); how {
@@ -28,8 +27,12 @@ func (m *Manager) Move(ctx context.Context, from, to *Visitor) error {
 			}
 			m.epoch(to).Add(1)
 			over = next.Generation
-			if moved, err := m.commit(from, r, r.gone(false), func() {}); moved != nil || err != nil {
-				return moved, err
+			if moved := m.commit(from, r, r.gone(false), func() {}); moved != nil {
+				return moved, nil
+			}
+			var err error
+			if r, err = m.load(ctx, from); err != nil {
+				return nil, err
 			}
 		}
 		return nil, fmt.Errorf("%w: the session kept changing while it was moved", sentinel.StoreUnavailable)

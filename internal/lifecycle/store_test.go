@@ -215,12 +215,12 @@ func TestL05_GenerationsDontComeBack(t *testing.T) {
 // What is owed for visitors who never come back doesn't stay for ever.
 func TestL05_DebtsAreForgotten(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		for i := range 4 * manyTroubles {
+		for i := range 4 * manyDebts {
 			r := begin(Anonymous, Grant{SentAt: time.Now()}, 0)
-			require.True(t, w.m.owe(visitor(fmt.Sprint(i)), &Record{}, r, []uint64{0}))
+			require.True(t, w.m.debts.owe(rowOf(fmt.Sprint(i)), &Record{}, r, []uint64{0}))
 			time.Sleep(time.Minute)
 		}
-		assert.Less(t, w.size("debts"), 2*manyTroubles)
+		assert.Less(t, w.size("debts"), 2*manyDebts)
 	})
 }
 
@@ -353,7 +353,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		now := time.UnixMilli(1767225600123)
 		_ = r.plan(key, now)
 		_ = r.ttl(now)
-		_ = r.pause(1 << 20)
+		_ = r.backoff(1 << 20)
 		again, err := decode(r.encode())
 		require.NoError(t, err)
 		require.Equal(t, string(r.encode()), string(again.encode()))
