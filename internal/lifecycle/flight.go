@@ -41,12 +41,13 @@ func (m *Manager) launch(v *Visitor, alone bool, do work) (f *flight, mine bool)
 	return f, true
 }
 
-// detach runs do beside everything else; Close waits for it as for a flight.
-func (m *Manager) detach(do func()) {
+// detach runs do beside everything else; Close waits for it as for a flight. It
+// does not begin after Close.
+func (m *Manager) detach(do func()) (began bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ctx.Err() != nil {
-		return
+		return false
 	}
 	f := &flight{ended: make(chan struct{})}
 	m.running[f] = struct{}{}
@@ -54,6 +55,7 @@ func (m *Manager) detach(do func()) {
 		defer m.landed(f)
 		do()
 	}()
+	return true
 }
 
 // landed ends a goroutine; a panic in a user's transport or observer ends no

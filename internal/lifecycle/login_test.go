@@ -267,6 +267,89 @@ func TestL12_LogoutWhileTheStoreIsDown(t *testing.T) {
 	}
 }
 
+// A caller who can't wait for a store that fails is told so in time. The session
+// is removed, and the server told, without them.
+func TestL12_LogoutEndsWithItsContext(t *testing.T) {
+	for _, corrupt := range []bool{false, true} {
+		for _, wait := range []time.Duration{0, time.Second} {
+			t.Run(fmt.Sprintf("corrupt=%v wait=%v", corrupt, wait), func(t *testing.T) {
+				bubble(t, func(t *testing.T, w *world) {
+					w.customer("jo")
+					if corrupt {
+						row := w.shelf.rows[rowOf("jo")]
+						row.data = []byte("in pieces")
+						w.shelf.rows[rowOf("jo")] = row
+					}
+					w.shelf.fail(func(op string) trip {
+						switch op {
+						case "save":
+							return breaks
+						case "delete":
+							time.Sleep(1500 * time.Millisecond)
+						}
+						return works
+					})
+					ctx, cancel := context.WithTimeout(t.Context(), wait)
+					defer cancel()
+					v := visitor("jo")
+					_, _ = w.m.Info(t.Context(), v)
+					assert.Equal(t, wait, elapsed(func() {
+						err := w.m.Logout(ctx, v, func(context.Context, Token) error {
+							t.Error("it would be too late")
+							return nil
+						})
+						if corrupt && wait == 0 {
+							return // the row is read in vain
+						}
+						require.ErrorIs(t, err, context.DeadlineExceeded)
+						require.ErrorIs(t, err, sentinel.StoreUnavailable)
+						assert.ErrorContains(t, err, "still being removed")
+					}))
+					time.Sleep(10 * time.Second)
+					assert.Nil(t, w.row("jo"))
+					assert.Equal(t, None, w.info("jo").Kind)
+					if !corrupt {
+						require.Len(t, w.office.of(revoke), 1)
+						assert.Equal(t, "C2", w.office.of(revoke)[0].bearer)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A logout that has begun is finished before Close returns.
+func TestL12_CloseWaitsForALogout(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := w.customer("jo")
+		w.shelf.fail(func(op string) trip { time.Sleep(time.Second); return works })
+		ctx, cancel := context.WithCancel(t.Context())
+		var both sync.WaitGroup
+		both.Go(func() { assert.ErrorIs(t, w.m.Logout(ctx, v, noCall), context.Canceled) })
+		synctest.Wait()
+		cancel()
+		both.Wait()
+		require.NoError(t, w.m.Close(t.Context()))
+		assert.Equal(t, None, w.row("jo").Kind)
+	})
+}
+
+// A renewal that nobody waits for begins no session for a visitor who has logged
+// out on another replica meanwhile.
+func TestL12_ABackgroundRenewalBeginsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, a *world) {
+		b := newWorld(t, a.office, a.shelf)
+		v := a.customer("jo")
+		time.Sleep(13 * time.Hour)
+		require.NoError(t, b.m.Logout(t.Context(), visitor("jo"), noCall))
+		began := a.office.count(anonymous)
+		a.token(v, WantAny) // from what it knows
+		synctest.Wait()
+		assert.Equal(t, began, a.office.count(anonymous))
+		assert.Equal(t, None, a.row("jo").Kind)
+	})
+}
+
 // The store comes back while a logout is owed and a renewal under way: whatever
 // is written in which order, the session stays out.
 func TestL12_AnOwedLogoutWins(t *testing.T) {
@@ -353,6 +436,29 @@ func TestL12_AnOwedWriteResurrectsNothing(t *testing.T) {
 		time.Sleep(3 * time.Hour)
 		_, err = a.m.Token(t.Context(), visitor("jo"), WantCustomer)
 		require.ErrorIs(t, err, sentinel.NotLoggedIn)
+	})
+}
+
+// The same of a login that was owed from the first row on: once a tombstone may
+// be gone, an absent row says nothing.
+func TestL12_AnOwedLoginResurrectsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, a *world) {
+		b := newWorld(t, a.office, a.shelf)
+		a.shelf.fail(always("save", breaks))
+		a.customer("jo")
+		time.Sleep(10 * time.Minute) // nobody tries any more
+		a.shelf.fail(nil)
+		assert.Equal(t, Customer, a.info("jo").Kind, "it is the truth for this process")
+		b.customer("jo")
+		require.NoError(t, b.m.Logout(t.Context(), visitor("jo"), noCall))
+		for range 3 {
+			_, err := a.m.Token(t.Context(), visitor("jo"), WantCustomer)
+			require.ErrorIs(t, err, sentinel.NotLoggedIn)
+			time.Sleep(time.Hour)
+		}
+		a.token(visitor("jo"), WantAnonymous)
+		assert.Equal(t, Anonymous, a.row("jo").Kind)
+		assert.Zero(t, a.size("debts"))
 	})
 }
 

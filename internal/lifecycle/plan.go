@@ -120,5 +120,9 @@ func (r *Record) Over() bool {
 	return r.Ended || r.Kind == Customer && !time.Now().Before(r.AccessUntil) && !r.CanRenew()
 }
 
+func (r *Record) aliveCustomer() bool {
+	return r.Kind == Customer && time.Now().Before(r.AccessUntil)
+}
+
 // CanRenew reports whether the session can be renewed at this moment.
 func (r *Record) CanRenew() bool { return r.refreshable(time.Now()) }

@@ -90,8 +90,8 @@ func (m *Manager) saveIf(ctx context.Context, v *Visitor, data []byte, base uint
 }
 
 // discard deletes a row that can't be replaced.
-func (m *Manager) discard(ctx context.Context, v *Visitor) error {
-	err := m.ask(context.WithoutCancel(ctx), func(ctx context.Context) error { return m.rows(v).Delete(ctx, m.key(v)) })
+func (m *Manager) discard(v *Visitor) error {
+	err := m.ask(m.ctx, func(ctx context.Context) error { return m.rows(v).Delete(ctx, m.key(v)) })
 	m.epoch(v).Add(1)
 	v.snap.Store(nil)
 	if err != nil {
