@@ -13,10 +13,13 @@ type debt struct {
 	from   *Record  // what it follows
 	over   []uint64 // generations of the rows it replaces; 0 stands for no row
 	lease  *lease   // kept until the row is written; may be nil
+	made   time.Time
 }
 
+// replaces reports whether d follows a row of this generation. After the life of
+// a tombstone it follows no absent row: somebody may have logged out meanwhile.
 func (d debt) replaces(generation uint64) bool {
-	return d.record != nil && slices.Contains(d.over, generation)
+	return d.record != nil && slices.Contains(d.over, generation) && (generation != 0 || time.Since(d.made) < tombstoneLife)
 }
 
 // manyDebts is how many more are owed before the book is looked through.
@@ -54,7 +57,7 @@ func (b *book) owe(key string, r, next *Record, over []uint64) bool {
 	if before.replaces(r.Generation) {
 		return false
 	}
-	b.owed[key] = debt{record: next, from: r, over: over, lease: before.lease}
+	b.owed[key] = debt{record: next, from: r, over: over, lease: before.lease, made: time.Now()}
 	if len(b.owed)%manyDebts == 0 {
 		b.forgetOld()
 	}
@@ -64,8 +67,7 @@ func (b *book) owe(key string, r, next *Record, over []uint64) bool {
 // forgetOld drops the debts of visitors who never came back. The caller has b.mu.
 func (b *book) forgetOld() {
 	for key, d := range b.owed {
-		made := time.UnixMicro(int64(d.record.Generation)) // #nosec G115 -- microseconds, unless a row was forged
-		if time.Since(made) > d.record.ttl(made) {
+		if time.Since(d.made) > d.record.ttl(d.made) {
 			delete(b.owed, key)
 		}
 	}

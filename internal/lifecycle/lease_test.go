@@ -399,6 +399,42 @@ func TestFleet_RenewalsOverARowThatIsOwed(t *testing.T) {
 	})
 }
 
+// A renewal that a rejected token asked for starts over like any other when its
+// lease runs short.
+func TestFleet_AShortLeaseAfterARejection(t *testing.T) {
+	inShop(t, 1, func(t *testing.T, s *shop) {
+		m, v := s.replicas[0].m, s.replicas[0].customer("jo")
+		rejected, err := m.Token(t.Context(), v, WantCustomer)
+		require.NoError(t, err)
+		s.links[0].on("remaining", func() { s.lender.drop("jo") })
+		renewed, ok, err := m.Renew(t.Context(), v, WantCustomer, rejected)
+		require.NoError(t, err)
+		require.True(t, ok)
+		assert.False(t, renewed.Access.Equal(rejected.Access))
+		assert.Equal(t, 1, s.office.count(refreshCustomer))
+	})
+}
+
+// A caller who knows a session of the past renews nothing beside the lease.
+func TestFleet_WhatTheCallerKnowsIsOld(t *testing.T) {
+	inShop(t, 2, func(t *testing.T, s *shop) {
+		v := visitor("jo")
+		s.replicas[0].token(v, WantAnonymous)
+		time.Sleep(25 * time.Hour) // its refresh token is over too
+		_, err := s.use(1, "jo", WantAnonymous)
+		require.NoError(t, err)
+		time.Sleep(guestOver)
+		s.slow(refreshAnonymous, time.Second)
+		var both sync.WaitGroup
+		both.Go(func() { _, _ = s.use(1, "jo", WantAnonymous) })
+		synctest.Wait()
+		both.Go(func() { s.replicas[0].token(v, WantAnonymous) })
+		both.Wait()
+		assert.Equal(t, 1, s.office.count(refreshAnonymous))
+		assert.Equal(t, s.replicas[1].row("jo").Access.Reveal(), s.replicas[0].token(v, WantAnonymous))
+	})
+}
+
 // A lease is given back by its owner only.
 func TestFleet_TheLeaseOfAnother(t *testing.T) {
 	inShop(t, 2, func(t *testing.T, s *shop) {

@@ -48,13 +48,15 @@ func (m *Manager) Renew(ctx context.Context, v *Visitor, want Want, rejected Tok
 // force renews a session whose token the server rejected, unless the rejected
 // token is no longer the current one.
 func (m *Manager) force(v *Visitor, rejected secret.Secret, seen *Record) work {
+	forced := false // by this flight; a lease that runs short takes it here again
 	return m.leased(v, seen, func(ctx context.Context, r *Record, l *lease) (func(), error) {
 		if !r.Access.Equal(rejected) {
 			return nil, nil
 		}
-		if time.Since(m.trouble(v).forced) < forcedPause {
+		if !forced && time.Since(m.trouble(v).forced) < forcedPause {
 			return nil, errTooSoon
 		}
+		forced = true
 		m.setTrouble(v, func(t *trouble) { t.forced = time.Now() })
 		switch {
 		case r.refreshable(time.Now()):
