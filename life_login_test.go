@@ -174,3 +174,32 @@ func TestLife_L15_AVanishedRowBeginsNoSessionForACustomersCall(t *testing.T) {
 		fake.AssertCalls(t, "Auth.Anonymous", 1) // the one before the login
 	})
 }
+
+// A visitor's new key has the session, and the old one nothing, also for values
+// that were made and used before.
+func TestLife_L12_TheOldKeyIsDeadAfterMoveTo(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		old := client.Session("old")
+		session := logIn(t, old).SessionID
+		require.NoError(t, customerCall(t.Context(), old))
+		moved, err := old.MoveTo(t.Context(), "new")
+		require.NoError(t, err)
+		for _, s := range []*emporix.Session{moved, client.Session("new")} {
+			require.NoError(t, customerCall(t.Context(), s))
+			assert.Equal(t, session, info(t, s).SessionID)
+		}
+		for _, s := range []*emporix.Session{old, client.Session("old")} {
+			require.ErrorIs(t, customerCall(t.Context(), s), emporix.ErrNotLoggedIn)
+		}
+		require.NoError(t, anonymousCall(t.Context(), old))
+		assert.NotEqual(t, session, info(t, old).SessionID)
+
+		_, err = moved.MoveTo(t.Context(), "old")
+		require.ErrorIs(t, err, emporix.ErrConflict)
+		var argument *emporix.ArgumentError
+		_, err = moved.MoveTo(t.Context(), "")
+		require.ErrorAs(t, err, &argument)
+		require.NoError(t, customerCall(t.Context(), moved))
+		fake.AssertCalls(t, "Auth.Login", 1)
+	})
+}

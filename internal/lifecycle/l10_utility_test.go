@@ -70,3 +70,18 @@ func TestL10_WithoutABearerTheCustomerKeepsTheSession(t *testing.T) {
 		assert.False(t, r.Refresh.IsZero())
 	})
 }
+
+// Neither is a bearer that is refused and can't be replaced.
+func TestL10_ARefusedBearerThatCannotBeReplaced(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := w.customer("jo")
+		w.token(w.m.utility, WantAnonymous)
+		w.office.script(0, failing(map[string]Outcome{refreshCustomer: BearerRefused, refreshAnonymous: Refused, anonymous: Refused}))
+		require.ErrorIs(t, w.m.Refresh(t.Context(), v, nil), errWire)
+		r := w.row("jo")
+		assert.Equal(t, Customer, r.Kind)
+		assert.False(t, r.Suspect)
+		assert.False(t, r.Refresh.IsZero())
+		assert.Equal(t, 1, w.office.count(refreshCustomer))
+	})
+}

@@ -54,6 +54,15 @@ func TestL14_ObserversMayPanicAndCallBack(t *testing.T) {
 	})
 }
 
+// An observer hears of a session before those who wait for it use it, so that
+// events come in their order.
+func TestL14_AnObserverHearsItFirst(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.m.cfg.Notify = func(Event) { time.Sleep(time.Second) }
+		assert.Equal(t, time.Second, elapsed(func() { w.token(visitor("jo"), WantAnonymous) }))
+	})
+}
+
 // A token that is revoked late, when nobody waits, can't end the process.
 func TestL14_APanicThatNobodyWaitsFor(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {

@@ -23,7 +23,13 @@ func TestMove_TheOldKeyIsDeadAtOnce(t *testing.T) {
 		_, err := s.replicas[0].m.Token(t.Context(), v, WantCustomer)
 		require.NoError(t, err)
 
+		ahead := visitor("new") // made, and used, before there is a session
+		_, err = s.replicas[0].m.Token(t.Context(), ahead, WantCustomer)
+		require.ErrorIs(t, err, sentinel.NotLoggedIn)
+
 		require.NoError(t, s.move(0, "old", "new"))
+		_, err = s.replicas[0].m.Token(t.Context(), ahead, WantCustomer)
+		require.NoError(t, err)
 		for i, w := range s.replicas {
 			_, err := s.use(i, "old", WantCustomer)
 			require.ErrorIs(t, err, sentinel.NotLoggedIn)

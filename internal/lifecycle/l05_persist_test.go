@@ -15,6 +15,7 @@ import (
 
 	"github.com/emporix-community/emporix-go/internal/secret"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
+	"github.com/emporix-community/emporix-go/internal/wire"
 )
 
 func TestL05_ATokenIsSavedBeforeItIsUsed(t *testing.T) {
@@ -141,6 +142,31 @@ func TestL05_ARenewalOverAnOwedOne(t *testing.T) {
 			assert.Zero(t, w.office.count(revoke))
 		})
 	}
+}
+
+// slowAnswers is a shelf that reads at once and answers later.
+type slowAnswers struct{ *shelf }
+
+func (s slowAnswers) Load(ctx context.Context, key string) ([]byte, bool, error) {
+	data, found, err := s.shelf.Load(ctx, key)
+	time.Sleep(1800 * time.Millisecond)
+	return data, found, err
+}
+
+// What is owed is paid while the row is read: the row as it was is no news.
+func TestL05_AReadThatIsOvertaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := &shelf{rows: map[string]shelfRow{}}
+		w := newWorldOver(t, &office{}, shelf, slowAnswers{shelf})
+		w.customer("jo")
+		before := w.row("jo")
+		shelf.fail(always("save", breaks))
+		require.NoError(t, w.m.Refresh(t.Context(), visitor("jo"), nil))
+		require.Equal(t, 1, w.size("debts"))
+		shelf.fail(nil)
+		assert.False(t, before.Access.Equal(w.info("jo").Access))
+		assert.Zero(t, w.size("debts"), "it was paid meanwhile")
+	})
 }
 
 func TestL05_ReadsFailClosed(t *testing.T) {
@@ -308,6 +334,20 @@ func TestRecordsSurviveTheStore(t *testing.T) {
 		assert.True(t, r.RefreshUntil.Equal(got.RefreshUntil))
 		assert.True(t, r.AccessUntil.Equal(got.AccessUntil))
 	}
+}
+
+// The employee's bearer never lies in the store; whoever puts it into a visitor's
+// row gives the visitor nothing.
+func TestAVisitorsRowHoldsNoEmployee(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		r := begin(Employee, Grant{SentAt: time.Now(), Token: wire.Token{Access: secret.New("E1")}}, 0)
+		require.NoError(t, w.shelf.Save(t.Context(), rowOf("jo"), r.encode(), r.Generation, time.Hour))
+		for _, want := range []Want{WantAnonymous, WantCustomer, WantAny} {
+			_, err := w.m.Token(t.Context(), visitor("jo"), want)
+			require.ErrorIs(t, err, sentinel.StoreCorrupt)
+		}
+		assert.Empty(t, w.office.calls)
+	})
 }
 
 func TestRowsThatAreRefused(t *testing.T) {
