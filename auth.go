@@ -365,7 +365,8 @@ type logoutQuery struct {
 // After an expired session it clears that state without a request.
 //
 // Bearer: customer. Errors: ErrNotLoggedIn, ErrStoreUnavailable (the session
-// could not be removed), ErrForbidden, ErrUnavailable, ErrOutcomeUnknown.
+// could not be removed; with the context's error as well if that ended first, and
+// then the removal goes on), ErrForbidden, ErrUnavailable, ErrOutcomeUnknown.
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customer-tenant-logout
 func (s *AuthService) Logout(ctx context.Context) error {

@@ -43,6 +43,22 @@ func TestFleet_AnAbandonedLease(t *testing.T) {
 			assert.False(t, s.replicas[0].row("jo").Suspect)
 		})
 	})
+	t.Run("customer whose access token is over: sent once, at once", func(t *testing.T) {
+		inShop(t, 2, func(t *testing.T, s *shop) {
+			s.office.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
+				if c.op == login {
+					g.ExpiresIn.Duration = time.Hour
+				}
+				return nil
+			})
+			s.replicas[0].customer("jo")
+			time.Sleep(2 * time.Hour)
+			s.lender.lend(t, "jo", "the dead", leaseTime)
+			time.Sleep(leaseTime + time.Second)
+			assert.Len(t, s.everywhere(3, "jo", WantCustomer), 1)
+			assert.Equal(t, 1, s.office.count(refreshCustomer))
+		})
+	})
 	t.Run("guest: sent again", func(t *testing.T) {
 		inShop(t, 2, func(t *testing.T, s *shop) {
 			s.guest("jo")

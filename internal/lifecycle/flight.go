@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
@@ -42,17 +41,13 @@ func (m *Manager) launch(v *Visitor, alone bool, do work) (f *flight, mine bool)
 	return f, true
 }
 
-// detach runs do beside everything else; Close waits for it as for a flight.
-func (m *Manager) detach(do func()) {
+// detach runs do beside everything else; Close waits for it as for a flight. It
+// does not begin after Close.
+func (m *Manager) detach(do func()) (began bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.start(do)
-}
-
-// start is detach for a caller who has m.mu.
-func (m *Manager) start(do func()) {
 	if m.ctx.Err() != nil {
-		return
+		return false
 	}
 	f := &flight{ended: make(chan struct{})}
 	m.running[f] = struct{}{}
@@ -60,6 +55,7 @@ func (m *Manager) start(do func()) {
 		defer m.landed(f)
 		do()
 	}()
+	return true
 }
 
 // landed ends a goroutine; a panic in a user's transport or observer ends no
@@ -132,72 +128,4 @@ func (m *Manager) wait(ctx context.Context, f *flight) error {
 	case <-m.closed:
 		return sentinel.Closed
 	}
-}
-
-// trouble remembers a session whose renewals fail, or were forced by the server.
-type trouble struct {
-	failures int
-	next     time.Time // no early renewal before
-	forced   time.Time // the last renewal that a rejected token asked for
-}
-
-const (
-	forcedPause  = 30 * time.Second // between renewals that rejected tokens ask for
-	manyTroubles = 1024
-)
-
-func (m *Manager) trouble(v *Visitor) trouble {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.troubles[m.key(v)]
-}
-
-func (m *Manager) setTrouble(v *Visitor, change func(*trouble)) {
-	now := time.Now()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	t := m.troubles[m.key(v)]
-	change(&t)
-	if t.failures == 0 && now.Sub(t.forced) >= forcedPause {
-		delete(m.troubles, m.key(v))
-		return
-	}
-	m.troubles[m.key(v)] = t
-	if len(m.troubles)%manyTroubles != 0 {
-		return
-	}
-	for key, t := range m.troubles { // visitors who never came back
-		if now.Sub(t.next) > lastPause && now.Sub(t.forced) >= forcedPause {
-			delete(m.troubles, key)
-		}
-	}
-}
-
-// renewInBackground starts an early renewal unless the last one failed a moment
-// ago. Nobody waits for it. It returns when there is a reason to ask again.
-func (m *Manager) renewInBackground(v *Visitor, seen *Record) time.Duration {
-	if wait := time.Until(m.trouble(v).next); wait > 0 {
-		return wait
-	}
-	m.launch(v, false, m.upkeep(v, WantCustomer, seen)) // begins nothing
-	return wallCheck
-}
-
-// guardLoad and guardSave keep a store's panic from ending the process.
-func guardLoad(ctx context.Context, s Store, key string) (data []byte, found bool, err error) {
-	defer func() {
-		if recover() != nil {
-			data, found, err = nil, false, errPanic
-		}
-	}()
-	return s.Load(ctx, key)
-}
-
-func guardSave(do func() (bool, error)) (saved bool, err error) {
-	defer func() {
-		if recover() != nil {
-			saved, err = false, errPanic
-		}
-	}()
-	return do()
 }

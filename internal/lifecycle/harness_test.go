@@ -349,8 +349,10 @@ func elapsed(do func()) time.Duration {
 func (w *world) size(of string) int {
 	w.m.mu.Lock()
 	defer w.m.mu.Unlock()
+	w.m.debts.mu.Lock()
+	defer w.m.debts.mu.Unlock()
 	return map[string]int{
-		"flights": len(w.m.flights), "running": len(w.m.running), "troubles": len(w.m.troubles), "debts": len(w.m.debts),
+		"flights": len(w.m.flights), "running": len(w.m.running), "troubles": len(w.m.troubles), "debts": len(w.m.debts.owed),
 	}[of]
 }
 

@@ -48,28 +48,6 @@ type lease struct {
 // errLeaseShort sends the leader back to the start: others may renew by now.
 var errLeaseShort = errors.New("the lease ran short before the refresh token was sent")
 
-// leased runs do under the session's lease. If another process writes the row
-// meanwhile, so that it is not the one that was seen, there is nothing left to
-// do; without seen the caller insists, and waits for its turn.
-func (m *Manager) leased(v *Visitor, seen *Record, do func(context.Context, *lease) (func(), error)) work {
-	return func(ctx context.Context) (func(), error) {
-		for {
-			l, done, err := m.acquire(ctx, v, seen)
-			if err != nil || done {
-				return nil, err
-			}
-			after, err := do(ctx, l)
-			l.release()
-			if !errors.Is(err, errLeaseShort) {
-				return after, err
-			}
-			if !pause(ctx, lastPoll) {
-				return nil, fmt.Errorf("%w: %w", sentinel.Unavailable, cause(err))
-			}
-		}
-	}
-}
-
 // acquire takes the lease. While another process has it, it watches the row;
 // done says that the row has changed.
 func (m *Manager) acquire(ctx context.Context, v *Visitor, seen *Record) (l *lease, done bool, err error) {
@@ -77,14 +55,14 @@ func (m *Manager) acquire(ctx context.Context, v *Visitor, seen *Record) (l *lea
 	if !lends {
 		return nil, false, nil
 	}
-	if l = m.kept(v); l == nil {
+	if l = m.debts.takeLease(m.key(v)); l == nil {
 		l = &lease{m: m, v: v, store: store, owner: rand.Text()}
 	}
 	for wait := firstPoll; ; wait = min(wait*3/2, lastPoll) {
 		acquired, err := l.take(ctx)
 		switch {
 		case err != nil:
-			if !m.keep(l) {
+			if !m.debts.keepLease(m.key(v), l) {
 				m.detach(l.free) // perhaps only the answer was lost
 			}
 			return nil, false, m.storeError(v, "reserving the session's renewal", err)
@@ -113,7 +91,7 @@ func (l *lease) take(ctx context.Context) (acquired bool, err error) {
 		if try > 0 && !pause(ctx, firstPoll<<try) {
 			break
 		}
-		err = l.ask(ctx, func(ctx context.Context) (err error) {
+		err = l.m.ask(ctx, func(ctx context.Context) (err error) {
 			acquired, l.abandoned, err = l.store.Acquire(ctx, l.m.key(l.v), l.owner, leaseTime)
 			return err
 		})
@@ -131,7 +109,7 @@ func (l *lease) sending(ctx context.Context) (context.Context, context.CancelFun
 		return ctx, func() {}, nil
 	}
 	asked, left := time.Now(), time.Duration(0)
-	err := l.ask(ctx, func(ctx context.Context) (err error) {
+	err := l.m.ask(ctx, func(ctx context.Context) (err error) {
 		left, err = l.store.Remaining(ctx, l.m.key(l.v), l.owner)
 		return err
 	})
@@ -146,10 +124,20 @@ func (l *lease) sending(ctx context.Context) (context.Context, context.CancelFun
 	return ctx, cancel, nil
 }
 
+// send is steps 6 and 7: one request, while the lease lasts.
+func (l *lease) send(ctx context.Context, call func(context.Context) (Grant, error)) (Grant, error) {
+	ctx, cancel, err := l.sending(ctx)
+	if err != nil {
+		return Grant{}, &CallError{Outcome: NotSent, Err: err}
+	}
+	defer cancel()
+	return call(ctx)
+}
+
 // release gives the lease back, unless what it was taken for is still to be
 // written: then nobody else is to send the refresh token before that.
 func (l *lease) release() {
-	if l == nil || l.m.keep(l) {
+	if l == nil || l.m.debts.keepLease(l.m.key(l.v), l) {
 		return
 	}
 	if l.giveBack() != nil {
@@ -171,43 +159,12 @@ func (l *lease) free() {
 }
 
 func (l *lease) giveBack() error {
-	return l.ask(l.m.ctx, func(ctx context.Context) error { return l.store.Release(ctx, l.m.key(l.v), l.owner) })
-}
-
-// ask uses the store once, within its limit.
-func (l *lease) ask(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, l.m.cfg.StoreLimit)
-	defer cancel()
-	_, err := guardSave(func() (bool, error) { return true, do(ctx) })
-	return err
+	return l.m.ask(l.m.ctx, func(ctx context.Context) error { return l.store.Release(ctx, l.m.key(l.v), l.owner) })
 }
 
 // doubtful reports that the refresh token of r may have been sent by a process
 // that died before it could write the answer. A record that this process still
 // owes to the store is nobody else's.
-func (l *lease) doubtful(r *Record) bool { return l != nil && l.abandoned && !l.m.owes(l.v, r) }
-
-// keep holds on to the lease while this process owes the row to the store.
-func (m *Manager) keep(l *lease) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	d, owes := m.debts[m.key(l.v)]
-	if owes {
-		d.lease = l
-		m.debts[m.key(l.v)] = d
-	}
-	return owes
-}
-
-// kept hands out the lease that this process has held on to.
-func (m *Manager) kept(v *Visitor) *lease {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	d := m.debts[m.key(v)]
-	l := d.lease
-	if l != nil {
-		d.lease = nil
-		m.debts[m.key(v)] = d
-	}
-	return l
+func (l *lease) doubtful(r *Record) bool {
+	return l != nil && l.abandoned && l.m.debts.of(l.m.key(l.v)).record != r
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -186,98 +184,33 @@ func TestFleet_AStallWhileAnotherRenews(t *testing.T) {
 		all.Wait()
 		assert.Equal(t, 1, s.office.count(refreshAnonymous))
 		assert.Len(t, s.everywhere(1, "jo", WantAnonymous), 1)
+		assert.Zero(t, s.replicas[0].size("troubles"), "nothing was sent, so nothing has failed")
 	})
 }
 
-// A lost answer of the store is no reason to suspect anybody of having died.
-func TestFleet_LostAnswersOfTheStore(t *testing.T) {
-	for _, op := range []string{"acquire", "release", "remaining", "save"} {
-		for _, how := range []trip{breaks, loses, panics} {
-			for _, times := range []int32{1, 2, 3, 4, 6} { // 6: both replicas give up
-				t.Run(fmt.Sprint(op, " ", how, " ", times), func(t *testing.T) {
-					inShop(t, 2, func(t *testing.T, s *shop) {
-						s.replicas[0].customer("jo")
-						time.Sleep(customerDue)
-						var used atomic.Int32
-						s.lender.fail(func(got string) trip {
-							if got != op || used.Add(1) > times {
-								return works
-							}
-							return how
-						})
-						for range 20 {
-							s.everywhere(1, "jo", WantCustomer)
-							time.Sleep(time.Minute)
-						}
-						assert.Equal(t, 1, s.office.count(refreshCustomer))
-						row := s.replicas[0].row("jo")
-						assert.False(t, row.Suspect)
-						assert.Equal(t, Customer, row.Kind)
-						assert.Empty(t, s.lender.lent("jo"))
-					})
-				})
-			}
-		}
-	}
+// stalling is a store whose user stands still when it has been told what is left
+// of its lease.
+type stalling struct {
+	*link
+	once sync.Once
 }
 
-// A hiccup of the store while the lease is taken is nobody's business.
-func TestFleet_AHiccupWhileTheLeaseIsTaken(t *testing.T) {
-	for _, how := range []trip{breaks, loses, panics} {
-		inShop(t, 1, func(t *testing.T, s *shop) {
-			s.guest("jo")
-			time.Sleep(guestOver)
-			var used atomic.Int32
-			s.lender.fail(func(op string) trip {
-				if op != "acquire" || used.Add(1) > 2 {
-					return works
-				}
-				return how
-			})
-			_, err := s.use(0, "jo", WantAnonymous)
-			require.NoError(t, err)
-			assert.Equal(t, 1, s.office.count(refreshAnonymous))
-		})
-	}
+func (s *stalling) Remaining(ctx context.Context, key, owner string) (time.Duration, error) {
+	left, err := s.link.Remaining(ctx, key, owner)
+	s.once.Do(func() { time.Sleep(leaseTime - leaseSpare + time.Second) })
+	return left, err
 }
 
-// Those who wait go on as soon as the row is written, also when the winner ends
-// before it gives the lease back.
-func TestFleet_TheRowTellsThatItIsRenewed(t *testing.T) {
-	inShop(t, 2, func(t *testing.T, s *shop) {
-		s.guest("jo")
-		time.Sleep(guestOver)
-		s.slow(refreshAnonymous, time.Second)
-		s.links[0].on("release", func() { time.Sleep(20 * time.Second) })
-		go func() { _, _ = s.use(0, "jo", WantAnonymous) }()
-		synctest.Wait()
-		assert.Less(t, elapsed(func() {
-			_, err := s.use(1, "jo", WantAnonymous)
-			require.NoError(t, err)
-		}), 2*time.Second)
-		time.Sleep(time.Minute)
-		assert.Equal(t, 1, s.office.count(refreshAnonymous))
-	})
-}
-
-// A lease that could not be given back is given back a moment later.
-func TestFleet_AHiccupWhileTheLeaseIsGivenBack(t *testing.T) {
+// What is left of a lease counts from the question on.
+func TestFleet_AStallAfterTheLeaseWasChecked(t *testing.T) {
 	inShop(t, 1, func(t *testing.T, s *shop) {
 		s.guest("jo")
 		time.Sleep(guestOver)
-		var used atomic.Int32
-		s.lender.fail(func(op string) trip {
-			if op != "release" || used.Add(1) > 3 {
-				return works
-			}
-			return breaks
-		})
-		assert.Zero(t, elapsed(func() {
-			_, err := s.use(0, "jo", WantAnonymous)
-			require.NoError(t, err)
-		}), "nobody waits for it")
-		time.Sleep(time.Second)
-		assert.Empty(t, s.lender.lent("jo"))
+		w := newWorldOver(t, s.office, s.lender.shelf, &stalling{link: s.links[0]})
+		s.links[0].used()
+		w.token(visitor("jo"), WantAnonymous)
+		assert.Equal(t, 2, s.links[0].used()["acquire"], "it starts over")
+		assert.Equal(t, 1, s.office.count(refreshAnonymous))
 	})
 }
 
@@ -301,184 +234,26 @@ func TestFleet_TheLeaseBoundsTheRequest(t *testing.T) {
 	})
 }
 
-// A store that can be read but not written: nothing is redeemed.
-func TestFleet_AStoreThatCannotBeWritten(t *testing.T) {
-	inShop(t, 2, func(t *testing.T, s *shop) {
-		s.replicas[0].customer("jo")
-		s.guest("guest")
-		time.Sleep(customerDue)
-		s.lender.fail(func(op string) trip {
-			if op == "load" {
-				return works
-			}
-			return breaks
-		})
-		for range 10 {
-			s.everywhere(5, "jo", WantCustomer) // her token lives
-			_, err := s.use(1, "guest", WantAnonymous)
-			require.ErrorIs(t, err, sentinel.StoreUnavailable)
-			time.Sleep(time.Minute)
-		}
-		assert.Zero(t, s.office.count(refreshCustomer)+s.office.count(refreshAnonymous))
-		s.lender.fail(nil)
-		time.Sleep(15 * time.Minute)
-		s.everywhere(5, "jo", WantCustomer)
-		s.everywhere(5, "guest", WantAnonymous)
-		synctest.Wait()
-		assert.Equal(t, 1, s.office.count(refreshCustomer))
-		assert.Equal(t, 1, s.office.count(refreshAnonymous))
-	})
-}
-
-// The store fails after the redemption. Until the row is written nobody else
-// sends the refresh token that it still holds.
-func TestFleet_ARowThatIsOwed(t *testing.T) {
-	for _, outage := range []time.Duration{3 * time.Second, 20 * time.Second, 45 * time.Second} {
-		for kind, want := range map[string]Want{"guest": WantAnonymous, "customer": WantCustomer} {
-			if kind == "guest" && outage > leaseTime {
-				continue // sent again, as after any lost answer
-			}
-			t.Run(fmt.Sprint(kind, " ", outage), func(t *testing.T) {
-				inShop(t, 2, func(t *testing.T, s *shop) {
-					op := refreshAnonymous
-					if want == WantCustomer {
-						op = refreshCustomer
-						s.replicas[0].customer("jo")
-						time.Sleep(customerDue)
-					} else {
-						s.guest("jo")
-						time.Sleep(guestOver)
-					}
-					s.lender.fail(always("save", breaks))
-					first, err := s.use(0, "jo", want)
-					require.NoError(t, err)
-					synctest.Wait()
-					began := time.Now()
-					time.AfterFunc(outage, func() { s.lender.fail(nil) })
-					for time.Since(began) < 3*time.Minute {
-						_, err := s.use(1, "jo", want)
-						if want == WantCustomer {
-							require.NoError(t, err)
-						}
-						time.Sleep(5 * time.Second)
-					}
-					assert.Equal(t, 1, s.office.count(op))
-					tokens := s.everywhere(1, "jo", want)
-					assert.Len(t, tokens, 1)
-					if want == WantAnonymous {
-						assert.Contains(t, tokens, first)
-					}
-					row := s.replicas[0].row("jo")
-					assert.NotEqual(t, s.office.of(op)[0].refresh, row.Refresh.Reveal(), "the row has the new one")
-					assert.False(t, row.Suspect)
-					assert.Zero(t, s.replicas[0].size("debts"))
-				})
-			})
-		}
-	}
-}
-
-// In the process that owes a row, the session goes on: the lease is its own.
-func TestFleet_RenewalsOverARowThatIsOwed(t *testing.T) {
-	inShop(t, 2, func(t *testing.T, s *shop) {
-		s.replicas[0].customer("jo")
-		time.Sleep(time.Hour)
-		s.lender.fail(always("save", breaks))
-		require.NoError(t, s.replicas[0].m.Refresh(t.Context(), visitor("jo"), nil))
-		assert.NotEmpty(t, s.lender.lent("jo"))
-		assert.Less(t, elapsed(func() {
-			require.NoError(t, s.replicas[0].m.Refresh(t.Context(), visitor("jo"), nil))
-		}), writeLimit+time.Second)
-		s.lender.fail(nil)
-		time.Sleep(10 * time.Second)
-		assert.Empty(t, s.lender.lent("jo"))
-		assert.Equal(t, 2, s.office.count(refreshCustomer))
-		s.sentOnce(refreshCustomer)
-		require.NoError(t, s.replicas[1].m.Refresh(t.Context(), visitor("jo"), nil))
-		s.sentOnce(refreshCustomer)
-	})
-}
-
-// A lease is given back by its owner only.
-func TestFleet_TheLeaseOfAnother(t *testing.T) {
-	inShop(t, 2, func(t *testing.T, s *shop) {
-		s.guest("jo")
-		time.Sleep(guestOver)
-		s.links[0].on("release", func() {
-			s.lender.drop("jo")
-			s.lender.lend(t, "jo", "thief", time.Minute)
-		})
-		_, err := s.use(0, "jo", WantAnonymous)
-		require.NoError(t, err)
-		assert.Equal(t, "thief", s.lender.lent("jo"))
-	})
-}
-
-// An explicit refresh and a switch wait for the renewal of another replica, and
-// then send the refresh token that it brought.
-func TestFleet_ExplicitRefreshesWaitForTheirTurn(t *testing.T) {
-	entity := "E1"
-	for name, to := range map[string]*string{"refresh": nil, "switch": &entity} {
-		t.Run(name, func(t *testing.T) {
-			inShop(t, 3, func(t *testing.T, s *shop) {
-				s.replicas[0].customer("jo")
-				time.Sleep(customerDue)
-				s.slow(refreshCustomer, 3*time.Second)
-				_, err := s.use(0, "jo", WantCustomer)
-				require.NoError(t, err)
-				time.Sleep(time.Second)
-				assert.Greater(t, elapsed(func() {
-					require.NoError(t, s.replicas[1].m.Refresh(t.Context(), visitor("jo"), to))
-				}), 5*time.Second)
-				assert.Equal(t, 2, s.office.count(refreshCustomer))
-				s.sentOnce(refreshCustomer)
-				if to != nil {
-					assert.Equal(t, entity, s.replicas[2].info("jo").LegalEntity)
-				}
-			})
-		})
-	}
-}
-
-func TestFleet_LogoutDuringTheRenewalOfAnother(t *testing.T) {
-	inShop(t, 2, func(t *testing.T, s *shop) {
-		s.replicas[0].customer("jo")
-		time.Sleep(customerDue)
-		s.slow(refreshCustomer, 3*time.Second)
-		_, err := s.use(0, "jo", WantCustomer)
-		require.NoError(t, err)
-		time.Sleep(time.Second)
-		require.NoError(t, s.replicas[1].m.Logout(t.Context(), visitor("jo"), noCall))
-		time.Sleep(time.Minute)
-		assert.Equal(t, 1, s.office.count(refreshCustomer))
-		assert.Equal(t, None, s.replicas[0].row("jo").Kind)
-		assert.Equal(t, 1, s.office.count(revoke), "what nobody will use is ended")
-		for i := range s.replicas {
-			_, err := s.use(i, "jo", WantCustomer)
-			require.ErrorIs(t, err, sentinel.NotLoggedIn)
-		}
-	})
-}
-
-// Somebody keeps the lease: no caller waits for longer than a renewal may take.
-func TestFleet_TheRefreshLimitWhileAnotherHasTheLease(t *testing.T) {
+// A renewal that a rejected token asked for starts over like any other when its
+// lease runs short.
+func TestFleet_AShortLeaseAfterARejection(t *testing.T) {
 	inShop(t, 1, func(t *testing.T, s *shop) {
-		s.guest("jo")
-		time.Sleep(guestOver)
-		s.lender.lend(t, "jo", "other", 10*time.Minute)
-		assert.Equal(t, 30*time.Second, elapsed(func() {
-			_, err := s.use(0, "jo", WantAnonymous)
-			require.ErrorIs(t, err, sentinel.Unavailable)
-		}))
-		assert.InDelta(t, float64(30*time.Second), float64(elapsed(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			_, err := s.replicas[0].m.Token(ctx, visitor("jo"), WantAnonymous)
-			require.ErrorIs(t, err, context.DeadlineExceeded)
-			require.ErrorIs(t, s.replicas[0].m.Refresh(t.Context(), visitor("jo"), nil), sentinel.Unavailable)
-		})), float64(31*time.Second))
-		assert.Zero(t, s.office.count(refreshAnonymous))
-		assert.Zero(t, s.replicas[0].size("flights"))
+		m, v := s.replicas[0].m, s.replicas[0].customer("jo")
+		rejected, err := m.Token(t.Context(), v, WantCustomer)
+		require.NoError(t, err)
+		s.links[0].on("remaining", func() { s.lender.drop("jo") })
+		renewed, ok, err := m.Renew(t.Context(), v, WantCustomer, rejected)
+		require.NoError(t, err)
+		require.True(t, ok)
+		assert.False(t, renewed.Access.Equal(rejected.Access))
+		assert.Equal(t, 1, s.office.count(refreshCustomer))
+
+		s.links[0].used()
+		late, ok, err := m.Renew(t.Context(), v, WantCustomer, rejected)
+		require.NoError(t, err)
+		require.True(t, ok)
+		assert.True(t, renewed.Access.Equal(late.Access))
+		assert.Zero(t, s.links[0].used()["acquire"], "a late rejection of the last token takes no lease")
 	})
 }
 

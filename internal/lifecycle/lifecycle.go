@@ -5,7 +5,8 @@
 // A session is a Record under one key. Its state decides what a call does next
 // (plan.go); everything that changes a record runs in one flight per key
 // (flight.go) or is an explicit login or logout (login.go), and every change is
-// written by comparing generations (commit.go).
+// written by comparing generations (commit.go). How a refresh token is sent, step
+// by step, begins in refresh.go.
 package lifecycle
 
 import (

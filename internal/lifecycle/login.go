@@ -3,7 +3,7 @@ package lifecycle
 import (
 	"context"
 	"errors"
-	"time"
+	"fmt"
 
 	"github.com/emporix-community/emporix-go/internal/secret"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
@@ -86,37 +86,53 @@ func (m *Manager) Logout(ctx context.Context, v *Visitor, call func(context.Cont
 	if m.shut() {
 		return sentinel.Closed
 	}
+	var known *Record
 	s, err := m.read(ctx, v)
-	if errors.Is(err, sentinel.StoreCorrupt) {
-		return m.discard(ctx, v)
-	}
-	if err != nil {
+	switch {
+	case err == nil && s.record.Kind != Customer && !s.record.Ended:
+		return sentinel.NotLoggedIn
+	case err == nil:
+		known = s.record
+	case !errors.Is(err, sentinel.StoreCorrupt):
 		return err
 	}
-	if s.record.Kind != Customer && !s.record.Ended {
-		return sentinel.NotLoggedIn
+	was, storeErr := m.remove(ctx, v, known)
+	if was == nil || !was.aliveCustomer() {
+		return storeErr
 	}
-	out, storeErr := m.put(v, s.record, func(current *Record) *Record { return current.gone(false) }, EventLoggedOut)
-	if storeErr != nil {
-		storeErr = m.discard(ctx, v)
-	}
-	var callErr error
-	if out.Kind == Customer && time.Now().Before(out.AccessUntil) {
-		callErr = call(ctx, m.snapshot(v, out, 0).token())
-	}
-	return errors.Join(storeErr, cause(callErr))
+	return errors.Join(storeErr, cause(call(ctx, m.snapshot(v, was, 0).token())))
 }
 
-// discard deletes a row that can't be replaced.
-func (m *Manager) discard(ctx context.Context, v *Visitor) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.cfg.StoreLimit)
-	defer cancel()
-	_, err := guardSave(func() (bool, error) { return true, m.rows(v).Delete(ctx, m.key(v)) })
-	m.epoch(v).Add(1)
-	v.snap.Store(nil)
-	if err != nil {
-		return m.storeError(v, "removing the session", err)
+// remove puts a tombstone in place of the session; where the store does not take
+// that, or nobody could read the row, it deletes the row. It goes on when the
+// caller leaves, and then tells the server too. It returns what it removed.
+func (m *Manager) remove(ctx context.Context, v *Visitor, known *Record) (*Record, error) {
+	var was *Record
+	err, done := errPanic, make(chan struct{})
+	began := m.detach(func() {
+		defer close(done)
+		was, err = m.bury(v, known)
+		if ctx.Err() != nil && was != nil && was.aliveCustomer() {
+			m.revoke(v, was)
+		}
+	})
+	if !began {
+		return nil, sentinel.Closed
 	}
-	m.forget(v)
-	return nil
+	select {
+	case <-done:
+		return was, err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: the session is still being removed: %w", sentinel.StoreUnavailable, context.Cause(ctx))
+	}
+}
+
+func (m *Manager) bury(v *Visitor, known *Record) (was *Record, err error) {
+	if known != nil {
+		was, err = m.put(v, known, func(current *Record) *Record { return current.gone(false) }, EventLoggedOut)
+	}
+	if known == nil || err != nil {
+		err = m.discard(v)
+	}
+	return was, err
 }

@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"sync"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/secret"
-	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
 // Config is what a Manager needs.
@@ -46,7 +44,8 @@ type Manager struct {
 	flights  map[string]*flight
 	running  map[*flight]struct{} // also those whose waiters have gone
 	troubles map[string]trouble
-	debts    map[string]debt
+
+	debts book // guards itself
 }
 
 // New returns a Manager. Nothing runs until a token is asked for.
@@ -55,7 +54,8 @@ func New(cfg Config) *Manager {
 	m := &Manager{
 		cfg: cfg, store: conditional(cfg.Store), private: &cellar{rows: map[string]cell{}},
 		ctx: ctx, cancel: cancel, closed: make(chan struct{}),
-		flights: map[string]*flight{}, running: map[*flight]struct{}{}, troubles: map[string]trouble{}, debts: map[string]debt{},
+		flights: map[string]*flight{}, running: map[*flight]struct{}{}, troubles: map[string]trouble{},
+		debts: book{owed: map[string]debt{}},
 	}
 	m.utility, m.staff = &Visitor{private: true}, &Visitor{private: true}
 	m.utility.Init("", "utility")
@@ -89,207 +89,7 @@ func (m *Manager) key(v *Visitor) string {
 	return m.cfg.Scope + "/" + v.prefix + v.key.Reveal()
 }
 
-// snapshot is an immutable reading of a row.
-type snapshot struct {
-	record *Record
-	bearer bearer
-	wants  uint8 // the wants that it serves, a bit each
-	epoch  uint64
-	taken  time.Time     // has a monotonic reading
-	alive  time.Duration // after taken, until the access token ends
-	good   time.Duration // after taken, until it is time to plan again
-	// checked is how long after taken the wall clock may be left unread: the
-	// monotonic clock stops while a machine sleeps.
-	checked atomic.Int64
-}
-
-const wallCheck = time.Second
-
-func (m *Manager) snapshot(v *Visitor, r *Record, epoch uint64) *snapshot {
-	now := time.Now()
-	s := &snapshot{record: r, epoch: epoch, taken: now}
-	if r.Kind == None {
-		return s
-	}
-	s.bearer = bearer{
-		Kind: r.Kind, Generation: r.Generation, Access: r.Access,
-		Bearer: secret.New("Bearer " + r.Access.Reveal()), SessionID: r.SessionID, owner: v,
-	}
-	s.wants = r.serves()
-	s.alive = r.AccessUntil.Sub(now)
-	if r.plan(m.key(v), now) == use {
-		s.good = s.alive
-		if r.refreshable(now) && !r.Suspect {
-			s.good = min(s.good, r.renewAt(m.key(v)).Sub(now))
-		}
-		s.checked.Store(int64(min(s.good, wallCheck)))
-	}
-	return s
-}
-
-func (s *snapshot) token() Token { return Token{&s.bearer} }
-
 func (m *Manager) epoch(v *Visitor) *atomic.Uint64 { return &m.epochs[v.stripe] }
-
-// Token returns a bearer for v. While the token is good it costs a look at the
-// monotonic clock: no lock, no store, no allocation.
-func (m *Manager) Token(ctx context.Context, v *Visitor, want Want) (Token, error) {
-	if want == WantEmployee {
-		v = m.staff
-	}
-	if s := v.snap.Load(); s != nil && s.wants&(1<<want) != 0 && s.epoch == m.epoch(v).Load() && int64(time.Since(s.taken)) < s.checked.Load() {
-		return s.token(), nil
-	}
-	return m.find(ctx, v, want)
-}
-
-// serves returns the wants that a session of this kind serves, a bit each.
-func (r *Record) serves() uint8 {
-	switch {
-	case r.Kind == Employee:
-		return 1 << WantEmployee
-	case r.Kind == Customer:
-		return 1<<WantCustomer | 1<<WantAny
-	case r.Kind == Anonymous && r.Ended:
-		return 1 << WantAnonymous
-	case r.Kind == Anonymous:
-		return 1<<WantAnonymous | 1<<WantAny
-	}
-	return 0
-}
-
-// find is the way of every call that has no good token at hand.
-func (m *Manager) find(ctx context.Context, v *Visitor, want Want) (Token, error) {
-	for range 4 { // a renewal may be overtaken by a login or logout; then look again
-		if m.shut() {
-			return Token{}, sentinel.Closed
-		}
-		s, err := m.read(ctx, v)
-		if err != nil {
-			return Token{}, err
-		}
-		r := s.record
-		if err := r.refuses(want); err != nil {
-			return Token{}, err
-		}
-		if want == WantAnonymous && r.Kind == Customer {
-			v = m.utility
-			continue
-		}
-		now := time.Now()
-		switch r.plan(m.key(v), now) {
-		case use:
-			s.checked.Store(int64(min(now.Sub(s.taken)+wallCheck, s.good)))
-			return s.token(), nil
-		case renewEarly:
-			// While the renewal is under way, or waits for its turn, there is nothing
-			// to look at: its end changes the epoch.
-			wait := wallCheck
-			if !m.cfg.Foreground {
-				wait = m.renewInBackground(v, r)
-			}
-			s.checked.Store(int64(min(now.Sub(s.taken)+min(wait, wallCheck), s.alive)))
-			return s.token(), nil
-		default:
-			if err := m.join(ctx, v, m.upkeep(v, want, r)); err != nil {
-				return Token{}, err
-			}
-		}
-	}
-	return Token{}, fmt.Errorf("%w: the session changed again and again while it was being renewed; try again", sentinel.Unavailable)
-}
-
-// refuses returns why a session of this kind can't serve the call at all.
-func (r *Record) refuses(want Want) error {
-	switch {
-	case want == WantAnonymous || want == WantEmployee || r.Kind == Customer:
-		return nil
-	case r.Ended:
-		return sentinel.SessionExpired
-	case want == WantCustomer:
-		return sentinel.NotLoggedIn
-	}
-	return nil
-}
-
-// read returns the row as this process knows it, from the snapshot if nothing
-// here has changed it since.
-func (m *Manager) read(ctx context.Context, v *Visitor) (*snapshot, error) {
-	epoch := m.epoch(v).Load()
-	if s := v.snap.Load(); s != nil && s.epoch == epoch {
-		return s, nil
-	}
-	r, err := m.load(ctx, v)
-	if err != nil {
-		return nil, err
-	}
-	s := m.snapshot(v, r, epoch)
-	v.snap.Store(s)
-	return s, nil
-}
-
-// load reads the row, or what this process holds that the store would not take.
-func (m *Manager) load(ctx context.Context, v *Visitor) (*Record, error) {
-	m.mu.Lock()
-	owed := m.debts[m.key(v)]
-	m.mu.Unlock()
-	limited, cancel := context.WithTimeout(ctx, m.cfg.StoreLimit)
-	defer cancel()
-	data, found, err := guardLoad(limited, m.rows(v), m.key(v))
-	switch {
-	case err != nil && owed.record != nil:
-		return owed.record, nil
-	case err != nil:
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		return nil, m.storeError(v, "reading the session", err)
-	case !found && owed.replaces(0):
-		return owed.record, nil
-	case !found:
-		return &Record{}, nil
-	}
-	r, err := decode(data)
-	if err == nil && r.Kind == Employee && !v.private {
-		err = fmt.Errorf("%w: it holds no visitor's session; Logout discards the row", sentinel.StoreCorrupt)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if owed.replaces(r.Generation) {
-		return owed.record, nil
-	}
-	return r, nil
-}
-
-func (m *Manager) rows(v *Visitor) conditionalStore {
-	if v.private {
-		return m.private
-	}
-	return m.store
-}
-
-// Info returns a copy of the session's record, without starting anything.
-func (m *Manager) Info(ctx context.Context, v *Visitor) (Record, error) {
-	if m.shut() {
-		return Record{}, sentinel.Closed
-	}
-	s, err := m.read(ctx, v)
-	if err != nil {
-		return Record{}, err
-	}
-	return *s.record, nil
-}
-
-// Over reports whether a customer's session has ended by itself.
-func (r *Record) Over() bool {
-	return r.Ended || r.Kind == Customer && !time.Now().Before(r.AccessUntil) && !r.CanRenew()
-}
-
-// CanRenew reports whether the session can be renewed at this moment.
-func (r *Record) CanRenew() bool {
-	return !r.Refresh.IsZero() && time.Now().Before(r.RefreshUntil)
-}
 
 func (m *Manager) shut() bool {
 	select {
@@ -352,6 +152,3 @@ func (m *Manager) notify(kind EventKind, v *Visitor, session Kind, err error) {
 	}
 	m.cfg.Notify(event)
 }
-
-// errPanic stands for a panic in code of the user's: a store, a transport.
-var errPanic = errors.New("a panic in the token store or transport (its text may hold secrets and is dropped)")

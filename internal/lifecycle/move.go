@@ -11,14 +11,14 @@ import (
 // Move carries the session of one visitor over to another key, which must be
 // unused, and leaves a tombstone behind: whoever knows the old key has nothing.
 func (m *Manager) Move(ctx context.Context, from, to *Visitor) error {
-	return m.alone(ctx, from, m.leased(from, nil, func(ctx context.Context, _ *lease) (func(), error) {
-		over := uint64(0)
+	return m.alone(ctx, from, m.leased(from, nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
+		if r.Kind == None && !r.Ended {
+			return nil, nil // nothing to carry
+		}
+		over, suspect := uint64(0), l.doubtful(r) && r.Kind == Customer
 		for range writeTries { // until the old key's row has not changed meanwhile
-			r, err := m.load(ctx, from)
-			if err != nil || over == 0 && r.Kind == None && !r.Ended {
-				return nil, err // nothing to carry
-			}
 			next := *r
+			next.Suspect = r.Suspect || suspect
 			next.Generation = nextGeneration(max(r.Generation, over))
 			switch how, _, err := m.write(to, []uint64{over}, &next); how {
 			case beaten:
@@ -28,9 +28,14 @@ func (m *Manager) Move(ctx context.Context, from, to *Visitor) error {
 			}
 			m.epoch(to).Add(1)
 			over = next.Generation
-			if moved, err := m.commit(from, r, r.gone(false), func() {}); moved != nil || err != nil {
-				return moved, err
+			if moved := m.commit(from, r, r.gone(false), func() {}); moved != nil {
+				return moved, nil
 			}
+			var err error
+			if r, err = m.load(ctx, from); err != nil {
+				return nil, err
+			}
+			suspect = false // of the tokens that were there
 		}
 		return nil, fmt.Errorf("%w: the session kept changing while it was moved", sentinel.StoreUnavailable)
 	}))

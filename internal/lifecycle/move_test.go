@@ -23,7 +23,13 @@ func TestMove_TheOldKeyIsDeadAtOnce(t *testing.T) {
 		_, err := s.replicas[0].m.Token(t.Context(), v, WantCustomer)
 		require.NoError(t, err)
 
+		ahead := visitor("new") // made, and used, before there is a session
+		_, err = s.replicas[0].m.Token(t.Context(), ahead, WantCustomer)
+		require.ErrorIs(t, err, sentinel.NotLoggedIn)
+
 		require.NoError(t, s.move(0, "old", "new"))
+		_, err = s.replicas[0].m.Token(t.Context(), ahead, WantCustomer)
+		require.NoError(t, err)
 		for i, w := range s.replicas {
 			_, err := s.use(i, "old", WantCustomer)
 			require.ErrorIs(t, err, sentinel.NotLoggedIn)
@@ -124,6 +130,23 @@ func TestMove_DuringARenewal(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A refresh token that a dead process may have spent is held back at the new key
+// too.
+func TestMove_ASessionInDoubt(t *testing.T) {
+	inShop(t, 2, func(t *testing.T, s *shop) {
+		s.replicas[0].customer("old")
+		s.lender.lend(t, "old", "the dead", leaseTime)
+		time.Sleep(leaseTime + time.Second)
+		require.NoError(t, s.move(1, "old", "new"))
+		assert.True(t, s.replicas[0].row("new").Suspect)
+		time.Sleep(customerDue)
+		_, err := s.use(0, "new", WantCustomer)
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		assert.Zero(t, s.office.count(refreshCustomer))
+	})
 }
 
 // What changes the old key's row while it is carried is carried too.

@@ -4,6 +4,8 @@ import (
 	"hash/fnv"
 	"math"
 	"time"
+
+	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
 // step is what a call must do before it can use a session.
@@ -17,6 +19,10 @@ const (
 	replace                // the anonymous session is over: begin another
 	expired                // the customer's session is over
 )
+
+func (s step) renews() bool { return s == renewEarly || s == renewNow }
+
+func (m *Manager) plan(v *Visitor, r *Record) step { return r.plan(m.key(v), time.Now()) }
 
 // plan is the whole state machine of a session.
 func (r *Record) plan(key string, now time.Time) step {
@@ -81,17 +87,42 @@ func spread(key string, generation uint64) float64 {
 	return float64(x>>11) / math.Exp2(53)
 }
 
-// Pauses between early renewals that fail.
-const (
-	firstPause = 30 * time.Second
-	lastPause  = 15 * time.Minute
-)
-
-// pause is how long to leave a session alone after its n-th failed renewal.
-func (r *Record) pause(failures int) time.Duration {
-	first := firstPause
-	if r != nil {
-		first = min(first, max(r.window()/10, 100*time.Millisecond))
+// serves returns the wants that a session of this kind serves, a bit each.
+func (r *Record) serves() uint8 {
+	switch {
+	case r.Kind == Employee:
+		return 1 << WantEmployee
+	case r.Kind == Customer:
+		return 1<<WantCustomer | 1<<WantAny
+	case r.Kind == Anonymous && r.Ended:
+		return 1 << WantAnonymous
+	case r.Kind == Anonymous:
+		return 1<<WantAnonymous | 1<<WantAny
 	}
-	return min(first<<min(failures-1, 16), lastPause)
+	return 0
 }
+
+// refuses returns why a session of this kind can't serve the call at all.
+func (r *Record) refuses(want Want) error {
+	switch {
+	case want == WantAnonymous || want == WantEmployee || r.Kind == Customer:
+		return nil
+	case r.Ended:
+		return sentinel.SessionExpired
+	case want == WantCustomer:
+		return sentinel.NotLoggedIn
+	}
+	return nil
+}
+
+// Over reports whether a customer's session has ended by itself.
+func (r *Record) Over() bool {
+	return r.Ended || r.Kind == Customer && !time.Now().Before(r.AccessUntil) && !r.CanRenew()
+}
+
+func (r *Record) aliveCustomer() bool {
+	return r.Kind == Customer && time.Now().Before(r.AccessUntil)
+}
+
+// CanRenew reports whether the session can be renewed at this moment.
+func (r *Record) CanRenew() bool { return r.refreshable(time.Now()) }

@@ -2,28 +2,9 @@ package lifecycle
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
-
-	"github.com/emporix-community/emporix-go/internal/secret"
-	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
-
-// storeError says what failed in the store, without the keys and tokens that the
-// store's own text may quote.
-func (m *Manager) storeError(v *Visitor, what string, err error, records ...*Record) error {
-	values := []string{m.key(v), v.key.Reveal()}
-	for _, r := range records {
-		values = append(values, r.Access.Reveal(), r.Refresh.Reveal(), r.SaaS.Reveal())
-	}
-	err = secret.Redact(err, values...)
-	if errors.Is(err, sentinel.StoreCorrupt) { // of a wrapper that can't open the row
-		return fmt.Errorf("%s failed: %w; Logout discards the row", what, err)
-	}
-	return fmt.Errorf("%w: %s failed: %w", sentinel.StoreUnavailable, what, err)
-}
 
 // conditional returns the store's own conditional save, or one that compares
 // within this process.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/emporix-community/emporix-go/internal/secret"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
+	"github.com/emporix-community/emporix-go/internal/wire"
 )
 
 func TestL05_ATokenIsSavedBeforeItIsUsed(t *testing.T) {
@@ -143,6 +144,31 @@ func TestL05_ARenewalOverAnOwedOne(t *testing.T) {
 	}
 }
 
+// slowAnswers is a shelf that reads at once and answers later.
+type slowAnswers struct{ *shelf }
+
+func (s slowAnswers) Load(ctx context.Context, key string) ([]byte, bool, error) {
+	data, found, err := s.shelf.Load(ctx, key)
+	time.Sleep(1800 * time.Millisecond)
+	return data, found, err
+}
+
+// What is owed is paid while the row is read: the row as it was is no news.
+func TestL05_AReadThatIsOvertaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := &shelf{rows: map[string]shelfRow{}}
+		w := newWorldOver(t, &office{}, shelf, slowAnswers{shelf})
+		w.customer("jo")
+		before := w.row("jo")
+		shelf.fail(always("save", breaks))
+		require.NoError(t, w.m.Refresh(t.Context(), visitor("jo"), nil))
+		require.Equal(t, 1, w.size("debts"))
+		shelf.fail(nil)
+		assert.False(t, before.Access.Equal(w.info("jo").Access))
+		assert.Zero(t, w.size("debts"), "it was paid meanwhile")
+	})
+}
+
 func TestL05_ReadsFailClosed(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.token(visitor("jo"), WantAnonymous)
@@ -215,12 +241,12 @@ func TestL05_GenerationsDontComeBack(t *testing.T) {
 // What is owed for visitors who never come back doesn't stay for ever.
 func TestL05_DebtsAreForgotten(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		for i := range 4 * manyTroubles {
+		for i := range 4 * manyDebts {
 			r := begin(Anonymous, Grant{SentAt: time.Now()}, 0)
-			require.True(t, w.m.owe(visitor(fmt.Sprint(i)), &Record{}, r, []uint64{0}))
+			require.True(t, w.m.debts.owe(rowOf(fmt.Sprint(i)), &Record{}, r, []uint64{0}))
 			time.Sleep(time.Minute)
 		}
-		assert.Less(t, w.size("debts"), 2*manyTroubles)
+		assert.Less(t, w.size("debts"), 2*manyDebts)
 	})
 }
 
@@ -310,6 +336,20 @@ func TestRecordsSurviveTheStore(t *testing.T) {
 	}
 }
 
+// The employee's bearer never lies in the store; whoever puts it into a visitor's
+// row gives the visitor nothing.
+func TestAVisitorsRowHoldsNoEmployee(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		r := begin(Employee, Grant{SentAt: time.Now(), Token: wire.Token{Access: secret.New("E1")}}, 0)
+		require.NoError(t, w.shelf.Save(t.Context(), rowOf("jo"), r.encode(), r.Generation, time.Hour))
+		for _, want := range []Want{WantAnonymous, WantCustomer, WantAny} {
+			_, err := w.m.Token(t.Context(), visitor("jo"), want)
+			require.ErrorIs(t, err, sentinel.StoreCorrupt)
+		}
+		assert.Empty(t, w.office.calls)
+	})
+}
+
 func TestRowsThatAreRefused(t *testing.T) {
 	whole := string(full().encode())
 	for name, data := range map[string]string{
@@ -353,7 +393,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		now := time.UnixMilli(1767225600123)
 		_ = r.plan(key, now)
 		_ = r.ttl(now)
-		_ = r.pause(1 << 20)
+		_ = r.backoff(1 << 20)
 		again, err := decode(r.encode())
 		require.NoError(t, err)
 		require.Equal(t, string(r.encode()), string(again.encode()))

@@ -14,126 +14,6 @@ import (
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
-func noCall(context.Context, Token) error { return nil }
-
-func TestL09_LoginKeepsTheSession(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		v := visitor("jo")
-		own := w.token(v, WantAnonymous)
-		result := w.logIn(v)
-		assert.Equal(t, own, w.office.of(login)[0].bearer)
-		assert.Equal(t, "S1", result.SessionID)
-		assert.False(t, result.SessionChanged)
-		assert.Equal(t, "S1", w.info("jo").SessionID)
-		assert.Equal(t, "C2", w.token(v, WantCustomer))
-		assert.Equal(t, "C2", w.token(v, WantAny))
-		assert.Equal(t, []EventKind{EventStarted, EventLoggedIn}, w.told())
-	})
-}
-
-func TestL09_TheAnswersSessionWins(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		w.office.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
-			if c.op == login {
-				g.SessionID = "another"
-			}
-			return nil
-		})
-		v := visitor("jo")
-		result := w.logIn(v)
-		assert.True(t, result.SessionChanged)
-		assert.Equal(t, "another", result.SessionID)
-		assert.Equal(t, "another", w.info("jo").SessionID)
-	})
-}
-
-func TestL09_ALoginThatFailsChangesNothing(t *testing.T) {
-	for _, outcome := range []Outcome{Refused, Failed, NotSent, Unknown} {
-		bubble(t, func(t *testing.T, w *world) {
-			v := visitor("jo")
-			own := w.token(v, WantAnonymous)
-			w.office.script(0, failing(map[string]Outcome{login: outcome}))
-			_, err := w.m.Login(t.Context(), v, w.office.login)
-			require.ErrorIs(t, err, errWire)
-			assert.Equal(t, 1, w.office.count(login), "a wrong password is sent once")
-			assert.Equal(t, own, w.token(v, WantAnonymous))
-			_, err = w.m.Token(t.Context(), v, WantCustomer)
-			require.ErrorIs(t, err, sentinel.NotLoggedIn)
-		})
-	}
-}
-
-func TestL09_ALoginWithoutTokensChangesNothing(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		v := visitor("jo")
-		own := w.token(v, WantAnonymous)
-		result, err := w.m.Login(t.Context(), v, func(context.Context, Token) (Grant, error) { return Grant{}, nil })
-		require.NoError(t, err)
-		assert.False(t, result.Established)
-		assert.Equal(t, "S1", result.SessionID)
-		assert.Equal(t, own, w.token(v, WantAnonymous))
-	})
-}
-
-func TestL09_ARejectedBearerIsRenewedAndTheSessionKept(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		v := visitor("jo")
-		own := w.token(v, WantAnonymous)
-		w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
-			if c.op == login && c.bearer == own {
-				return &CallError{Outcome: BearerRefused, Err: errWire}
-			}
-			return nil
-		})
-		result := w.logIn(v)
-		assert.Equal(t, "S1", result.SessionID)
-		assert.Equal(t, 2, w.office.count(login))
-		assert.Equal(t, 1, w.office.count(refreshAnonymous))
-		assert.Equal(t, 1, w.office.count(anonymous))
-	})
-}
-
-// A renewal of the anonymous session that is under way neither loses the login
-// nor undoes it, whichever answer comes first.
-func TestL09_LoginDuringARenewal(t *testing.T) {
-	for _, loginTakes := range []time.Duration{time.Second, 5 * time.Second, 10 * time.Second} {
-		t.Run(fmt.Sprint("login takes ", loginTakes), func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
-				v := visitor("jo")
-				w.token(v, WantAnonymous)
-				time.Sleep(anonymousLife - time.Minute)
-				w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
-					time.Sleep(map[string]time.Duration{login: loginTakes, refreshAnonymous: 5 * time.Second}[c.op])
-					return nil
-				})
-				w.token(v, WantAnonymous) // starts an early renewal
-				synctest.Wait()
-				w.logIn(v)
-				time.Sleep(time.Minute)
-				r := w.info("jo")
-				assert.Equal(t, Customer, r.Kind)
-				assert.Equal(t, "S1", r.SessionID)
-				assert.Equal(t, Customer, w.row("jo").Kind)
-				assert.Equal(t, r.Access.Reveal(), w.token(v, WantCustomer))
-				assert.Equal(t, 1, w.office.count(refreshAnonymous))
-			})
-		})
-	}
-}
-
-// The login stands even if its caller has left by the time that it is saved.
-func TestL09_ALoginOutlivesItsCaller(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		ctx, cancel := context.WithCancel(t.Context())
-		_, err := w.m.Login(ctx, visitor("jo"), func(ctx context.Context, bearer Token) (Grant, error) {
-			defer cancel()
-			return w.office.login(ctx, bearer)
-		})
-		require.NoError(t, err)
-		assert.Equal(t, Customer, w.row("jo").Kind)
-	})
-}
-
 func TestL12_ALateRefreshResurrectsNothing(t *testing.T) {
 	for name, kind := range map[string]func(*world, *Visitor) error{
 		"early renewal": func(w *world, v *Visitor) error {
@@ -267,6 +147,89 @@ func TestL12_LogoutWhileTheStoreIsDown(t *testing.T) {
 	}
 }
 
+// A caller who can't wait for a store that fails is told so in time. The session
+// is removed, and the server told, without them.
+func TestL12_LogoutEndsWithItsContext(t *testing.T) {
+	for _, corrupt := range []bool{false, true} {
+		for _, wait := range []time.Duration{0, time.Second} {
+			t.Run(fmt.Sprintf("corrupt=%v wait=%v", corrupt, wait), func(t *testing.T) {
+				bubble(t, func(t *testing.T, w *world) {
+					w.customer("jo")
+					if corrupt {
+						row := w.shelf.rows[rowOf("jo")]
+						row.data = []byte("in pieces")
+						w.shelf.rows[rowOf("jo")] = row
+					}
+					w.shelf.fail(func(op string) trip {
+						switch op {
+						case "save":
+							return breaks
+						case "delete":
+							time.Sleep(1500 * time.Millisecond)
+						}
+						return works
+					})
+					ctx, cancel := context.WithTimeout(t.Context(), wait)
+					defer cancel()
+					v := visitor("jo")
+					_, _ = w.m.Info(t.Context(), v)
+					assert.Equal(t, wait, elapsed(func() {
+						err := w.m.Logout(ctx, v, func(context.Context, Token) error {
+							t.Error("it would be too late")
+							return nil
+						})
+						if corrupt && wait == 0 {
+							return // the row is read in vain
+						}
+						require.ErrorIs(t, err, context.DeadlineExceeded)
+						require.ErrorIs(t, err, sentinel.StoreUnavailable)
+						assert.ErrorContains(t, err, "still being removed")
+					}))
+					time.Sleep(10 * time.Second)
+					assert.Nil(t, w.row("jo"))
+					assert.Equal(t, None, w.info("jo").Kind)
+					if !corrupt {
+						require.Len(t, w.office.of(revoke), 1)
+						assert.Equal(t, "C2", w.office.of(revoke)[0].bearer)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A logout that has begun is finished before Close returns.
+func TestL12_CloseWaitsForALogout(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := w.customer("jo")
+		w.shelf.fail(func(op string) trip { time.Sleep(time.Second); return works })
+		ctx, cancel := context.WithCancel(t.Context())
+		var both sync.WaitGroup
+		both.Go(func() { assert.ErrorIs(t, w.m.Logout(ctx, v, noCall), context.Canceled) })
+		synctest.Wait()
+		cancel()
+		both.Wait()
+		require.NoError(t, w.m.Close(t.Context()))
+		assert.Equal(t, None, w.row("jo").Kind)
+	})
+}
+
+// A renewal that nobody waits for begins no session for a visitor who has logged
+// out on another replica meanwhile.
+func TestL12_ABackgroundRenewalBeginsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, a *world) {
+		b := newWorld(t, a.office, a.shelf)
+		v := a.customer("jo")
+		time.Sleep(13 * time.Hour)
+		require.NoError(t, b.m.Logout(t.Context(), visitor("jo"), noCall))
+		began := a.office.count(anonymous)
+		a.token(v, WantAny) // from what it knows
+		synctest.Wait()
+		assert.Equal(t, began, a.office.count(anonymous))
+		assert.Equal(t, None, a.row("jo").Kind)
+	})
+}
+
 // The store comes back while a logout is owed and a renewal under way: whatever
 // is written in which order, the session stays out.
 func TestL12_AnOwedLogoutWins(t *testing.T) {
@@ -356,6 +319,29 @@ func TestL12_AnOwedWriteResurrectsNothing(t *testing.T) {
 	})
 }
 
+// The same of a login that was owed from the first row on: once a tombstone may
+// be gone, an absent row says nothing.
+func TestL12_AnOwedLoginResurrectsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, a *world) {
+		b := newWorld(t, a.office, a.shelf)
+		a.shelf.fail(always("save", breaks))
+		a.customer("jo")
+		time.Sleep(10 * time.Minute) // nobody tries any more
+		a.shelf.fail(nil)
+		assert.Equal(t, Customer, a.info("jo").Kind, "it is the truth for this process")
+		b.customer("jo")
+		require.NoError(t, b.m.Logout(t.Context(), visitor("jo"), noCall))
+		for range 3 {
+			_, err := a.m.Token(t.Context(), visitor("jo"), WantCustomer)
+			require.ErrorIs(t, err, sentinel.NotLoggedIn)
+			time.Sleep(time.Hour)
+		}
+		a.token(visitor("jo"), WantAnonymous)
+		assert.Equal(t, Anonymous, a.row("jo").Kind)
+		assert.Zero(t, a.size("debts"))
+	})
+}
+
 func TestL12_LogoutDiscardsARowThatNobodyCanRead(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		v := w.customer("jo")
@@ -385,111 +371,5 @@ func TestL12_LogoutClearsAnExpiredSession(t *testing.T) {
 		_, err = w.m.Token(t.Context(), v, WantCustomer)
 		require.ErrorIs(t, err, sentinel.NotLoggedIn)
 		w.token(v, WantAny)
-	})
-}
-
-func TestL13_NothingOfTheOldCustomerIsCarriedOver(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		v := w.customer("jo")
-		entity := "jo's company"
-		require.NoError(t, w.m.Refresh(t.Context(), v, &entity))
-		old := w.info("jo")
-		result := w.logIn(v)
-		assert.True(t, result.SessionChanged)
-		r := w.info("jo")
-		for name, pair := range map[string][2]string{
-			"access": {old.Access.Reveal(), r.Access.Reveal()}, "refresh": {old.Refresh.Reveal(), r.Refresh.Reveal()},
-			"saas": {old.SaaS.Reveal(), r.SaaS.Reveal()}, "session": {old.SessionID, r.SessionID}, "entity": {old.LegalEntity, r.LegalEntity},
-		} {
-			assert.NotEqual(t, pair[0], pair[1], name)
-		}
-		assert.Empty(t, r.LegalEntity)
-		bearer := w.office.of(login)[1].bearer
-		assert.NotEqual(t, old.Access.Reveal(), bearer)
-		assert.NotEqual(t, w.office.of(login)[0].bearer, bearer, "the old visitor's")
-		require.NoError(t, w.m.Refresh(t.Context(), v, nil))
-		calls := w.office.of(refreshCustomer)
-		assert.Empty(t, calls[len(calls)-1].entity)
-	})
-}
-
-func TestL13_ARefreshOfTheOldCustomerComesLate(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		v := w.customer("jo")
-		time.Sleep(13 * time.Hour)
-		w.token(w.m.utility, WantAnonymous)
-		w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
-			if c.op == refreshCustomer {
-				time.Sleep(5 * time.Second)
-			}
-			return nil
-		})
-		w.token(v, WantCustomer)
-		synctest.Wait()
-		w.logIn(v)
-		now := w.info("jo")
-		time.Sleep(time.Minute)
-		assert.Equal(t, now.Access.Reveal(), w.info("jo").Access.Reveal())
-		assert.Zero(t, w.office.count(revoke))
-	})
-}
-
-// Two logins at once: the one that was answered last stays, in one piece.
-func TestL13_TwoLoginsAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		v := visitor("jo")
-		w.token(v, WantAnonymous)
-		var all sync.WaitGroup
-		var last string
-		for i := range 5 {
-			all.Go(func() {
-				_, err := w.m.Login(t.Context(), visitor("jo"), func(ctx context.Context, bearer Token) (Grant, error) {
-					g, err := w.office.login(ctx, bearer)
-					time.Sleep(time.Duration(5-i) * time.Second)
-					if i == 0 {
-						last = g.Access.Reveal()
-					}
-					return g, err
-				})
-				assert.NoError(t, err)
-			})
-		}
-		all.Wait()
-		r := w.info("jo")
-		assert.Equal(t, last, r.Access.Reveal())
-		assert.Equal(t, "saas-"+last, r.SaaS.Reveal())
-		assert.Equal(t, "S1", r.SessionID)
-	})
-}
-
-// A new session is not punished for the troubles of the last one.
-func TestL13_TroublesEndWithTheirSession(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		v := visitor("jo")
-		_, err := useWith(w, v, WantAnonymous, func(string) bool { return false })
-		require.ErrorIs(t, err, errWire)
-		w.logIn(v)
-		calls, err := useWith(w, v, WantCustomer, func(token string) bool { return token != "C3" })
-		require.NoError(t, err)
-		assert.Equal(t, 2, calls)
-	})
-}
-
-func TestStartReplacesAnAnonymousSession(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		v := visitor("jo")
-		require.NoError(t, w.m.Start(t.Context(), v, SessionContext{SiteCode: "PL"}))
-		w.token(v, WantAnonymous)
-		require.NoError(t, w.m.Start(t.Context(), v, SessionContext{SiteCode: "DE"}))
-		assert.Equal(t, []EventKind{EventStarted, EventReplaced}, w.told())
-		time.Sleep(48 * time.Hour) // over; the next one has the same context
-		w.token(v, WantAnonymous)
-		var sites []string
-		for _, c := range w.office.of(anonymous) {
-			sites = append(sites, c.entity)
-		}
-		assert.Equal(t, []string{"PL", "DE"}, sites[:2])
-		w.logIn(v)
-		require.ErrorIs(t, w.m.Start(t.Context(), v, SessionContext{}), sentinel.LoggedIn)
 	})
 }

@@ -1,0 +1,52 @@
+package lifecycle
+
+import (
+	"context"
+
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+)
+
+// begin starts an anonymous session, or the employee's, in place of r.
+func (m *Manager) begin(ctx context.Context, v *Visitor, r *Record, event EventKind) (func(), error) {
+	kind, call := Anonymous, func() (Grant, error) {
+		if r.Context == (SessionContext{}) {
+			return m.cfg.Issuer.Anonymous(ctx, m.cfg.Context)
+		}
+		return m.cfg.Issuer.Anonymous(ctx, r.Context)
+	}
+	if v == m.staff {
+		kind, call = Employee, func() (Grant, error) { return m.cfg.Issuer.Employee(ctx) }
+	}
+	g, err := call()
+	if err != nil {
+		return nil, cause(err)
+	}
+	next := begin(kind, g, r.Generation)
+	next.Ended, next.Context = r.Ended, r.Context
+	return m.commit(v, r, next, m.tell(event, v, r, next)), nil
+}
+
+// expire ends a customer's session: nothing can renew it.
+func (m *Manager) expire(v *Visitor, r *Record, err error) func() {
+	return m.commit(v, r, r.gone(true), func() { m.notify(EventExpired, v, Customer, err) })
+}
+
+// Start begins an anonymous session now, in place of the visitor's present one.
+func (m *Manager) Start(ctx context.Context, v *Visitor, sc SessionContext) error {
+	return m.alone(ctx, v, func(ctx context.Context) (func(), error) {
+		r, err := m.load(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		event := EventStarted
+		switch r.Kind {
+		case Customer:
+			return nil, sentinel.LoggedIn
+		case Anonymous:
+			event = EventReplaced
+		}
+		fresh := *r
+		fresh.Context = sc
+		return m.begin(ctx, v, &fresh, event)
+	})
+}

@@ -1,0 +1,30 @@
+package lifecycle
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestEmployeesBearerIsKeptAndRenewed(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := visitor("jo")
+		assert.Equal(t, "E1", w.token(v, WantEmployee))
+		assert.Equal(t, "E1", w.token(visitor("mo"), WantEmployee))
+		time.Sleep(5 * time.Hour)
+		assert.Equal(t, "E2", w.token(v, WantEmployee))
+		calls, err := useWith(w, v, WantEmployee, func(token string) bool { return token == "E3" })
+		require.NoError(t, err)
+		assert.Equal(t, 2, calls)
+		w.office.script(0, failing(map[string]Outcome{employee: Refused}))
+		time.Sleep(5 * time.Hour)
+		_, err = w.m.Token(t.Context(), v, WantEmployee)
+		require.ErrorIs(t, err, errWire)
+		w.office.script(0, nil)
+		w.token(v, WantEmployee)
+		assert.Empty(t, w.told(), "it is nobody's session")
+		assert.Empty(t, w.shelf.rows, "it never leaves the process")
+	})
+}

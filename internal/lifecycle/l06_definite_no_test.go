@@ -1,0 +1,120 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+)
+
+func TestL06_OnlyADefiniteNoEndsASession(t *testing.T) {
+	const keep, replaced, over = "the session", "another session", "no session"
+	for _, tt := range []struct {
+		kind    Kind
+		outcome Outcome
+		alive   bool // the access token is
+		want    string
+	}{
+		{Anonymous, Unknown, true, keep},
+		{Anonymous, Unknown, false, keep},
+		{Anonymous, Failed, true, keep},
+		{Anonymous, Failed, false, keep},
+		{Anonymous, NotSent, false, keep},
+		{Anonymous, BearerRefused, false, keep},
+		{Anonymous, Refused, true, keep},
+		{Anonymous, Refused, false, replaced},
+		{Customer, Unknown, true, keep},
+		{Customer, Unknown, false, keep},
+		{Customer, Failed, true, keep},
+		{Customer, Failed, false, keep},
+		{Customer, NotSent, false, keep},
+		{Customer, Refused, true, keep},
+		{Customer, Refused, false, over},
+		{Customer, BearerRefused, false, over}, // twice, the second time with a brand-new bearer
+	} {
+		t.Run(fmt.Sprintf("%v %v alive=%v", tt.kind, tt.outcome, tt.alive), func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				// The refresh token outlives the access token, or the other way round.
+				w.office.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
+					if !tt.alive {
+						g.ExpiresIn.Duration = time.Hour
+					}
+					return nil
+				})
+				v, want, op := visitor("jo"), WantAnonymous, refreshAnonymous
+				w.token(v, WantAnonymous)
+				if tt.kind == Customer {
+					want, op = WantCustomer, refreshCustomer
+					w.logIn(v)
+				}
+				session := w.info("jo").SessionID
+				if tt.alive {
+					time.Sleep(map[Kind]time.Duration{Anonymous: anonymousLife - 2*time.Minute, Customer: 13 * time.Hour}[tt.kind])
+				} else {
+					time.Sleep(90 * time.Minute)
+				}
+				w.told()
+				w.office.script(0, failing(map[string]Outcome{op: tt.outcome}))
+				_, err := w.m.Token(t.Context(), v, want)
+				synctest.Wait()
+				w.office.script(0, nil)
+				assert.NotZero(t, w.office.count(op))
+				r := w.info("jo")
+				switch tt.want {
+				case keep:
+					assert.Equal(t, tt.kind, r.Kind)
+					assert.Equal(t, session, r.SessionID)
+					if tt.alive {
+						require.NoError(t, err)
+						assert.Equal(t, tt.outcome == Refused, r.Refresh.IsZero(), "a refused token is not sent again")
+					} else {
+						require.ErrorIs(t, err, errWire)
+						w.token(v, want) // a better answer, and all is well
+					}
+					assert.Equal(t, session, w.info("jo").SessionID)
+					events := w.told()
+					assert.Contains(t, events, EventRefreshFailed)
+					assert.NotContains(t, events, EventExpired)
+					assert.NotContains(t, events, EventReplaced)
+				case replaced:
+					require.NoError(t, err)
+					assert.NotEqual(t, session, r.SessionID)
+					assert.Equal(t, []EventKind{EventReplaced}, w.told())
+				case over:
+					require.ErrorIs(t, err, sentinel.SessionExpired)
+					assert.True(t, r.Ended)
+					assert.Equal(t, []EventKind{EventExpired}, w.told())
+					w.token(v, WantAnonymous) // anonymous calls go on
+					_, err = w.m.Token(t.Context(), v, WantCustomer)
+					require.ErrorIs(t, err, sentinel.SessionExpired)
+					w.logIn(v)
+					w.token(v, WantCustomer)
+				}
+			})
+		})
+	}
+}
+
+// A customer whom an employee disabled: the refresh says no, the access token
+// lasts as long as it lasts, and nothing loops.
+func TestL06_ARefusedRefreshTokenIsNeverSentAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := w.customer("jo")
+		w.office.script(0, failing(map[string]Outcome{refreshCustomer: Refused}))
+		for range 29 * 24 {
+			w.token(v, WantCustomer)
+			time.Sleep(time.Hour)
+		}
+		assert.Equal(t, 1, w.office.count(refreshCustomer))
+		time.Sleep(26 * time.Hour)
+		_, err := w.m.Token(t.Context(), v, WantCustomer)
+		require.ErrorIs(t, err, sentinel.SessionExpired)
+		assert.Equal(t, 1, w.office.count(refreshCustomer))
+	})
+}

@@ -1,0 +1,68 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestL07_AnAnonymousRefreshIsSentOnceMore(t *testing.T) {
+	for _, graceful := range []bool{true, false} {
+		t.Run(fmt.Sprint("grace ", graceful), func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				v := visitor("jo")
+				w.token(v, WantAnonymous)
+				time.Sleep(2 * time.Hour)
+				lost := false
+				w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+					switch {
+					case c.op != refreshAnonymous || lost && graceful:
+						return nil
+					case lost:
+						return &CallError{Outcome: Refused, Err: errWire}
+					}
+					lost = true
+					return &CallError{Outcome: Unknown, Err: errWire}
+				})
+				w.token(v, WantAnonymous)
+				calls := w.office.of(refreshAnonymous)
+				require.Len(t, calls, 2)
+				assert.Equal(t, calls[0].refresh, calls[1].refresh)
+				assert.Equal(t, graceful, w.info("jo").SessionID == "S1")
+			})
+		})
+	}
+}
+
+func TestL07_ACustomersLostRefreshIsHeldBack(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.office.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
+			g.ExpiresIn.Duration, g.RefreshExpiresIn.Duration = 48*time.Hour, 60*time.Hour
+			if c.op == refreshCustomer {
+				return &CallError{Outcome: Unknown, Err: errWire}
+			}
+			return nil
+		})
+		v := w.customer("jo")
+		for range 47 {
+			assert.Equal(t, "C2", w.token(v, WantCustomer))
+			time.Sleep(time.Hour)
+		}
+		assert.Equal(t, 1, w.office.count(refreshCustomer), "a strict server would end the session")
+		r := w.info("jo")
+		assert.True(t, r.Suspect)
+		assert.False(t, r.Refresh.IsZero())
+
+		time.Sleep(2 * time.Hour) // nothing to lose now
+		w.office.script(0, nil)
+		w.token(v, WantCustomer)
+		calls := w.office.of(refreshCustomer)
+		require.Len(t, calls, 2)
+		assert.Equal(t, calls[0].refresh, calls[1].refresh)
+		assert.False(t, w.info("jo").Suspect)
+	})
+}

@@ -1,0 +1,87 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestL10_OneUtilitySessionAuthorisesAllRefreshes(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		var visitors []*Visitor
+		for i := range 20 {
+			visitors = append(visitors, w.customer(fmt.Sprint("jo", i)))
+		}
+		own := w.office.count(anonymous)
+		time.Sleep(13 * time.Hour)
+		var all sync.WaitGroup
+		for _, v := range visitors {
+			all.Go(func() { assert.NoError(t, w.m.Refresh(t.Context(), v, nil)) })
+		}
+		all.Wait()
+		assert.Equal(t, 20, w.office.count(refreshCustomer))
+		assert.Equal(t, own+1, w.office.count(anonymous))
+		for _, c := range w.office.of(refreshCustomer) {
+			assert.Equal(t, w.office.of(refreshCustomer)[0].bearer, c.bearer)
+		}
+		for i := range visitors {
+			assert.Equal(t, fmt.Sprint("S", 2*i+1), w.info(fmt.Sprint("jo", i)).SessionID)
+		}
+	})
+}
+
+func TestL10_ARefusedUtilityBearerIsReplaced(t *testing.T) {
+	for _, sessionToo := range []bool{false, true} {
+		bubble(t, func(t *testing.T, w *world) {
+			v := w.customer("jo")
+			require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+			dead := w.office.of(refreshCustomer)[0].bearer
+			w.office.script(time.Second, func(_ context.Context, c tokenCall, _ *Grant) error {
+				switch {
+				case c.op == refreshCustomer && c.bearer == dead:
+					return &CallError{Outcome: BearerRefused, Err: errWire}
+				case c.op == refreshAnonymous && sessionToo:
+					return &CallError{Outcome: Refused, Err: errWire}
+				}
+				return nil
+			})
+			require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+			assert.Equal(t, "S1", w.info("jo").SessionID)
+			assert.Equal(t, Customer, w.info("jo").Kind)
+			assert.NotContains(t, w.told(), EventRefreshFailed)
+		})
+	}
+}
+
+// No utility bearer to be had is no news about the customer's refresh token.
+func TestL10_WithoutABearerTheCustomerKeepsTheSession(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := w.customer("jo")
+		w.office.script(0, failing(map[string]Outcome{anonymous: Refused}))
+		require.ErrorIs(t, w.m.Refresh(t.Context(), v, nil), errWire)
+		r := w.info("jo")
+		assert.Equal(t, "C2", r.Access.Reveal())
+		assert.False(t, r.Suspect)
+		assert.False(t, r.Refresh.IsZero())
+	})
+}
+
+// Neither is a bearer that is refused and can't be replaced.
+func TestL10_ARefusedBearerThatCannotBeReplaced(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := w.customer("jo")
+		w.token(w.m.utility, WantAnonymous)
+		w.office.script(0, failing(map[string]Outcome{refreshCustomer: BearerRefused, refreshAnonymous: Refused, anonymous: Refused}))
+		require.ErrorIs(t, w.m.Refresh(t.Context(), v, nil), errWire)
+		r := w.row("jo")
+		assert.Equal(t, Customer, r.Kind)
+		assert.False(t, r.Suspect)
+		assert.False(t, r.Refresh.IsZero())
+		assert.Equal(t, 1, w.office.count(refreshCustomer))
+	})
+}

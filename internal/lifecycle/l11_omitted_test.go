@@ -1,0 +1,78 @@
+package lifecycle
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/secret"
+	"github.com/emporix-community/emporix-go/internal/wire"
+)
+
+func TestL11_ARefreshKeepsWhatItsAnswerOmits(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := w.customer("jo")
+		entity := "company"
+		require.NoError(t, w.m.Refresh(t.Context(), v, &entity))
+		before := w.info("jo")
+		w.office.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
+			if c.op == refreshCustomer {
+				g.Refresh, g.RefreshExpiresIn = secret.Secret{}, wire.Lifetime{}
+			}
+			return nil
+		})
+		time.Sleep(time.Hour)
+		require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+		after := w.info("jo")
+		assert.NotEqual(t, before.Access.Reveal(), after.Access.Reveal())
+		assert.Equal(t, before.Refresh.Reveal(), after.Refresh.Reveal())
+		assert.Equal(t, before.RefreshUntil, after.RefreshUntil, "its end doesn't move by itself")
+		assert.Equal(t, "S1", after.SessionID)
+		assert.Equal(t, "saas-C2", after.SaaS.Reveal())
+		assert.Equal(t, "company", after.LegalEntity)
+		calls := w.office.of(refreshCustomer)
+		assert.Equal(t, "company", calls[len(calls)-1].entity, "it is sent again each time")
+
+		entity = ""
+		require.NoError(t, w.m.Refresh(t.Context(), v, &entity))
+		assert.Empty(t, w.info("jo").LegalEntity)
+	})
+}
+
+// A refresh that takes longer than the kept refresh token lives, is no corrupt
+// row.
+func TestL11_AKeptRefreshTokenMayEndMeanwhile(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := w.customer("jo")
+		time.Sleep(refreshLife - 2*time.Second)
+		w.office.script(10*time.Second, func(_ context.Context, c tokenCall, g *Grant) error {
+			if c.op == refreshCustomer {
+				g.Refresh, g.RefreshExpiresIn = secret.Secret{}, wire.Lifetime{}
+				g.SentAt = time.Now()
+			}
+			return nil
+		})
+		require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+		assert.Equal(t, w.row("jo").Access.Reveal(), w.token(visitor("jo"), WantCustomer))
+	})
+}
+
+func TestL11_ASwitchThatIsRefusedChangesNothing(t *testing.T) {
+	for _, outcome := range []Outcome{Refused, Failed, NotSent, Unknown} {
+		bubble(t, func(t *testing.T, w *world) {
+			v := w.customer("jo")
+			before := w.info("jo")
+			w.office.script(0, failing(map[string]Outcome{refreshCustomer: outcome}))
+			entity := "foreign"
+			require.ErrorIs(t, w.m.Refresh(t.Context(), v, &entity), errWire)
+			after := w.info("jo")
+			assert.Equal(t, outcome == Unknown, after.Suspect)
+			assert.Equal(t, before.Access.Reveal(), after.Access.Reveal())
+			assert.Equal(t, before.Refresh.Reveal(), after.Refresh.Reveal())
+			assert.Empty(t, after.LegalEntity)
+		})
+	}
+}

@@ -1,0 +1,163 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+)
+
+func TestL14_APanicReleasesTheWaiters(t *testing.T) {
+	for name, end := range map[string]func(){"panic": func() { panic("R1") }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.office.script(time.Second, func(context.Context, tokenCall, *Grant) error { end(); return nil })
+				var all sync.WaitGroup
+				for range 10 {
+					all.Go(func() {
+						_, err := w.m.Token(t.Context(), visitor("jo"), WantAnonymous)
+						if assert.Error(t, err) {
+							assert.NotContains(t, err.Error(), "R1")
+						}
+					})
+				}
+				all.Wait()
+				assert.Equal(t, 1, w.office.count(anonymous))
+				w.office.script(0, nil)
+				w.token(visitor("jo"), WantAnonymous)
+			})
+		})
+	}
+}
+
+func TestL14_ObserversMayPanicAndCallBack(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		called := 0
+		w.m.cfg.Notify = func(Event) {
+			called++
+			_, err := w.m.Token(context.Background(), visitor("jo"), WantAny)
+			assert.NoError(t, err)
+			panic("the observer's")
+		}
+		w.customer("jo")
+		require.NoError(t, w.m.Refresh(t.Context(), visitor("jo"), nil))
+		synctest.Wait()
+		assert.Equal(t, 3, called)
+	})
+}
+
+// An observer hears of a session before those who wait for it use it, so that
+// events come in their order.
+func TestL14_AnObserverHearsItFirst(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.m.cfg.Notify = func(Event) { time.Sleep(time.Second) }
+		assert.Equal(t, time.Second, elapsed(func() { w.token(visitor("jo"), WantAnonymous) }))
+	})
+}
+
+// A token that is revoked late, when nobody waits, can't end the process.
+func TestL14_APanicThatNobodyWaitsFor(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := w.customer("jo")
+		w.office.script(5*time.Second, func(_ context.Context, c tokenCall, _ *Grant) error {
+			if c.op == revoke {
+				panic("the transport's")
+			}
+			return nil
+		})
+		time.Sleep(13 * time.Hour)
+		w.token(v, WantCustomer)
+		synctest.Wait()
+		require.NoError(t, w.m.Logout(t.Context(), v, func(context.Context, Token) error { return nil }))
+		time.Sleep(time.Minute)
+		assert.Equal(t, 1, w.office.count(revoke))
+		assert.Zero(t, w.size("running"))
+	})
+}
+
+func TestL14_CloseEndsEverything(t *testing.T) {
+	t.Run("in time", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world) {
+			w.office.script(5*time.Second, nil)
+			var all sync.WaitGroup
+			all.Go(func() {
+				_, err := w.m.Token(t.Context(), visitor("jo"), WantAnonymous)
+				assert.ErrorIs(t, err, sentinel.Closed)
+				assert.Nil(t, w.row("jo"), "at once, while the renewal is let end")
+			})
+			synctest.Wait()
+			assert.Equal(t, 5*time.Second, elapsed(func() { assert.NoError(t, w.m.Close(t.Context())) }))
+			all.Wait()
+			assert.Equal(t, "A1", w.row("jo").Access.Reveal(), "what had begun was saved")
+			_, err := w.m.Token(t.Context(), visitor("jo"), WantAnonymous)
+			require.ErrorIs(t, err, sentinel.Closed)
+			_, err = w.m.Login(t.Context(), visitor("jo"), w.office.login)
+			require.ErrorIs(t, err, sentinel.Closed)
+			_, err = w.m.Info(t.Context(), visitor("jo"))
+			require.ErrorIs(t, err, sentinel.Closed)
+			require.ErrorIs(t, w.m.Refresh(t.Context(), visitor("jo"), nil), sentinel.Closed)
+			require.ErrorIs(t, w.m.Start(t.Context(), visitor("jo"), SessionContext{}), sentinel.Closed)
+			require.ErrorIs(t, w.m.Logout(t.Context(), visitor("jo"), nil), sentinel.Closed)
+			require.NoError(t, w.m.Close(t.Context()), "twice is fine")
+		})
+	})
+	t.Run("with a write that is owed", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world) {
+			w.shelf.fail(always("save", breaks))
+			time.AfterFunc(20*time.Second, func() { w.shelf.fail(nil) })
+			w.office.script(time.Second, nil)
+			go func() { _, _ = w.m.Token(context.Background(), visitor("jo"), WantAnonymous) }()
+			synctest.Wait()
+			require.NoError(t, w.m.Close(t.Context()))
+			require.NotNil(t, w.row("jo"))
+			assert.Zero(t, w.size("running"))
+		})
+	})
+	t.Run("cut short", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world) {
+			w.office.script(20*time.Second, nil)
+			go func() { _, _ = w.m.Token(context.Background(), visitor("jo"), WantAnonymous) }()
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			assert.Equal(t, time.Second, elapsed(func() { assert.ErrorIs(t, w.m.Close(ctx), context.DeadlineExceeded) }))
+			assert.Zero(t, w.size("running"))
+		})
+	})
+}
+
+func TestL14_AnIdleSessionCostsNoGoroutine(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		before := runtime.NumGoroutine()
+		for i := range 2000 {
+			w.token(visitor(fmt.Sprint(i)), WantAnonymous)
+		}
+		synctest.Wait()
+		assert.InDelta(t, before, runtime.NumGoroutine(), 5)
+		assert.Zero(t, w.size("flights"))
+		assert.Zero(t, w.size("running"))
+		assert.Zero(t, w.size("troubles"))
+		assert.Zero(t, w.size("debts"))
+	})
+}
+
+// What is remembered about troubled visitors doesn't grow with every visitor who
+// ever had trouble.
+func TestL14_TroublesAreForgotten(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		r := &Record{Kind: Anonymous}
+		for i := range 20 * manyTroubles {
+			w.m.failed(visitor(fmt.Sprint(i)), r, errWire)
+			time.Sleep(time.Second)
+		}
+		assert.Less(t, w.size("troubles"), 4*manyTroubles)
+	})
+}

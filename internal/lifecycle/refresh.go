@@ -1,0 +1,204 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+)
+
+// The refresh protocol. A refresh token is good for one request, and a strict
+// server ends the session when it comes again; so the order matters:
+//
+//	1  plan      is the token good, to be renewed early, or over?       token.go, plan.go
+//	2  launch    one flight per session; waiters leave when they like   flight.go
+//	3  fly       the flight is detached, bounded, and survives a panic  flight.go
+//	4  acquire   one process at a time has the lease                    lease.go
+//	5  load      under the lease, is the row still the one to renew?    here
+//	6  sending   does enough of the lease remain?                       lease.go
+//	7  redeem    one request; what does its outcome mean?               redeem.go, here
+//	8  commit    write by comparing generations; owe what fails         commit.go, debt.go
+//	9  release   give the lease back; then the flight lands             lease.go, flight.go
+
+// leased is steps 4, 5 and 9 around act, which is what to do with the row. If
+// another process writes the row meanwhile, so that it is not the one that was
+// seen, there is nothing left to do; without seen the caller insists, and waits
+// for its turn.
+func (m *Manager) leased(v *Visitor, seen *Record, act func(context.Context, *Record, *lease) (func(), error)) work {
+	return func(ctx context.Context) (tell func(), err error) {
+		for {
+			l, done, err := m.acquire(ctx, v, seen)
+			if err != nil || done {
+				return nil, err
+			}
+			r, err := m.load(ctx, v)
+			if err == nil {
+				tell, err = act(ctx, r, l)
+			}
+			l.release() // a panic leaves it: nobody knows what was sent
+			if !errors.Is(err, errLeaseShort) {
+				return tell, err
+			}
+			if !pause(ctx, lastPoll) {
+				return nil, fmt.Errorf("%w: %w", sentinel.Unavailable, cause(err))
+			}
+		}
+	}
+}
+
+// upkeep does what the row, as it is now, asks for. Where the row is gone, it
+// begins an anonymous session only for a caller whom that would serve. seen is
+// the row as the caller knows it: to renew that one takes the lease.
+func (m *Manager) upkeep(v *Visitor, want Want, seen *Record) work {
+	if m.plan(v, seen).renews() {
+		return m.leased(v, seen, func(ctx context.Context, r *Record, l *lease) (func(), error) {
+			return m.follow(ctx, v, want, r, l)
+		})
+	}
+	return func(ctx context.Context) (func(), error) {
+		r, err := m.load(ctx, v)
+		if err != nil || m.plan(v, r).renews() { // not what the caller knows: it looks again
+			return nil, err
+		}
+		return m.follow(ctx, v, want, r, nil)
+	}
+}
+
+// follow does what r asks for.
+func (m *Manager) follow(ctx context.Context, v *Visitor, want Want, r *Record, l *lease) (func(), error) {
+	switch next := m.plan(v, r); next {
+	case start:
+		if want == WantCustomer {
+			return nil, nil
+		}
+		return m.begin(ctx, v, r, EventStarted)
+	case replace:
+		return m.begin(ctx, v, r, EventReplaced)
+	case renewEarly, renewNow:
+		return m.renew(ctx, v, r, l, next == renewNow)
+	case expired:
+		return m.expire(v, r, nil), nil
+	default: // another flight, or another replica, was faster
+		return nil, nil
+	}
+}
+
+// renew is steps 6 to 8 for r. dead says that its access token is of no use any
+// more.
+func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, dead bool) (func(), error) {
+	if l.doubtful(r) && r.Kind == Customer && !r.Suspect && !dead {
+		return m.hold(v, r)
+	}
+	g, err := m.redeem(ctx, r, l)
+	switch {
+	case err == nil:
+		m.setTrouble(v, func(t *trouble) { t.failures, t.next = 0, time.Time{} })
+		return m.refreshed(v, r, r.renew(g)), nil
+	case errors.Is(err, errLeaseShort):
+		return nil, err
+	}
+	m.failed(v, r, err)
+	tell := func() { m.notify(EventRefreshFailed, v, r.Kind, cause(err)) }
+	alive := !dead && time.Now().Before(r.AccessUntil)
+	switch r.after(outcome(err), alive) {
+	case dropRefresh:
+		tell = m.alsoCommit(v, r, r.withoutRefresh(), tell)
+	case holdRefresh:
+		tell = m.alsoCommit(v, r, r.suspected(), tell)
+	case endGuest:
+		return m.begin(ctx, v, r, EventReplaced)
+	case endCustomer:
+		return m.expire(v, r, cause(err)), nil
+	}
+	return tell, cause(err)
+}
+
+// refreshed makes the renewed record the truth.
+func (m *Manager) refreshed(v *Visitor, r, next *Record) func() {
+	return m.commit(v, r, next, m.tell(EventRefreshed, v, r, next))
+}
+
+// hold holds a refresh token back that another process may have spent, like
+// after a lost answer.
+func (m *Manager) hold(v *Visitor, r *Record) (func(), error) {
+	err := fmt.Errorf("%w: another process may have ended while it renewed the session, which goes on until its access token ends", sentinel.Unavailable)
+	return m.alsoCommit(v, r, r.suspected(), func() { m.notify(EventRefreshFailed, v, r.Kind, err) }), err
+}
+
+// alsoCommit writes a change that came out of a failure; the failure is told
+// first, and whether or not the change is beaten.
+func (m *Manager) alsoCommit(v *Visitor, r, next *Record, failure func()) func() {
+	tell := m.commit(v, r, next, func() {})
+	return func() {
+		failure()
+		if tell != nil {
+			tell()
+		}
+	}
+}
+
+// Refresh renews the session now. A non-nil legal entity also switches to it
+// ("" switches back to none); a refusal of the switch leaves the session as it is.
+func (m *Manager) Refresh(ctx context.Context, v *Visitor, legalEntity *string) error {
+	if legalEntity != nil {
+		return m.alone(ctx, v, m.switchTo(v, *legalEntity))
+	}
+	if err := m.alone(ctx, v, m.refresh(v)); err != nil {
+		return err
+	}
+	s, err := m.read(ctx, v)
+	if err != nil {
+		return err
+	}
+	if s.record.Ended {
+		return sentinel.SessionExpired
+	}
+	return nil
+}
+
+func (m *Manager) refresh(v *Visitor) work {
+	return m.leased(v, nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
+		next := m.plan(v, r)
+		switch {
+		case next == start && r.Ended:
+			return nil, sentinel.SessionExpired
+		case next == start:
+			return m.begin(ctx, v, r, EventStarted)
+		case next == expired:
+			return m.expire(v, r, nil), nil
+		case next == replace:
+			return m.begin(ctx, v, r, EventReplaced)
+		case !r.CanRenew():
+			return nil, fmt.Errorf("%w: the session goes on until its access token ends, at %s", sentinel.NotRefreshable, r.AccessUntil.UTC().Format(time.RFC3339))
+		}
+		return m.renew(ctx, v, r, l, next == renewNow)
+	})
+}
+
+func (m *Manager) switchTo(v *Visitor, legalEntity string) work {
+	return m.leased(v, nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
+		if err := r.refuses(WantCustomer); err != nil {
+			return nil, err
+		}
+		if !r.CanRenew() {
+			return nil, fmt.Errorf("%w: switching the legal entity needs one; log in again", sentinel.NotRefreshable)
+		}
+		if l.doubtful(r) && !r.Suspect {
+			return m.hold(v, r)
+		}
+		g, err := m.redeemCustomer(ctx, r, l, legalEntity)
+		switch {
+		case err == nil:
+			next := r.renew(g)
+			next.LegalEntity = legalEntity
+			return m.refreshed(v, r, next), nil
+		case errors.Is(err, errLeaseShort):
+			return nil, err
+		case outcome(err) == Unknown && !r.Suspect:
+			return m.alsoCommit(v, r, r.suspected(), func() {}), cause(err)
+		}
+		return nil, cause(err) // a refusal may be about the legal entity
+	})
+}

@@ -1,0 +1,70 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/emporix-community/emporix-go/internal/secret"
+)
+
+// forcedPause is the time between renewals that rejected tokens ask for.
+const forcedPause = 30 * time.Second
+
+// errTooSoon ends a forced renewal that follows the last one at once.
+var errTooSoon = errors.New("the server rejects new tokens too")
+
+// Renew is the answer to a token that the server rejected. It returns the token
+// to try again with; ok is false when there is none, because the same session
+// was renewed for the same reason a moment ago.
+func (m *Manager) Renew(ctx context.Context, v *Visitor, want Want, rejected Token) (t Token, ok bool, err error) {
+	owner := rejected.owner
+	if owner == nil {
+		return Token{}, false, nil
+	}
+	for range 2 { // a flight that was under way may have been about something else
+		r, err := m.read(ctx, owner)
+		if err != nil {
+			return Token{}, false, err
+		}
+		if !r.record.Access.Equal(rejected.Access) {
+			break
+		}
+		err = m.join(ctx, owner, m.force(owner, rejected.Access, r.record))
+		switch {
+		case errors.Is(err, errTooSoon):
+			return Token{}, false, nil
+		case err != nil:
+			return Token{}, false, err
+		}
+	}
+	t, err = m.Token(ctx, v, want)
+	if err != nil {
+		return Token{}, false, err
+	}
+	return t, !t.Access.Equal(rejected.Access), nil
+}
+
+// force renews a session whose token the server rejected, unless the rejected
+// token is no longer the current one.
+func (m *Manager) force(v *Visitor, rejected secret.Secret, seen *Record) work {
+	forced := false // by this flight; a lease that runs short takes it here again
+	return m.leased(v, seen, func(ctx context.Context, r *Record, l *lease) (func(), error) {
+		if !r.Access.Equal(rejected) {
+			return nil, nil
+		}
+		if !forced && time.Since(m.trouble(v).forced) < forcedPause {
+			return nil, errTooSoon
+		}
+		forced = true
+		m.setTrouble(v, func(t *trouble) { t.forced = time.Now() })
+		switch {
+		case r.refreshable(time.Now()):
+			return m.renew(ctx, v, r, l, true)
+		case r.Kind == Anonymous:
+			return m.begin(ctx, v, r, EventReplaced)
+		default:
+			return m.expire(v, r, nil), nil
+		}
+	})
+}

@@ -1,0 +1,30 @@
+package lifecycle
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+)
+
+func TestStartReplacesAnAnonymousSession(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := visitor("jo")
+		require.NoError(t, w.m.Start(t.Context(), v, SessionContext{SiteCode: "PL"}))
+		w.token(v, WantAnonymous)
+		require.NoError(t, w.m.Start(t.Context(), v, SessionContext{SiteCode: "DE"}))
+		assert.Equal(t, []EventKind{EventStarted, EventReplaced}, w.told())
+		time.Sleep(30 * time.Hour) // over; the next one has the same context
+		w.token(v, WantAnonymous)
+		var sites []string
+		for _, c := range w.office.of(anonymous) {
+			sites = append(sites, c.entity)
+		}
+		assert.Equal(t, []string{"PL", "DE", "DE"}, sites)
+		w.logIn(v)
+		require.ErrorIs(t, w.m.Start(t.Context(), v, SessionContext{}), sentinel.LoggedIn)
+	})
+}

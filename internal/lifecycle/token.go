@@ -1,0 +1,142 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/emporix-community/emporix-go/internal/secret"
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+)
+
+// Token returns a bearer for v. While the token is good it costs a look at the
+// monotonic clock: no lock, no store, no allocation.
+func (m *Manager) Token(ctx context.Context, v *Visitor, want Want) (Token, error) {
+	if want == WantEmployee {
+		v = m.staff
+	}
+	if s := v.snap.Load(); s != nil && s.wants&(1<<want) != 0 && s.epoch == m.epoch(v).Load() && int64(time.Since(s.taken)) < s.checked.Load() {
+		return s.token(), nil
+	}
+	return m.find(ctx, v, want)
+}
+
+// find is the way of every call that has no good token at hand.
+func (m *Manager) find(ctx context.Context, v *Visitor, want Want) (Token, error) {
+	for range 4 { // a renewal may be overtaken by a login or logout; then look again
+		if m.shut() {
+			return Token{}, sentinel.Closed
+		}
+		s, err := m.read(ctx, v)
+		if err != nil {
+			return Token{}, err
+		}
+		r := s.record
+		if err := r.refuses(want); err != nil {
+			return Token{}, err
+		}
+		if want == WantAnonymous && r.Kind == Customer {
+			v = m.utility
+			continue
+		}
+		now := time.Now()
+		switch r.plan(m.key(v), now) {
+		case use:
+			s.checked.Store(int64(min(now.Sub(s.taken)+wallCheck, s.good)))
+			return s.token(), nil
+		case renewEarly:
+			// While the renewal is under way, or waits for its turn, there is nothing
+			// to look at: its end changes the epoch.
+			wait := wallCheck
+			if !m.cfg.Foreground {
+				wait = m.renewInBackground(v, r)
+			}
+			s.checked.Store(int64(min(now.Sub(s.taken)+min(wait, wallCheck), s.alive)))
+			return s.token(), nil
+		default:
+			if err := m.join(ctx, v, m.upkeep(v, want, r)); err != nil {
+				return Token{}, err
+			}
+		}
+	}
+	return Token{}, fmt.Errorf("%w: the session changed again and again while it was being renewed; try again", sentinel.Unavailable)
+}
+
+// renewInBackground starts an early renewal unless the last one failed a moment
+// ago. Nobody waits for it. It returns when there is a reason to ask again.
+func (m *Manager) renewInBackground(v *Visitor, seen *Record) time.Duration {
+	if wait := time.Until(m.trouble(v).next); wait > 0 {
+		return wait
+	}
+	m.launch(v, false, m.upkeep(v, WantCustomer, seen)) // begins nothing
+	return wallCheck
+}
+
+// read returns the row as this process knows it, from the snapshot if nothing
+// here has changed it since.
+func (m *Manager) read(ctx context.Context, v *Visitor) (*snapshot, error) {
+	epoch := m.epoch(v).Load()
+	if s := v.snap.Load(); s != nil && s.epoch == epoch {
+		return s, nil
+	}
+	r, err := m.load(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	s := m.snapshot(v, r, epoch)
+	v.snap.Store(s)
+	return s, nil
+}
+
+// Info returns a copy of the session's record, without starting anything.
+func (m *Manager) Info(ctx context.Context, v *Visitor) (Record, error) {
+	if m.shut() {
+		return Record{}, sentinel.Closed
+	}
+	s, err := m.read(ctx, v)
+	if err != nil {
+		return Record{}, err
+	}
+	return *s.record, nil
+}
+
+// snapshot is an immutable reading of a row.
+type snapshot struct {
+	record *Record
+	bearer bearer
+	wants  uint8 // the wants that it serves, a bit each
+	epoch  uint64
+	taken  time.Time     // has a monotonic reading
+	alive  time.Duration // after taken, until the access token ends
+	good   time.Duration // after taken, until it is time to plan again
+	// checked is how long after taken the wall clock may be left unread: the
+	// monotonic clock stops while a machine sleeps.
+	checked atomic.Int64
+}
+
+const wallCheck = time.Second
+
+func (m *Manager) snapshot(v *Visitor, r *Record, epoch uint64) *snapshot {
+	now := time.Now()
+	s := &snapshot{record: r, epoch: epoch, taken: now}
+	if r.Kind == None {
+		return s
+	}
+	s.bearer = bearer{
+		Kind: r.Kind, Generation: r.Generation, Access: r.Access,
+		Bearer: secret.New("Bearer " + r.Access.Reveal()), SessionID: r.SessionID, owner: v,
+	}
+	s.wants = r.serves()
+	s.alive = r.AccessUntil.Sub(now)
+	if r.plan(m.key(v), now) == use {
+		s.good = s.alive
+		if r.refreshable(now) && !r.Suspect {
+			s.good = min(s.good, r.renewAt(m.key(v)).Sub(now))
+		}
+		s.checked.Store(int64(min(s.good, wallCheck)))
+	}
+	return s
+}
+
+func (s *snapshot) token() Token { return Token{&s.bearer} }

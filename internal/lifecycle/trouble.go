@@ -1,0 +1,69 @@
+package lifecycle
+
+import (
+	"errors"
+	"time"
+)
+
+// trouble remembers a session whose renewals fail, or were forced by the server.
+type trouble struct {
+	failures int
+	next     time.Time // no early renewal before
+	forced   time.Time // the last renewal that a rejected token asked for
+}
+
+// manyTroubles is how many more there are before those of visitors who never
+// came back are looked for.
+const manyTroubles = 1024
+
+func (m *Manager) trouble(v *Visitor) trouble {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.troubles[m.key(v)]
+}
+
+func (m *Manager) setTrouble(v *Visitor, change func(*trouble)) {
+	now := time.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.troubles[m.key(v)]
+	change(&t)
+	if t.failures == 0 && now.Sub(t.forced) >= forcedPause {
+		delete(m.troubles, m.key(v))
+		return
+	}
+	m.troubles[m.key(v)] = t
+	if len(m.troubles)%manyTroubles != 0 {
+		return
+	}
+	for key, t := range m.troubles {
+		if now.Sub(t.next) > lastPause && now.Sub(t.forced) >= forcedPause {
+			delete(m.troubles, key)
+		}
+	}
+}
+
+// failed notes a renewal that failed, and how long to leave the session alone.
+func (m *Manager) failed(v *Visitor, r *Record, err error) {
+	var call *CallError
+	var retryAfter time.Duration
+	if errors.As(err, &call) {
+		retryAfter = call.RetryAfter
+	}
+	m.setTrouble(v, func(t *trouble) {
+		t.failures++
+		t.next = time.Now().Add(max(r.backoff(t.failures), retryAfter))
+	})
+}
+
+// Pauses between early renewals that fail.
+const (
+	firstPause = 30 * time.Second
+	lastPause  = 15 * time.Minute
+)
+
+// backoff is how long to leave a session alone after its n-th failed renewal.
+func (r *Record) backoff(failures int) time.Duration {
+	first := min(firstPause, max(r.window()/10, 100*time.Millisecond))
+	return min(first<<min(failures-1, 16), lastPause)
+}

@@ -1,0 +1,125 @@
+package emporix_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixfake"
+	"github.com/emporix-community/emporix-go/emporixtest"
+)
+
+// Whatever the renewal is answered with, short of a definite no, the session
+// goes on when the server is well again.
+func TestLife_L06_AnswersThatEndNothing(t *testing.T) {
+	for _, fault := range []emporixtest.Fault{
+		{Status: 500}, {Status: 502}, {Status: 503}, {Status: 403}, {Status: 404}, {Status: 429}, {Status: 429, RetryAfter: "86400"},
+		{Cut: emporixfake.CutBefore}, {Status: 401, Body: emporixfake.BodyHTML}, {Status: 400, Body: emporixfake.BodyHTML}, {Redirect: "https://elsewhere.example/"},
+		{Status: 200, Body: emporixfake.BodyHTML}, {Status: 200, Body: emporixfake.BodyEmpty}, {Status: 200, Body: emporixfake.BodyNull},
+		{Status: 200, Body: emporixfake.BodyArray}, {Status: 200, Body: emporixfake.BodyObject}, {Status: 200, Body: emporixfake.BodyGatewayFault},
+		{Status: 200, Body: emporixfake.BodyMalformed}, {Status: 200, Body: emporixfake.BodyHuge}, {Delay: time.Hour, Status: 200},
+	} {
+		for _, operation := range []string{"Auth.Refresh", "Auth.RefreshAnonymous"} {
+			t.Run(fmt.Sprint(operation, " ", fault.String()), func(t *testing.T) {
+				inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+					own, call := client.OwnSession(), anonymousCall
+					require.NoError(t, anonymousCall(t.Context(), own))
+					if operation == "Auth.Refresh" {
+						logIn(t, own)
+						call = customerCall
+					}
+					session := info(t, own).SessionID
+					time.Sleep(90 * time.Minute)
+					seen.kinds()
+					fault.Operation, fault.Times = operation, -1
+					fake.Fail(t, fault)
+					require.Error(t, call(t.Context(), own))
+					assert.Positive(t, fake.Calls(t, operation))
+					fake.Server().ClearFaults()
+					require.NoError(t, call(t.Context(), own))
+					assert.Equal(t, session, info(t, own).SessionID)
+					events := seen.kinds()
+					assert.NotContains(t, events, emporix.EventSessionExpired)
+					assert.NotContains(t, events, emporix.EventSessionReplaced)
+				}, emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour}))
+			})
+		}
+	}
+}
+
+func TestLife_L06_ADefiniteNo(t *testing.T) {
+	for _, status := range []int{400, 401} {
+		assume := emporixtest.Assume(func(a *emporixtest.Assumptions) { a.RefreshRefusedStatus = status })
+		lives := emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour})
+		t.Run(fmt.Sprint("guest ", status), func(t *testing.T) {
+			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+				own := client.OwnSession()
+				require.NoError(t, anonymousCall(t.Context(), own))
+				session := info(t, own).SessionID
+				fake.Server().RevokeRefresh("")
+				time.Sleep(90 * time.Minute)
+				require.NoError(t, anonymousCall(t.Context(), own))
+				assert.NotEqual(t, session, info(t, own).SessionID)
+				assert.Equal(t, []emporix.EventKind{emporix.EventSessionStarted, emporix.EventSessionReplaced}, seen.kinds())
+			}, assume, lives)
+		})
+		t.Run(fmt.Sprint("customer ", status), func(t *testing.T) {
+			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+				own := client.OwnSession()
+				logIn(t, own)
+				fake.Server().RevokeRefresh("")
+				time.Sleep(90 * time.Minute)
+				require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrSessionExpired)
+				assert.Contains(t, seen.kinds(), emporix.EventSessionExpired)
+				fake.AssertCalls(t, "Auth.Refresh", 1)
+				require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrSessionExpired)
+				fake.AssertCalls(t, "Auth.Refresh", 1)
+			}, assume, lives)
+		})
+	}
+}
+
+// The answer to a renewal is lost after the server has rotated.
+func TestLife_L07_LostAnswers(t *testing.T) {
+	strict := func(a *emporixtest.Assumptions) {
+		a.AnonymousRefreshRotates, a.ReuseKillsFamily = true, true
+	}
+	graceful := func(a *emporixtest.Assumptions) { strict(a); a.RotationGrace = 30 * time.Second }
+	guest := func(kept bool) func(*testing.T, *emporixtest.Fake, *emporix.Client, *watcher) {
+		return func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+			own := client.OwnSession()
+			require.NoError(t, anonymousCall(t.Context(), own))
+			session := info(t, own).SessionID
+			time.Sleep(90 * time.Minute)
+			fake.Fail(t, emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Cut: emporixfake.CutAfter})
+			require.NoError(t, anonymousCall(t.Context(), own))
+			fake.AssertCalls(t, "Auth.RefreshAnonymous", 2)
+			assert.Equal(t, kept, info(t, own).SessionID == session)
+			if !kept {
+				assert.Contains(t, seen.kinds(), emporix.EventSessionReplaced)
+			}
+		}
+	}
+	t.Run("guest, the server has a grace", func(t *testing.T) { inVirtualTime(t, guest(true), emporixtest.Assume(graceful)) })
+	t.Run("guest, the server is strict", func(t *testing.T) { inVirtualTime(t, guest(false), emporixtest.Assume(strict)) })
+	for name, assume := range map[string]func(*emporixtest.Assumptions){"strict": strict, "grace": graceful} {
+		t.Run("customer, "+name, func(t *testing.T) {
+			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+				own := client.OwnSession()
+				logIn(t, own)
+				time.Sleep(13 * time.Hour)
+				fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", Cut: emporixfake.CutAfter})
+				for range 28 * 2 {
+					require.NoError(t, customerCall(t.Context(), own), "the access token holds for 30 days")
+					time.Sleep(12 * time.Hour)
+				}
+				fake.AssertCalls(t, "Auth.Refresh", 1)
+				assert.NotContains(t, seen.kinds(), emporix.EventSessionExpired)
+			}, emporixtest.Assume(assume))
+		})
+	}
+}

@@ -1,0 +1,205 @@
+package emporix_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixfake"
+	"github.com/emporix-community/emporix-go/emporixtest"
+)
+
+func TestLife_L09_LoginKeepsTheSession(t *testing.T) {
+	logins := map[string]func(context.Context, *emporix.Session) (emporix.LoginResult, error){
+		"password": func(ctx context.Context, s *emporix.Session) (emporix.LoginResult, error) {
+			result, err := s.Auth.Login(ctx, jo)
+			return *result, err
+		},
+		"social": func(ctx context.Context, s *emporix.Session) (emporix.LoginResult, error) {
+			result, err := s.Auth.SocialLogin(ctx, emporix.SocialLoginRequest{Code: "fake-code:" + jo.Email, RedirectURI: "https://shop.example/back"})
+			return result.LoginResult, err
+		},
+		"exchange": func(ctx context.Context, s *emporix.Session) (emporix.LoginResult, error) {
+			result, err := s.Auth.ExchangeToken(ctx, emporix.ExchangeTokenRequest{SubjectAccessToken: "fake-subject:" + jo.Email})
+			return result.LoginResult, err
+		},
+	}
+	for name, login := range logins {
+		for _, age := range []time.Duration{0, 58 * time.Minute, 3 * time.Hour} {
+			t.Run(fmt.Sprint(name, " after ", age), func(t *testing.T) {
+				inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+					own := client.OwnSession()
+					require.NoError(t, anonymousCall(t.Context(), own))
+					session := info(t, own).SessionID
+					time.Sleep(age)
+					result, err := login(t.Context(), own)
+					require.NoError(t, err)
+					synctest.Wait()
+					assert.True(t, result.LoggedIn)
+					assert.Equal(t, session, result.SessionID)
+					assert.False(t, result.SessionChanged)
+					assert.Equal(t, session, info(t, own).SessionID)
+					require.NoError(t, customerCall(t.Context(), own))
+					details, err := client.Auth.Validate(t.Context())
+					require.NoError(t, err)
+					assert.Equal(t, session, details.SessionID, "the server sees it the same")
+					fake.AssertCalls(t, "Auth.Anonymous", 1)
+				})
+			})
+		}
+	}
+}
+
+func TestLife_L11_TheLegalEntityStays(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		fake.AddCompany(t, emporixtest.Company{ID: "company", Contacts: []emporixtest.Contact{{Email: jo.Email}}})
+		own := client.OwnSession()
+		logIn(t, own)
+		_, err := client.Auth.SwitchLegalEntity(t.Context(), "foreign")
+		require.ErrorIs(t, err, emporix.ErrForbidden)
+		require.NoError(t, customerCall(t.Context(), own))
+		switched, err := client.Auth.SwitchLegalEntity(t.Context(), "company")
+		require.NoError(t, err)
+		assert.Equal(t, "company", switched.LegalEntityID)
+		for range 5 {
+			time.Sleep(11 * time.Hour)
+			require.NoError(t, customerCall(t.Context(), own))
+			time.Sleep(time.Hour)
+			require.NoError(t, customerCall(t.Context(), own))
+			synctest.Wait()
+		}
+		details, err := client.Auth.Validate(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, "company", details.LegalEntityID)
+		assert.Greater(t, fake.Calls(t, "Auth.Refresh"), 4)
+	})
+}
+
+func TestLife_L12_LogoutAndALateRefresh(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+		visitor := client.Session("jo")
+		logIn(t, visitor)
+		time.Sleep(13 * time.Hour)
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", After: true, Delay: 5 * time.Second})
+		require.NoError(t, customerCall(t.Context(), client.Session("jo")))
+		synctest.Wait()
+		fake.AssertCalls(t, "Auth.Refresh", 1)
+		require.NoError(t, visitor.Auth.Logout(t.Context()))
+		for range 10 {
+			require.ErrorIs(t, customerCall(t.Context(), client.Session("jo")), emporix.ErrNotLoggedIn)
+			time.Sleep(time.Second)
+		}
+		assert.NotContains(t, seen.kinds(), emporix.EventSessionRefreshed)
+		fake.AssertCalls(t, "Auth.Logout", 2) // the late token too
+	})
+}
+
+func TestLife_L12_LogoutWhateverTheServerSays(t *testing.T) {
+	for name, fault := range map[string]emporixtest.Fault{
+		"500": {Status: 500}, "cut": {Cut: emporixfake.CutAfter}, "slow": {Delay: time.Hour}, "403": {Status: 403},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+				own := client.OwnSession()
+				session := logIn(t, own).SessionID
+				fault.Operation = "Auth.Logout"
+				fake.Fail(t, fault)
+				err := client.Auth.Logout(t.Context())
+				require.ErrorContains(t, err, "the session is removed")
+				require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrNotLoggedIn)
+				assert.Equal(t, emporix.SessionNone, info(t, own).Kind)
+				require.NoError(t, anonymousCall(t.Context(), own))
+				assert.NotEqual(t, session, info(t, own).SessionID)
+			})
+		})
+	}
+	t.Run("dead already", func(t *testing.T) {
+		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+			logIn(t, client.OwnSession())
+			fake.Server().RevokeAccess("")
+			require.NoError(t, client.Auth.Logout(t.Context()))
+		})
+	})
+}
+
+func TestLife_L13_AnotherCustomer(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		fake.AddCustomer(t, emporixtest.Customer{Email: "mo@example.com", Password: "battery staple", FirstName: "Mo"})
+		own := client.OwnSession()
+		first := logIn(t, own)
+		saas, err := own.SaaSToken(t.Context())
+		require.NoError(t, err)
+		second, err := client.Auth.Login(t.Context(), emporix.LoginRequest{Email: "mo@example.com", Password: "battery staple"})
+		require.NoError(t, err)
+		assert.NotEqual(t, first.SessionID, second.SessionID)
+		assert.True(t, second.SessionChanged)
+		me, err := client.Customers.Get(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, "Mo", me.FirstName)
+		other, err := own.SaaSToken(t.Context())
+		require.NoError(t, err)
+		assert.NotEqual(t, saas.Reveal(), other.Reveal())
+	})
+}
+
+func TestLife_L15_NoCustomerNoRequest(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		require.ErrorIs(t, customerCall(t.Context(), client.OwnSession()), emporix.ErrNotLoggedIn)
+		_, err := client.Auth.Validate(t.Context())
+		require.ErrorIs(t, err, emporix.ErrNotLoggedIn)
+		require.ErrorIs(t, client.Auth.Logout(t.Context()), emporix.ErrNotLoggedIn)
+		_, err = client.OwnSession().SaaSToken(t.Context())
+		require.ErrorIs(t, err, emporix.ErrNotLoggedIn)
+		assert.Empty(t, fake.Journal())
+	})
+}
+
+func TestLife_L15_AVanishedRowBeginsNoSessionForACustomersCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := emporixtest.New(t)
+		fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+		client := fake.Client(t)
+		_, err := client.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+		require.NoError(t, err)
+		time.Sleep(61 * 24 * time.Hour) // longer than any store keeps the row
+
+		_, err = client.Addresses.List(t.Context())
+		require.ErrorIs(t, err, emporix.ErrNotLoggedIn)
+		fake.AssertCalls(t, "Auth.Anonymous", 1) // the one before the login
+	})
+}
+
+// A visitor's new key has the session, and the old one nothing, also for values
+// that were made and used before.
+func TestLife_L12_TheOldKeyIsDeadAfterMoveTo(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		old := client.Session("old")
+		session := logIn(t, old).SessionID
+		require.NoError(t, customerCall(t.Context(), old))
+		moved, err := old.MoveTo(t.Context(), "new")
+		require.NoError(t, err)
+		for _, s := range []*emporix.Session{moved, client.Session("new")} {
+			require.NoError(t, customerCall(t.Context(), s))
+			assert.Equal(t, session, info(t, s).SessionID)
+		}
+		for _, s := range []*emporix.Session{old, client.Session("old")} {
+			require.ErrorIs(t, customerCall(t.Context(), s), emporix.ErrNotLoggedIn)
+		}
+		require.NoError(t, anonymousCall(t.Context(), old))
+		assert.NotEqual(t, session, info(t, old).SessionID)
+
+		_, err = moved.MoveTo(t.Context(), "old")
+		require.ErrorIs(t, err, emporix.ErrConflict)
+		var argument *emporix.ArgumentError
+		_, err = moved.MoveTo(t.Context(), "")
+		require.ErrorAs(t, err, &argument)
+		require.NoError(t, customerCall(t.Context(), moved))
+		fake.AssertCalls(t, "Auth.Login", 1)
+	})
+}

@@ -1,0 +1,141 @@
+package emporix_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixtest"
+)
+
+func TestLife_L02_AGuestFor30Days(t *testing.T) {
+	for _, rotates := range []bool{false, true} {
+		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+			require.NoError(t, anonymousCall(t.Context(), client.OwnSession()))
+			first := info(t, client.OwnSession()).SessionID
+			for range 30 * 24 * 4 {
+				require.NoError(t, anonymousCall(t.Context(), client.OwnSession()))
+				time.Sleep(15*time.Minute - time.Second)
+			}
+			assert.Equal(t, first, info(t, client.OwnSession()).SessionID)
+			fake.AssertCalls(t, "Auth.Anonymous", 1)
+			if !rotates { // else a call that is under way may lose its token, and gets the next one
+				noUnauthorized(t, fake)
+			}
+			assert.NotContains(t, seen.kinds(), emporix.EventSessionReplaced)
+		}, emporixtest.Assume(func(a *emporixtest.Assumptions) {
+			a.AnonymousRefreshRotates, a.ReuseKillsFamily, a.RefreshInvalidatesAccess = rotates, rotates, rotates
+		}))
+	}
+}
+
+func TestLife_L02_AnActiveCustomerFor60Days(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+		session := logIn(t, client.OwnSession()).SessionID
+		saas, err := client.OwnSession().SaaSToken(t.Context())
+		require.NoError(t, err)
+		for range 60 * 3 {
+			require.NoError(t, customerCall(t.Context(), client.OwnSession()))
+			time.Sleep(8 * time.Hour)
+		}
+		require.NoError(t, customerCall(t.Context(), client.OwnSession()))
+		assert.Equal(t, session, info(t, client.OwnSession()).SessionID)
+		kept, err := client.OwnSession().SaaSToken(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, saas.Reveal(), kept.Reveal(), "a renewal keeps it")
+		fake.AssertCalls(t, "Auth.Login", 1)
+		noUnauthorized(t, fake)
+		assert.NotContains(t, seen.kinds(), emporix.EventSessionExpired)
+	}, emporixtest.Assume(func(a *emporixtest.Assumptions) { a.ReuseKillsFamily = true }))
+}
+
+func TestLife_L02_AnIdleCustomer(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+		own := client.OwnSession()
+		logIn(t, own)
+		time.Sleep(25 * time.Hour)
+		require.NoError(t, customerCall(t.Context(), own))
+		assert.False(t, info(t, own).CanRefresh)
+		fake.AssertCalls(t, "Auth.Refresh", 0)
+		_, err := client.Auth.Refresh(t.Context())
+		require.ErrorIs(t, err, emporix.ErrNotRefreshable)
+
+		time.Sleep(29 * 24 * time.Hour)
+		require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrSessionExpired)
+		require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrSessionExpired, "until somebody logs in")
+		assert.True(t, info(t, own).Expired)
+		assert.Contains(t, seen.kinds(), emporix.EventSessionExpired)
+		require.NoError(t, anonymousCall(t.Context(), own), "anonymous calls go on")
+		fake.AssertCalls(t, "Auth.Refresh", 0)
+		logIn(t, own)
+		require.NoError(t, customerCall(t.Context(), own))
+		assert.False(t, info(t, own).Expired)
+	})
+}
+
+func TestLife_L03_AFailedRenewalIsNotSeen(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+		own := client.OwnSession()
+		require.NoError(t, anonymousCall(t.Context(), own))
+		session := info(t, own).SessionID
+		time.Sleep(55 * time.Minute)
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Status: 500, Times: 6})
+		for range 100 {
+			took := time.Now()
+			require.NoError(t, anonymousCall(t.Context(), own))
+			assert.Zero(t, time.Since(took))
+			time.Sleep(2500 * time.Millisecond)
+		}
+		assert.LessOrEqual(t, fake.Calls(t, "Auth.RefreshAnonymous"), 4)
+		assert.Contains(t, seen.kinds(), emporix.EventRefreshFailed)
+		fake.Server().ClearFaults()
+		time.Sleep(time.Hour)
+		require.NoError(t, anonymousCall(t.Context(), own))
+		assert.Equal(t, session, info(t, own).SessionID)
+	})
+}
+
+func TestLife_L01_AThousandGoroutines(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		logIn(t, client.Session("jo"))
+		time.Sleep(90 * time.Minute)
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", Delay: 3 * time.Second})
+		var all sync.WaitGroup
+		for range 1000 {
+			all.Go(func() { assert.NoError(t, customerCall(t.Context(), client.Session("jo"))) })
+		}
+		all.Wait()
+		fake.AssertCalls(t, "Auth.Refresh", 1)
+	}, emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour}), emporixtest.Assume(func(a *emporixtest.Assumptions) { a.ReuseKillsFamily = true }))
+}
+
+func TestLife_L04_LeadersAndWaitersMayLeave(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		logIn(t, client.Session("jo"))
+		time.Sleep(90 * time.Minute)
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", Delay: 5 * time.Second})
+		leader, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		all.Go(func() { assert.ErrorIs(t, customerCall(leader, client.Session("jo")), context.Canceled) })
+		synctest.Wait()
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			began := time.Now()
+			assert.ErrorIs(t, customerCall(ctx, client.Session("jo")), context.DeadlineExceeded)
+			assert.Equal(t, 2*time.Second, time.Since(began))
+		})
+		all.Go(func() { assert.NoError(t, customerCall(t.Context(), client.Session("jo"))) })
+		time.Sleep(time.Second)
+		cancel()
+		all.Wait()
+		assert.NoError(t, customerCall(t.Context(), client.Session("jo")))
+		fake.AssertCalls(t, "Auth.Refresh", 1)
+	}, emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour}), emporixtest.Assume(func(a *emporixtest.Assumptions) { a.ReuseKillsFamily = true }))
+}

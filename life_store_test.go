@@ -1,0 +1,151 @@
+package emporix_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixtest"
+)
+
+// brittle is a store that takes no writes, or is not there at all.
+type brittle struct {
+	emporix.ConditionalTokenStore
+	mu            sync.Mutex
+	reads, writes error
+}
+
+func (b *brittle) set(reads, writes error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reads, b.writes = reads, writes
+}
+
+func (b *brittle) state() (reads, writes error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.reads, b.writes
+}
+
+func (b *brittle) Load(ctx context.Context, key string) ([]byte, bool, error) {
+	if err, _ := b.state(); err != nil {
+		return nil, false, err
+	}
+	return b.ConditionalTokenStore.Load(ctx, key)
+}
+
+func (b *brittle) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
+	if _, err := b.state(); err != nil {
+		return false, err
+	}
+	return b.ConditionalTokenStore.SaveIf(ctx, key, data, expected, generation, ttl)
+}
+
+func TestLife_L05_TheStoreFails(t *testing.T) {
+	down := errors.New("the store is down")
+	synctest.Test(t, func(t *testing.T) {
+		fake := emporixtest.New(t, emporixtest.Assume(func(a *emporixtest.Assumptions) { a.ReuseKillsFamily = true }))
+		fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
+		store, seen := &brittle{ConditionalTokenStore: emporix.NewMemoryStore(0)}, new(watcher)
+		client := fake.Client(t, emporix.WithTokenStore(store), emporix.WithObserver(seen.observe))
+		other := fake.Client(t, emporix.WithTokenStore(store))
+		logIn(t, client.Session("jo"))
+		session := info(t, client.Session("jo")).SessionID
+
+		store.set(down, nil)
+		require.ErrorIs(t, customerCall(t.Context(), client.Session("jo")), emporix.ErrStoreUnavailable)
+		store.set(nil, nil)
+		require.NoError(t, customerCall(t.Context(), client.Session("jo")))
+
+		time.Sleep(13 * time.Hour)
+		store.set(nil, down)
+		refreshed, err := client.Session("jo").Auth.Refresh(t.Context())
+		require.NoError(t, err, "the caller gets the answer")
+		assert.Equal(t, session, refreshed.SessionID)
+		assert.Contains(t, seen.kinds(), emporix.EventStoreWriteFailed)
+		require.NoError(t, customerCall(t.Context(), client.Session("jo")))
+		store.set(nil, nil)
+		time.Sleep(10 * time.Second)
+		assert.Equal(t, refreshed, info(t, other.Session("jo")), "it was written later")
+		_, err = other.Session("jo").Auth.Refresh(t.Context())
+		require.NoError(t, err)
+	})
+}
+
+// indiscreetStore quotes keys and rows in its errors, as some drivers do.
+type indiscreetStore struct{ emporix.ConditionalTokenStore }
+
+func (s indiscreetStore) SaveIf(_ context.Context, key string, data []byte, _, _ uint64, _ time.Duration) (bool, error) {
+	return false, fmt.Errorf("SET %q %s: connection refused", key, data)
+}
+
+func TestS06_StoreErrorsNameNoVisitor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := emporixtest.New(t)
+		var log bytes.Buffer
+		var told []string
+		client := fake.Client(t, emporix.WithTokenStore(indiscreetStore{emporix.NewMemoryStore(0)}),
+			emporix.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
+			emporix.WithObserver(func(e emporix.Event) {
+				if e.Err != nil {
+					told = append(told, e.Err.Error())
+				}
+			}))
+		_, err := client.Session("the-visitors-cookie").Customers.Get(t.Context())
+		require.NoError(t, err, "the caller gets its answer")
+		require.NoError(t, client.Close(t.Context()))
+
+		require.NotEmpty(t, told)
+		assert.Contains(t, log.String(), "connection refused")
+		for _, text := range append(told, log.String()) {
+			assert.NotContains(t, text, "the-visitors-cookie")
+			fake.AssertNoSecrets(t, []byte(text))
+		}
+	})
+}
+
+func TestS03_ASharedStoreTakesNoTokenToAnotherHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		production, staging := emporixtest.New(t), emporixtest.New(t)
+		production.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+		store := emporix.NewMemoryStore(0)
+		client := production.Client(t, emporix.WithTokenStore(store))
+		_, err := client.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+		require.NoError(t, err)
+
+		elsewhere := staging.Client(t, emporix.WithTokenStore(store), emporix.WithBaseURL("https://staging.emporix.test"))
+		_, err = elsewhere.Addresses.List(t.Context())
+		require.ErrorIs(t, err, emporix.ErrNotLoggedIn)
+		assert.Empty(t, staging.Journal())
+	})
+}
+
+// Clients that share a store find each other's rows only if everything agrees
+// that a token depends on.
+func TestRowsInASharedStoreAreScoped(t *testing.T) {
+	rows := map[string]string{}
+	for name, args := range map[string][3]string{
+		"first": {"acme", "storefront", "https://api.emporix.io"}, "another tenant": {"acme2", "storefront", "https://api.emporix.io"},
+		"another client": {"acme", "kiosk", "https://api.emporix.io"}, "another host": {"acme", "storefront", "https://stage.emporix.io"},
+		"another path": {"acme", "storefront", "https://api.emporix.io/v2"},
+	} {
+		client, err := emporix.NewClient(args[0], args[1], emporix.WithBaseURL(args[2]))
+		require.NoError(t, err)
+		scope := client.Settings().VisitorRows
+		assert.Empty(t, rows[scope], "%s has the rows of another", name)
+		rows[scope] = name
+	}
+	same, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL("https://API.emporix.io/"))
+	require.NoError(t, err)
+	assert.Equal(t, "first", rows[same.Settings().VisitorRows], "however the host is written")
+}
