@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 )
@@ -68,6 +69,7 @@ func run(args []string, out, progress io.Writer) error {
 	var rows []row
 	for _, s := range chosen {
 		fmt.Fprintf(progress, "measuring %s …\n", strings.Join(s.goals, ", "))
+		debug.FreeOSMemory() // a million sessions of another row would have the heap grow, cold, for this one
 		measured, err := s.measure(cfg)
 		if err != nil {
 			return fmt.Errorf("goals %s: %w", strings.Join(s.goals, ", "), err)
