@@ -71,6 +71,8 @@ func changed(change func(*bug)) bug {
 	return b
 }
 
+func named(name string) bug { return changed(func(b *bug) { b.Name = name }) }
+
 func TestVerdicts(t *testing.T) {
 	hidden := changed(func(b *bug) { b.Name, b.Run = "hidden", "TestNothing" })
 	for name, tt := range map[string]struct {
@@ -79,14 +81,15 @@ func TestVerdicts(t *testing.T) {
 		says []string
 		fail bool
 	}{
-		"caught":            {bugs: []bug{minus}, says: []string{"minus TestSum (", "planted: 1 of 1 caught"}},
-		"survived":          {bugs: []bug{minus, hidden}, says: []string{"hidden SURVIVED TestNothing", "planted: 1 of 2 caught"}, fail: true},
-		"does not build":    {bugs: []bug{changed(func(b *bug) { b.New = "a +" })}, says: []string{"ERROR OF THE LIST: does not build", "sum.go:3", "planted: 0 of 1 caught"}, fail: true},
-		"no such place":     {bugs: []bug{changed(func(b *bug) { b.Old = "a * b" })}, says: []string{"its place occurs 0 times in sum.go", "planted: 0 of 1 caught"}, fail: true},
-		"no such test":      {bugs: []bug{changed(func(b *bug) { b.Run = "TestProduct" })}, says: []string{"none . ERROR OF THE LIST: no test is chosen"}, fail: true},
-		"one such test":     {bugs: []bug{minus, changed(func(b *bug) { b.Name, b.Run = "lost", "TestProduct" })}, says: []string{"lost ERROR OF THE LIST: no test is chosen", "planted: 1 of 2 caught"}, fail: true},
-		"fails without":     {test: `	t.Fatal("always")`, bugs: []bug{minus}, says: []string{"FAILS WITHOUT A BUG: TestSum", "planted: 0 of 1 caught"}, fail: true},
-		"a panic is caught": {bugs: []bug{changed(func(b *bug) { b.New = `a + b*len([]int{}[:b-1:0])` })}, says: []string{"minus TestSum PANIC: runtime error", "planted: 1 of 1 caught"}},
+		"caught":              {bugs: []bug{minus}, says: []string{"minus TestSum (", "planted: 1 of 1 caught"}},
+		"one after the other": {bugs: []bug{minus, named("second"), named("third")}, says: []string{"planted: 3 of 3 caught"}},
+		"survived":            {bugs: []bug{minus, hidden}, says: []string{"hidden SURVIVED TestNothing", "planted: 1 of 2 caught"}, fail: true},
+		"does not build":      {bugs: []bug{changed(func(b *bug) { b.New = "a +" })}, says: []string{"ERROR OF THE LIST: does not build", "sum.go:3", "planted: 0 of 1 caught"}, fail: true},
+		"no such place":       {bugs: []bug{changed(func(b *bug) { b.Old = "a * b" })}, says: []string{"its place occurs 0 times in sum.go", "planted: 0 of 1 caught"}, fail: true},
+		"no such test":        {bugs: []bug{changed(func(b *bug) { b.Run = "TestProduct" })}, says: []string{"none . ERROR OF THE LIST: no test is chosen"}, fail: true},
+		"one such test":       {bugs: []bug{minus, changed(func(b *bug) { b.Name, b.Run = "lost", "TestProduct" })}, says: []string{"lost ERROR OF THE LIST: no test is chosen", "planted: 1 of 2 caught"}, fail: true},
+		"fails without":       {test: `	t.Fatal("always")`, bugs: []bug{minus}, says: []string{"FAILS WITHOUT A BUG: TestSum", "planted: 0 of 1 caught"}, fail: true},
+		"a panic is caught":   {bugs: []bug{changed(func(b *bug) { b.New = `a + b*len([]int{}[:b-1:0])` })}, says: []string{"minus TestSum PANIC: runtime error", "planted: 1 of 1 caught"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			temporary := t.TempDir()
