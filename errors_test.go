@@ -338,3 +338,13 @@ func TestErrorsInALog(t *testing.T) {
 	require.NoError(t, json.Unmarshal(out.Bytes(), &line))
 	assert.Equal(t, map[string]any{"operation": "Customers.SignUp", "status": 400.0, "code": "bad_request", "message": "Not [redacted]", "request_id": "", "attempts": 1.0}, line["err"])
 }
+
+// The SDK's own lines leave out the server's words, which may name the customer.
+func TestS06_LogLinesRepeatNoMessage(t *testing.T) {
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	client := loggedIn(t, always(409, `{"status":409,"type":"conflict_resource","message":"jo@example.com exists","details":[{"field":"email","message":"jo@example.com"}]}`), emporix.WithLogger(logger))
+	require.ErrorContains(t, signUp(t.Context(), client), "jo@example.com exists")
+	assert.Contains(t, log.String(), "conflict_resource")
+	assert.NotContains(t, log.String(), "jo@")
+}

@@ -127,6 +127,13 @@ func TestS03_HTTPClientKeepsTokensOnTheHost(t *testing.T) {
 		_, err = shop.client.HTTPClient().Do(req)
 		assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
 	})
+	t.Run("another URL under a good Host header", func(t *testing.T) {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", "https://evil.example/cart/", nil)
+		require.NoError(t, err)
+		req.Host = "fake.emporix.test"
+		_, err = shop.client.HTTPClient().Do(req)
+		assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
+	})
 	assert.Zero(t, reached)
 	assert.Empty(t, shop.seen)
 	shop.fake.AssertCalls(t, "Auth.Anonymous", 0)

@@ -63,6 +63,30 @@ func TestL14_AnObserverHearsItFirst(t *testing.T) {
 	})
 }
 
+// A store, a server and an observer may take their time, or call back: no lock is
+// held meanwhile.
+func TestL14_NoLockIsHeldAcrossIO(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		asked := map[string]bool{}
+		unlocked := func(where string) {
+			synctest.Wait() // whoever was passing through has passed
+			asked[where] = true
+			if assert.True(t, w.m.mu.TryLock(), where) {
+				w.m.mu.Unlock()
+			}
+		}
+		w.shelf.fail(func(op string) trip { unlocked(op); return works })
+		w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error { unlocked(c.op); return nil })
+		w.m.cfg.Notify = func(Event) { unlocked("event") }
+		v := w.customer("jo")
+		require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+		require.NoError(t, w.m.Logout(t.Context(), v, func(context.Context, Token) error { unlocked("logout"); return nil }))
+		for _, where := range []string{"load", "save", anonymous, login, refreshCustomer, "logout", "event"} {
+			assert.True(t, asked[where], where)
+		}
+	})
+}
+
 // A token that is revoked late, when nobody waits, can't end the process.
 func TestL14_APanicThatNobodyWaitsFor(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {

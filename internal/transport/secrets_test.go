@@ -417,6 +417,11 @@ func TestS06_ErrorsAsStillWorks(t *testing.T) {
 	assert.Same(t, boom, got)
 	assert.ErrorIs(t, err, boom)
 	assert.ErrorContains(t, err, "boom")
+
+	var withURL *url.Error
+	err = transport.CleanError(&url.Error{Op: "Get", URL: "https://api.test/", Err: boom}, secret.New(bearer))
+	require.ErrorAs(t, err, &got)
+	assert.NotErrorAs(t, err, &withURL, "it may hold anything")
 }
 
 type talkativeOnce struct{ error }

@@ -1,0 +1,60 @@
+// Command planted proves that the tests see what they are for: it breaks the code
+// in one place after the other, each time the code of one rule, and runs the tests
+// of that rule, which must fail.
+//
+//	go run ./internal/planted            # at the root; about 4 minutes
+//	go run ./internal/planted -rule L7   # the bugs of one rule
+//	go run ./internal/planted -name x    # one bug
+//
+// The bugs are in the folder bugs. They are planted in copies of the tree; the tree
+// itself is only read.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := command(ctx, os.Args[1:], os.Stdout)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "planted:", err)
+		os.Exit(1)
+	}
+}
+
+var errNotAllCaught = errors.New("not all bugs were caught, or not all could be tried")
+
+func command(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("planted", flag.ContinueOnError)
+	rule := flags.String("rule", "", "plant the bugs of this rule only, such as L7")
+	name := flags.String("name", "", "plant the bug of this name only")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	bugs, err := list()
+	if err != nil {
+		return err
+	}
+	chosen := choose(bugs, *rule, *name)
+	switch {
+	case flags.NArg() > 0:
+		return fmt.Errorf("there is no argument %q; see -help", flags.Arg(0))
+	case len(chosen) == 0:
+		return errors.New("there is no such bug; the rules and names are in internal/planted/bugs")
+	}
+	if err := check(".", bugs); err != nil {
+		return err
+	}
+	return run(ctx, ".", chosen, out)
+}

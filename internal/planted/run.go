@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// copies of the tree, each with one bug at a time.
+const copies = 2
+
+// run tries the bugs, and prints a line for each.
+func run(ctx context.Context, root string, bugs []bug, out io.Writer) (err error) {
+	work, err := os.MkdirTemp("", "planted-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+
+	r := &runner{work: work, out: out}
+	var trees []string
+	for i := range copies {
+		tree := filepath.Join(work, strconv.Itoa(i))
+		if err := copyTree(root, tree); err != nil {
+			return err
+		}
+		trees = append(trees, tree)
+	}
+	// A test that fails without a bug proves nothing with one.
+	r.each(ctx, trees, sound(bugs))
+	if !r.failed {
+		r.each(ctx, trees, bugs)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	fmt.Fprintf(out, "planted: %d of %d caught\n", r.caught, len(bugs))
+	if r.failed {
+		return errNotAllCaught
+	}
+	return nil
+}
+
+// sound returns, for each package, all its tests and no bug.
+func sound(bugs []bug) (all []bug) {
+	at := map[string]int{}
+	for _, b := range bugs {
+		i, found := at[b.Package]
+		if !found {
+			at[b.Package] = len(all)
+			all = append(all, bug{Rule: "none", Name: b.Package, Package: b.Package, Run: b.Run})
+			continue
+		}
+		all[i].Run += "|" + b.Run
+	}
+	return all
+}
+
+type runner struct {
+	work string
+
+	mu     sync.Mutex // guards what follows
+	out    io.Writer
+	caught int
+	failed bool
+}
+
+// each tries the bugs, one at a time in each tree.
+func (r *runner) each(ctx context.Context, trees []string, bugs []bug) {
+	queue := make(chan bug)
+	var all sync.WaitGroup
+	for _, tree := range trees {
+		all.Go(func() {
+			for b := range queue {
+				if ctx.Err() == nil {
+					r.try(ctx, tree, &b)
+				}
+			}
+		})
+	}
+	for _, b := range bugs {
+		queue <- b
+	}
+	close(queue)
+	all.Wait()
+}
+
+func (r *runner) try(ctx context.Context, tree string, b *bug) {
+	began := time.Now()
+	v, err := r.trial(ctx, tree, b)
+	if ctx.Err() != nil { // it was cut short
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	says, good := v.says, err == nil && v.kind == caught
+	if b.File == "" { // without a bug
+		good = err == nil && v.kind == survived
+	}
+	switch {
+	case err != nil:
+		says = "ERROR: " + err.Error()
+	case good && b.File != "":
+		r.caught++
+	case v.kind == unusable:
+		says = "ERROR OF THE LIST: " + says
+	case v.kind == survived && b.File != "":
+		says = "SURVIVED " + b.Run
+	case !good:
+		says = "FAILS WITHOUT A BUG: " + says
+	}
+	r.failed = r.failed || !good
+	fmt.Fprintf(r.out, "%-16s %-36s %s (%.1f s)\n", b.Rule, b.Name, says, time.Since(began).Seconds())
+	if !good && v.output != "" {
+		fmt.Fprintln(r.out, v.output)
+	}
+}
+
+// trial runs a bug's tests with the bug.
+func (r *runner) trial(ctx context.Context, tree string, b *bug) (v verdict, err error) {
+	if b.File != "" {
+		restore, err := b.plant(tree)
+		if err != nil {
+			return verdict{}, err
+		}
+		defer func() { err = errors.Join(err, restore()) }()
+	}
+	return goTest(ctx, r.work, tree, b)
+}
