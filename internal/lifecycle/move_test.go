@@ -230,6 +230,7 @@ func TestDue(t *testing.T) {
 		require.NoError(t, due())
 		assert.Equal(t, 1, o.count(refreshCustomer))
 		assert.Greater(t, w.row("jo").Generation, before, "it is written when Due returns")
+		synctest.Wait()
 		assert.Zero(t, w.size("running"))
 		require.NoError(t, due())
 		assert.Equal(t, 1, o.count(refreshCustomer))
