@@ -273,6 +273,12 @@ func TestAddCustomerRefusals(t *testing.T) {
 		"at least 6 characters":          {Email: joEmail, Password: "pässö"},
 		`two addresses have the id "a"`:  {Email: joEmail, Addresses: []map[string]any{address("a"), address("b"), address("a")}},
 		"1001 addresses; a customer can": {Email: joEmail, Addresses: many},
+		"addresses.steet is no member of an address": {Email: joEmail, Addresses: []map[string]any{
+			{"contactName": "Jo", "steet": "Lindenallee"},
+		}},
+		"addresses.metadata.links is no member of an address": {Email: joEmail, Addresses: []map[string]any{
+			{"contactName": "Jo", "mixins": map[string]any{"any": true}, "metadata": map[string]any{"links": map[string]any{}}},
+		}},
 	} {
 		_, err := c.fake.AddCustomer(cu)
 		assert.ErrorContains(t, err, says)
