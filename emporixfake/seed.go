@@ -263,7 +263,7 @@ func (t *tenant) addCustomer(c Customer) (Customer, error) {
 		profile["mixins"] = mixins
 	}
 	var addresses []object
-	ids := map[string]bool{}
+	ids, hasDefault := map[string]bool{}, false
 	for _, given := range c.Addresses {
 		plain, err := normal(given)
 		if err != nil {
@@ -280,6 +280,12 @@ func (t *tenant) addCustomer(c Customer) (Customer, error) {
 				return c, fmt.Errorf("two addresses have the id %q", id)
 			}
 			ids[id] = true
+		}
+		if isDefault, _ := plain["isDefault"].(bool); isDefault {
+			if hasDefault {
+				return c, errors.New("two addresses are the default")
+			}
+			hasDefault = true
 		}
 		addresses = append(addresses, signupAddressSchema.pick(plain))
 	}
