@@ -366,7 +366,8 @@ type logoutQuery struct {
 //
 // Bearer: customer. Errors: ErrNotLoggedIn, ErrStoreUnavailable (the session
 // could not be removed; with the context's error as well if that ended first, and
-// then the removal goes on), ErrForbidden, ErrUnavailable, ErrOutcomeUnknown.
+// then the removal goes on), ErrForbidden, ErrUnavailable, ErrOutcomeUnknown,
+// ErrUnauthorized (a 401 that is not the API's).
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customer-tenant-logout
 func (s *AuthService) Logout(ctx context.Context) error {
@@ -396,13 +397,14 @@ func (e *unconfirmed) Error() string {
 
 func (e *unconfirmed) Unwrap() error { return e.err }
 
-// logout invalidates an access token. A token that is dead already is fine.
+// logout invalidates an access token. A token that is dead already is fine, if
+// it is the API that says so.
 func (c *core) logout(ctx context.Context, access, bearer Secret) error {
 	answer, err := c.send(ctx, transport.Call{
 		Op: operation.AuthLogout, Query: logoutQuery{AccessToken: access.Reveal()}, Bearer: bearer,
 	})
 	var apiErr *APIError
-	if errors.As(err, &apiErr) && apiErr.StatusCode == http.StatusUnauthorized {
+	if errors.As(err, &apiErr) && apiErr.StatusCode == http.StatusUnauthorized && !apiErr.foreign {
 		return nil
 	}
 	if err != nil {

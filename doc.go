@@ -56,15 +56,15 @@
 // Errors branch with [errors.Is] on the sentinels below and with [errors.As] on
 // [*APIError] (the server answered no), [*TransportError] (no usable answer),
 // [*AuthError] (a token call failed while another call needed its token) and
-// [*ArgumentError] (refused before anything was sent). None holds a request, a
-// header, a URL or a secret.
+// [*ArgumentError] (refused before anything was sent). None holds a request, its
+// URL, a header or a secret.
 //
 //	status, body                                     errors.Is
 //	400, 413, 415, 422                               ErrInvalidRequest
-//	401, the gateway's fault, or an empty body       renewed once; then ErrUnauthorized
-//	401 with a message, on Login, ChangePassword
-//	    and RequestEmailChange                       ErrInvalidCredentials, ErrUnauthorized
-//	401 with a message, elsewhere                    ErrUnauthorized
+//	401 with a message or an empty body, on Login,
+//	    ChangePassword and RequestEmailChange        ErrInvalidCredentials, ErrUnauthorized
+//	401, the gateway's fault, or else an empty body  renewed once; then ErrUnauthorized
+//	401 with anything else                           ErrUnauthorized
 //	403                                              ErrForbidden
 //	404                                              ErrNotFound
 //	409, 412                                         ErrConflict

@@ -72,6 +72,7 @@ type APIError struct {
 	StatusCode int           // of HTTP
 	Code       string        // the server's own classification, such as "conflict_resource"
 	Message    string        // the server's words, cleaned and cut; may hold personal data
+	MoreInfo   string        // where the server says that there is more to read, cleaned and cut
 	Details    []ErrorDetail // causes, if the server names any
 	RequestID  string        // for the vendor's support, if the server sent one
 	RetryAfter time.Duration // how long the server asks to wait; 0 if it does not say
@@ -295,7 +296,7 @@ func kindOf(status int) sentinel.Error {
 func apiError(op *operation.Operation, a *transport.Answer) *APIError {
 	p := wire.DecodeProblem(a.Body, a.Header.Get("Content-Type"))
 	e := &APIError{
-		Operation: op.Name, StatusCode: a.Status, Code: a.Scrub(p.Code), Message: a.Scrub(p.Message),
+		Operation: op.Name, StatusCode: a.Status, Code: a.Scrub(p.Code), Message: a.Scrub(p.Message), MoreInfo: a.Scrub(p.MoreInfo),
 		RequestID: a.Scrub(requestID(a.Header)), RetryAfter: a.RetryAfter, Attempts: a.Attempts, lateDeadline: a.LateDeadline,
 		kind: kindOf(a.Status), foreign: p.HTML || p.Other,
 	}
@@ -306,7 +307,7 @@ func apiError(op *operation.Operation, a *transport.Answer) *APIError {
 	}
 	if a.Status == http.StatusUnauthorized {
 		e.tokenFault = p.Fault || p.Empty && !op.PasswordCall
-		if op.PasswordCall && !e.tokenFault {
+		if op.PasswordCall && !e.tokenFault && !e.foreign {
 			e.kind = ErrInvalidCredentials
 		}
 	}

@@ -150,6 +150,9 @@ func TestErrorTable(t *testing.T) {
 		"999":            {get, 999, "", nil, []string{"bad response"}, "emporix: Customers.Get: 999"},
 		"0":              {get, 0, "", nil, []string{"bad response"}, "emporix: Customers.Get: 0"},
 		"wrong password": {login, 401, shape(401, "unauthorized", "Wrong."), nil, []string{"invalid credentials", "unauthorized"}, "emporix: Auth.Login: 401 unauthorized: Wrong. [signup.email is taken]"},
+		"wrong, unsaid":  {login, 401, "", nil, []string{"invalid credentials", "unauthorized"}, "emporix: Auth.Login: 401 Unauthorized"},
+		"401, a page":    {login, 401, page, nil, []string{"unauthorized"}, "emporix: Auth.Login: 401 Unauthorized"},
+		"401, no shape":  {changePassword, 401, `["?"]`, nil, []string{"unauthorized"}, "emporix: Credentials.ChangePassword: 401 Unauthorized"},
 		"wrong old one":  {changePassword, 401, shape(401, "unauthorized", "Wrong."), nil, []string{"invalid credentials", "unauthorized"}, "emporix: Credentials.ChangePassword: 401 unauthorized: Wrong. [signup.email is taken]"},
 		"echoes":         {changePassword, 400, shape(400, "bad_request", "Not from correct horse to battery+staple, customer-access!"), nil, []string{"invalid request"}, "emporix: Credentials.ChangePassword: 400 bad_request: Not from [redacted] to [redacted], [redacted]! [signup.email is taken]"},
 	} {
@@ -172,7 +175,7 @@ func TestErrorTable(t *testing.T) {
 // The fields of an APIError, from each shape.
 func TestAPIErrorFields(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := loggedIn(t, always(409, `{"status":409,"type":"conflict_resource","message":"Duplicate account 'jo@example.com'","details":[{"field":"email","type":"t","message":"m","moreInfo":"i"},"text"]}`,
+		client := loggedIn(t, always(409, `{"status":409,"type":"conflict_resource","message":"Duplicate account 'jo@example.com'","moreInfo":"see the guide","details":[{"field":"email","type":"t","message":"m","moreInfo":"i"},"text"]}`,
 			"X-Request-Id", "r-1", "Retry-After", "2"))
 		err := signUp(t.Context(), client)
 		var got *emporix.APIError
@@ -181,6 +184,7 @@ func TestAPIErrorFields(t *testing.T) {
 		assert.Equal(t, 409, got.StatusCode)
 		assert.Equal(t, "conflict_resource", got.Code)
 		assert.Equal(t, "Duplicate account 'jo@example.com'", got.Message)
+		assert.Equal(t, "see the guide", got.MoreInfo)
 		assert.Equal(t, []emporix.ErrorDetail{{Field: "email", Type: "t", Message: "m", MoreInfo: "i"}, {Message: "text"}}, got.Details)
 		assert.Equal(t, "r-1", got.RequestID)
 		assert.Equal(t, 2*time.Second, got.RetryAfter)

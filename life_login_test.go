@@ -103,6 +103,7 @@ func TestLife_L12_LogoutAndALateRefresh(t *testing.T) {
 func TestLife_L12_LogoutWhateverTheServerSays(t *testing.T) {
 	for name, fault := range map[string]emporixtest.Fault{
 		"500": {Status: 500}, "cut": {Cut: emporixfake.CutAfter}, "slow": {Delay: time.Hour}, "403": {Status: 403},
+		"a proxy's 401": {Status: 401, Body: emporixfake.BodyHTML},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {

@@ -269,10 +269,19 @@ func TestAddCustomerRefusals(t *testing.T) {
 		many[i] = map[string]any{"contactName": "Jo"}
 	}
 	for says, cu := range map[string]emporixfake.Customer{
-		"email is empty":                 {Email: " \t"},
-		"at least 6 characters":          {Email: joEmail, Password: "pässö"},
-		`two addresses have the id "a"`:  {Email: joEmail, Addresses: []map[string]any{address("a"), address("b"), address("a")}},
+		"email is empty":                {Email: " \t"},
+		"at least 6 characters":         {Email: joEmail, Password: "pässö"},
+		`two addresses have the id "a"`: {Email: joEmail, Addresses: []map[string]any{address("a"), address("b"), address("a")}},
+		"two addresses are the default": {Email: joEmail, Addresses: []map[string]any{
+			{"contactName": "Jo", "isDefault": true}, {"contactName": "Jo"}, {"contactName": "Jo", "isDefault": true},
+		}},
 		"1001 addresses; a customer can": {Email: joEmail, Addresses: many},
+		"addresses.steet is no member of an address": {Email: joEmail, Addresses: []map[string]any{
+			{"contactName": "Jo", "steet": "Lindenallee"},
+		}},
+		"addresses.metadata.links is no member of an address": {Email: joEmail, Addresses: []map[string]any{
+			{"contactName": "Jo", "mixins": map[string]any{"any": true}, "metadata": map[string]any{"links": map[string]any{}}},
+		}},
 	} {
 		_, err := c.fake.AddCustomer(cu)
 		assert.ErrorContains(t, err, says)

@@ -3,6 +3,8 @@ package emporixfake
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -179,6 +181,22 @@ func (s *schema) checkMembers(at string, value object, mergePatch bool) []errorD
 		all = append(all, sub.check(prefix+name, member, mergePatch)...)
 	}
 	return all
+}
+
+// unnamed is the way to the first member that the schema does not name, or "".
+func (s *schema) unnamed(at string, value object) string {
+	for _, name := range slices.Sorted(maps.Keys(value)) {
+		sub := s.members[name]
+		if sub == nil {
+			return at + "." + name
+		}
+		if inner, isObject := value[name].(object); isObject && sub.kind == "object" {
+			if found := sub.unnamed(at+"."+name, inner); found != "" {
+				return found
+			}
+		}
+	}
+	return ""
 }
 
 // pick keeps the members that the schema names.

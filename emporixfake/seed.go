@@ -85,7 +85,8 @@ type Customer struct {
 	OnHold                bool           `json:"onHold,omitempty"`
 	InitialPassword       bool           `json:"initialPassword,omitempty"` // set by an employee
 	Mixins                map[string]any `json:"mixins,omitempty"`
-	// Addresses are objects as the API takes them; "id" is chosen if absent.
+	// Addresses are objects as the API takes them at sign-up; "id" is chosen if
+	// absent, and a member that the API does not know is refused.
 	Addresses []map[string]any `json:"addresses,omitempty"`
 }
 
@@ -262,7 +263,7 @@ func (t *tenant) addCustomer(c Customer) (Customer, error) {
 		profile["mixins"] = mixins
 	}
 	var addresses []object
-	ids := map[string]bool{}
+	ids, hasDefault := map[string]bool{}, false
 	for _, given := range c.Addresses {
 		plain, err := normal(given)
 		if err != nil {
@@ -271,11 +272,20 @@ func (t *tenant) addCustomer(c Customer) (Customer, error) {
 		if details := signupAddressSchema.check("addresses", plain, false); details != nil {
 			return c, fmt.Errorf("%s %s", details[0].Field, details[0].Message)
 		}
+		if name := signupAddressSchema.unnamed("addresses", plain); name != "" {
+			return c, fmt.Errorf("%s is no member of an address", name)
+		}
 		if id := textIn(plain, "id"); id != "" {
 			if ids[id] {
 				return c, fmt.Errorf("two addresses have the id %q", id)
 			}
 			ids[id] = true
+		}
+		if isDefault, _ := plain["isDefault"].(bool); isDefault {
+			if hasDefault {
+				return c, errors.New("two addresses are the default")
+			}
+			hasDefault = true
 		}
 		addresses = append(addresses, signupAddressSchema.pick(plain))
 	}

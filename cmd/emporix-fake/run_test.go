@@ -142,13 +142,16 @@ func TestRefusals(t *testing.T) {
 		"no such seed":     {[]string{"-seed", filepath.Join(dir, "none.json")}, exitError, "no such file"},
 		"seed of no JSON":  {[]string{"-seed", seed("a.json", "customers:")}, exitError, "read the seed"},
 		"unknown member":   {[]string{"-seed", seed("b.json", `{"customers":[{"mail":"jo@example.com"}]}`)}, exitError, `unknown field "mail"`},
+		"address member":   {[]string{"-seed", seed("e.json", `{"customers":[{"email":"a@b.c","addresses":[{"contactName":"A","steet":"B"}]}]}`)}, exitError, "addresses.steet is no member"},
 		"customer refused": {[]string{"-seed", seed("c.json", `{"customers":[{"email":"a@b.c"},{"email":"A@b.c"}]}`)}, exitError, "customer 2 of the seed: the e-mail is in use"},
 		"company refused":  {[]string{"-seed", seed("d.json", `{"companies":[{"id":"D1","contacts":[{"email":"x@y.z"}]}]}`)}, exitError, `no customer "x@y.z"`},
 		"file unwritable":  {[]string{"-addr", "127.0.0.1:0", "-addr-file", filepath.Join(dir, "none", "addr")}, exitError, "-addr-file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			assert.Equal(t, tc.status, run(t.Context(), tc.args, &stdout, &stderr))
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // what is not refused would serve
+			defer cancel()
+			assert.Equal(t, tc.status, run(ctx, tc.args, &stdout, &stderr))
 			assert.Contains(t, stderr.String(), tc.says)
 			if tc.status != exitOK {
 				assert.Equal(t, 1, strings.Count(stderr.String(), "\n"), "one line, which nothing drowns")

@@ -28,7 +28,6 @@ type Token struct {
 	RefreshExpiresIn Lifetime
 	SessionID        string
 	SessionIdle      Lifetime
-	Scope            string
 	// InitialPassword says that an employee chose the customer's password.
 	InitialPassword bool
 }
@@ -55,7 +54,7 @@ func DecodeToken(body []byte) (Token, error) {
 		"access_token", "accessToken", "refresh_token", "refreshToken", "saas_token", "saasToken",
 		"social_access_token", "social_id_token", "subject_access_token",
 		"token_type", "expires_in", "expiresIn", "refresh_token_expires_in", "refreshTokenExpiresIn",
-		"session_id", "sessionId", "session_idle_time", "scope", "initialPassword", "fault", "error")
+		"session_id", "sessionId", "session_idle_time", "initialPassword", "fault", "error")
 	if err != nil {
 		return Token{}, err
 	}
@@ -75,7 +74,6 @@ func DecodeToken(body []byte) (Token, error) {
 		RefreshExpiresIn: d.refreshLifetime(),
 		SessionID:        d.sessionID(),
 		SessionIdle:      d.idle(),
-		Scope:            members.text("scope"),
 		InitialPassword:  d.flag("initialPassword"),
 	}
 	if d.err == nil && t.Access.IsZero() {

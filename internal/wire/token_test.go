@@ -41,7 +41,7 @@ func TestDecodeTokenReadsEveryDocumentedAnswer(t *testing.T) {
 		"anonymous": {
 			`{"token_type":"Bearer","access_token":"tpYg","expires_in":3599,"refresh_token":"7Fnv","refresh_token_expires_in":86399,"sessionId":"6d4d-5e","scope":"tenant=acme"}`,
 			map[string]string{"access": "tpYg", "refresh": "7Fnv"},
-			wire.Token{Type: "Bearer", ExpiresIn: known(3599 * time.Second), RefreshExpiresIn: known(86399 * time.Second), SessionID: "6d4d-5e", Scope: "tenant=acme"},
+			wire.Token{Type: "Bearer", ExpiresIn: known(3599 * time.Second), RefreshExpiresIn: known(86399 * time.Second), SessionID: "6d4d-5e"},
 		},
 		"anonymous refresh without a refresh token": {
 			`{"token_type":"Bearer","access_token":"Zq91","expires_in":3599,"sessionId":"5b7a"}`,
@@ -56,7 +56,7 @@ func TestDecodeTokenReadsEveryDocumentedAnswer(t *testing.T) {
 		"social login, numbers as strings": {
 			`{"social_access_token":"ya29|x:y","social_id_token":"eyJ...","refresh_token":"94tK","refresh_token_expires_in":"86399","session_idle_time":3600,"token_type":"Bearer","access_token":"aYR3","saas_token":"eyJ","expires_in":"2591999","scope":"a b tenant=acme"}`,
 			map[string]string{"access": "aYR3", "refresh": "94tK", "saas": "eyJ", "socialAccess": "ya29|x:y", "socialID": "eyJ..."},
-			wire.Token{Type: "Bearer", ExpiresIn: known(2591999 * time.Second), RefreshExpiresIn: known(86399 * time.Second), SessionIdle: known(time.Hour), Scope: "a b tenant=acme"},
+			wire.Token{Type: "Bearer", ExpiresIn: known(2591999 * time.Second), RefreshExpiresIn: known(86399 * time.Second), SessionIdle: known(time.Hour)},
 		},
 		"exchange": {
 			`{"subject_access_token":"eyJs","access_token":"dEKA","saas_token":"eyJ","refresh_token":"QtvQ","refresh_token_expires_in":15551999,"session_idle_time":120,"token_type":"Bearer","expires_in":14399,"session_id":"14cc"}`,
