@@ -65,7 +65,7 @@ func explain(err error) problem {
 		return problem{http.StatusNotFound, "not-found", "We can't find that", "It may have been deleted, or the link is incomplete."}
 	case errors.Is(err, emporix.ErrForbidden):
 		return problem{http.StatusForbidden, "forbidden", "You may not do that", "Your account has no right to do this."}
-	case errors.Is(err, emporix.ErrInvalidRequest):
+	case errors.Is(err, emporix.ErrInvalidRequest), errors.Is(err, emporix.ErrEmptyPatch):
 		return problem{http.StatusUnprocessableEntity, "invalid", "Something is not right",
 			"We could not accept this. Please check what you entered."}
 	case errors.Is(err, emporix.ErrUnauthorized):

@@ -205,3 +205,30 @@ func TestAFormThatMetAnOutageCanBeSentAgain(t *testing.T) {
 	store.down.Store(false)
 	assert.NotContains(t, v.post("/email/confirm", "token", "t0ken").body, "Use the new address", "a link that is spent stays so")
 }
+
+func TestADeskWithoutAnEmployeeSaysWhatIsMissing(t *testing.T) {
+	p := open(t)
+	cfg := p.fake.Server().Config()
+	client, err := emporix.NewClient(cfg.Tenant, cfg.ClientID, emporix.WithBaseURL(p.fake.URL()))
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, client.Close(context.WithoutCancel(t.Context()))) })
+	handler, err := newShop(t.Context(), client, settings{url: p.url}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/desk", strings.NewReader("customerNumber=13869000"))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, req)
+	assert.Equal(t, http.StatusNotImplemented, answer.Code)
+	assert.Contains(t, answer.Body.String(), emporix.EnvEmployeeSecret)
+	assert.Contains(t, answer.Body.String(), `value="13869000"`)
+}
+
+func TestAPatchOfNothingIsRefusedInWords(t *testing.T) {
+	v := open(t).visitor(t)
+	v.logIn("jo@example.com")
+	for _, path := range []string{"/api/account", "/api/addresses/1"} {
+		got := v.json("PATCH", path, "{}")
+		assert.Equal(t, http.StatusUnprocessableEntity, got.status, path)
+		assert.Contains(t, got.body, `"code":"invalid"`, path)
+	}
+}
