@@ -63,6 +63,7 @@ var statuses = []struct {
 	{emporix.ErrOutcomeUnknown, http.StatusBadGateway},
 	{emporix.ErrClosed, http.StatusServiceUnavailable},
 	{emporix.ErrInvalidRequest, http.StatusBadRequest},
+	{emporix.ErrEmptyPatch, http.StatusBadRequest},
 	{emporix.ErrForbidden, http.StatusForbidden},
 	{emporix.ErrNotFound, http.StatusNotFound},
 	{emporix.ErrConflict, http.StatusConflict},

@@ -153,7 +153,14 @@ func (proxyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !ok {
 		return nil, emporix.ErrNotLoggedIn
 	}
-	return from.session.HTTPClient().Transport.RoundTrip(r.WithContext(untraced{r.Context(), from.values}))
+	resp, err := from.session.HTTPClient().Transport.RoundTrip(r.WithContext(untraced{r.Context(), from.values}))
+	if err != nil {
+		return nil, err
+	}
+	// Trailers come into the answer after its body: here, into one that nobody passes on.
+	own := *resp
+	own.Trailer = nil
+	return &own, nil
 }
 
 // proxied is whose request it is, and its context as it came.
@@ -188,7 +195,6 @@ func tameResponse(resp *http.Response) error {
 			delete(resp.Header, name)
 		}
 	}
-	clear(resp.Trailer)
 	resp.Header.Set("Cache-Control", "no-store")
 	resp.Header.Set("X-Content-Type-Options", "nosniff")
 	resp.Header.Set("Content-Security-Policy", "default-src 'none'; sandbox")

@@ -221,9 +221,9 @@ func (k *sealedKeeper) open(ctx context.Context, value string) (*visitor, error)
 	if len(value) > maxCookie {
 		return nil, nil
 	}
-	sealed, _ := base64.RawURLEncoding.Strict().DecodeString(value) // what is no base64 opens as little
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(value)
 	plain, ok := k.store.inner().keys.open(sealed, k.purpose())
-	if !ok {
+	if err != nil || !ok { // an error leaves what came before it decoded
 		if k.b.opts.Logger != nil { // anybody can send this: it must not fill the log
 			k.b.opts.Logger.DebugContext(ctx, "bff: a cookie was sealed under another key, or by nobody: the visitor begins anew")
 		}

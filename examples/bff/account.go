@@ -78,8 +78,9 @@ func (f *form) fill(values map[string]string) {
 
 // conflict tells that somebody else saved a change since the form was opened:
 // what was typed stays, what is different is listed, and the next click saves
-// over the newer version, now knowingly.
-func (f *form) conflict(stored map[string]string) {
+// over the newer version, now knowingly. Where nothing is different, somebody
+// has clicked twice and met their own change: it reports that this is none.
+func (f *form) conflict(stored map[string]string) bool {
 	f.Error = "This was changed elsewhere while you had the page open. Nothing of yours is saved yet."
 	for _, in := range f.Fields {
 		if in.Kind != "hidden" && in.Value != stored[in.Name] {
@@ -88,6 +89,7 @@ func (f *form) conflict(stored map[string]string) {
 	}
 	f.field("version").Value = stored["version"]
 	f.Submit = "Save my version"
+	return len(f.Changed) > 0
 }
 
 func shown(in *field, value string) string {
@@ -134,7 +136,10 @@ func (s *shop) profile(w http.ResponseWriter, r *http.Request, session *emporix.
 			s.formFailed(w, r, f, err, show)
 			return
 		}
-		f.conflict(profileValues(me))
+		if !f.conflict(profileValues(me)) {
+			to(w, r, "/account", "profile")
+			return
+		}
 		show(http.StatusConflict)
 	case errors.Is(err, emporix.ErrNotLoggedIn), errors.Is(err, emporix.ErrSessionExpired):
 		s.sendToLogin(w, r)

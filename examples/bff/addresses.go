@@ -123,7 +123,15 @@ func (s *shop) editAddress(w http.ResponseWriter, r *http.Request, session *empo
 	})
 	switch {
 	case errors.Is(err, emporix.ErrConflict):
-		f.conflict(addressValues(address)) // just read
+		now, err := session.Addresses.Get(r.Context(), address.ID) // the other change may have come after the first look
+		if err != nil {
+			s.formFailed(w, r, f, err, show)
+			return
+		}
+		if !f.conflict(addressValues(now)) {
+			to(w, r, "/account/addresses", "address-saved")
+			return
+		}
 		show(http.StatusConflict)
 	case err != nil:
 		s.formFailed(w, r, f, err, show)
@@ -152,13 +160,17 @@ func (s *shop) addTag(w http.ResponseWriter, r *http.Request, session *emporix.S
 	case utf8.RuneCountInString(tag) > 40:
 		wrong = "This is too long for a label."
 	}
-	if wrong != "" {
-		if address, f := s.address(w, r, session); address != nil {
-			s.showAddress(w, r, http.StatusUnprocessableEntity, addressPage{address, f, tag, wrong})
+	if wrong == "" {
+		err := session.Addresses.AddTags(r.Context(), r.PathValue("id"), tag)
+		if !errors.Is(err, emporix.ErrInvalidRequest) {
+			s.changeTags(w, r, err)
+			return
 		}
-		return
+		wrong = "This can't be a label. Please choose another one."
 	}
-	s.changeTags(w, r, session.Addresses.AddTags(r.Context(), r.PathValue("id"), tag))
+	if address, f := s.address(w, r, session); address != nil {
+		s.showAddress(w, r, http.StatusUnprocessableEntity, addressPage{address, f, tag, wrong})
+	}
 }
 
 func (s *shop) removeTag(w http.ResponseWriter, r *http.Request, session *emporix.Session) {

@@ -47,7 +47,7 @@ func explain(err error) problem {
 			"We could not read what we knew about your visit. Please log in again; your account is as you left it."}
 	case errors.Is(err, emporix.ErrStoreUnavailable):
 		return problem{http.StatusServiceUnavailable, "visit-unavailable", "We can't look up your visit just now",
-			"Nothing is lost: if you were logged in, you still are. Please try again in a moment."}
+			"The place where we keep visits does not answer. Nothing is lost: if you were logged in, you still are. Please try again in a moment."}
 	case errors.Is(err, emporix.ErrRateLimited):
 		return problem{http.StatusTooManyRequests, "too-many", "That was a bit much",
 			"There were too many requests. Please wait a minute and try again."}
@@ -65,7 +65,7 @@ func explain(err error) problem {
 		return problem{http.StatusNotFound, "not-found", "We can't find that", "It may have been deleted, or the link is incomplete."}
 	case errors.Is(err, emporix.ErrForbidden):
 		return problem{http.StatusForbidden, "forbidden", "You may not do that", "Your account has no right to do this."}
-	case errors.Is(err, emporix.ErrInvalidRequest):
+	case errors.Is(err, emporix.ErrInvalidRequest), errors.Is(err, emporix.ErrEmptyPatch):
 		return problem{http.StatusUnprocessableEntity, "invalid", "Something is not right",
 			"We could not accept this. Please check what you entered."}
 	case errors.Is(err, emporix.ErrUnauthorized):

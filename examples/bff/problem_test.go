@@ -184,3 +184,51 @@ func TestABuyerActsForNobodyAgain(t *testing.T) {
 	assert.Contains(t, v.post("/account/company", "company", "okafor-retail").body, "You act for another company now.")
 	assert.Contains(t, v.post("/account/company", "company", "").body, "You act for nobody in particular now.")
 }
+
+func TestAFormThatMetAnOutageCanBeSentAgain(t *testing.T) {
+	store := &frail{LeaseTokenStore: emporix.NewMemoryStore(0)}
+	p := open(t, emporix.WithTokenStore(store))
+	v := p.visitor(t)
+	v.logIn("jo@example.com")
+	store.down.Store(true)
+	for path, button := range map[string]string{
+		"/signup/confirm": "Confirm my account", "/email/confirm": "Use the new address", "/password/reset": "Save the new password",
+	} {
+		got := v.post(path, "token", "t0ken", "password", "seven wide rivers")
+		assert.Equal(t, http.StatusServiceUnavailable, got.status, path)
+		assert.Contains(t, got.body, "does not answer", "%s: the form says what is wrong", path)
+		assert.Contains(t, got.body, `value="t0ken"`, path)
+		assert.Contains(t, got.body, button, path)
+		assert.NotContains(t, got.body, "Sign up", "%s: nobody knows who asks", path)
+	}
+	assert.NotContains(t, v.get("/login").body, "Sign up", "nobody knows who asks")
+	store.down.Store(false)
+	assert.NotContains(t, v.post("/email/confirm", "token", "t0ken").body, "Use the new address", "a link that is spent stays so")
+}
+
+func TestADeskWithoutAnEmployeeSaysWhatIsMissing(t *testing.T) {
+	p := open(t)
+	cfg := p.fake.Server().Config()
+	client, err := emporix.NewClient(cfg.Tenant, cfg.ClientID, emporix.WithBaseURL(p.fake.URL()))
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, client.Close(context.WithoutCancel(t.Context()))) })
+	handler, err := newShop(t.Context(), client, settings{url: p.url}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/desk", strings.NewReader("customerNumber=13869000"))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, req)
+	assert.Equal(t, http.StatusNotImplemented, answer.Code)
+	assert.Contains(t, answer.Body.String(), emporix.EnvEmployeeSecret)
+	assert.Contains(t, answer.Body.String(), `value="13869000"`)
+}
+
+func TestAPatchOfNothingIsRefusedInWords(t *testing.T) {
+	v := open(t).visitor(t)
+	v.logIn("jo@example.com")
+	for _, path := range []string{"/api/account", "/api/addresses/1"} {
+		got := v.json("PATCH", path, "{}")
+		assert.Equal(t, http.StatusUnprocessableEntity, got.status, path)
+		assert.Contains(t, got.body, `"code":"invalid"`, path)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"path"
 	"strings"
 	"time"
+	"unicode"
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/bff"
@@ -65,9 +66,8 @@ type page struct {
 // mistake in a template is an error page and not half of a page.
 func (s *shop) show(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
 	if visit, known := bff.FromContext(r.Context()); known {
-		if info, err := visit.Info(r.Context()); err == nil {
-			p.LoggedIn = info.Kind == emporix.SessionCustomer
-		}
+		info, err := visit.Info(r.Context())
+		p.LoggedIn, p.Unknown = err == nil && info.Kind == emporix.SessionCustomer, err != nil
 	}
 	if status < http.StatusBadRequest {
 		p.Notice = notices[r.URL.Query().Get("done")]
@@ -143,7 +143,7 @@ func to(w http.ResponseWriter, r *http.Request, where, done string) {
 // local takes the page to go on with from a query or form: a path of this shop
 // or nothing.
 func local(next string) string {
-	if !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n\t") || len(next) > 300 {
+	if !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.Contains(next, "\\") || strings.ContainsFunc(next, unicode.IsControl) || len(next) > 300 {
 		return ""
 	}
 	return next

@@ -127,6 +127,7 @@ func TestTheLoginLeadsBackIntoTheShopOnly(t *testing.T) {
 		"//evil.example/":              "/account?done=logged-in",
 		`/\evil.example/`:              "/account?done=logged-in",
 		"/\tevil":                      "/account?done=logged-in",
+		"/\x0b/evil.example/":          "/account?done=logged-in",
 		"/" + strings.Repeat("a", 999): "/account?done=logged-in",
 	} {
 		v := open(t).visitor(t)

@@ -109,3 +109,7 @@ type confirmPage struct {
 	Text             string
 	Elsewhere, Label string
 }
+
+// Spent reports that the link is of no use any more. Whatever else went wrong
+// leaves the button there to try again.
+func (p confirmPage) Spent() bool { return p.Form.Error == spentLink }

@@ -118,6 +118,9 @@ func (s *shop) desk(w http.ResponseWriter, r *http.Request) {
 			case errors.Is(err, emporix.ErrNotFound):
 				status = http.StatusNotFound
 				f.field("customerNumber").Error = "There is no customer with this number."
+			case errors.Is(err, emporix.ErrNoEmployee):
+				status = http.StatusNotImplemented
+				f.Error = "No employee works here. Set " + emporix.EnvEmployeeID + " and " + emporix.EnvEmployeeSecret + ", and start again."
 			default:
 				status = f.fail(err)
 			}
