@@ -36,7 +36,10 @@ type SessionContext struct {
 // deadline of the caller's context always counts as well.
 type Timeouts struct {
 	Attempt time.Duration // one request and its whole answer; default 10 s
-	Refresh time.Duration // one renewal of a session, from reading the store to having written it; default 30 s
+	// One renewal of a session, from reading the store to having written it;
+	// default 30 s. While another process renews it, waiting for that may take as
+	// long before.
+	Refresh time.Duration
 	Store   time.Duration // one operation of the token store; default 2 s
 }
 

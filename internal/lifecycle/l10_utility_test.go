@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
 func TestL10_OneUtilitySessionAuthorisesAllRefreshes(t *testing.T) {
@@ -82,6 +84,32 @@ func TestL10_ARefusedBearerThatCannotBeReplaced(t *testing.T) {
 		assert.Equal(t, Customer, r.Kind)
 		assert.False(t, r.Suspect)
 		assert.False(t, r.Refresh.IsZero())
+		assert.Equal(t, 1, w.office.count(refreshCustomer))
+	})
+}
+
+// What is left of a renewal's time when the bearer is there at last may not be
+// enough for the answer: then the refresh token stays for the next time.
+func TestL10_AUtilityBearerThatComesTooLate(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := w.customer("jo")
+		time.Sleep(customerDue)
+		w.office.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {
+			took := 9 * time.Second
+			if c.op == anonymous {
+				took = 22 * time.Second
+			}
+			if !pause(ctx, took) {
+				return &CallError{Outcome: Unknown, Err: context.Cause(ctx)}
+			}
+			return nil
+		})
+		err := w.m.Refresh(t.Context(), v, nil)
+		require.ErrorIs(t, err, sentinel.Unavailable)
+		require.ErrorContains(t, err, "before anything was sent")
+		assert.Zero(t, w.office.count(refreshCustomer))
+		assert.False(t, w.row("jo").Suspect)
+		require.NoError(t, w.m.Refresh(t.Context(), v, nil))
 		assert.Equal(t, 1, w.office.count(refreshCustomer))
 	})
 }

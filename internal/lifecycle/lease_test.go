@@ -234,6 +234,28 @@ func TestFleet_TheLeaseBoundsTheRequest(t *testing.T) {
 	})
 }
 
+// Whoever had to wait for the lease has all the time of a renewal once it is there:
+// a call that is cut short would be a refresh token spent for nothing.
+func TestFleet_WhoeverWaitedHasTimeForTheCall(t *testing.T) {
+	for name, want := range map[string]Want{"guest": WantAnonymous, "customer": WantCustomer} {
+		t.Run(name, func(t *testing.T) {
+			inShop(t, 1, func(t *testing.T, s *shop) {
+				if s.guest("jo"); want == WantCustomer {
+					s.replicas[0].customer("jo")
+				}
+				time.Sleep(customerDue)
+				s.lender.lend(t, "jo", "slower", time.Hour)
+				time.AfterFunc(29*time.Second, func() { s.lender.drop("jo") })
+				s.slow(map[Want]string{WantAnonymous: refreshAnonymous, WantCustomer: refreshCustomer}[want], 9*time.Second)
+				require.NoError(t, s.replicas[0].m.Refresh(t.Context(), visitor("jo"), nil))
+				assert.False(t, s.replicas[0].row("jo").Suspect)
+				s.sentOnce(refreshAnonymous)
+				s.sentOnce(refreshCustomer)
+			})
+		})
+	}
+}
+
 // A renewal that a rejected token asked for starts over like any other when its
 // lease runs short.
 func TestFleet_AShortLeaseAfterARejection(t *testing.T) {

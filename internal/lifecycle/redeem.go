@@ -3,8 +3,11 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/emporix-community/emporix-go/internal/secret"
+	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
 // redeem sends the refresh token of r, and returns a CallError when it gave no
@@ -22,11 +25,11 @@ func (m *Manager) redeem(ctx context.Context, r *Record, l *lease) (Grant, error
 
 func (m *Manager) redeemAnonymous(ctx context.Context, r *Record, l *lease) (Grant, error) {
 	call := func(ctx context.Context) (Grant, error) { return m.cfg.Issuer.RefreshAnonymous(ctx, r.Refresh) }
-	g, err := l.send(ctx, call)
-	if err != nil && outcome(err) == Unknown && ctx.Err() == nil {
+	g, err := m.send(ctx, l, call)
+	if err != nil && outcome(err) == Unknown && m.inTime(ctx) {
 		// The answer was lost. An anonymous session has nothing to fall back on,
 		// so the token is sent once more while a server's grace may last.
-		g, err = l.send(ctx, call)
+		g, err = m.send(ctx, l, call)
 	}
 	return g, err
 }
@@ -35,7 +38,7 @@ func (m *Manager) redeemAnonymous(ctx context.Context, r *Record, l *lease) (Gra
 // anonymous token of the tenant will do, and the visitor's own ended at login.
 func (m *Manager) redeemCustomer(ctx context.Context, r *Record, l *lease, legalEntity string) (Grant, error) {
 	send := func(bearer secret.Secret) (Grant, error) {
-		return l.send(ctx, func(ctx context.Context) (Grant, error) {
+		return m.send(ctx, l, func(ctx context.Context) (Grant, error) {
 			return m.cfg.Issuer.RefreshCustomer(ctx, bearer, r.Refresh, legalEntity)
 		})
 	}
@@ -60,6 +63,28 @@ func (m *Manager) redeemCustomer(ctx context.Context, r *Record, l *lease, legal
 		return Grant{}, &CallError{Outcome: Refused, Err: cause(err)}
 	}
 	return g, err
+}
+
+// callTime must be left for a call, or half of all the time that a renewal has:
+// a call that is cut short is a refresh token spent for nothing.
+const callTime = leaseSpare - writeLimit
+
+func (m *Manager) inTime(ctx context.Context) bool {
+	until, bounded := ctx.Deadline()
+	return !bounded || time.Until(until) >= min(callTime, m.cfg.RefreshLimit/2)
+}
+
+// send is steps 6 and 7: one request, while the lease lasts.
+func (m *Manager) send(ctx context.Context, l *lease, call func(context.Context) (Grant, error)) (Grant, error) {
+	ctx, cancel, err := l.sending(ctx)
+	if err != nil {
+		return Grant{}, &CallError{Outcome: NotSent, Err: err}
+	}
+	defer cancel()
+	if !m.inTime(ctx) {
+		return Grant{}, &CallError{Outcome: NotSent, Err: fmt.Errorf("%w: the renewal waited so long for its turn that it was given up before anything was sent; try again", sentinel.Unavailable)}
+	}
+	return call(ctx)
 }
 
 // aftermath is what a failed renewal means for the session, besides its failure.

@@ -33,10 +33,12 @@ func (m *Manager) leased(v *Visitor, seen *Record, act func(context.Context, *Re
 			if err != nil || done {
 				return nil, err
 			}
-			r, err := m.load(ctx, v)
+			turn, end := context.WithTimeout(m.ctx, m.cfg.RefreshLimit) // however long it waited for it
+			r, err := m.load(turn, v)
 			if err == nil {
-				tell, err = act(ctx, r, l)
+				tell, err = act(turn, r, l)
 			}
+			end()
 			l.release() // a panic leaves it: nobody knows what was sent
 			if !errors.Is(err, errLeaseShort) {
 				return tell, err
