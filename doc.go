@@ -72,8 +72,8 @@
 //	408, 500 to 599                                  ErrUnavailable
 //	408, 502, 504 after something that writes        also ErrOutcomeUnknown
 //	3xx and every other status                       ErrBadResponse
-//	success, but HTML, empty, cut, too large,
-//	    or of another shape                          ErrBadResponse
+//	success, but HTML, cut, too large, or, where a
+//	    result is due, empty or of another shape     ErrBadResponse
 //	the same, after something that writes            also ErrOutcomeUnknown
 //	no answer, to something that only reads,
 //	    or surely never arrived                      ErrUnavailable

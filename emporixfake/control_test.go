@@ -330,6 +330,8 @@ func TestControlSpeaksWithoutGo(t *testing.T) {
 		{"faults", `[{"after":1}]`, "after must be true or false, not this number"},
 		{"faults", `[7]`, "it must be an object, not this number"},
 		{"faults", `{"wait":"1s"}`, `unknown field "wait"`},
+		{"faults", `{"status":503,"headers":{"Retry After":"1"}}`, `the header "Retry After" can't be sent so`},
+		{"faults", `{"status":503,"headers":{"Via":"a\nb"}}`, `the header "Via" can't be sent so`},
 		{"faults", `{"drop":"x"}`, "drop must be an array, not this string"},
 		{"customers", `{"email":"a","addresses":[7]}`, "addresses must be an object, not this number"},
 		{"companies", `{"id":"x","contacts":[{"email":true}]}`, "contacts.email must be a string, not true or false"},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -136,6 +137,8 @@ func (s *Server) Fail(f Fault) error {
 	return nil
 }
 
+var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+
 func (s *Server) checkFault(f Fault) error {
 	known := f.Operation == ""
 	for _, op := range s.operations {
@@ -158,6 +161,11 @@ func (s *Server) checkFault(f Fault) error {
 	for name, value := range f.Set {
 		if !json.Valid(value) {
 			return fmt.Errorf("the value to set for %q is not JSON", name)
+		}
+	}
+	for name, value := range f.Headers {
+		if !headerName.MatchString(name) || strings.ContainsAny(value, "\r\n\x00") {
+			return fmt.Errorf("the header %q can't be sent so", name)
 		}
 	}
 	if len(f.ExpiresIn) > 0 && !json.Valid(f.ExpiresIn) {

@@ -112,6 +112,11 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	if !tenantRule.MatchString(s.fake.Tenant) {
 		return settings{}, errors.New("-tenant must be 3 to 16 lower-case letters and digits, a letter first")
 	}
+	for _, name := range []string{"client-id", "backend-client-id", "backend-secret"} {
+		if flags.Lookup(name).Value.String() == "" {
+			return settings{}, fmt.Errorf("-%s is empty; without it the default would count", name)
+		}
+	}
 	return s, nil
 }
 

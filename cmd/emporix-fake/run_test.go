@@ -137,6 +137,7 @@ func TestRefusals(t *testing.T) {
 		"bad switch":       {[]string{"-double-opt-in=maybe"}, exitUsage, "true or false"},
 		"bad status":       {[]string{"-stale-version-status", "200"}, exitUsage, "400 to 499"},
 		"bad tenant":       {[]string{"-tenant", "Acme"}, exitUsage, "lower-case"},
+		"empty ID":         {[]string{"-backend-client-id="}, exitUsage, "-backend-client-id is empty"},
 		"help":             {[]string{"-h"}, exitOK, "-addr-file"},
 		"busy port":        {[]string{"-addr", busy.Addr().String()}, exitError, "address already in use"},
 		"no such seed":     {[]string{"-seed", filepath.Join(dir, "none.json")}, exitError, "no such file"},
