@@ -31,6 +31,8 @@ func explain(err error) problem {
 			"This log-in was not begun in this browser, or too long ago. Nothing has happened."}
 	case errors.Is(err, bff.ErrReadOnly):
 		return problem{http.StatusServiceUnavailable, "prefetch", "Not yet", "This page is made when you ask for it."}
+	case errors.Is(err, errWrongPassword):
+		return problem{http.StatusUnauthorized, "wrong-credentials", "That did not work", "The current password is not right."}
 	case errors.Is(err, emporix.ErrInvalidCredentials):
 		return problem{http.StatusUnauthorized, "wrong-credentials", "That did not work",
 			"The e-mail address or the password is not right. A new account must be confirmed before it can be used."}
