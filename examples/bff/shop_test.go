@@ -135,6 +135,30 @@ func TestTheLoginLeadsBackIntoTheShopOnly(t *testing.T) {
 	}
 }
 
+func TestWhoIsLoggedInIsNotAskedToLogIn(t *testing.T) {
+	p := open(t)
+	v := p.visitor(t)
+	assert.Equal(t, "/login", v.get("/login").where)
+	v.logIn("jo@example.com")
+	before := len(p.fake.Journal())
+	v.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	for query, want := range map[string]string{
+		"": "/account", "?next=%2Faccount%2Fcompany&done=please-log-in": "/account/company", "?next=https%3A%2F%2Fevil.example%2F": "/account",
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			got := v.send(method, "/login"+query, "", "")
+			assert.Equal(t, http.StatusSeeOther, got.status, query)
+			assert.Equal(t, want, got.header.Get("Location"), query)
+		}
+	}
+	assert.Len(t, p.fake.Journal(), before, "it costs no call")
+	v.http.CheckRedirect = nil
+	p.fake.Server().RevokeAccess("")
+	p.fake.Server().RevokeRefresh("")
+	assert.Contains(t, v.get("/account").where, "/login?next=", "a session that has ended is asked")
+	assert.Contains(t, v.get("/login").body, "<h1>Log in</h1>")
+}
+
 func TestWhatWasTypedIsShownAsTextAndThePasswordNever(t *testing.T) {
 	v := open(t).visitor(t)
 	got := v.post("/signup", "firstName", `"><script>alert(1)</script>`, "email", "x", "password", "hunter2-hunter2")
