@@ -104,7 +104,7 @@ func (in *field) complaint() string {
 	length := utf8.RuneCountInString(in.Value)
 	switch {
 	case in.Value == "" && in.Required && in.Kind == "password":
-		return "Please enter your password."
+		return "Please enter your " + strings.TrimPrefix(strings.ToLower(in.Label), "your ") + "."
 	case in.Value == "" && in.Required:
 		return "Please fill in this field."
 	case in.Value == "":

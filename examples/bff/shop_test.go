@@ -174,6 +174,18 @@ func TestWhatWasTypedIsShownAsTextAndThePasswordNever(t *testing.T) {
 	assert.NotContains(t, got.body, "hunter2")
 }
 
+func TestAnEmptyPasswordIsAskedForByItsName(t *testing.T) {
+	v := open(t).visitor(t)
+	assert.Contains(t, v.post("/login", "email", "jo@example.com").body, "Please enter your password.")
+	assert.Contains(t, v.post("/signup").body, "Please enter your password.")
+	assert.Contains(t, v.post("/password/reset", "token", "t").body, "Please enter your new password.")
+	v.logIn("jo@example.com")
+	got := v.post("/account/security/password").body
+	assert.Contains(t, got, "Please enter your current password.")
+	assert.Contains(t, got, "Please enter your new password.")
+	assert.Contains(t, v.post("/account/security/email").body, "Please enter your password.")
+}
+
 func TestPostsOfOtherSitesAreRefused(t *testing.T) {
 	p := open(t)
 	v := p.visitor(t)
