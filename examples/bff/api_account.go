@@ -15,7 +15,7 @@ func (s *shop) apiSignUp(r *http.Request, session *emporix.Session) (any, error)
 	}
 	number, err := session.Customers.SignUp(r.Context(), in)
 	if err != nil {
-		return nil, err
+		return nil, signUpError(err)
 	}
 	return map[string]string{"customerNumber": number}, nil
 }

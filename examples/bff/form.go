@@ -26,6 +26,7 @@ type form struct {
 type field struct {
 	Name, Label, Kind  string // Kind is the input's type, or "select"
 	Value, Hint, Error string
+	Ways               []link // that help with the error
 	Autocomplete       string
 	Required           bool
 	Half               bool // half of the width, where there is room
@@ -34,6 +35,8 @@ type field struct {
 }
 
 type option struct{ Value, Label string }
+
+type link struct{ Href, Label string }
 
 // difference is a value that somebody else changed meanwhile.
 type difference struct{ Label, Theirs, Yours string }

@@ -67,6 +67,8 @@ func explain(err error) problem {
 			"Our customer service gave an answer that we can't read. Please look whether it is done before you try again."}
 	case errors.Is(err, emporix.ErrNotRefreshable):
 		return problem{http.StatusConflict, "log-in-first", "Please log in again first", "Your session can't be changed any more. Log out, log in, and try again."}
+	case errors.Is(err, errAccountExists):
+		return problem{http.StatusConflict, "conflict", "You have an account", accountExists + " Log in, or ask for a new password."}
 	case errors.Is(err, emporix.ErrConflict):
 		return problem{http.StatusConflict, "conflict", "Somebody was faster", "This has changed, or exists already."}
 	case errors.Is(err, emporix.ErrNotFound):
