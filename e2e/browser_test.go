@@ -208,6 +208,21 @@ func (p *person) look(name string) {
 	p.do("sit down at the desk", chromedp.EmulateViewport(1280, 900))
 }
 
+// linesOf counts the lines that a word of the heading takes on a phone.
+func (p *person) linesOf(word string) int {
+	p.t.Helper()
+	p.do("take the phone", chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile))
+	lines := read(p, "measure "+word, chromedp.Evaluate[int](`(word => {
+		const text = document.evaluate("//h1//text()[contains(., '" + word + "')]", document, null, XPathResult.FIRST_ORDERED_NODE_TYPE).singleNodeValue
+		const range = document.createRange(), at = text.data.indexOf(word)
+		range.setStart(text, at)
+		range.setEnd(text, at + word.length)
+		return range.getClientRects().length
+	})(`+quoted(word)+`)`))
+	p.do("sit down at the desk", chromedp.EmulateViewport(1280, 900))
+	return lines
+}
+
 func clickLabel(text string) chromedp.Action[chromedp.Void] {
 	return chromedp.Click(`//label[normalize-space()=` + quoted(text) + `]`)
 }

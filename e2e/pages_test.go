@@ -237,6 +237,8 @@ func TestSomebodyChangesPasswordAndAddress(t *testing.T) {
 	p.sees("Your password is changed.")
 
 	p.link("Change address")
+	require.Equal(t, 1, p.linesOf("e-mail"), "the heading does not break inside of a word")
+	p.look("email change")
 	p.fill("New e-mail address", "jo.marsh@example.com")
 	p.fill("Your password", "nine quiet harbours")
 	p.press("Send the confirmation mail")

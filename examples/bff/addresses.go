@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -183,6 +184,17 @@ func (s *shop) changeTags(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	to(w, r, "/account/addresses/"+r.PathValue("id"), "tags")
+}
+
+// backToAddress answers whoever opens the address of a form once more, after a
+// page that said what is wrong: the form stands on the page of the address.
+func (s *shop) backToAddress(w http.ResponseWriter, r *http.Request) {
+	to(w, r, "/account/addresses/"+url.PathEscape(r.PathValue("id")), "")
+}
+
+// backToAddresses is the same for a form of the list.
+func (s *shop) backToAddresses(w http.ResponseWriter, r *http.Request) {
+	to(w, r, "/account/addresses", "")
 }
 
 // deleteAddress asks before it deletes, on a page: a question that needs a

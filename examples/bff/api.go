@@ -201,5 +201,6 @@ func (s *shop) apiPassword(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, bff.From(r).ChangePassword(r.Context(), emporix.ChangePasswordRequest{CurrentPassword: in.Current, NewPassword: in.New})
+	err = bff.From(r).ChangePassword(r.Context(), emporix.ChangePasswordRequest{CurrentPassword: in.Current, NewPassword: in.New})
+	return nil, currentPasswordError(err)
 }

@@ -15,7 +15,7 @@ func (s *shop) apiSignUp(r *http.Request, session *emporix.Session) (any, error)
 	}
 	number, err := session.Customers.SignUp(r.Context(), in)
 	if err != nil {
-		return nil, err
+		return nil, signUpError(err)
 	}
 	return map[string]string{"customerNumber": number}, nil
 }
@@ -63,9 +63,10 @@ func (s *shop) apiChangeEmail(r *http.Request, session *emporix.Session) (any, e
 	if err != nil {
 		return nil, err
 	}
-	return nil, session.Credentials.RequestEmailChange(r.Context(), emporix.EmailChangeRequest{
+	err = session.Credentials.RequestEmailChange(r.Context(), emporix.EmailChangeRequest{
 		Password: in.Password, NewEmail: in.NewEmail, SyncContactEmail: true,
 	})
+	return nil, currentPasswordError(err)
 }
 
 func (s *shop) apiForgottenPassword(r *http.Request, session *emporix.Session) (any, error) {

@@ -109,6 +109,21 @@ func TestAProgramWalksThroughAllThatThePagesDo(t *testing.T) {
 	p.fake.AssertNoSecrets(t, []byte(all.String()), p.log.Bytes())
 }
 
+func TestAWrongCurrentPasswordIsSaidInWords(t *testing.T) {
+	v := open(t).visitor(t)
+	v.logIn("jo@example.com")
+	for path, body := range map[string]string{
+		"/api/account/password": `{"currentPassword":"wrong horse","newPassword":"nine quiet harbours"}`,
+		"/api/account/email":    `{"newEmail":"jo.marsh@example.com","password":"wrong horse"}`,
+	} {
+		got := v.json("POST", path, body)
+		assert.Equal(t, http.StatusUnauthorized, got.status, path)
+		assert.JSONEq(t, `{"error":{"code":"wrong-credentials","message":"The current password is not right."}}`, got.body, path)
+	}
+	got := v.json("POST", "/api/login", `{"email":"jo@example.com","password":"wrong horse"}`)
+	assert.Contains(t, got.body, "The e-mail address or the password is not right.")
+}
+
 func TestWhatIsTakenForJSON(t *testing.T) {
 	v := open(t).visitor(t)
 	good := fmt.Sprintf(`{"email":"jo@example.com","password":%q}`, seedPassword)

@@ -26,6 +26,7 @@ type form struct {
 type field struct {
 	Name, Label, Kind  string // Kind is the input's type, or "select"
 	Value, Hint, Error string
+	Ways               []link // that help with the error
 	Autocomplete       string
 	Required           bool
 	Half               bool // half of the width, where there is room
@@ -34,6 +35,8 @@ type field struct {
 }
 
 type option struct{ Value, Label string }
+
+type link struct{ Href, Label string }
 
 // difference is a value that somebody else changed meanwhile.
 type difference struct{ Label, Theirs, Yours string }
@@ -104,7 +107,7 @@ func (in *field) complaint() string {
 	length := utf8.RuneCountInString(in.Value)
 	switch {
 	case in.Value == "" && in.Required && in.Kind == "password":
-		return "Please enter your password."
+		return "Please enter your " + strings.TrimPrefix(strings.ToLower(in.Label), "your ") + "."
 	case in.Value == "" && in.Required:
 		return "Please fill in this field."
 	case in.Value == "":

@@ -38,8 +38,15 @@ func (s *shop) login(w http.ResponseWriter, r *http.Request) {
 		f.field("next").Value = next
 		s.show(w, r, status, "login", page{Title: "Log in", Data: loginPage{f, next, s.demo, s.tools != nil}})
 	}
-	if r.Method == http.MethodGet {
-		show(http.StatusOK)
+	if r.Method != http.MethodPost {
+		switch info, err := bff.From(r).Info(r.Context()); {
+		case err != nil || !isCustomer(info):
+			show(http.StatusOK)
+		case next != "":
+			to(w, r, next, "")
+		default:
+			to(w, r, "/account", "")
+		}
 		return
 	}
 	if !f.read(r) {

@@ -31,6 +31,8 @@ func explain(err error) problem {
 			"This log-in was not begun in this browser, or too long ago. Nothing has happened."}
 	case errors.Is(err, bff.ErrReadOnly):
 		return problem{http.StatusServiceUnavailable, "prefetch", "Not yet", "This page is made when you ask for it."}
+	case errors.Is(err, errWrongPassword):
+		return problem{http.StatusUnauthorized, "wrong-credentials", "That did not work", "The current password is not right."}
 	case errors.Is(err, emporix.ErrInvalidCredentials):
 		return problem{http.StatusUnauthorized, "wrong-credentials", "That did not work",
 			"The e-mail address or the password is not right. A new account must be confirmed before it can be used."}
@@ -39,6 +41,12 @@ func explain(err error) problem {
 			"Your session has ended. Log in again and carry on where you were."}
 	case errors.Is(err, emporix.ErrNotLoggedIn):
 		return problem{http.StatusUnauthorized, "not-logged-in", "Please log in", "This is only for customers who are logged in."}
+	case errors.Is(err, emporix.ErrLoggedIn):
+		return problem{http.StatusConflict, "logged-in", "You are logged in already",
+			"This is only for guests. Please go to your account, or log out first."}
+	case errors.Is(err, emporix.ErrLoggedIn):
+		return problem{http.StatusConflict, "logged-in", "You are logged in already",
+			"This is only for guests. Go to your account, or log out first."}
 	case errors.Is(err, emporix.ErrOutcomeUnknown):
 		return problem{http.StatusBadGateway, "outcome-unknown", "We are not sure whether that worked",
 			"The connection broke while your request was under way. Please look whether it is done before you try again."}
@@ -59,6 +67,8 @@ func explain(err error) problem {
 			"Our customer service gave an answer that we can't read. Please look whether it is done before you try again."}
 	case errors.Is(err, emporix.ErrNotRefreshable):
 		return problem{http.StatusConflict, "log-in-first", "Please log in again first", "Your session can't be changed any more. Log out, log in, and try again."}
+	case errors.Is(err, errAccountExists):
+		return problem{http.StatusConflict, "conflict", "You have an account", accountExists + " Log in, or ask for a new password."}
 	case errors.Is(err, emporix.ErrConflict):
 		return problem{http.StatusConflict, "conflict", "Somebody was faster", "This has changed, or exists already."}
 	case errors.Is(err, emporix.ErrNotFound):

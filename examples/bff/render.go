@@ -28,6 +28,7 @@ func parsePages() map[string]*template.Template {
 		"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"short":   func(id string) string { return id[:min(len(id), 8)] },
 		"country": countryName,
+		"words":   strings.Fields,
 		"initial": func(name string) string {
 			for _, letter := range name {
 				return strings.ToUpper(string(letter))

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
 	"net/url"
 	"os"
@@ -49,7 +50,7 @@ func runReplicas(ctx context.Context, s settings, stdout, stderr io.Writer) erro
 	}
 	ctx, stopStarting := context.WithCancel(ctx)
 	defer stopStarting()
-	f := &front{replicas: make([]replica, s.replicas)}
+	f := newFront(s.replicas, 10*time.Second)
 	var running sync.WaitGroup
 	up := make(chan struct{}, s.replicas)
 	for i := range f.replicas {
@@ -116,7 +117,10 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // replica is one process, by the address that it listens on at present.
-type replica struct{ addr atomic.Pointer[string] }
+type replica struct {
+	addr atomic.Pointer[string]
+	hung atomic.Pointer[time.Time] // when it was last waited for in vain; nil once it has answered
+}
 
 // run runs the process to its end. Its first line is its address. It ends by
 // itself when its input does, so that none outlives a front that was killed.
@@ -134,6 +138,7 @@ func (r *replica) run(cmd *exec.Cmd, started func(addr string)) error {
 	lines := bufio.NewScanner(out)
 	if lines.Scan() {
 		addr := lines.Text()
+		r.hung.Store(nil)
 		r.addr.Store(&addr)
 		started(addr)
 	}
@@ -156,19 +161,59 @@ func untilInputEnds(ctx context.Context, input io.Reader) (context.Context, cont
 type front struct {
 	replicas []replica
 	turn     atomic.Uint64
+	patience time.Duration // how long a replica may take to begin its answer
+}
+
+func newFront(replicas int, patience time.Duration) *front {
+	return &front{replicas: make([]replica, replicas), patience: patience}
 }
 
 var errNoReplica = errors.New("no replica is running")
 
-// next is the address of the replica whose turn it is.
+// leftOut is how long a replica that hung is not asked while others are there.
+const leftOut = 30 * time.Second
+
+// takesPart reports whether r is in the round. One that hung gets a single
+// request after a while, and is back as soon as it answers.
+func (r *replica) takesPart() bool {
+	hung, now := r.hung.Load(), time.Now()
+	return hung == nil || now.Sub(*hung) >= leftOut && r.hung.CompareAndSwap(hung, &now)
+}
+
+// next is the address of the replica whose turn it is. When all of them hung,
+// it is one of those: they may only be slow.
 func (f *front) next() (string, error) {
+	var hung *string
 	for range f.replicas {
-		at := f.turn.Add(1) % uint64(len(f.replicas))
-		if addr := f.replicas[at].addr.Load(); addr != nil {
+		r := &f.replicas[f.turn.Add(1)%uint64(len(f.replicas))]
+		addr := r.addr.Load()
+		switch {
+		case addr == nil:
+		case r.takesPart():
 			return *addr, nil
+		default:
+			hung = addr
 		}
 	}
-	return "", errNoReplica
+	if hung == nil {
+		return "", errNoReplica
+	}
+	return *hung, nil
+}
+
+// note keeps whether the replica at addr hung or answered.
+func (f *front) note(addr string, hung bool) {
+	for i := range f.replicas {
+		r := &f.replicas[i]
+		switch at := r.addr.Load(); {
+		case at == nil || *at != addr:
+		case hung:
+			now := time.Now()
+			r.hung.Store(&now)
+		default:
+			r.hung.Store(nil)
+		}
+	}
 }
 
 // handler answers for the replicas, and by itself with what pages are made of:
@@ -183,9 +228,9 @@ func (f *front) handler() http.Handler {
 func (f *front) proxy() http.Handler {
 	// No connection is kept: one that its replica closes just then would cost a
 	// request, and a POST can't be sent again.
-	transport := &http.Transport{DisableKeepAlives: true, DialContext: f.dial}
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: f.dial, ResponseHeaderTimeout: f.patience}
 	return &httputil.ReverseProxy{
-		Transport: again{transport},
+		Transport: again{f, transport},
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(&url.URL{Scheme: "http", Host: "replica"})
 			pr.Out.Host = pr.In.Host // what the browser asked for, for the check of the origin
@@ -195,6 +240,9 @@ func (f *front) proxy() http.Handler {
 			what := explain(emporix.ErrUnavailable)
 			if !errors.Is(err, errNoReplica) && r.Method != http.MethodGet && r.Method != http.MethodHead {
 				what = explain(emporix.ErrOutcomeUnknown) // it was sent, and may have been done
+				if isTimeout(err) {
+					what.Status = http.StatusServiceUnavailable
+				}
 			}
 			nobody.headers(noStore(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				nobody.problem(w, r, what)
@@ -203,25 +251,48 @@ func (f *front) proxy() http.Handler {
 	}
 }
 
-// again asks another replica when one dies while it answers, if all that was
-// asked for is a page. What changes something is never sent twice.
-type again struct{ http.RoundTripper }
+// again asks another replica when one dies while it answers or hangs, if all
+// that was asked for is a page. What changes something is never sent twice.
+type again struct {
+	*front
+	http.RoundTripper
+}
 
+// RoundTrip asks three times at most, and waits in vain twice at most.
 func (t again) RoundTrip(r *http.Request) (*http.Response, error) {
-	res, err := t.RoundTripper.RoundTrip(r)
-	for range 2 {
-		if err == nil || r.Method != http.MethodGet && r.Method != http.MethodHead || r.Context().Err() != nil {
-			break
+	for asked, waited := 1, 0; ; asked++ {
+		res, err := t.ask(r)
+		if isTimeout(err) {
+			waited++
 		}
-		res, err = t.RoundTripper.RoundTrip(r)
+		if err == nil || asked == 3 || waited == 2 || r.Method != http.MethodGet && r.Method != http.MethodHead || r.Context().Err() != nil {
+			return res, err
+		}
+	}
+}
+
+// ask asks one replica and notes whether it hung.
+func (t again) ask(r *http.Request) (*http.Response, error) {
+	var addr string
+	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		GotConn: func(got httptrace.GotConnInfo) { addr = got.Conn.RemoteAddr().String() },
+	})
+	res, err := t.RoundTripper.RoundTrip(r.WithContext(ctx))
+	if r.Context().Err() == nil && (err == nil || isTimeout(err)) {
+		t.note(addr, err != nil)
 	}
 	return res, err
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // dial connects to the replica whose turn it is, or to another one while that
 // one does not listen. Nothing was sent so far.
 func (f *front) dial(ctx context.Context, network, _ string) (net.Conn, error) {
-	var dialer net.Dialer
+	dialer := net.Dialer{Timeout: f.patience}
 	err := errNoReplica
 	for range len(f.replicas) + 1 {
 		var addr string

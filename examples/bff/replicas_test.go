@@ -5,8 +5,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -15,7 +18,13 @@ import (
 // frontOf puts a front before servers that count what reaches them.
 func frontOf(t *testing.T, handlers ...http.HandlerFunc) (url string, f *front) {
 	t.Helper()
-	f = &front{replicas: make([]replica, len(handlers))}
+	return impatientFront(t, time.Minute, handlers...)
+}
+
+// impatientFront waits no longer than patience for an answer.
+func impatientFront(t *testing.T, patience time.Duration, handlers ...http.HandlerFunc) (url string, f *front) {
+	t.Helper()
+	f = newFront(len(handlers), patience)
 	for i, handler := range handlers {
 		server := httptest.NewServer(handler)
 		t.Cleanup(server.Close)
@@ -112,4 +121,84 @@ func TestTheFrontAsksAgainForAPageAndNeverSendsAFormTwice(t *testing.T) {
 	assert.EqualValues(t, 4, died.Load()+lived.Load())
 	assert.EqualValues(t, died.Load(), unsure)
 	assert.NotZero(t, unsure)
+}
+
+// hanging is a handler that answers only when the test ends, and counts.
+func hanging(t *testing.T) (handler http.HandlerFunc, asked *atomic.Int64, release func()) {
+	t.Helper()
+	asked = new(atomic.Int64)
+	end := make(chan struct{})
+	return func(http.ResponseWriter, *http.Request) { asked.Add(1); <-end }, asked, sync.OnceFunc(func() { close(end) })
+}
+
+func TestAReplicaThatHangsIsWaitedForOnceAndThenLeftOut(t *testing.T) {
+	hang, hung, release := hanging(t)
+	var answered atomic.Int64
+	answer := func(http.ResponseWriter, *http.Request) { answered.Add(1) }
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		hung.Store(0)
+		answered.Store(0)
+		url, _ := impatientFront(t, 500*time.Millisecond, answer, hang, answer)
+		t.Cleanup(release) // before the servers close, which wait for their handlers
+		for range 9 {
+			assert.Equal(t, http.StatusOK, ask(t, method, url), method)
+		}
+		assert.EqualValues(t, 1, hung.Load(), method)
+		assert.EqualValues(t, 9, answered.Load(), method)
+	}
+}
+
+func TestAFormThatAReplicaHangsOverIsNotSentTwice(t *testing.T) {
+	hang, hung, release := hanging(t)
+	var answered atomic.Int64
+	url, _ := impatientFront(t, 500*time.Millisecond, func(http.ResponseWriter, *http.Request) { answered.Add(1) }, hang)
+	t.Cleanup(release)
+	v := (&place{url: url}).visitor(t)
+	got := v.post("/account/profile") // the second replica is the first to be asked
+	assert.Equal(t, http.StatusServiceUnavailable, got.status)
+	assert.Contains(t, got.body, "Please look whether it is done before you try again.", "the replica may wake up and do it")
+	assert.Zero(t, answered.Load())
+	for range 4 {
+		assert.Equal(t, http.StatusOK, v.post("/account/profile").status)
+	}
+	assert.EqualValues(t, 4, answered.Load())
+	assert.EqualValues(t, 1, hung.Load())
+}
+
+func TestAPageIsWaitedForTwiceAtMostWhenAllReplicasHang(t *testing.T) {
+	hang, hung, release := hanging(t)
+	url, _ := impatientFront(t, 50*time.Millisecond, hang, hang, hang)
+	t.Cleanup(release)
+	assert.Equal(t, http.StatusServiceUnavailable, ask(t, http.MethodGet, url))
+	assert.EqualValues(t, 2, hung.Load())
+	assert.Equal(t, http.StatusServiceUnavailable, ask(t, http.MethodGet, url))
+	assert.EqualValues(t, 4, hung.Load(), "one that hung is better than none")
+}
+
+func TestAReplicaThatHungComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFront(2, time.Second)
+		addrs := []string{"a", "b"}
+		for i := range addrs {
+			f.replicas[i].addr.Store(&addrs[i])
+		}
+		turns := func() map[string]int {
+			t.Helper()
+			seen := map[string]int{}
+			for range 10 {
+				addr, err := f.next()
+				require.NoError(t, err)
+				seen[addr]++
+			}
+			return seen
+		}
+		require.Equal(t, map[string]int{"a": 5, "b": 5}, turns())
+		f.note("a", true)
+		require.Equal(t, map[string]int{"b": 10}, turns())
+		time.Sleep(leftOut)
+		require.Equal(t, map[string]int{"a": 1, "b": 9}, turns(), "one request tries it")
+		require.Equal(t, map[string]int{"b": 10}, turns())
+		f.note("a", false)
+		require.Equal(t, map[string]int{"a": 5, "b": 5}, turns())
+	})
 }

@@ -30,10 +30,10 @@ func (s *shop) changePassword(w http.ResponseWriter, r *http.Request, _ *emporix
 		oldPassword("currentPassword", "Current password"), newPassword("newPassword", "New password"),
 	}}
 	s.securityForm(w, r, f, "Change your password", "You stay logged in here.", func() (string, error) {
-		err := bff.From(r).ChangePassword(r.Context(), emporix.ChangePasswordRequest{
+		err := currentPasswordError(bff.From(r).ChangePassword(r.Context(), emporix.ChangePasswordRequest{
 			CurrentPassword: f.value("currentPassword"), NewPassword: f.value("newPassword"),
-		})
-		if errors.Is(err, emporix.ErrInvalidCredentials) {
+		}))
+		if errors.Is(err, errWrongPassword) {
 			f.field("currentPassword").Error = "This is not your current password."
 		}
 		return "password", err
@@ -47,14 +47,25 @@ func (s *shop) changeEmail(w http.ResponseWriter, r *http.Request, session *empo
 	}}
 	text := "We send a mail to the new address. The change takes effect when you follow the link in it."
 	s.securityForm(w, r, f, "Change your e-mail address", text, func() (string, error) {
-		err := session.Credentials.RequestEmailChange(r.Context(), emporix.EmailChangeRequest{
+		err := currentPasswordError(session.Credentials.RequestEmailChange(r.Context(), emporix.EmailChangeRequest{
 			Password: f.value("password"), NewEmail: f.value("newEmail"), SyncContactEmail: true,
-		})
-		if errors.Is(err, emporix.ErrInvalidCredentials) {
+		}))
+		if errors.Is(err, errWrongPassword) {
 			f.field("password").Error = "This is not your password."
 		}
 		return "email-mail", err
 	})
+}
+
+var errWrongPassword = errors.New("the current password is not right")
+
+// currentPasswordError is err of a call that asked for the password of somebody
+// who is logged in: no address can be wrong, and no account wait.
+func currentPasswordError(err error) error {
+	if errors.Is(err, emporix.ErrInvalidCredentials) {
+		return errWrongPassword
+	}
+	return err
 }
 
 type formPage struct {

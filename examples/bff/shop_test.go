@@ -135,6 +135,30 @@ func TestTheLoginLeadsBackIntoTheShopOnly(t *testing.T) {
 	}
 }
 
+func TestWhoIsLoggedInIsNotAskedToLogIn(t *testing.T) {
+	p := open(t)
+	v := p.visitor(t)
+	assert.Equal(t, "/login", v.get("/login").where)
+	v.logIn("jo@example.com")
+	before := len(p.fake.Journal())
+	v.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	for query, want := range map[string]string{
+		"": "/account", "?next=%2Faccount%2Fcompany&done=please-log-in": "/account/company", "?next=https%3A%2F%2Fevil.example%2F": "/account",
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			got := v.send(method, "/login"+query, "", "")
+			assert.Equal(t, http.StatusSeeOther, got.status, query)
+			assert.Equal(t, want, got.header.Get("Location"), query)
+		}
+	}
+	assert.Len(t, p.fake.Journal(), before, "it costs no call")
+	v.http.CheckRedirect = nil
+	p.fake.Server().RevokeAccess("")
+	p.fake.Server().RevokeRefresh("")
+	assert.Contains(t, v.get("/account").where, "/login?next=", "a session that has ended is asked")
+	assert.Contains(t, v.get("/login").body, "<h1>Log in</h1>")
+}
+
 func TestWhatWasTypedIsShownAsTextAndThePasswordNever(t *testing.T) {
 	v := open(t).visitor(t)
 	got := v.post("/signup", "firstName", `"><script>alert(1)</script>`, "email", "x", "password", "hunter2-hunter2")
@@ -148,6 +172,29 @@ func TestWhatWasTypedIsShownAsTextAndThePasswordNever(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, got.status)
 	assert.Contains(t, got.body, "jo@example.com")
 	assert.NotContains(t, got.body, "hunter2")
+}
+
+func TestAnEmptyPasswordIsAskedForByItsName(t *testing.T) {
+	v := open(t).visitor(t)
+	assert.Contains(t, v.post("/login", "email", "jo@example.com").body, "Please enter your password.")
+	assert.Contains(t, v.post("/signup").body, "Please enter your password.")
+	assert.Contains(t, v.post("/password/reset", "token", "t").body, "Please enter your new password.")
+	v.logIn("jo@example.com")
+	got := v.post("/account/security/password").body
+	assert.Contains(t, got, "Please enter your current password.")
+	assert.Contains(t, got, "Please enter your new password.")
+	assert.Contains(t, v.post("/account/security/email").body, "Please enter your password.")
+}
+
+func TestASecondSignUpLeadsToTheAccountThatIsThere(t *testing.T) {
+	v := open(t).visitor(t)
+	got := v.post("/signup", "firstName", "Jo", "lastName", "Marsh", "email", "jo@example.com", "password", "seven wide rivers")
+	assert.Equal(t, http.StatusConflict, got.status)
+	assert.Equal(t, 2, strings.Count(got.body, `There is an account for this address already. <a href="/login">Log in</a> or `+
+		`<a href="/password/forgotten">ask for a new password</a>.`), "in the summary and beside the field")
+	got = v.json("POST", "/api/signup", `{"email":"jo@example.com","password":"seven wide rivers"}`)
+	assert.Equal(t, http.StatusConflict, got.status)
+	assert.JSONEq(t, `{"error":{"code":"conflict","message":"There is an account for this address already. Log in, or ask for a new password."}}`, got.body)
 }
 
 func TestPostsOfOtherSitesAreRefused(t *testing.T) {

@@ -36,11 +36,13 @@ func (s *shop) signUp(w http.ResponseWriter, r *http.Request) {
 				ContactEmail: email, FirstName: f.value("firstName"), LastName: f.value("lastName"), Company: f.value("company"),
 			},
 		})
-		return err
+		return signUpError(err)
 	})
 	switch {
-	case errors.Is(err, emporix.ErrConflict):
-		f.field("email").Error = "There is an account for this address already. Log in, or ask for a new password."
+	case errors.Is(err, errAccountExists):
+		taken := f.field("email")
+		taken.Error = accountExists
+		taken.Ways = []link{{"/login", "Log in"}, {"/password/forgotten", "ask for a new password"}}
 		show(http.StatusConflict)
 	case err != nil:
 		s.formFailed(w, r, f, err, show)
@@ -50,6 +52,18 @@ func (s *shop) signUp(w http.ResponseWriter, r *http.Request) {
 			ByMail        bool
 		}{email, number, s.tools == nil || s.tools.confirmsByMail}})
 	}
+}
+
+const accountExists = "There is an account for this address already."
+
+var errAccountExists = errors.New("there is an account for this address already")
+
+// signUpError: nobody was faster, as after other conflicts.
+func signUpError(err error) error {
+	if errors.Is(err, emporix.ErrConflict) {
+		return errAccountExists
+	}
+	return err
 }
 
 func (s *shop) resendMail(w http.ResponseWriter, r *http.Request) {

@@ -66,6 +66,22 @@ func TestAChangeJustBeforeOnesOwnIsShownAsItIs(t *testing.T) {
 	assert.NotContains(t, got.body, `name="version" value="1"`, "the next click saves")
 }
 
+func TestAFormOfAnAddressOpenedAsAPageLeadsBack(t *testing.T) {
+	v := open(t).visitor(t)
+	assert.Equal(t, "/login?next=%2Faccount%2Faddresses%2F1&done=please-log-in", v.get("/account/addresses/1/tags").where)
+	v.logIn("jo@example.com")
+	home := addressPath.FindString(v.get("/account/addresses").body)
+	require.Equal(t, http.StatusUnprocessableEntity, v.post(home+"/tags", "tag", "a,b").status)
+	for path, want := range map[string]string{home + "/tags": home, home + "/tags/remove": home, home + "/default": "/account/addresses"} {
+		got := v.get(path)
+		assert.Equal(t, http.StatusOK, got.status, path)
+		assert.Equal(t, want, got.where, path)
+	}
+	got := v.get("/account/addresses/a%2F..%2Fb/tags")
+	assert.Equal(t, http.StatusNotFound, got.status)
+	assert.Equal(t, "/account/addresses/a%2F..%2Fb", got.where, "a page of this address and no other")
+}
+
 func TestALabelThatCantBeOneStaysToBeMended(t *testing.T) {
 	v := open(t).visitor(t)
 	v.logIn("jo@example.com")

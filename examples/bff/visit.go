@@ -21,7 +21,7 @@ func (s *shop) customersOnly(next account) http.HandlerFunc {
 		case err != nil:
 			s.failed(w, r, err)
 			return
-		case info.Kind != emporix.SessionCustomer || info.Expired:
+		case !isCustomer(info):
 			s.sendToLogin(w, r)
 			return
 		}
@@ -32,6 +32,10 @@ func (s *shop) customersOnly(next account) http.HandlerFunc {
 		}
 		next(w, r, session)
 	}
+}
+
+func isCustomer(info bff.Info) bool {
+	return info.Kind == emporix.SessionCustomer && !info.Expired
 }
 
 // withSession does something with the visitor's session.
