@@ -1,6 +1,7 @@
 package bff
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -67,7 +68,9 @@ var statuses = []struct {
 	{emporix.ErrForbidden, http.StatusForbidden},
 	{emporix.ErrNotFound, http.StatusNotFound},
 	{emporix.ErrConflict, http.StatusConflict},
+	{emporix.ErrLoggedIn, http.StatusConflict},
 	{emporix.ErrBadResponse, http.StatusBadGateway},
+	{context.DeadlineExceeded, http.StatusServiceUnavailable}, // the request's own
 }
 
 // Status is the HTTP status that tells a browser about an error of this package

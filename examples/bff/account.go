@@ -109,7 +109,7 @@ func (s *shop) profile(w http.ResponseWriter, r *http.Request, session *emporix.
 	show := func(status int) {
 		s.show(w, r, status, "form", page{Title: "Your details", Section: "profile", Data: formPage{f, ""}})
 	}
-	if r.Method == http.MethodGet {
+	if reads(r) {
 		me, err := session.Customers.Get(r.Context())
 		if err != nil {
 			s.failed(w, r, err)

@@ -109,7 +109,7 @@ func (s *shop) editAddress(w http.ResponseWriter, r *http.Request, session *empo
 		return
 	}
 	show := func(status int) { s.showAddress(w, r, status, addressPage{Address: address, Form: f}) }
-	if r.Method == http.MethodGet {
+	if reads(r) {
 		show(http.StatusOK)
 		return
 	}

@@ -44,9 +44,6 @@ func explain(err error) problem {
 	case errors.Is(err, emporix.ErrLoggedIn):
 		return problem{http.StatusConflict, "logged-in", "You are logged in already",
 			"This is only for guests. Please go to your account, or log out first."}
-	case errors.Is(err, emporix.ErrLoggedIn):
-		return problem{http.StatusConflict, "logged-in", "You are logged in already",
-			"This is only for guests. Go to your account, or log out first."}
 	case errors.Is(err, emporix.ErrOutcomeUnknown):
 		return problem{http.StatusBadGateway, "outcome-unknown", "We are not sure whether that worked",
 			"The connection broke while your request was under way. Please look whether it is done before you try again."}

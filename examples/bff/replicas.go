@@ -50,7 +50,7 @@ func runReplicas(ctx context.Context, s settings, stdout, stderr io.Writer) erro
 	}
 	ctx, stopStarting := context.WithCancel(ctx)
 	defer stopStarting()
-	f := newFront(s.replicas, 10*time.Second)
+	f := newFront(s.replicas, pageTime+2*time.Second)
 	var running sync.WaitGroup
 	up := make(chan struct{}, s.replicas)
 	for i := range f.replicas {
@@ -238,7 +238,7 @@ func (f *front) proxy() http.Handler {
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			nobody := new(shop)
 			what := explain(emporix.ErrUnavailable)
-			if !errors.Is(err, errNoReplica) && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			if !errors.Is(err, errNoReplica) && !reads(r) {
 				what = explain(emporix.ErrOutcomeUnknown) // it was sent, and may have been done
 				if isTimeout(err) {
 					what.Status = http.StatusServiceUnavailable
@@ -265,7 +265,7 @@ func (t again) RoundTrip(r *http.Request) (*http.Response, error) {
 		if isTimeout(err) {
 			waited++
 		}
-		if err == nil || asked == 3 || waited == 2 || r.Method != http.MethodGet && r.Method != http.MethodHead || r.Context().Err() != nil {
+		if err == nil || asked == 3 || waited == 2 || !reads(r) || r.Context().Err() != nil {
 			return res, err
 		}
 	}

@@ -99,7 +99,7 @@ func (s *shop) confirmEmail(w http.ResponseWriter, r *http.Request) {
 		s.show(w, r, status, "confirm", page{Title: "Confirm your new address", Data: confirmPage{f,
 			"From then on you log in with the new address.", "/account/security/email", "Ask for another mail"}})
 	}
-	if r.Method == http.MethodGet {
+	if reads(r) {
 		f.field("token").Value = r.URL.Query().Get("token")
 		show(http.StatusOK)
 		return
@@ -155,7 +155,7 @@ func (s *shop) forgottenPassword(w http.ResponseWriter, r *http.Request) {
 func (s *shop) resetPassword(w http.ResponseWriter, r *http.Request) {
 	f := tokenForm("/password/reset", "Save the new password", newPassword("password", "New password"))
 	status := http.StatusOK
-	if r.Method == http.MethodGet {
+	if reads(r) {
 		f.field("token").Value = r.URL.Query().Get("token")
 	} else {
 		status = http.StatusUnprocessableEntity

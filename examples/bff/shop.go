@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/http"
@@ -85,7 +86,7 @@ func (s *shop) handler() http.Handler {
 	if s.tools != nil {
 		provider{tools: s.tools, callback: s.url + socialCallback}.route(outer)
 	}
-	outer.Handle("/", noStore(s.visits.Handler(mux)))
+	outer.Handle("/", noStore(bounded(s.visits.Handler(mux))))
 	return s.headers(s.guarded(s.oneName(outer)))
 }
 
@@ -96,7 +97,7 @@ func (s *shop) oneName(next http.Handler) http.Handler {
 	own, err := url.Parse(s.url)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, port, _ := net.SplitHostPort(r.Host)
-		if err == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) && !isAPI(r) &&
+		if err == nil && reads(r) && !isAPI(r) &&
 			r.Host != own.Host && port == own.Port() && isLoopback(name) {
 			http.Redirect(w, r, own.Scheme+"://"+own.Host+r.URL.RequestURI(), http.StatusTemporaryRedirect) // #nosec G710 -- the shop itself
 			return
@@ -121,6 +122,21 @@ func (s *shop) headers(next http.Handler) http.Handler {
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 		next.ServeHTTP(w, r)
+	})
+}
+
+// reads tells a page that is looked at from a form that is sent.
+func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
+
+// pageTime is how long people wait before they are told that it did not work. The
+// front waits longer, so that only a replica that hangs is slower.
+const pageTime = 8 * time.Second
+
+func bounded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), pageTime)
+		defer cancel()
+		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 

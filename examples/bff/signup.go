@@ -19,7 +19,7 @@ func (s *shop) signUp(w http.ResponseWriter, r *http.Request) {
 	show := func(status int) {
 		s.show(w, r, status, "signup", page{Title: "Create an account", Data: f})
 	}
-	if r.Method == http.MethodGet {
+	if reads(r) {
 		show(http.StatusOK)
 		return
 	}
@@ -94,7 +94,7 @@ func (s *shop) confirmSignUp(w http.ResponseWriter, r *http.Request) {
 		s.show(w, r, status, "confirm", page{Title: "Confirm your account", Data: confirmPage{f,
 			"One click and your account is ready.", "/login", "To the log-in page"}})
 	}
-	if r.Method == http.MethodGet {
+	if reads(r) {
 		f.field("token").Value = r.URL.Query().Get("token")
 		show(http.StatusOK)
 		return

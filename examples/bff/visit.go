@@ -59,7 +59,7 @@ func (s *shop) sendToLogin(w http.ResponseWriter, r *http.Request) {
 // one that it stood on. Its query goes, which told what was done last.
 func pageOf(r *http.Request) string {
 	at := r.URL
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if !reads(r) {
 		from, err := url.Parse(r.Referer())
 		if err != nil || from.Host != r.Host {
 			return "/account"
