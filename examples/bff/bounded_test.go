@@ -1,0 +1,66 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emporix-community/emporix-go/emporixfake"
+	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// inMemory calls a handler without a socket.
+type inMemory struct{ handler http.Handler }
+
+func (m inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	m.handler.ServeHTTP(w, r)
+	res := w.Result()
+	res.Request = r
+	return res, nil
+}
+
+func TestAPageIsNotWaitedForLongerThanPeopleWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const url = "http://127.0.0.1:8080"
+		fake := emporixtest.New(t, emporixtest.Seed(seed()))
+		handler, err := newShop(t.Context(), fake.Client(t), settings{url: url}, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		jar, err := cookiejar.New(nil)
+		require.NoError(t, err)
+		v := &visitor{t, &place{url: url, fake: fake}, &http.Client{Jar: jar, Transport: inMemory{handler}}}
+		v.logIn("jo@example.com")
+
+		fake.Fail(t, emporixfake.Fault{Operation: "Customers.Get", Delay: time.Hour, Times: -1})
+		began := time.Now()
+		got := v.get("/account")
+		assert.Equal(t, pageTime, time.Since(began))
+		assert.Equal(t, http.StatusServiceUnavailable, got.status)
+		assert.Contains(t, got.body, "try again in a moment")
+		began = time.Now()
+		assert.Equal(t, http.StatusServiceUnavailable, v.get("/api/account").status)
+		assert.Equal(t, pageTime, time.Since(began))
+	})
+}
+
+// HEAD is answered like GET: nothing is taken for a form that was sent.
+func TestHeadOfAForm(t *testing.T) {
+	p := open(t)
+	v := p.visitor(t)
+	guest := []string{"/login", "/signup", "/signup/confirm?token=x", "/password/forgotten", "/password/reset?token=x"}
+	account := []string{"/account/profile", "/account/addresses/new", "/account/security/password", "/account/security/email", "/account/company", "/email/confirm?token=x"}
+	same := func(paths []string) {
+		for _, path := range paths {
+			assert.Equal(t, v.get(path).status, v.send(http.MethodHead, path, "", "").status, path)
+		}
+	}
+	same(guest)
+	v.logIn("jo@example.com")
+	same(account)
+}
