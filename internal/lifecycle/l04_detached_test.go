@@ -75,17 +75,34 @@ func TestL04_WhoeverLeavesBreaksNothing(t *testing.T) {
 	}
 }
 
+func TestL04_WhoeverLeavesBreaksNoBeginning(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.office.script(5*time.Second, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := w.m.Token(ctx, visitor("jo"), WantAnonymous)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, "A1", w.token(visitor("jo"), WantAnonymous))
+		assert.Equal(t, 1, w.office.count(anonymous))
+	})
+}
+
 func TestL04_ARenewalHasItsOwnTimeout(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
+		hangs := func() {
+			t.Helper()
+			w.office.script(time.Hour, nil)
+			assert.Equal(t, 30*time.Second, elapsed(func() {
+				_, err := w.m.Token(t.Context(), visitor("jo"), WantAnonymous)
+				assert.ErrorIs(t, err, context.DeadlineExceeded)
+			}))
+			w.office.script(0, nil)
+		}
+		hangs() // and so has the beginning of a session
 		w.token(visitor("jo"), WantAnonymous)
 		time.Sleep(2 * time.Hour)
-		w.office.script(time.Hour, nil)
-		assert.Equal(t, 30*time.Second, elapsed(func() {
-			_, err := w.m.Token(t.Context(), visitor("jo"), WantAnonymous)
-			assert.ErrorIs(t, err, context.DeadlineExceeded)
-		}))
-		w.office.script(0, nil)
+		hangs()
 		w.token(visitor("jo"), WantAnonymous)
-		assert.Equal(t, "S1", w.info("jo").SessionID)
+		assert.Equal(t, "S2", w.info("jo").SessionID)
 	})
 }

@@ -326,6 +326,17 @@ func full() *Record {
 	}
 }
 
+func TestWhatIsReadAgainIsTheSame(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		time.Sleep(1234567 * time.Nanosecond)
+		w.customer("jo")
+		written, held := w.row("jo"), w.info("jo")
+		assert.Equal(t, written.Issued, held.Issued)
+		assert.Equal(t, written.AccessUntil, held.AccessUntil)
+		assert.Equal(t, written.RefreshUntil, held.RefreshUntil)
+	})
+}
+
 func TestRecordsSurviveTheStore(t *testing.T) {
 	for _, r := range []*Record{full(), {Generation: 1}, {Generation: 2, Ended: true}} {
 		got, err := decode(r.encode())

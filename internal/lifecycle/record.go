@@ -142,7 +142,7 @@ func (r *Record) take(g Grant) {
 		life = min(g.ExpiresIn.Duration, maxLife)
 	}
 	r.Access = g.Access
-	r.Issued = g.SentAt.Round(0)
+	r.Issued = g.SentAt.Truncate(time.Millisecond) // as it is stored: what is read again is the same
 	r.AccessUntil = r.Issued.Add(life)
 	switch {
 	case g.RefreshExpiresIn.Known && (!g.Refresh.IsZero() || !r.Refresh.IsZero()):
