@@ -26,7 +26,9 @@ func (m inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-func TestAPageIsNotWaitedForLongerThanPeopleWait(t *testing.T) {
+// inVirtualTime opens a shop whose clock is the bubble's.
+func inVirtualTime(t *testing.T, test func(t *testing.T, fake *emporixtest.Fake, v *visitor)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		const url = "http://127.0.0.1:8080"
 		fake := emporixtest.New(t, emporixtest.Seed(seed()))
@@ -34,9 +36,13 @@ func TestAPageIsNotWaitedForLongerThanPeopleWait(t *testing.T) {
 		require.NoError(t, err)
 		jar, err := cookiejar.New(nil)
 		require.NoError(t, err)
-		v := &visitor{t, &place{url: url, fake: fake}, &http.Client{Jar: jar, Transport: inMemory{handler}}}
-		v.logIn("jo@example.com")
+		test(t, fake, &visitor{t, &place{url: url, fake: fake}, &http.Client{Jar: jar, Transport: inMemory{handler}}})
+	})
+}
 
+func TestAPageIsNotWaitedForLongerThanPeopleWait(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, v *visitor) {
+		v.logIn("jo@example.com")
 		fake.Fail(t, emporixfake.Fault{Operation: "Customers.Get", Delay: time.Hour, Times: -1})
 		began := time.Now()
 		got := v.get("/account")
@@ -47,6 +53,27 @@ func TestAPageIsNotWaitedForLongerThanPeopleWait(t *testing.T) {
 		assert.Equal(t, http.StatusServiceUnavailable, v.get("/api/account").status)
 		assert.Equal(t, pageTime, time.Since(began))
 	})
+}
+
+// What may give the visitor another cookie outlives its page; the front has to wait
+// for it, or the cookie is lost and a replica that is well is left out.
+func TestTheFrontWaitsForACallThatGetsNoAnswer(t *testing.T) {
+	for operation, form := range map[string][]string{
+		"Auth.Login":                 {"/login", "email", "jo@example.com", "password", seedPassword},
+		"Auth.Logout":                {"/logout"},
+		"Credentials.ChangePassword": {"/account/security/password", "currentPassword", seedPassword, "newPassword", "seven wide rivers"},
+	} {
+		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, v *visitor) {
+			if operation != "Auth.Login" {
+				v.logIn("jo@example.com")
+			}
+			v.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+			fake.Fail(t, emporixfake.Fault{Operation: operation, Delay: time.Hour})
+			began := time.Now()
+			v.post(form[0], form[1:]...)
+			assert.Greater(t, frontTime-time.Since(began), 2*time.Second, operation)
+		})
+	}
 }
 
 // HEAD is answered like GET: nothing is taken for a form that was sent.

@@ -50,7 +50,7 @@ func runReplicas(ctx context.Context, s settings, stdout, stderr io.Writer) erro
 	}
 	ctx, stopStarting := context.WithCancel(ctx)
 	defer stopStarting()
-	f := newFront(s.replicas, pageTime+2*time.Second)
+	f := newFront(s.replicas, frontTime)
 	var running sync.WaitGroup
 	up := make(chan struct{}, s.replicas)
 	for i := range f.replicas {

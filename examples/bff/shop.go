@@ -128,9 +128,14 @@ func (s *shop) headers(next http.Handler) http.Handler {
 // reads tells a page that is looked at from a form that is sent.
 func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
 
-// pageTime is how long people wait before they are told that it did not work. The
-// front waits longer, so that only a replica that hangs is slower.
+// pageTime is how long people wait before they are told that it did not work. A
+// log-in, and whatever else gives the visitor a new cookie, is not cut short by
+// that: it goes on for as long as its calls do.
 const pageTime = 8 * time.Second
+
+// frontTime is how long the front waits. It is longer than the 10 s of a call
+// that gets no answer, so that a cookie which comes after that arrives.
+const frontTime = 13 * time.Second
 
 func bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

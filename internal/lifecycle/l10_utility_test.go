@@ -113,3 +113,27 @@ func TestL10_AUtilityBearerThatComesTooLate(t *testing.T) {
 		assert.Equal(t, 1, w.office.count(refreshCustomer))
 	})
 }
+
+// Who gives up waiting for the bearer gives the lease back in time: nobody is to
+// think that the refresh token may have been sent.
+func TestL10_AUtilityBearerThatNeverComes(t *testing.T) {
+	for _, limit := range []time.Duration{time.Second, 30 * time.Second, time.Minute} {
+		inShop(t, 1, func(t *testing.T, s *shop) {
+			w := s.replicas[0]
+			w.m.cfg.RefreshLimit = limit
+			w.customer("jo")
+			time.Sleep(customerDue)
+			require.NoError(t, w.m.private.Delete(t.Context(), w.m.key(w.m.utility)))
+			w.m.epoch(w.m.utility).Add(1)
+			s.slow(anonymous, time.Hour)
+			err := w.m.Refresh(t.Context(), visitor("jo"), nil)
+			require.ErrorIs(t, err, sentinel.Unavailable)
+			require.ErrorContains(t, err, "before anything was sent")
+			assert.Zero(t, s.office.count(refreshCustomer))
+			s.office.script(0, nil)
+			time.Sleep(time.Minute)
+			require.NoError(t, w.m.Refresh(t.Context(), visitor("jo"), nil))
+			assert.False(t, w.row("jo").Suspect)
+		})
+	}
+}

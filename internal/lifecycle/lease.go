@@ -124,6 +124,16 @@ func (l *lease) sending(ctx context.Context) (context.Context, context.CancelFun
 	return ctx, cancel, nil
 }
 
+// send is steps 6 and 7: one request, while the lease lasts.
+func (l *lease) send(ctx context.Context, call func(context.Context) (Grant, error)) (Grant, error) {
+	ctx, cancel, err := l.sending(ctx)
+	if err != nil {
+		return Grant{}, &CallError{Outcome: NotSent, Err: err}
+	}
+	defer cancel()
+	return call(ctx)
+}
+
 // release gives the lease back, unless what it was taken for is still to be
 // written: then nobody else is to send the refresh token before that.
 func (l *lease) release() {

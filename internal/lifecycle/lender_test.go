@@ -58,7 +58,7 @@ func (l *lender) Release(_ context.Context, key, owner string) error {
 	return l.do("release", func() {
 		loan := l.loans[key]
 		switch {
-		case loan == nil || loan.owner != owner:
+		case loan == nil || loan.owner != owner || !time.Now().Before(loan.until):
 		case loan.doubted && !loan.written:
 			loan.owner, loan.until = "", time.Time{}
 		default:

@@ -10,9 +10,14 @@ import (
 
 // Move carries the session of one visitor over to another key, which must be
 // unused, and leaves a tombstone behind: whoever knows the old key has nothing.
-func (m *Manager) Move(ctx context.Context, from, to *Visitor) error {
-	return m.alone(ctx, from, m.leased(from, nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
-		if r.Kind == None && !r.Ended {
+// When the caller has gone before it is the move's turn, nobody would take the
+// new key: the session stays.
+func (m *Manager) Move(caller context.Context, from, to *Visitor) error {
+	return m.alone(caller, from, m.leased(from, nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
+		switch {
+		case caller.Err() != nil:
+			return nil, context.Cause(caller)
+		case r.Kind == None && !r.Ended:
 			return nil, nil // nothing to carry
 		}
 		over, suspect := uint64(0), l.doubtful(r) && r.Kind == Customer

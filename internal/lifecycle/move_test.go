@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,6 +66,23 @@ func TestMove_AKeyInUseIsRefused(t *testing.T) {
 		require.NoError(t, s.replicas[1].m.Logout(t.Context(), visitor("eve"), noCall))
 		require.ErrorIs(t, s.move(0, "jo", "eve"), sentinel.Conflict, "a tombstone is no free place")
 		assert.Equal(t, Customer, s.replicas[1].info("jo").Kind)
+	})
+}
+
+// Who has gone never heard of the new key, and still uses the old one.
+func TestMove_WhoeverHasGoneKeepsTheSession(t *testing.T) {
+	inShop(t, 1, func(t *testing.T, s *shop) {
+		s.replicas[0].customer("old")
+		s.lender.lend(t, "old", "slower", time.Hour)
+		time.AfterFunc(20*time.Second, func() { s.lender.drop("old") })
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		require.ErrorIs(t, s.replicas[0].m.Move(ctx, visitor("old"), visitor("new")), context.DeadlineExceeded)
+		time.Sleep(time.Minute)
+		assert.Equal(t, Customer, s.replicas[0].info("old").Kind)
+		assert.Equal(t, None, s.replicas[0].info("new").Kind)
+		assert.Empty(t, s.lender.lent("old"))
+		require.NoError(t, s.move(0, "old", "new"))
 	})
 }
 

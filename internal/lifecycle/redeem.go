@@ -25,11 +25,11 @@ func (m *Manager) redeem(ctx context.Context, r *Record, l *lease) (Grant, error
 
 func (m *Manager) redeemAnonymous(ctx context.Context, r *Record, l *lease) (Grant, error) {
 	call := func(ctx context.Context) (Grant, error) { return m.cfg.Issuer.RefreshAnonymous(ctx, r.Refresh) }
-	g, err := m.send(ctx, l, call)
+	g, err := l.send(ctx, call)
 	if err != nil && outcome(err) == Unknown && m.inTime(ctx) {
 		// The answer was lost. An anonymous session has nothing to fall back on,
 		// so the token is sent once more while a server's grace may last.
-		g, err = m.send(ctx, l, call)
+		g, err = l.send(ctx, call)
 	}
 	return g, err
 }
@@ -38,11 +38,13 @@ func (m *Manager) redeemAnonymous(ctx context.Context, r *Record, l *lease) (Gra
 // anonymous token of the tenant will do, and the visitor's own ended at login.
 func (m *Manager) redeemCustomer(ctx context.Context, r *Record, l *lease, legalEntity string) (Grant, error) {
 	send := func(bearer secret.Secret) (Grant, error) {
-		return m.send(ctx, l, func(ctx context.Context) (Grant, error) {
+		return l.send(ctx, func(ctx context.Context) (Grant, error) {
 			return m.cfg.Issuer.RefreshCustomer(ctx, bearer, r.Refresh, legalEntity)
 		})
 	}
-	bearer, err := m.Token(ctx, m.utility, WantAnonymous)
+	wait, cancel := m.awaiting(ctx)
+	defer cancel()
+	bearer, err := m.Token(wait, m.utility, WantAnonymous)
 	if err != nil {
 		return Grant{}, &CallError{Outcome: NotSent, Err: err}
 	}
@@ -50,7 +52,7 @@ func (m *Manager) redeemCustomer(ctx context.Context, r *Record, l *lease, legal
 	if outcome(err) != BearerRefused {
 		return g, err
 	}
-	again, ok, renewErr := m.Renew(ctx, m.utility, WantAnonymous, bearer)
+	again, ok, renewErr := m.Renew(wait, m.utility, WantAnonymous, bearer)
 	switch {
 	case renewErr != nil:
 		return Grant{}, &CallError{Outcome: Failed, Err: renewErr}
@@ -67,24 +69,23 @@ func (m *Manager) redeemCustomer(ctx context.Context, r *Record, l *lease, legal
 
 // callTime must be left for a call, or half of all the time that a renewal has:
 // a call that is cut short is a refresh token spent for nothing.
-const callTime = leaseSpare - writeLimit
+func (m *Manager) callTime() time.Duration { return min(leaseSpare-writeLimit, m.cfg.RefreshLimit/2) }
 
 func (m *Manager) inTime(ctx context.Context) bool {
 	until, bounded := ctx.Deadline()
-	return !bounded || time.Until(until) >= min(callTime, m.cfg.RefreshLimit/2)
+	return !bounded || time.Until(until) >= m.callTime()
 }
 
-// send is steps 6 and 7: one request, while the lease lasts.
-func (m *Manager) send(ctx context.Context, l *lease, call func(context.Context) (Grant, error)) (Grant, error) {
-	ctx, cancel, err := l.sending(ctx)
-	if err != nil {
-		return Grant{}, &CallError{Outcome: NotSent, Err: err}
+var errNoBearer = fmt.Errorf("%w: the renewal waited so long for what authorises it that it was given up before anything was sent; try again", sentinel.Unavailable)
+
+// awaiting bounds the wait for a bearer. It leaves time for the call, and time to
+// give the lease back: one that runs out looks as if its owner had died.
+func (m *Manager) awaiting(ctx context.Context) (context.Context, context.CancelFunc) {
+	end := time.Now().Add(leaseTime - writeLimit)
+	if until, bounded := ctx.Deadline(); bounded && until.Add(-m.callTime()).Before(end) {
+		end = until.Add(-m.callTime())
 	}
-	defer cancel()
-	if !m.inTime(ctx) {
-		return Grant{}, &CallError{Outcome: NotSent, Err: fmt.Errorf("%w: the renewal waited so long for its turn that it was given up before anything was sent; try again", sentinel.Unavailable)}
-	}
-	return call(ctx)
+	return context.WithDeadlineCause(ctx, end, errNoBearer)
 }
 
 // aftermath is what a failed renewal means for the session, besides its failure.
