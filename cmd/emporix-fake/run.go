@@ -114,7 +114,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	}
 	for _, name := range []string{"client-id", "backend-client-id", "backend-secret"} {
 		if flags.Lookup(name).Value.String() == "" {
-			return settings{}, fmt.Errorf("-%s is empty; without it the default would count", name)
+			return settings{}, fmt.Errorf("-%s is empty; leave it out to take the default", name)
 		}
 	}
 	return s, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
@@ -19,8 +20,9 @@ import (
 type inMemory struct{ handler http.Handler }
 
 func (m inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
-	w := httptest.NewRecorder()
-	m.handler.ServeHTTP(w, r)
+	w, in := httptest.NewRecorder(), r.Clone(r.Context())
+	in.Host = cmp.Or(in.Host, in.URL.Host) // as on a socket
+	m.handler.ServeHTTP(w, in)
 	res := w.Result()
 	res.Request = r
 	return res, nil

@@ -38,7 +38,7 @@ func (s *shop) login(w http.ResponseWriter, r *http.Request) {
 		f.field("next").Value = next
 		s.show(w, r, status, "login", page{Title: "Log in", Data: loginPage{f, next, s.demo, s.tools != nil}})
 	}
-	if r.Method != http.MethodPost {
+	if reads(r) {
 		switch info, err := bff.From(r).Info(r.Context()); {
 		case err != nil || !isCustomer(info):
 			show(http.StatusOK)

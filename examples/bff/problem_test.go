@@ -84,11 +84,17 @@ func (f *frail) Load(ctx context.Context, key string) ([]byte, bool, error) {
 	return data, ok, err
 }
 
-func TestAStoreThatIsDownIsSaidOnceAndEndsNothing(t *testing.T) {
+// overFrail opens a shop over a frail store; the visitor has logged in.
+func overFrail(t *testing.T) (*frail, *visitor) {
+	t.Helper()
 	store := &frail{LeaseTokenStore: emporix.NewMemoryStore(0)}
-	p := open(t, emporix.WithTokenStore(store))
-	v := p.visitor(t)
+	v := open(t, emporix.WithTokenStore(store)).visitor(t)
 	v.logIn("jo@example.com")
+	return store, v
+}
+
+func TestAStoreThatIsDownIsSaidOnceAndEndsNothing(t *testing.T) {
+	store, v := overFrail(t)
 	store.down.Store(true)
 	for _, path := range []string{"/", "/account", "/account/addresses", "/api/session", "/api/account"} {
 		store.reads.Store(0)
@@ -117,9 +123,7 @@ func TestAVisitorWhoseSessionIsDamagedIsNotStuckWithIt(t *testing.T) {
 		"confirmation": func(v *visitor) seen { return v.post("/signup/confirm", "token", "t") },
 		"company":      func(v *visitor) seen { return v.post("/account/company", "company", "") },
 	} {
-		store := &frail{LeaseTokenStore: emporix.NewMemoryStore(0)}
-		v := open(t, emporix.WithTokenStore(store)).visitor(t)
-		v.logIn("jo@example.com")
+		store, v := overFrail(t)
 		store.damaged.Store(true)
 		got := ask(v)
 		assert.Equal(t, http.StatusServiceUnavailable, got.status, name)
@@ -132,9 +136,7 @@ func TestAVisitorWhoseSessionIsDamagedIsNotStuckWithIt(t *testing.T) {
 }
 
 func TestALogInWhileAGuestsPageIsMadeIsSaidInWords(t *testing.T) {
-	store := &frail{LeaseTokenStore: emporix.NewMemoryStore(0)}
-	v := open(t, emporix.WithTokenStore(store)).visitor(t)
-	v.logIn("jo@example.com")
+	store, v := overFrail(t)
 	store.late.Store(true)
 	got := v.get("/")
 	assert.Equal(t, http.StatusConflict, got.status)
@@ -201,10 +203,7 @@ func TestABuyerActsForNobodyAgain(t *testing.T) {
 }
 
 func TestAFormThatMetAnOutageCanBeSentAgain(t *testing.T) {
-	store := &frail{LeaseTokenStore: emporix.NewMemoryStore(0)}
-	p := open(t, emporix.WithTokenStore(store))
-	v := p.visitor(t)
-	v.logIn("jo@example.com")
+	store, v := overFrail(t)
 	store.down.Store(true)
 	for path, button := range map[string]string{
 		"/signup/confirm": "Confirm my account", "/email/confirm": "Use the new address", "/password/reset": "Save the new password",

@@ -106,7 +106,7 @@ func TestL10_AUtilityBearerThatComesTooLate(t *testing.T) {
 		})
 		err := w.m.Refresh(t.Context(), v, nil)
 		require.ErrorIs(t, err, sentinel.Unavailable)
-		require.ErrorContains(t, err, "before anything was sent")
+		require.ErrorContains(t, err, "before the refresh token was used")
 		assert.Zero(t, w.office.count(refreshCustomer))
 		assert.False(t, w.row("jo").Suspect)
 		require.NoError(t, w.m.Refresh(t.Context(), v, nil))
@@ -128,7 +128,7 @@ func TestL10_AUtilityBearerThatNeverComes(t *testing.T) {
 			s.slow(anonymous, time.Hour)
 			err := w.m.Refresh(t.Context(), visitor("jo"), nil)
 			require.ErrorIs(t, err, sentinel.Unavailable)
-			require.ErrorContains(t, err, "before anything was sent")
+			require.ErrorContains(t, err, "before the refresh token was used")
 			assert.Zero(t, s.office.count(refreshCustomer))
 			s.office.script(0, nil)
 			time.Sleep(time.Minute)
@@ -136,4 +136,27 @@ func TestL10_AUtilityBearerThatNeverComes(t *testing.T) {
 			assert.False(t, w.row("jo").Suspect)
 		})
 	}
+}
+
+// Neither does whoever waits for another bearer, because the first was refused.
+func TestL10_AnotherUtilityBearerThatNeverComes(t *testing.T) {
+	inShop(t, 1, func(t *testing.T, s *shop) {
+		w := s.replicas[0]
+		w.customer("jo")
+		time.Sleep(customerDue)
+		s.office.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {
+			if c.op == refreshCustomer {
+				return &CallError{Outcome: BearerRefused, Err: errWire}
+			}
+			pause(ctx, time.Hour)
+			return &CallError{Outcome: Unknown, Err: context.Cause(ctx)}
+		})
+		err := w.m.Refresh(t.Context(), visitor("jo"), nil)
+		require.ErrorIs(t, err, sentinel.Unavailable)
+		require.ErrorContains(t, err, "before the refresh token was used")
+		s.office.script(0, nil)
+		time.Sleep(time.Minute)
+		require.NoError(t, w.m.Refresh(t.Context(), visitor("jo"), nil))
+		assert.False(t, w.row("jo").Suspect)
+	})
 }

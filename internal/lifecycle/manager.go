@@ -19,7 +19,7 @@ type Config struct {
 	Notify       func(Event)    // called outside every lock; may be nil
 	Context      SessionContext // what anonymous sessions start with
 	Foreground   bool           // no renewal in the background; see Due
-	RefreshLimit time.Duration  // a whole renewal, from reading the row to having written it; and waiting for one's turn
+	RefreshLimit time.Duration  // a whole renewal, from reading the row to having written it; before that, as much for the wait for one's turn
 	StoreLimit   time.Duration  // one store operation
 }
 

@@ -76,7 +76,7 @@ func (m *Manager) inTime(ctx context.Context) bool {
 	return !bounded || time.Until(until) >= m.callTime()
 }
 
-var errNoBearer = fmt.Errorf("%w: the renewal waited so long for what authorises it that it was given up before anything was sent; try again", sentinel.Unavailable)
+var errNoBearer = fmt.Errorf("%w: the renewal waited so long for the anonymous session that authorises it that it was given up before the refresh token was used; try again", sentinel.Unavailable)
 
 // awaiting bounds the wait for a bearer. It leaves time for the call, and time to
 // give the lease back: one that runs out looks as if its owner had died.

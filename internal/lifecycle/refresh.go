@@ -33,12 +33,7 @@ func (m *Manager) leased(v *Visitor, seen *Record, act func(context.Context, *Re
 			if err != nil || done {
 				return nil, err
 			}
-			turn, end := context.WithTimeout(m.ctx, m.cfg.RefreshLimit) // however long it waited for it
-			r, err := m.load(turn, v)
-			if err == nil {
-				tell, err = act(turn, r, l)
-			}
-			end()
+			tell, err = m.turn(v, l, act)
 			l.release() // a panic leaves it: nobody knows what was sent
 			if !errors.Is(err, errLeaseShort) {
 				return tell, err
@@ -48,6 +43,18 @@ func (m *Manager) leased(v *Visitor, seen *Record, act func(context.Context, *Re
 			}
 		}
 	}
+}
+
+// turn is step 5 and act. It has all the time of a renewal, however long it was
+// waited for.
+func (m *Manager) turn(v *Visitor, l *lease, act func(context.Context, *Record, *lease) (func(), error)) (tell func(), err error) {
+	ctx, end := context.WithTimeout(m.ctx, m.cfg.RefreshLimit)
+	defer end()
+	r, err := m.load(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	return act(ctx, r, l)
 }
 
 // upkeep does what the row, as it is now, asks for. Where the row is gone, it
