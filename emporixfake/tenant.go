@@ -12,6 +12,7 @@ const (
 	maxTokens    = 200_000
 	maxCustomers = 100_000
 	maxAddresses = 1_000 // per customer
+	maxCompanies = 100_000
 )
 
 // tenant is the state. Its methods run under the server's mutex.

@@ -1,0 +1,90 @@
+package emporixfake
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"time"
+)
+
+const (
+	maxBody   = 10 << 20 // documented: requests of at most 10 MB
+	maxURL    = 10 << 10 // documented: URLs of at most 10 KB
+	maxHeader = 60 << 10 // documented: headers of at most 60 KB
+
+	// bodyTime is what a client gets to send a body, and to take an answer.
+	bodyTime = 30 * time.Second
+
+	// A body beyond smallBody waits for one of largeBodies places, so that many
+	// connections at once do not hold much memory.
+	smallBody   = 256 << 10
+	largeBodies = 4
+)
+
+var errBodyTooLate = errors.New("the request body did not arrive in time")
+
+// readAll reads a body of at most maxBody bytes, and one more if there are more.
+func (s *Server) readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body := limited(w, r.Body)
+	raw, err := io.ReadAll(io.LimitReader(body, smallBody))
+	if err != nil || len(raw) < smallBody {
+		return raw, err
+	}
+	late := time.NewTimer(bodyTime)
+	defer late.Stop()
+	select {
+	case s.largeBodies <- struct{}{}:
+		defer func() { <-s.largeBodies }()
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	case <-late.C:
+		return nil, errBodyTooLate
+	}
+	rest, err := io.ReadAll(io.LimitReader(body, maxBody+1-smallBody))
+	return append(raw, rest...), err
+}
+
+// limitedBody is a body that has to arrive within bodyTime. At its end the limit
+// is gone, because a fault may delay the answer for longer; else it stays for
+// net/http, which reads what the fake left. Without a socket there is no limit.
+type limitedBody struct {
+	body       io.Reader
+	connection *http.ResponseController
+}
+
+func limited(w http.ResponseWriter, body io.Reader) *limitedBody {
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(time.Now().Add(bodyTime))
+	return &limitedBody{body, connection}
+}
+
+// Read implements [io.Reader].
+func (l *limitedBody) Read(p []byte) (int, error) {
+	n, err := l.body.Read(p)
+	if errors.Is(err, io.EOF) {
+		_ = l.connection.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// limitAnswer bounds the time that a client may take for the answer.
+func limitAnswer(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(bodyTime))
+}
+
+// hasAny says whether a body has a byte, or fails before its end.
+func hasAny(w http.ResponseWriter, body io.Reader) bool {
+	n, err := io.ReadFull(limited(w, body), make([]byte, 1))
+	return n > 0 || !errors.Is(err, io.EOF)
+}
+
+// headerSize is about what the header of a request has on the wire.
+func headerSize(header http.Header) int {
+	size := 0
+	for name, values := range header {
+		for _, value := range values {
+			size += len(name) + len(": ") + len(value) + len("\r\n")
+		}
+	}
+	return size
+}
