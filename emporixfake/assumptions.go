@@ -158,7 +158,7 @@ var fixedBehaviour = []Assumption{
 	{Basis: "assumed", Sentence: "A request body is required where one is declared, also where the API's description calls it optional; so are password and newEmail of an e-mail change and the token that confirms it."},
 	{Basis: "documented", Sentence: "contactEmail can't be emptied; that an empty string counts as emptying it is assumed."},
 	{Basis: "assumed", Sentence: "Request headers of more than 60 KiB are 431; the limit is documented, the status is not."},
-	{Basis: "assumed", Sentence: "A request body must arrive within 30 seconds, and an answer must be taken within 30 seconds."},
+	{Basis: "assumed", Sentence: "A request body must arrive within 30 seconds, and an answer must be taken within a minute."},
 	{Basis: "assumed", Sentence: "The legacy parameter hybris-tenant does not stand for tenant. Deleting an address removes no account."},
 }
 

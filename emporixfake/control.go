@@ -25,7 +25,7 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 	var body any
 	err := checkVisitor(r)
 	if err == nil {
-		err = s.bufferBody(w, r)
+		err = s.bufferBody(r)
 	}
 	if err == nil {
 		body, err = s.control(r)
@@ -142,11 +142,11 @@ func control[In, Out any](r *http.Request, do func(In) (Out, error)) (any, error
 }
 
 // bufferBody reads the body of a request, within the limits that all have.
-func (s *Server) bufferBody(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) bufferBody(r *http.Request) error {
 	if r.Body == nil {
 		r.Body = http.NoBody
 	}
-	raw, err := s.readAll(w, r)
+	raw, err := s.readAll(r)
 	if err != nil || len(raw) > maxBody {
 		return errors.New("the request body can't be read, or is too large")
 	}

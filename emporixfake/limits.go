@@ -12,8 +12,10 @@ const (
 	maxURL    = 10 << 10 // documented: URLs of at most 10 KB
 	maxHeader = 60 << 10 // documented: headers of at most 60 KB
 
-	// bodyTime is what a client gets to send a body, and to take an answer.
-	bodyTime = 30 * time.Second
+	// bodyTime is what a client gets to send a body. answerTime is what it gets to
+	// take the answer, before which net/http may wait for the rest of the body.
+	bodyTime   = 30 * time.Second
+	answerTime = time.Minute
 
 	// A body beyond smallBody waits for one of largeBodies places, so that many
 	// connections at once do not hold much memory.
@@ -24,9 +26,8 @@ const (
 var errBodyTooLate = errors.New("the request body did not arrive in time")
 
 // readAll reads a body of at most maxBody bytes, and one more if there are more.
-func (s *Server) readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body := limited(w, r.Body)
-	raw, err := io.ReadAll(io.LimitReader(body, smallBody))
+func (s *Server) readAll(r *http.Request) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(r.Body, smallBody))
 	if err != nil || len(raw) < smallBody {
 		return raw, err
 	}
@@ -40,7 +41,7 @@ func (s *Server) readAll(w http.ResponseWriter, r *http.Request) ([]byte, error)
 	case <-late.C:
 		return nil, errBodyTooLate
 	}
-	rest, err := io.ReadAll(io.LimitReader(body, maxBody+1-smallBody))
+	rest, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1-smallBody))
 	return append(raw, rest...), err
 }
 
@@ -48,19 +49,25 @@ func (s *Server) readAll(w http.ResponseWriter, r *http.Request) ([]byte, error)
 // is gone, because a fault may delay the answer for longer; else it stays for
 // net/http, which reads what the fake left. Without a socket there is no limit.
 type limitedBody struct {
-	body       io.Reader
+	io.ReadCloser
 	connection *http.ResponseController
 }
 
-func limited(w http.ResponseWriter, body io.Reader) *limitedBody {
+// limitBody answers the request with a limited body.
+func limitBody(w http.ResponseWriter, r *http.Request) *http.Request {
+	if r.Body == nil || r.Body == http.NoBody {
+		return r
+	}
 	connection := http.NewResponseController(w)
 	_ = connection.SetReadDeadline(time.Now().Add(bodyTime))
-	return &limitedBody{body, connection}
+	limited := *r
+	limited.Body = limitedBody{r.Body, connection}
+	return &limited
 }
 
 // Read implements [io.Reader].
-func (l *limitedBody) Read(p []byte) (int, error) {
-	n, err := l.body.Read(p)
+func (l limitedBody) Read(p []byte) (int, error) {
+	n, err := l.ReadCloser.Read(p)
 	if errors.Is(err, io.EOF) {
 		_ = l.connection.SetReadDeadline(time.Time{})
 	}
@@ -69,12 +76,12 @@ func (l *limitedBody) Read(p []byte) (int, error) {
 
 // limitAnswer bounds the time that a client may take for the answer.
 func limitAnswer(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(bodyTime))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
 }
 
 // hasAny says whether a body has a byte, or fails before its end.
-func hasAny(w http.ResponseWriter, body io.Reader) bool {
-	n, err := io.ReadFull(limited(w, body), make([]byte, 1))
+func hasAny(body io.Reader) bool {
+	n, err := io.ReadFull(body, make([]byte, 1))
 	return n > 0 || !errors.Is(err, io.EOF)
 }
 

@@ -111,6 +111,7 @@ func (s *Server) RevokeRefresh(who string) int {
 // ServeHTTP answers one request. It panics with [http.ErrAbortHandler], which
 // net/http turns into a cut connection, when a fault asks for that.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r = limitBody(w, r)
 	if isControl(r) {
 		s.serveControl(w, r)
 		return
@@ -131,7 +132,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeAnswer(w, notFound("The requested resource does not exist."))
 		return
 	}
-	c := s.readCall(w, r, op, vars)
+	c := s.readCall(r, op, vars)
 	entry, fault := s.arrive(c, r.Method)
 	if fault != nil {
 		s.serveFault(w, r, fault, c, entry)
@@ -143,15 +144,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // readCall reads all that an operation needs of a request.
-func (s *Server) readCall(w http.ResponseWriter, r *http.Request, op *operation, vars map[string]string) *call {
+func (s *Server) readCall(r *http.Request, op *operation, vars map[string]string) *call {
 	c := &call{op: op, vars: vars, header: r.Header, urlTooLong: len(r.RequestURI) > maxURL || len(r.URL.RawQuery) > maxURL}
 	switch declared := op.body != nil || op.form; {
 	case r.Body == nil || r.Body == http.NoBody:
 	case declared:
-		raw, err := s.readAll(w, r)
+		raw, err := s.readAll(r)
 		c.raw, c.cutShort, c.tooLarge = raw, err != nil, len(raw) > maxBody
 	default:
-		c.hasBody = hasAny(w, r.Body)
+		c.hasBody = hasAny(r.Body)
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	c.query, c.queryBroken = query, err != nil
