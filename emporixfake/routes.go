@@ -110,7 +110,8 @@ func Operations() []string {
 }
 
 // route finds the operation of a request with a method. The path is taken as it
-// was sent: nothing is cleaned, and no route redirects.
+// was sent: nothing is cleaned, and no route redirects. Of two patterns that match
+// the one with fewer variables counts, whatever the method, as OpenAPI says.
 func (s *Server) route(r *http.Request, method string) (*operation, map[string]string) {
 	path := r.URL.EscapedPath()
 	if !strings.HasPrefix(path, "/") {
@@ -124,18 +125,28 @@ func (s *Server) route(r *http.Request, method string) (*operation, map[string]s
 		}
 		segments[i] = plain
 	}
+	var found *operation
+	var foundVars map[string]string
+	fewest := len(segments) + 1
 	for _, op := range s.operations {
-		if op.method != method || len(op.pattern) != len(segments) {
+		vars, matches := op.match(segments)
+		if !matches || len(vars) > fewest {
 			continue
 		}
-		if vars, matches := op.match(segments); matches {
-			return op, vars
+		if len(vars) < fewest {
+			fewest, found, foundVars = len(vars), nil, nil
+		}
+		if op.method == method {
+			found, foundVars = op, vars
 		}
 	}
-	return nil, nil
+	return found, foundVars
 }
 
 func (op *operation) match(segments []string) (map[string]string, bool) {
+	if len(op.pattern) != len(segments) {
+		return nil, false
+	}
 	vars := map[string]string{}
 	for i, want := range op.pattern {
 		if name, isVar := variable(want); isVar {
