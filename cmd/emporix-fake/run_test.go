@@ -301,7 +301,7 @@ func TestConnectionsEnd(t *testing.T) {
 				answer, err := io.ReadAll(ours)
 				require.NoError(t, err)
 				assert.True(t, strings.HasPrefix(string(answer), tc.answer), string(answer))
-				assert.LessOrEqual(t, time.Since(began), tc.after)
+				assert.LessOrEqual(t, time.Since(began), tc.after+time.Second) // net/http lingers for a moment
 			})
 		})
 	}
