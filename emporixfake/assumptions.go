@@ -36,6 +36,7 @@ type Assumptions struct {
 	UndeclaredMembersAreRefused     bool
 	UndeclaredBearerIsRefused       bool
 	CrossOriginCallsAreAllowed      bool
+	CustomerRefreshTakesCustomer    bool
 }
 
 // DefaultAssumptions is what the fake assumes unless it is told otherwise.
@@ -111,7 +112,7 @@ var assumptionSwitches = []assumptionSwitch{
 		func(a *Assumptions) any { return &a.OptInLogsIn }, ""},
 	{"password-change-ends-sessions", "assumed", "A changed or reset password ends the customer's other sessions.",
 		func(a *Assumptions) any { return &a.PasswordChangeEndsSessions }, ""},
-	{"stale-version-status", "assumed", "The status for a metadata.version that is not the current one.",
+	{"stale-version-status", "assumed", "The status for a metadata.version that is not the current one. The example of the vendor's tutorial, version 1 after a profile of version 2, is one.",
 		func(a *Assumptions) any { return &a.StaleVersionStatus }, ""},
 	{"exchange-provisions", "documented", "Exchanging the token of somebody unknown makes a customer; switched off, it is 404.",
 		func(a *Assumptions) any { return &a.ExchangeProvisions }, ""},
@@ -135,6 +136,8 @@ var assumptionSwitches = []assumptionSwitch{
 		func(a *Assumptions) any { return &a.UndeclaredBearerIsRefused }, "false"},
 	{"cross-origin-calls-allowed", "assumed", "The API answers the preflight requests (CORS) of web pages of every origin, without credentials mode, and its answers may be read by them. The control interface never does.",
 		func(a *Assumptions) any { return &a.CrossOriginCallsAreAllowed }, ""},
+	{"customer-refresh-takes-customer", "documented", "A customer refresh takes the customer's own bearer, and refuses an anonymous one. The vendor's tutorial and security declaration say anonymous, which is the default; the text of a parameter says customer.",
+		func(a *Assumptions) any { return &a.CustomerRefreshTakesCustomer }, ""},
 }
 
 // fixedBehaviour are the rows of the table that have no switch.
@@ -159,6 +162,7 @@ var fixedBehaviour = []Assumption{
 	{Basis: "documented", Sentence: "contactEmail can't be emptied; that an empty string counts as emptying it is assumed."},
 	{Basis: "assumed", Sentence: "Request headers of more than 60 KiB are 431; the limit is documented, the status is not."},
 	{Basis: "assumed", Sentence: "A request body must arrive within 30 seconds, and an answer must be taken within a minute."},
+	{Basis: "measured", Sentence: "Token answers have the snake_case members only, none of the deprecated camelCase ones."},
 	{Basis: "assumed", Sentence: "The legacy parameter hybris-tenant does not stand for tenant. Deleting an address removes no account."},
 }
 

@@ -192,6 +192,19 @@ func TestContactEmailCannotBeEmptied(t *testing.T) {
 	jo.must(200, "PATCH", "/customer/acme/me", object{"contactEmail": "new@example.com"})
 }
 
+// The vendor says both: the bearer of a customer refresh is anonymous, and it is
+// the customer's.
+func TestBearerOfACustomerRefresh(t *testing.T) {
+	for takesCustomer, status := range map[bool][2]int{false: {200, 401}, true: {401, 200}} {
+		c := newFake(t, assume(func(a *emporixfake.Assumptions) { a.CustomerRefreshTakesCustomer = takesCustomer }))
+		jo, login := c.loggedIn()
+		guest, _ := c.visitor()
+		guest.must(status[0], "GET", customerRefresh+login.text("refresh_token"), nil)
+		_, login = c.loggedIn()
+		jo.must(status[1], "GET", customerRefresh+login.text("refresh_token"), nil)
+	}
+}
+
 // A status of 0 is one that nobody set.
 func TestAssumptionsWithoutStatuses(t *testing.T) {
 	c := client{t: t, fake: emporixfake.New(emporixfake.Config{Assumptions: &emporixfake.Assumptions{}})}
