@@ -149,6 +149,11 @@ type endless struct {
 }
 
 func (e *endless) Read(p []byte) (int, error) {
+	select {
+	case <-e.release:
+		e.left = 0
+	default:
+	}
 	if e.left == 0 {
 		<-e.release
 		return 0, io.ErrUnexpectedEOF
