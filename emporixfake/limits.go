@@ -45,33 +45,13 @@ func (s *Server) readAll(r *http.Request) ([]byte, error) {
 	return append(raw, rest...), err
 }
 
-// limitedBody is a body that has to arrive within bodyTime. At its end the limit
-// is gone, because a fault may delay the answer for longer; else it stays for
-// net/http, which reads what the fake left. Without a socket there is no limit.
-type limitedBody struct {
-	io.ReadCloser
-	connection *http.ResponseController
-}
-
-// limitBody answers the request with a limited body.
-func limitBody(w http.ResponseWriter, r *http.Request) *http.Request {
-	if r.Body == nil || r.Body == http.NoBody {
-		return r
+// limitBody bounds the time that the body of a request may take. net/http takes
+// the limit back at the body's end, so that a fault may delay the answer for
+// longer. Without a socket there is no limit.
+func limitBody(w http.ResponseWriter, r *http.Request) {
+	if r.Body != nil && r.Body != http.NoBody {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
 	}
-	connection := http.NewResponseController(w)
-	_ = connection.SetReadDeadline(time.Now().Add(bodyTime))
-	limited := *r
-	limited.Body = limitedBody{r.Body, connection}
-	return &limited
-}
-
-// Read implements [io.Reader].
-func (l limitedBody) Read(p []byte) (int, error) {
-	n, err := l.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
-		_ = l.connection.SetReadDeadline(time.Time{})
-	}
-	return n, err
 }
 
 // limitAnswer bounds the time that a client may take for the answer.

@@ -111,7 +111,7 @@ func (s *Server) RevokeRefresh(who string) int {
 // ServeHTTP answers one request. It panics with [http.ErrAbortHandler], which
 // net/http turns into a cut connection, when a fault asks for that.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	r = limitBody(w, r)
+	limitBody(w, r)
 	if isControl(r) {
 		s.serveControl(w, r)
 		return

@@ -1,6 +1,7 @@
 package emporixfake_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,18 @@ func TestUndeclaredQueryAndBody(t *testing.T) {
 		assert.Contains(t, got.raw, "takes no request body", r.op)
 		assert.NotContains(t, tolerant[kind].send(r.method, r.target(), "{}").raw, "takes no request body", r.op)
 	}
+}
+
+// A client that sends a lot of nonsense does not get it all back.
+func TestErrorsStayShort(t *testing.T) {
+	c := newFake(t)
+	query := strings.Builder{}
+	for i := range 60 {
+		fmt.Fprintf(&query, "&undeclared%d=1", i)
+	}
+	login := anonymousPath + "login?tenant=acme&client_id=storefront"
+	assert.Len(t, c.must(400, "GET", login+query.String(), nil).fields(), 50)
+	assert.Len(t, c.must(400, "GET", login+"&"+strings.Repeat("x", 5000)+"=1", nil).fields()[0], 64)
 }
 
 // Other SDKs repeat the session context when they refresh a guest's session.
@@ -78,6 +91,9 @@ func TestUndeclaredMembers(t *testing.T) {
 	assert.ElementsMatch(t, []string{
 		"firstName", "customerDetails.nick", "customerDetails.metadata.other", "customerDetails.b2b.legalEntities[0].kind",
 	}, got.fields())
+	both := body("jo@example.com")
+	both["password"] = 7 // what is wrong otherwise is said too
+	assert.Subset(t, guest.must(400, "POST", "/customer/acme/signup", both).fields(), []string{"firstName", "password"})
 	guest.must(201, "POST", "/customer/acme/signup", object{"email": "x@example.com", "password": "p", "customerDetails": object{"mixins": object{"any": 1}}})
 	jo, _ := c.loggedIn()
 	jo.must(400, "POST", "/customer/acme/me/addresses", object{"contactName": "Jo", "isDefault": true})
@@ -130,6 +146,7 @@ func TestAnonymousTokenInPlaceOfTheRefreshToken(t *testing.T) {
 		assert.Equal(t, []string{"refresh_token"}, c.must(400, "GET", refresh+"&anonymous_token=", nil).fields())
 		_, login := c.loggedIn()
 		c.must(401, "GET", refresh+"&anonymous_token="+login.text("access_token"), nil)
+		c.must(401, "GET", refresh+"&anonymous_token="+login.text("refresh_token"), nil)
 		c.must(401, "GET", refresh+"&anonymous_token="+c.employee().bearer, nil)
 		c.fake.RevokeAccess(first.text("sessionId"))
 		c.must(401, "GET", refresh+"&anonymous_token="+third.text("access_token"), nil)

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -47,7 +48,7 @@ func (r Request) HTTP() *http.Request {
 		}
 		body = bytes.NewReader(raw)
 	}
-	request := httptest.NewRequest(r.Method, target, body)
+	request := httptest.NewRequestWithContext(context.Background(), r.Method, target, body)
 	maps.Copy(request.Header, r.Header)
 	return request
 }
