@@ -31,7 +31,10 @@ func (t *tenant) signUp(c *call) answer {
 		return problem(http.StatusInsufficientStorage, "The fake takes no more customers; reset it.")
 	}
 	entities := takeLegalEntities(details)
-	if len(entities) > maxCompanies || t.cfg.Assumptions.SignUpAssignsLegalEntities && len(t.companies)+len(entities) > maxCompanies {
+	if len(entities) > maxEntities {
+		return badField("customerDetails.b2b.legalEntities", "invalid_length", fmt.Sprintf("must have at most %d items", maxEntities))
+	}
+	if t.cfg.Assumptions.SignUpAssignsLegalEntities && len(t.companies)+len(entities) > maxCompanies {
 		return problem(http.StatusInsufficientStorage, "The fake takes no more companies; reset it.")
 	}
 	cu := t.newCustomer("", login)

@@ -82,6 +82,7 @@
 // # Bounds
 //
 // It remembers at most 200,000 tokens of each kind and as many secrets, 10,000
-// mails and journal entries, of which the oldest go first, 100,000 companies,
-// and 100,000 customers with 1,000 addresses each.
+// mails and journal entries, of which the oldest go first, and 100,000
+// customers with 1,000 addresses each. Sign-ups make at most 10,000 companies,
+// 100 each.
 package emporixfake

@@ -202,6 +202,29 @@ func TestSignUpAssignsLegalEntities(t *testing.T) {
 	assert.NotContains(t, profile.raw, "legalEntities")
 }
 
+func TestLegalEntitiesAreBounded(t *testing.T) {
+	c := newFake(t)
+	guest, _ := c.visitor()
+	made := 0
+	signUp := func(entities int) object {
+		list := make([]any, entities)
+		for i := range list {
+			list[i] = object{"id": fmt.Sprint("D", made)}
+			made++
+		}
+		return object{"email": fmt.Sprintf("%d@example.com", made), "password": "p", "customerDetails": object{"b2b": object{"legalEntities": list}}}
+	}
+	guest.must(400, "POST", "/customer/acme/signup", signUp(101))
+	guest.must(201, "POST", "/customer/acme/signup", signUp(99))
+	for range 99 {
+		guest.must(201, "POST", "/customer/acme/signup", signUp(100))
+	}
+	guest.must(507, "POST", "/customer/acme/signup", signUp(2))
+	guest.must(201, "POST", "/customer/acme/signup", signUp(1))
+	guest.must(507, "POST", "/customer/acme/signup", signUp(1))
+	guest.must(201, "POST", "/customer/acme/signup", signUp(0))
+}
+
 func TestContactEmailCannotBeEmptied(t *testing.T) {
 	jo, _ := newFake(t).loggedIn()
 	jo.must(400, "PATCH", "/customer/acme/me", object{"contactEmail": ""})
