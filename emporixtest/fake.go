@@ -108,6 +108,7 @@ func (f *Fake) listen() {
 	serving, cancel := context.WithCancel(context.Background())
 	server := httptest.NewUnstartedServer(f.server)
 	server.Config.DisableGeneralOptionsHandler = true // OPTIONS * is no operation of the API
+	server.Config.ReadHeaderTimeout, server.Config.IdleTimeout = 10*time.Second, 2*time.Minute
 	server.Config.BaseContext = func(net.Listener) context.Context { return serving }
 	server.Start()
 	transport := &http.Transport{}
