@@ -163,6 +163,9 @@ func (v *visit) known(ctx context.Context) (*visitor, error) {
 		found = nil
 	}
 	v.become(found, false)
+	if found != nil && v.late() {
+		v.b.log(ctx, "a session is used after the answer had begun: caches and the browser may keep that answer", ErrTooLate)
+	}
 	return found, nil
 }
 

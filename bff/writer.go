@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -74,18 +75,29 @@ func (w *writer) begin() {
 	case cookie != nil:
 		http.SetCookie(w.ResponseWriter, cookie)
 		h.Set("Cache-Control", "no-store")
-	case w.visit.now() != nil && h.Get("Cache-Control") == "": // a cache must not show it to somebody else
-		h.Set("Cache-Control", "private, no-cache")
+	case w.visit.now() != nil && h.Get("Cache-Control") == "":
+		// With no-cache, the browser's back button still shows the page after the logout.
+		h.Set("Cache-Control", "no-store")
 	default:
 		return
 	}
-	for _, name := range cacheHeaders {
-		h.Del(name)
+	for name := range h {
+		if overrulesCacheControl(name) {
+			delete(h, name)
+		}
 	}
 }
 
-// cacheHeaders are what some caches obey before Cache-Control.
-var cacheHeaders = []string{"Cdn-Cache-Control", "Cloudflare-Cdn-Cache-Control", "Surrogate-Control", "X-Accel-Expires"}
+// overrulesCacheControl reports headers that some caches obey before
+// Cache-Control: the targeted fields of RFC 9213, whose names end alike, and
+// three that are older.
+func overrulesCacheControl(name string) bool {
+	switch name = http.CanonicalHeaderKey(name); name {
+	case "Surrogate-Control", "Edge-Control", "X-Accel-Expires":
+		return true
+	}
+	return strings.HasSuffix(name, "-Cache-Control")
+}
 
 // newCookie is the visitor's cookie; an empty value removes it.
 func (b *BFF) newCookie(value string, life time.Duration) *http.Cookie {
