@@ -35,6 +35,7 @@ type visit struct {
 	dropped bool       // the browser's cookie is to be removed
 	passing bool       // a guest for this request only
 	begun   bool       // the answer has begun
+	came    string     // customer number of the visitor who came, "" for a guest
 }
 
 func (v *visit) hold(ctx context.Context) error {
@@ -100,6 +101,21 @@ func (v *visit) abandon() {
 	v.visitor, v.dropped = nil, true
 }
 
+// arrived keeps which customer came with the request.
+func (v *visit) arrived(customer string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.came = customer
+}
+
+// left reports that the customer who came with the request has left this
+// browser: logged out, or another customer has logged in.
+func (v *visit) left() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.came != "" && (v.visitor == nil || v.visitor.Customer != v.came)
+}
+
 // begin tells that the answer begins now.
 func (v *visit) begin() {
 	v.mu.Lock()
@@ -163,6 +179,9 @@ func (v *visit) known(ctx context.Context) (*visitor, error) {
 		found = nil
 	}
 	v.become(found, false)
+	if found != nil {
+		v.arrived(found.Customer)
+	}
 	if found != nil && v.late() {
 		v.b.log(ctx, "a session is used after the answer had begun: caches and the browser may keep that answer", ErrTooLate)
 	}

@@ -75,6 +75,10 @@ func (w *writer) begin() {
 	case cookie != nil:
 		http.SetCookie(w.ResponseWriter, cookie)
 		h.Set("Cache-Control", "no-store")
+		if w.visit.left() && h.Get("Clear-Site-Data") == "" {
+			// Chromium restores pages from memory although they say no-store.
+			h.Set("Clear-Site-Data", `"cache"`)
+		}
 	case w.visit.now() != nil && h.Get("Cache-Control") == "":
 		// With no-cache, the browser's back button still shows the page after the logout.
 		h.Set("Cache-Control", "no-store")

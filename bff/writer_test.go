@@ -14,7 +14,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/bff"
+	"github.com/emporix-community/emporix-go/emporixtest"
 )
 
 // over sends a request through a real server, as HTTP/1.1.
@@ -185,6 +187,46 @@ func TestWhatASessionWasUsedForIsStoredNowhere(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// The answer that ends a customer's session in this browser has the browser
+// forget the pages that it keeps.
+func TestTheBrowserForgetsThePagesOfACustomerWhoLeaves(t *testing.T) {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		s := newShop(t, setup{sealed: sealed})
+		s.fake.AddCustomer(t, emporixtest.Customer{Email: "ann@example.com", Password: "quiet harbour", FirstName: "Ann"})
+		b := s.browser()
+		step := func(want string, work func(r *http.Request, v *bff.Visit) error) {
+			t.Helper()
+			w := b.serve(func(w http.ResponseWriter, r *http.Request) { assert.NoError(t, work(r, bff.From(r))) })
+			assert.Equal(t, want, w.Header().Get("Clear-Site-Data"))
+			for _, c := range w.Result().Cookies() {
+				b.cookie = c.Value
+			}
+		}
+		login := func(email, password string) func(*http.Request, *bff.Visit) error {
+			return func(r *http.Request, v *bff.Visit) error {
+				_, err := v.Login(r.Context(), emporix.LoginRequest{Email: email, Password: password})
+				return err
+			}
+		}
+		step("", func(r *http.Request, v *bff.Visit) error { _, err := v.Session(r.Context()); return err })
+		step("", login(jo.Email, jo.Password))
+		step("", func(r *http.Request, v *bff.Visit) error { _, err := v.Session(r.Context()); return err })
+		step("", login(jo.Email, jo.Password))
+		step(`"cache"`, login("ann@example.com", "quiet harbour"))
+		step(`"cache"`, func(r *http.Request, v *bff.Visit) error { return v.Logout(r.Context()) })
+		step("", login(jo.Email, jo.Password))
+		if !sealed {
+			step(`"cache"`, func(r *http.Request, v *bff.Visit) error { return v.LogoutEverywhere(r.Context()) })
+			step("", login(jo.Email, jo.Password))
+		}
+		w := b.serve(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Clear-Site-Data", `"storage"`)
+			assert.NoError(t, bff.From(r).Logout(r.Context()))
+		})
+		assert.Equal(t, []string{`"storage"`}, w.Header().Values("Clear-Site-Data"), "a handler may know better")
 	})
 }
 
