@@ -124,27 +124,23 @@ func (v *visit) begin() {
 }
 
 // seal returns the cookie to write, if any.
-func (v *visit) seal() *http.Cookie {
+func (v *visit) seal() (*http.Cookie, error) {
 	v.mu.Lock()
 	visitor, dropped, passing := v.visitor, v.dropped, v.passing
 	v.mu.Unlock()
 	switch {
 	case v.readOnly || passing:
-		return nil
+		return nil, nil
 	case visitor == nil && dropped:
-		return v.b.newCookie("", 0)
+		return v.b.newCookie("", 0), nil
 	case visitor == nil || visitor.Superseded:
-		return nil
+		return nil, nil
 	}
 	value, changed, err := v.b.keep.cookie(visitor)
-	switch {
-	case err != nil:
-		v.b.log(context.Background(), "the visitor's cookie could not be written", err)
-		return nil
-	case !changed:
-		return nil
+	if err != nil || !changed {
+		return nil, err
 	}
-	return v.b.newCookie(value, visitor.ttlOfCookie(&v.b.opts))
+	return v.b.newCookie(value, visitor.ttlOfCookie(&v.b.opts)), nil
 }
 
 func (r *record) ttlOfCookie(o *Options) time.Duration {
@@ -246,7 +242,7 @@ func (v *visit) use(ctx context.Context) (*emporix.Session, error) {
 		if who, err = v.b.keep.issue(ctx, newRecord()); err != nil {
 			return nil, err
 		}
-		if err := v.greet(ctx, who); err != nil {
+		if err := v.startGuest(ctx, who); err != nil {
 			return nil, err
 		}
 		v.pass(who)
@@ -302,7 +298,9 @@ func (v *visit) discard(ctx context.Context, unused *visitor) {
 // the API, but for Options.Site and for renewals that wait. Errors:
 // emporix.ErrStoreUnavailable (nothing was begun, and nothing is lost),
 // ErrTooLate, ErrReadOnly, and with sessions in cookies those of
-// emporix.Session.Renew.
+// emporix.Session.Renew, and ErrCookieTooLarge: this session does not fit, or a
+// guest's did not within the last minute. The page whose guest turns out not to
+// fit is answered with that error, as by Error, in place of its handler.
 func (v *Visit) Session(ctx context.Context) (*emporix.Session, error) {
 	in := v.inner()
 	if err := in.hold(ctx); err != nil {

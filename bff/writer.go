@@ -2,6 +2,8 @@ package bff
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,8 +16,11 @@ import (
 // else of the wrapped writer is reached through http.ResponseController.
 type writer struct {
 	http.ResponseWriter
-	visit *visit
-	begun bool
+	visit    *visit
+	request  *http.Request
+	begun    bool
+	failed   bool // the handler panicked
+	replaced bool // the answer is an error, not the handler's
 }
 
 // Unwrap is for http.ResponseController.
@@ -26,18 +31,26 @@ func (w *writer) WriteHeader(status int) {
 	if status >= 200 || status == http.StatusSwitchingProtocols {
 		w.begin()
 	}
-	w.ResponseWriter.WriteHeader(status)
+	if !w.replaced {
+		w.ResponseWriter.WriteHeader(status)
+	}
 }
 
 // Write writes the cookie, the headers and then the data.
 func (w *writer) Write(data []byte) (int, error) {
 	w.begin()
+	if w.replaced {
+		return len(data), nil
+	}
 	return w.ResponseWriter.Write(data)
 }
 
 // ReadFrom keeps sendfile.
 func (w *writer) ReadFrom(from io.Reader) (int64, error) {
 	w.begin()
+	if w.replaced {
+		return io.Copy(io.Discard, from)
+	}
 	return io.Copy(w.ResponseWriter, from)
 }
 
@@ -54,8 +67,10 @@ func (w *writer) Flush() { _ = w.FlushError() }
 // headers of their own, so it is refused while the browser must be given a
 // cookie: begin the session with a page.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if !w.begun && w.visit.seal() != nil {
-		return nil, nil, errHijacked
+	if !w.begun {
+		if cookie, err := w.visit.seal(); cookie != nil || err != nil {
+			return nil, nil, errors.Join(errHijacked, err)
+		}
 	}
 	w.begin()
 	return http.NewResponseController(w.ResponseWriter).Hijack()
@@ -70,7 +85,14 @@ func (w *writer) begin() {
 	w.begun = true
 	w.visit.begin()
 	h := w.Header()
-	cookie := w.visit.seal()
+	cookie, err := w.visit.seal()
+	if err != nil {
+		if !w.failed && w.visit.lost(err) {
+			w.replace(err)
+			return
+		}
+		w.visit.b.log(context.Background(), "the visitor's cookie could not be written", err)
+	}
 	switch {
 	case cookie != nil:
 		http.SetCookie(w.ResponseWriter, cookie)
@@ -90,6 +112,17 @@ func (w *writer) begin() {
 			delete(h, name)
 		}
 	}
+}
+
+// replace answers with an error in place of the handler, which wrote nothing so
+// far. What the handler writes is dropped.
+func (w *writer) replace(err error) {
+	w.replaced = true
+	h := w.ResponseWriter.Header()
+	for _, name := range []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified", "Location"} {
+		h.Del(name)
+	}
+	w.visit.b.Error(w.ResponseWriter, w.request, err)
 }
 
 // overrulesCacheControl reports headers that some caches obey before

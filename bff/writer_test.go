@@ -218,15 +218,15 @@ func TestTheBrowserForgetsThePagesOfACustomerWhoLeaves(t *testing.T) {
 		step(`"cache"`, login("ann@example.com", "quiet harbour"))
 		step(`"cache"`, func(r *http.Request, v *bff.Visit) error { return v.Logout(r.Context()) })
 		step("", login(jo.Email, jo.Password))
-		if !sealed {
-			step(`"cache"`, func(r *http.Request, v *bff.Visit) error { return v.LogoutEverywhere(r.Context()) })
-			step("", login(jo.Email, jo.Password))
-		}
 		w := b.serve(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Clear-Site-Data", `"storage"`)
 			assert.NoError(t, bff.From(r).Logout(r.Context()))
 		})
 		assert.Equal(t, []string{`"storage"`}, w.Header().Values("Clear-Site-Data"), "a handler may know better")
+		if !sealed {
+			step("", login(jo.Email, jo.Password))
+			step(`"cache"`, func(r *http.Request, v *bff.Visit) error { return v.LogoutEverywhere(r.Context()) })
+		}
 	})
 }
 
