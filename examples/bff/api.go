@@ -92,6 +92,9 @@ func (s *shop) apiLogin(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkedEmail("email", in.Email); err != nil {
+		return nil, err
+	}
 	result, err := bff.From(r).Login(r.Context(), emporix.LoginRequest{Email: in.Email, Password: in.Password})
 	if err != nil {
 		return nil, loginError(err)

@@ -1,16 +1,29 @@
 package main
 
 import (
+	"errors"
 	"net/http"
+	"strings"
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/bff"
 )
 
+// checkedEmail refuses what a person can't see.
+func checkedEmail(field, email string) error {
+	if strings.ContainsFunc(email, invisible) {
+		return &emporix.ArgumentError{Field: field, Reason: "has characters that can't be seen"}
+	}
+	return nil
+}
+
 // apiSignUp takes the SDK's own request.
 func (s *shop) apiSignUp(r *http.Request, session *emporix.Session) (any, error) {
 	in, err := readJSON[emporix.SignUpRequest](r)
 	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(checkedEmail("email", in.Email), checkedEmail("customerDetails.contactEmail", in.CustomerDetails.ContactEmail)); err != nil {
 		return nil, err
 	}
 	number, err := session.Customers.SignUp(r.Context(), in)
@@ -25,6 +38,9 @@ func (s *shop) apiResendMail(r *http.Request, session *emporix.Session) (any, er
 		Email string `json:"email"`
 	}](r)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkedEmail("email", in.Email); err != nil {
 		return nil, err
 	}
 	return nil, session.Customers.ResendActivation(r.Context(), in.Email)
@@ -63,6 +79,9 @@ func (s *shop) apiChangeEmail(r *http.Request, session *emporix.Session) (any, e
 	if err != nil {
 		return nil, err
 	}
+	if err := checkedEmail("newEmail", in.NewEmail); err != nil {
+		return nil, err
+	}
 	err = session.Credentials.RequestEmailChange(r.Context(), emporix.EmailChangeRequest{
 		Password: in.Password, NewEmail: in.NewEmail, SyncContactEmail: true,
 	})
@@ -72,6 +91,9 @@ func (s *shop) apiChangeEmail(r *http.Request, session *emporix.Session) (any, e
 func (s *shop) apiForgottenPassword(r *http.Request, session *emporix.Session) (any, error) {
 	in, err := readJSON[emporix.PasswordResetRequest](r)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkedEmail("email", in.Email); err != nil {
 		return nil, err
 	}
 	return nil, session.Credentials.RequestPasswordReset(r.Context(), in)

@@ -129,7 +129,7 @@ func (s *shop) confirmEmail(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *shop) forgottenPassword(w http.ResponseWriter, r *http.Request) {
-	f := &form{Action: "/password/forgotten", Submit: "Send me a link", Cancel: "/login", Fields: []*field{emailField()}}
+	f := &form{Action: "/password/forgotten", Submit: "Send me a link", Cancel: "/login", Fields: []*field{knownEmailField()}}
 	status := http.StatusOK
 	if r.Method == http.MethodPost {
 		status = http.StatusUnprocessableEntity
