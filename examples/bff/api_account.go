@@ -26,11 +26,16 @@ func (s *shop) apiSignUp(r *http.Request, session *emporix.Session) (any, error)
 	if err := errors.Join(checkedEmail("email", in.Email), checkedEmail("customerDetails.contactEmail", in.CustomerDetails.ContactEmail)); err != nil {
 		return nil, err
 	}
-	number, err := session.Customers.SignUp(r.Context(), in)
-	if err != nil {
-		return nil, signUpError(err)
+	even := evenly(r)
+	if err := s.mayTry(r, in.Email); err != nil {
+		return nil, err
 	}
-	return map[string]string{"customerNumber": number}, nil
+	number, err := session.Customers.SignUp(r.Context(), in)
+	if err == nil && s.tools != nil {
+		s.tools.note(number)
+	}
+	even()
+	return nil, untold(err)
 }
 
 func (s *shop) apiResendMail(r *http.Request, session *emporix.Session) (any, error) {
@@ -43,7 +48,13 @@ func (s *shop) apiResendMail(r *http.Request, session *emporix.Session) (any, er
 	if err := checkedEmail("email", in.Email); err != nil {
 		return nil, err
 	}
-	return nil, session.Customers.ResendActivation(r.Context(), in.Email)
+	even := evenly(r)
+	if err := s.mayTry(r, in.Email); err != nil {
+		return nil, err
+	}
+	err = untold(session.Customers.ResendActivation(r.Context(), in.Email))
+	even()
+	return nil, err
 }
 
 // mailToken is what the link of a mail carries.
@@ -82,10 +93,13 @@ func (s *shop) apiChangeEmail(r *http.Request, session *emporix.Session) (any, e
 	if err := checkedEmail("newEmail", in.NewEmail); err != nil {
 		return nil, err
 	}
+	if err := s.mayTry(r, ""); err != nil {
+		return nil, err
+	}
 	err = session.Credentials.RequestEmailChange(r.Context(), emporix.EmailChangeRequest{
 		Password: in.Password, NewEmail: in.NewEmail, SyncContactEmail: true,
 	})
-	return nil, currentPasswordError(err)
+	return nil, taken(currentPasswordError(err))
 }
 
 func (s *shop) apiForgottenPassword(r *http.Request, session *emporix.Session) (any, error) {
@@ -96,12 +110,21 @@ func (s *shop) apiForgottenPassword(r *http.Request, session *emporix.Session) (
 	if err := checkedEmail("email", in.Email); err != nil {
 		return nil, err
 	}
-	return nil, session.Credentials.RequestPasswordReset(r.Context(), in)
+	even := evenly(r)
+	if err := s.mayTry(r, in.Email); err != nil {
+		return nil, err
+	}
+	err = untold(session.Credentials.RequestPasswordReset(r.Context(), in))
+	even()
+	return nil, err
 }
 
 func (s *shop) apiResetPassword(r *http.Request, session *emporix.Session) (any, error) {
 	in, err := readJSON[emporix.ResetPasswordRequest](r)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.mayTry(r, ""); err != nil {
 		return nil, err
 	}
 	return nil, session.Credentials.ResetPassword(r.Context(), in)

@@ -25,7 +25,6 @@ type form struct {
 type field struct {
 	Name, Label, Kind  string // Kind is the input's type, or "select"
 	Value, Hint, Error string
-	Ways               []link // that help with the error
 	Autocomplete       string
 	Required           bool
 	Half               bool // half of the width, where there is room
@@ -36,8 +35,6 @@ type field struct {
 }
 
 type option struct{ Value, Label string }
-
-type link struct{ Href, Label string }
 
 // difference is a value that somebody else changed meanwhile.
 type difference struct{ Label, Theirs, Yours string }

@@ -60,6 +60,10 @@ func (s *shop) login(w http.ResponseWriter, r *http.Request) {
 		show(http.StatusUnprocessableEntity)
 		return
 	}
+	if err := s.mayTry(r, f.value("email")); err != nil {
+		show(f.fail(err))
+		return
+	}
 	result, err := bff.From(r).Login(r.Context(), emporix.LoginRequest{Email: f.value("email"), Password: f.value("password")})
 	if err != nil {
 		s.formFailed(w, r, f, loginError(err), show)
