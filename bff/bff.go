@@ -179,6 +179,9 @@ func (b *BFF) Handler(next http.Handler) http.Handler {
 		}
 		in := r.WithContext(context.WithValue(r.Context(), visitKey{}, &Visit{inner: func() *visit { return state }}))
 		out, done := &writer{ResponseWriter: w, visit: state, request: in}, false
+		if _, sealed := b.keep.(*sealedKeeper); sealed {
+			out.before = w.Header().Clone()
+		}
 		defer func() { // also for what answers in place of a handler that panicked
 			out.failed = !done
 			out.begin()

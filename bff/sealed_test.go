@@ -333,6 +333,8 @@ func TestThePageOfAGuestWhoFitsIntoNoCookie(t *testing.T) {
 				}
 				_, err = session.Customers.Get(r.Context())
 				assert.NoError(t, err)
+				w.Header().Set("Refresh", "0; url=/next")
+				w.Header().Set("Content-Disposition", "attachment")
 				row.answer(w, r)
 			})
 			body, err := io.ReadAll(resp.Body)
@@ -340,7 +342,7 @@ func TestThePageOfAGuestWhoFitsIntoNoCookie(t *testing.T) {
 			assert.Equal(t, 500, resp.StatusCode, what)
 			assert.Equal(t, "Something went wrong here.\n", string(body), what)
 			assert.Equal(t, []string{"no-store"}, resp.Header.Values("Cache-Control"), what)
-			assert.Empty(t, resp.Header.Get("Location")+resp.Header.Get("Last-Modified"), what)
+			assert.Empty(t, resp.Header.Get("Location")+resp.Header.Get("Last-Modified")+resp.Header.Get("Refresh")+resp.Header.Get("Content-Disposition"), what)
 			assert.Empty(t, resp.Cookies(), what)
 		}
 		s.fake.AssertCalls(t, "Auth.Anonymous", 1)

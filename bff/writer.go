@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -18,6 +19,7 @@ type writer struct {
 	http.ResponseWriter
 	visit    *visit
 	request  *http.Request
+	before   http.Header // as it was when the handler was called; with sessions in cookies only
 	begun    bool
 	failed   bool // the handler panicked
 	replaced bool // the answer is an error, not the handler's
@@ -119,9 +121,8 @@ func (w *writer) begin() {
 func (w *writer) replace(err error) {
 	w.replaced = true
 	h := w.ResponseWriter.Header()
-	for _, name := range []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified", "Location"} {
-		h.Del(name)
-	}
+	clear(h)
+	maps.Copy(h, w.before)
 	w.visit.b.Error(w.ResponseWriter, w.request, err)
 }
 
