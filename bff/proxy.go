@@ -40,7 +40,7 @@ type ProxyRules struct {
 // without ever seeing a token. Only what rules allow is passed on, and of the
 // headers only those of PassedRequestHeaders and PassedResponseHeaders, and those
 // that rules add. Trailers are not passed on, and a redirect of the API is a 502.
-// Answers say Cache-Control: no-store. Put it behind Handler, under Prefix.
+// What is passed on says Cache-Control: no-store. Put it behind Handler, under Prefix.
 func (b *BFF) Proxy(rules ProxyRules) (http.Handler, error) {
 	var problems []error
 	request := headerSet(PassedRequestHeaders(), rules.Headers, staysHere, &problems)

@@ -304,7 +304,7 @@ func TestThePageOfAGuestWhoFitsIntoNoCookie(t *testing.T) {
 			assert.NoError(t, http.NewResponseController(w).Flush())
 			_, _ = io.WriteString(w, "page")
 		}},
-		"redirect": {false, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/page", 303) }},
+		"redirect": {false, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/page", http.StatusSeeOther) }},
 		"file":     {false, func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "doc.go") }},
 		"hijacked": {false, func(w http.ResponseWriter, _ *http.Request) {
 			_, _, err := http.NewResponseController(w).Hijack()

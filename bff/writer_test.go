@@ -151,9 +151,9 @@ func TestWhatASessionWasUsedForIsStoredNowhere(t *testing.T) {
 					_, _ = io.WriteString(w, "{}")
 				}},
 				"no content":    {"", 204, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }},
-				"error":         {"", 418, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "x", 418) }},
+				"error":         {"", 418, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "x", http.StatusTeapot) }},
 				"not found":     {"", 404, http.NotFound},
-				"redirect":      {"", 303, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "#", 303) }},
+				"redirect":      {"", 303, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "#", http.StatusSeeOther) }},
 				"file":          {"", 200, func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "doc.go") }},
 				"content":       {"", 200, content},
 				"a range":       {"Range: bytes=1-2", 206, content},

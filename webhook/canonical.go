@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -133,7 +134,7 @@ func (p *parser) text() text {
 		case '"', '\\', '/':
 			units = append(units, uint16(escape))
 		default:
-			units = append(units, uint16("\b\f\n\r\t"[bytes.IndexByte([]byte("bfnrt"), escape)]))
+			units = append(units, uint16("\b\f\n\r\t"[strings.IndexByte("bfnrt", escape)]))
 		}
 		p.rest = p.rest[2:]
 	}
@@ -231,7 +232,7 @@ func writeText(out []byte, units text) []byte {
 	out = append(out, '"')
 	for i := 0; i < len(units); i++ {
 		unit := units[i]
-		short := bytes.IndexByte([]byte("\"\\\b\f\n\r\t"), byte(min(unit, 0xff))) // #nosec G115 -- at most 255
+		short := strings.IndexByte("\"\\\b\f\n\r\t", byte(min(unit, 0xff))) // #nosec G115 -- at most 255
 		switch {
 		case short >= 0:
 			out = append(out, '\\', `"\bfnrt`[short])
