@@ -129,7 +129,9 @@ func WithHTTPClient(client *http.Client) Option {
 // placeholders where tokens, passwords and codes go, and without a body. It may
 // add headers, which win over the SDK's own. A request whose method or URL it
 // changes is refused, and so is one that it sends twice. Answers of calls that
-// carry secrets show no body.
+// carry secrets show no body. An httptrace.ClientTrace in the context of a call,
+// also one that a middleware puts there, sees the real headers, Authorization
+// among them (WroteHeaderField): keep their values out of traces.
 func WithMiddleware(middleware func(http.RoundTripper) http.RoundTripper) Option {
 	return func(c *config) {
 		if middleware == nil {

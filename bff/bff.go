@@ -177,9 +177,17 @@ func (b *BFF) Handler(next http.Handler) http.Handler {
 		if b.opts.Site != nil {
 			state.site = func() emporix.SessionContext { return b.opts.Site(r) }
 		}
-		out := &writer{ResponseWriter: w, visit: state}
-		defer out.begin() // also for what answers in place of a handler that panicked
-		next.ServeHTTP(out, r.WithContext(context.WithValue(r.Context(), visitKey{}, &Visit{inner: func() *visit { return state }})))
+		in := r.WithContext(context.WithValue(r.Context(), visitKey{}, &Visit{inner: func() *visit { return state }}))
+		out, done := &writer{ResponseWriter: w, visit: state, request: in}, false
+		if _, sealed := b.keep.(*sealedKeeper); sealed {
+			out.before = w.Header().Clone()
+		}
+		defer func() { // also for what answers in place of a handler that panicked
+			out.failed = !done
+			out.begin()
+		}()
+		next.ServeHTTP(out, in)
+		done = true
 	})
 }
 

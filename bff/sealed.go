@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
@@ -196,6 +197,9 @@ func (c *cookieRows) put(key string, data []byte, generation uint64, agrees func
 type sealedKeeper struct {
 	b     *BFF
 	store *CookieStore
+	// tooLargeUntil is when the next guest's session may begin, in unix
+	// nanoseconds; 0 while they fit.
+	tooLargeUntil atomic.Int64
 }
 
 // content is what a cookie holds.

@@ -66,6 +66,79 @@ func TestSocialLogin(t *testing.T) {
 	})
 }
 
+// With several identity providers, the state begins with the name of a
+// configuration.
+func TestStatesThatNameTheirConfiguration(t *testing.T) {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		named := func(configuration string) setup {
+			p := providers["idp"]
+			p.Configuration = configuration
+			return setup{sealed: sealed, options: bff.Options{Providers: map[string]bff.Provider{"idp": p}}}
+		}
+		s := newShop(t, named("my-shop.google_2"))
+		require.NoError(t, s.fake.Server().AddSocialIdentity("code-1", emporixtest.Identity{Email: jo.Email}))
+		b := s.browser()
+		states := map[string]bool{}
+		state := ""
+		for range 3 {
+			state = begin(t, b, "").Get("state")
+			name, random, found := strings.Cut(state, "--")
+			require.True(t, found)
+			assert.Equal(t, "my-shop.google_2", name)
+			assert.GreaterOrEqual(t, len(random), 26)
+			assert.NotContains(t, random, "-")
+			assert.Equal(t, name, bff.StateConfiguration(state))
+			states[random] = true
+		}
+		assert.Len(t, states, 3)
+		_, random, _ := strings.Cut(state, "--")
+		for _, other := range []string{random, "other--" + random, "my-shop.google_2-" + random, "my-shop.google_2--" + random + "x", "my-shop.google_2--"} {
+			assert.Equal(t, 400, b.do("GET", "/callback?"+url.Values{"state": {other}, "code": {"code-1"}}.Encode()).StatusCode, other)
+		}
+		s.fake.AssertCalls(t, "Auth.SocialLogin", 0)
+		assert.Equal(t, 200, b.do("GET", "/callback?"+url.Values{"state": {state}, "code": {"code-1"}}.Encode()).StatusCode)
+		s.fake.AssertCalls(t, "Auth.SocialLogin", 1)
+	})
+	for state, want := range map[string]string{
+		"google--ABC": "google", "my-shop--ABC": "my-shop", "g--a--b": "g", "ABC": "", "": "", "--ABC": "", "a b--ABC": "", "google-ABC": "", "-a--ABC": "",
+		strings.Repeat("a", 101) + "--ABC": "",
+	} {
+		assert.Equal(t, want, bff.StateConfiguration(state), state)
+	}
+}
+
+func TestAStateOfAnotherConfigurationIsNotTaken(t *testing.T) {
+	s := newShop(t, setup{options: bff.Options{Providers: providers}})
+	b := s.browser()
+	state := begin(t, b, "").Get("state")
+	p := providers["idp"]
+	p.Configuration = "google"
+	s.open(setup{options: bff.Options{Providers: map[string]bff.Provider{"idp": p}}})
+	out := b.do("GET", "/callback?"+url.Values{"state": {state}, "code": {"code-1"}}.Encode())
+	assert.Equal(t, 400, out.StatusCode)
+	assert.Contains(t, out.Header.Get("X-Error"), bff.ErrState.Error())
+	s.fake.AssertCalls(t, "Auth.SocialLogin", 0)
+}
+
+func TestConfigurationsThatNoStateCanBeginWith(t *testing.T) {
+	client := emporixtest.New(t).Client(t)
+	for name, good := range map[string]bool{
+		"google": true, "my-shop": true, "a-b-c": true, "A.b_9": true, strings.Repeat("a", 100): true,
+		"my--shop": false, "-google": false, "google-": false, "-": false, "--": false, "my shop": false, "a/b": false, "a&b": false, "ü": false, "a%2Db": false,
+		"a\n": false, "google\n": false, strings.Repeat("a", 101): false,
+	} {
+		p := providers["idp"]
+		p.Configuration = name
+		_, err := bff.New(client, bff.Options{Providers: map[string]bff.Provider{"idp": p}})
+		if good {
+			assert.NoError(t, err, "%q", name)
+			continue
+		}
+		require.ErrorIs(t, err, emporix.ErrInvalidRequest, "%q", name)
+		assert.ErrorContains(t, err, "Configuration")
+	}
+}
+
 // redeemed keeps the queries with which codes are redeemed.
 type redeemed struct {
 	next http.RoundTripper

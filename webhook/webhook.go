@@ -13,11 +13,24 @@
 //		…
 //	}
 //
+// # What is accepted
+//
 // Nothing here was tried on a delivery of a live tenant. The vendor's text says
-// that the body is signed with its keys sorted, and its sample shows one with
-// keys that are not: both are accepted, since both need the secret. The signature
-// does not tell deliveries apart: keep the IDs of events that must not be
-// processed twice, and don't trust an event that is older than you expect.
+// that the body is signed without space and with its keys sorted, and its sample
+// shows one with keys that are not: both are accepted, since both need the secret.
+// Keys are sorted as JavaScript sorts them, by UTF-16 code units. Numbers may be
+// signed as they are or as JavaScript writes them (1.0 as 1); of the latter, the
+// signature covers only what a double holds.
+//
+// # What is not
+//
+// Only the strategy "http" is signed like this. With "svix_shared", which is the
+// vendor's default, and "svix", deliveries are signed by Svix, with the headers
+// svix-id, svix-timestamp and svix-signature. This package can't verify those: use
+// Svix's own library, or switch the tenant to "http".
+//
+// The signature does not tell deliveries apart: keep the IDs of events that must
+// not be processed twice, and don't trust an event that is older than you expect.
 //
 // Events hold tokens (password reset, opt-in, change of e-mail address): keep
 // bodies out of logs.
@@ -89,26 +102,37 @@ func (v *Verifier) Read(r *http.Request) ([]byte, error) {
 	case len(body) > MaxBody:
 		return nil, ErrTooLarge
 	}
-	if err := v.Verify(body, signatures[0]); err != nil {
-		return nil, err
-	}
-	return body, nil
+	return v.verify(body, signatures[0])
 }
 
-// Verify checks the signature of a body, as it is or with its keys sorted. The
-// error is ErrSignature.
+// Verify checks the signature of a body, as it is or with its keys sorted. Where a
+// key is there twice in one object, the signature covers the last one only: use
+// Read, which returns the body without the others. The error is ErrSignature.
 func (v *Verifier) Verify(body []byte, signature string) error {
+	_, err := v.verify(body, signature)
+	return err
+}
+
+// verify returns what the signature covers.
+func (v *Verifier) verify(body []byte, signature string) ([]byte, error) {
 	given, err := base64.StdEncoding.DecodeString(signature)
 	if err != nil || len(given) != sha256.Size {
-		return ErrSignature
+		return nil, ErrSignature
 	}
 	if v.signed(body, given) {
-		return nil
+		return body, nil
 	}
-	if sorted, err := canonical(body); err == nil && v.signed(sorted, given) {
-		return nil
+	sorted, repeated := forms(body)
+	for _, form := range sorted {
+		if !v.signed(form, given) {
+			continue
+		}
+		if repeated {
+			return form, nil
+		}
+		return body, nil
 	}
-	return ErrSignature
+	return nil, ErrSignature
 }
 
 func (v *Verifier) signed(body, given []byte) bool {
