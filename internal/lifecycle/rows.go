@@ -112,5 +112,8 @@ func (m *Manager) storeError(v *Visitor, what string, err error, records ...*Rec
 	if errors.Is(err, sentinel.StoreCorrupt) { // of a wrapper that can't open the row
 		return fmt.Errorf("%s failed: %w; Logout discards the row", what, err)
 	}
+	if errors.Is(err, sentinel.StoreUnavailable) { // of a row of a newer version
+		return fmt.Errorf("%s failed: %w", what, err)
+	}
 	return fmt.Errorf("%w: %s failed: %w", sentinel.StoreUnavailable, what, err)
 }
