@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/emporix-community/emporix-go/stores/redis"
+	"github.com/emporix-community/emporix-go/storetest"
 )
 
 const visitor = `sid:{7}* "%00" visitor`
@@ -306,6 +307,7 @@ func TestLostAnswer(t *testing.T) {
 	lose.Store(true)
 	assert.False(t, saveIf(t, s, "another", "x", 2, 3, time.Hour), "it never could")
 
+	storetest.Run(t, func(*testing.T) storetest.Store { return s }, storetest.LoseAnswers(func() { lose.Store(true) }))
 }
 
 // deaf breaks at the next answer if it is to lose one.
