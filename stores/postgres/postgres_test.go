@@ -220,7 +220,7 @@ func TestWaitsAndNames(t *testing.T) {
 	}
 	for name, tt := range map[string]struct{ left, least, most time.Duration }{
 		"a second": {time.Second, 250 * time.Millisecond, 333 * time.Millisecond}, "an hour": {time.Hour, 2 * time.Second, 2 * time.Second},
-		"no end": {0, 2 * time.Second, 2 * time.Second}, "next to nothing": {2500 * time.Microsecond, time.Millisecond, time.Millisecond},
+		"no end": {0, 2 * time.Second, 2 * time.Second}, "next to nothing": {20 * time.Millisecond, time.Millisecond, 7 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, call := range []func(context.Context) error{

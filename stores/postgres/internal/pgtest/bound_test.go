@@ -115,7 +115,7 @@ func TestNothingWaitsWithoutBound(t *testing.T) {
 				assert.Equal(t, map[bool]string{true: "z", false: "y"}[saved], string(data))
 			})
 			t.Run("a line that is being made", func(t *testing.T) {
-				release := hold(t, "INSERT INTO emporix_sessions (id) VALUES (sha256('new " + driver + "'))")
+				release := hold(t, "INSERT INTO emporix_sessions (id) VALUES (sha256('new "+driver+"'))")
 				failed := within(t, s, "new "+driver)
 				for _, writes := range []string{"save", "save new", "acquire"} {
 					assert.ErrorContains(t, failed[writes], "another transaction holds", writes)
