@@ -115,4 +115,3 @@ func TestARowThatBecameNewerIsLeftAlone(t *testing.T) {
 }
 
 type plainStore struct{ Store }
-
