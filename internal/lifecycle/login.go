@@ -93,7 +93,7 @@ func (m *Manager) Logout(ctx context.Context, v *Visitor, call func(context.Cont
 		return sentinel.NotLoggedIn
 	case err == nil:
 		known = s.record
-	case !errors.Is(err, sentinel.StoreCorrupt):
+	case !errors.Is(err, sentinel.StoreCorrupt) && !errors.Is(err, sentinel.RowLocked):
 		return err
 	}
 	was, storeErr := m.remove(ctx, v, known)

@@ -2,7 +2,9 @@ package lifecycle
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/secret"
@@ -50,6 +52,9 @@ type row struct {
 	Context     *SessionContext `json:"c,omitempty"`
 }
 
+// rowVersion grows when an older SDK could misread a row. The older one then
+// refuses the row and leaves it as it is, so a release that raises the version
+// should read the new rows one release before it writes them.
 const rowVersion = 1
 
 func (r *Record) encode() []byte {
@@ -76,10 +81,18 @@ func (r *Record) encode() []byte {
 	return data
 }
 
-// decode reads a row. Its errors never hold what the row holds.
+// decode reads a row. Its errors never hold what the row holds. A row of a newer
+// version is not damaged: a roll-out is under way, and other processes read it.
 func decode(data []byte) (*Record, error) {
 	var in row
-	if err := json.Unmarshal(data, &in); err != nil {
+	err := json.Unmarshal(data, &in)
+	if err != nil || in.Version != rowVersion {
+		if version, newer := newerVersion(data); newer {
+			return nil, fmt.Errorf("%w: the session was written by a newer version of the SDK (row version %d; this process reads %d); nothing is lost: try again, and update this process",
+				sentinel.StoreUnavailable, version, rowVersion)
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: %d bytes that are no session record; Logout discards the row", sentinel.StoreCorrupt, len(data))
 	}
 	if in.Version != rowVersion {
@@ -106,6 +119,20 @@ func decode(data []byte) (*Record, error) {
 		r.Context = *in.Context
 	}
 	return r, nil
+}
+
+// newerVersion reports whether a row that can't be decoded is of a newer version,
+// whatever else is in it.
+func newerVersion(data []byte) (version uint64, newer bool) {
+	var members map[string]json.RawMessage // struct fields would match names of another case too
+	if json.Unmarshal(data, &members) != nil {
+		return 0, false
+	}
+	version, err := strconv.ParseUint(string(members["v"]), 10, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0, false
+	}
+	return version, version > rowVersion
 }
 
 // nextGeneration follows every generation seen so far, and the clock: a row

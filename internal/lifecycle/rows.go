@@ -101,16 +101,22 @@ func (m *Manager) discard(v *Visitor) error {
 	return nil
 }
 
-// storeError says what failed in the store, without the keys and tokens that the
-// store's own text may quote.
+// storeError says what failed in the store, without the keys, rows and tokens that
+// the store's own text may quote.
 func (m *Manager) storeError(v *Visitor, what string, err error, records ...*Record) error {
 	values := []string{m.key(v), v.key.Reveal()}
+	if held := v.snap.Load(); held != nil { // most likely what is in the row
+		records = append(records, held.record)
+	}
 	for _, r := range records {
 		values = append(values, r.Access.Reveal(), r.Refresh.Reveal(), r.SaaS.Reveal())
 	}
-	err = secret.Redact(err, values...)
+	err = secret.RedactRow(err, values...)
 	if errors.Is(err, sentinel.StoreCorrupt) { // of a wrapper that can't open the row
 		return fmt.Errorf("%s failed: %w; Logout discards the row", what, err)
+	}
+	if errors.Is(err, sentinel.StoreUnavailable) { // of a row of a newer version
+		return fmt.Errorf("%s failed: %w", what, err)
 	}
 	return fmt.Errorf("%w: %s failed: %w", sentinel.StoreUnavailable, what, err)
 }

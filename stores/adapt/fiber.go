@@ -27,7 +27,7 @@ type FiberContextStorage interface {
 // context if storage has them. For a nil storage it returns nil, which
 // WithTokenStore refuses.
 func Fiber(storage FiberStorage) emporix.TokenStore {
-	if storage == nil {
+	if isNil(storage) {
 		return nil
 	}
 	if c, ok := storage.(FiberContextStorage); ok {

@@ -25,7 +25,7 @@ type SCSContextStore interface {
 // SCS makes a token store of a store of scs. It uses the methods with a context
 // if store has them. For a nil store it returns nil, which WithTokenStore refuses.
 func SCS(store SCSStore) emporix.TokenStore {
-	if store == nil {
+	if isNil(store) {
 		return nil
 	}
 	if c, ok := store.(SCSContextStore); ok {
