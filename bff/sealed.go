@@ -294,7 +294,7 @@ func (k *sealedKeeper) update(_ context.Context, v *visitor, change func(*record
 	return &changed, nil
 }
 
-func (k *sealedKeeper) claim(_ context.Context, v *visitor, _ string) (*visitor, error) {
+func (k *sealedKeeper) claim(_ context.Context, v, _ *visitor, _ string) (*visitor, error) {
 	until := time.Now().Add(changeLimit).UnixMilli()
 	if !k.store.inner().put(changingNote(v.Key), []byte{1}, 0, func(now cookieRow) bool { return now.data == nil }, changeLimit) {
 		return nil, nil
@@ -304,13 +304,26 @@ func (k *sealedKeeper) claim(_ context.Context, v *visitor, _ string) (*visitor,
 	return &claimed, nil
 }
 
+func (k *sealedKeeper) underWay(_ context.Context, v *visitor) (bool, error) {
+	return time.Now().UnixMilli() < v.Changing, nil // both by this process's clock
+}
+
 func (k *sealedKeeper) supersede(_ context.Context, v, next *visitor) error {
-	note := []byte{}
-	if next != nil {
-		note = []byte(next.Key)
-	}
-	k.store.inner().put(supersededNote(v.Key), note, 0, func(cookieRow) bool { return true }, memoryLife)
+	k.end(v, next.Key)
 	return nil
+}
+
+func (k *sealedKeeper) end(v *visitor, next string) {
+	k.store.inner().put(supersededNote(v.Key), []byte(next), 0, func(cookieRow) bool { return true }, memoryLife)
+}
+
+func (k *sealedKeeper) retire(ctx context.Context, v *visitor) (bool, error) {
+	claimed, err := k.claim(ctx, v, nil, "")
+	if err != nil || claimed == nil {
+		return false, err
+	}
+	k.end(v, "")
+	return true, nil
 }
 
 func (k *sealedKeeper) successor(_ context.Context, v *visitor) (*visitor, error) {
