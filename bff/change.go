@@ -238,7 +238,7 @@ func (v *visit) leave(ctx context.Context, old, next *visitor) {
 // undo ends a session that must not be: one that nobody could log out
 // everywhere, or that fits into no cookie.
 func (v *visit) undo(ctx context.Context, session *emporix.Session, next *visitor) {
-	if err := session.Auth.Logout(ctx); err != nil && !errors.Is(err, emporix.ErrNotLoggedIn) {
+	if err := endSession(ctx, session); err != nil {
 		v.b.log(ctx, "a login that was undone was not confirmed to be", err)
 	}
 	v.discard(ctx, next)
@@ -282,7 +282,8 @@ func (v *visit) goBack(ctx context.Context, old, next *visitor, key string) {
 	defer cancel()
 	kept, err := v.takeBack(ctx, old, next, key)
 	if err != nil {
-		v.b.log(ctx, "a visitor stays reserved for a minute", err)
+		v.b.log(ctx, "a change of the visitor's ID is left to be taken back by their next request", err)
+		v.b.keep.finished(ctx, next)
 		v.opened = false
 		kept = nil
 	}

@@ -51,7 +51,7 @@ func (x *index) row(customer string) string {
 }
 
 func (x *index) read(ctx context.Context, customer string) (listing, error) {
-	data, found, err := x.rows.load(ctx, x.row(customer))
+	data, found, err := x.rows.loadAgain(ctx, x.row(customer))
 	if err != nil || !found {
 		return listing{Version: recordVersion}, err
 	}
@@ -164,7 +164,7 @@ func (x *index) end(ctx context.Context, sessions []entry) (over []string, err e
 // with it. A change that is under way is ended at both its places.
 func (x *index) endOne(ctx context.Context, id string) (gone bool, err error) {
 	keep := &storeKeeper{b: x.b, rows: x.rows}
-	who, err := keep.read(ctx, id)
+	who, err := keep.visitor(ctx, id, x.rows.loadAgain)
 	if err != nil {
 		return false, err
 	}
@@ -179,9 +179,8 @@ func (x *index) endOne(ctx context.Context, id string) (gone bool, err error) {
 	for _, place := range places {
 		// The ID first: from here on no request finds the session.
 		idErr := keep.discard(ctx, place)
-		err := x.b.client.Session(place.Key).Auth.Logout(ctx)
+		err := endSession(ctx, x.b.client.Session(place.Key))
 		switch {
-		case errors.Is(err, emporix.ErrNotLoggedIn):
 		case idErr == nil, !errors.Is(err, emporix.ErrStoreUnavailable) && !errors.Is(err, emporix.ErrClosed):
 			unconfirmed = errors.Join(unconfirmed, notRemoved(err))
 		default:
@@ -194,7 +193,7 @@ func (x *index) endOne(ctx context.Context, id string) (gone bool, err error) {
 // notRemoved is the error of a logout whose visitor ID is over all the same: the
 // customer is logged out, whatever the store says of the session.
 func notRemoved(err error) error {
-	if !errors.Is(err, emporix.ErrStoreUnavailable) {
+	if !errors.Is(err, emporix.ErrStoreUnavailable) { // also none
 		return err
 	}
 	return fmt.Errorf("bff: %w: the customer is logged out, and the session's tokens could not be removed: %v", emporix.ErrUnavailable, err) //nolint:errorlint // it must not say that the customer may be logged in

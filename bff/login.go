@@ -91,7 +91,7 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 			err = fmt.Errorf("bff: %w: the profile after a login has no customer number", emporix.ErrBadResponse)
 		}
 		if err != nil {
-			return errSpent{errors.Join(err, s.Auth.Logout(ctx))} // who it is must be known
+			return errSpent{errors.Join(err, endSession(ctx, s))} // who it is must be known
 		}
 		now := time.Now()
 		r.Customer, r.LoggedIn, r.Listed, r.Began = login.Customer.CustomerNumber, now.UnixMilli(), 0, now.Unix()
@@ -197,10 +197,8 @@ func (v *visit) logout(ctx context.Context, who *visitor) (done bool, err error)
 	if idErr == nil && !retired {
 		return false, nil
 	}
-	err = session.Auth.Logout(ctx)
+	err = endSession(ctx, session) // nil also where it had ended by itself, long ago
 	switch {
-	case errors.Is(err, emporix.ErrNotLoggedIn): // it had ended by itself, long ago
-		err = nil
 	case idErr == nil:
 		err = notRemoved(err)
 	case errors.Is(err, emporix.ErrStoreUnavailable) || errors.Is(err, emporix.ErrClosed):

@@ -337,15 +337,17 @@ func TestLogoutEverywhereDuringAChange(t *testing.T) {
 }
 
 func TestLogoutEverywhereWhileTheStoreFails(t *testing.T) {
-	s := newShop(t, setup{})
-	b := s.browser()
-	b.login()
-	s.store.fail(nil, errDown)
-	assert.ErrorIs(t, s.b.LogoutEverywhere(t.Context(), s.number), emporix.ErrStoreUnavailable)
-	s.store.fail(nil, nil)
-	assert.Equal(t, s.number, b.ok("GET", "/page"))
-	require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
-	assert.Equal(t, nobody, b.ok("GET", "/page"))
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{})
+		b := s.browser()
+		b.login()
+		s.store.fail(nil, errDown)
+		assert.ErrorIs(t, s.b.LogoutEverywhere(t.Context(), s.number), emporix.ErrStoreUnavailable)
+		s.store.fail(nil, nil)
+		assert.Equal(t, s.number, b.ok("GET", "/page"))
+		require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
+		assert.Equal(t, nobody, b.ok("GET", "/page"))
+	})
 }
 
 func TestDevelopment(t *testing.T) {

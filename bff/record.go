@@ -170,6 +170,9 @@ type keeper interface {
 	// underWay reports whether the change that reserved the visitor may still be
 	// going on.
 	underWay(ctx context.Context, v *visitor) (bool, error)
+	// finished tells that the change to next, which could not be taken back, is not
+	// under way any more.
+	finished(ctx context.Context, next *visitor)
 	// supersede ends an ID whose visitor has another one now.
 	supersede(ctx context.Context, v, next *visitor) error
 	// retire ends an ID without another one; false if the record has changed.

@@ -93,8 +93,29 @@ func (v *visit) whereabouts(ctx context.Context, old, next *visitor) (key string
 			return "", err
 		}
 	}
-	if err := session.Auth.Logout(ctx); err != nil && !errors.Is(err, emporix.ErrNotLoggedIn) {
+	if err := endSession(ctx, session); err != nil {
 		v.b.log(ctx, "the session of a login that reached nobody was not logged out", err)
 	}
 	return randomValue(), nil
+}
+
+// endSession logs a session out, and tries again while the store fails. One that
+// is not logged in has ended, unless that is what only this process knows: a
+// write that the store did not take.
+func endSession(ctx context.Context, session *emporix.Session) (err error) {
+	_, _ = again(ctx, saveTries, func(ctx context.Context) (bool, error) {
+		switch now := session.Auth.Logout(ctx); {
+		case !errors.Is(now, emporix.ErrNotLoggedIn):
+			err = now
+		case !errors.Is(err, emporix.ErrStoreUnavailable):
+			err = nil
+		default:
+			return true, nil
+		}
+		if errors.Is(err, emporix.ErrStoreUnavailable) {
+			return false, err
+		}
+		return true, nil
+	})
+	return err
 }

@@ -51,10 +51,28 @@ func (r *rows) load(ctx context.Context, key string) (data []byte, found bool, e
 	return now.data, now.found && err == nil, err
 }
 
+// loadAgain reads a row, and tries again while the store fails.
+func (r *rows) loadAgain(ctx context.Context, key string) (data []byte, found bool, err error) {
+	_, err = again(ctx, saveTries, func(ctx context.Context) (bool, error) {
+		var err error
+		data, found, err = r.load(ctx, key)
+		return found, err
+	})
+	return data, found, err
+}
+
 // delete removes a row, and tries again while the store fails.
 func (r *rows) delete(ctx context.Context, key string) error {
 	_, err := again(ctx, saveTries, func(ctx context.Context) (bool, error) {
 		return ask(ctx, "removing", func(ctx context.Context) (bool, error) { return true, r.store.Delete(ctx, key) })
+	})
+	return err
+}
+
+// save writes a row that only one request knows of.
+func (r *rows) save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
+	_, err := again(ctx, saveTries, func(ctx context.Context) (bool, error) {
+		return ask(ctx, "writing", func(ctx context.Context) (bool, error) { return true, r.store.Save(ctx, key, data, generation, ttl) })
 	})
 	return err
 }

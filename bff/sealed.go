@@ -308,6 +308,8 @@ func (k *sealedKeeper) underWay(_ context.Context, v *visitor) (bool, error) {
 	return time.Now().UnixMilli() < v.Changing, nil // both by this process's clock
 }
 
+func (k *sealedKeeper) finished(context.Context, *visitor) {}
+
 func (k *sealedKeeper) supersede(_ context.Context, v, next *visitor) error {
 	k.end(v, next.Key)
 	return nil

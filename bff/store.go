@@ -35,9 +35,13 @@ func (k *storeKeeper) open(ctx context.Context, value string) (*visitor, error) 
 	return v, err
 }
 
-// read returns nil for a row that is absent or damaged.
 func (k *storeKeeper) read(ctx context.Context, id string) (*visitor, error) {
-	data, found, err := k.rows.load(ctx, k.row(id))
+	return k.visitor(ctx, id, k.rows.load)
+}
+
+// visitor returns nil for a row that is absent or damaged.
+func (k *storeKeeper) visitor(ctx context.Context, id string, load func(context.Context, string) ([]byte, bool, error)) (*visitor, error) {
+	data, found, err := load(ctx, k.row(id))
 	if err != nil || !found {
 		return nil, err
 	}
@@ -94,7 +98,7 @@ func (k *storeKeeper) updateIn(ctx context.Context, v *visitor, tries int, chang
 		switch {
 		case err != nil:
 			return nil, err
-		case now == nil || now.Superseded || now.Key != v.Key || now.State != v.State:
+		case now == nil || now.Superseded || now.Key != v.Key || now.State != v.State || now.Next != v.Next:
 			return nil, errChanged
 		}
 		changed := *v
@@ -111,8 +115,8 @@ var errChanged = fmt.Errorf("%w: another request of the visitor's has changed th
 func (k *storeKeeper) change(id string) string { return k.rows.key("change", id) }
 
 func (k *storeKeeper) claim(ctx context.Context, v, next *visitor, from string) (*visitor, error) {
-	mark := listing{Version: recordVersion, Generation: nextGeneration(0), Write: rand.Text()}
-	if saved, err := k.rows.saveIf(ctx, k.change(next.id), mark.encode(), 0, mark.Generation, changeLimit, saveTries); err != nil || !saved {
+	mark := listing{Version: recordVersion, Generation: nextGeneration(0)}
+	if err := k.rows.save(ctx, k.change(next.id), mark.encode(), mark.Generation, changeLimit); err != nil {
 		return nil, err
 	}
 	reserved := v.record
@@ -120,8 +124,8 @@ func (k *storeKeeper) claim(ctx context.Context, v, next *visitor, from string) 
 	reserved.Moving, reserved.Next, reserved.From = next.Key, next.id, from
 	claimed, err := k.save(ctx, v, reserved, saveTries)
 	if err != nil || claimed != nil {
-		if err != nil { // should it have been written: nothing to wait for
-			_ = k.rows.delete(ctx, k.change(next.id))
+		if err != nil { // it may have been written
+			k.finished(ctx, next)
 		}
 		return claimed, err
 	}
@@ -145,6 +149,12 @@ func (k *storeKeeper) underWay(ctx context.Context, v *visitor) (bool, error) {
 	return found, err
 }
 
+func (k *storeKeeper) finished(ctx context.Context, next *visitor) {
+	if err := k.rows.delete(ctx, k.change(next.id)); err != nil {
+		k.b.log(ctx, "a visitor stays reserved for a minute", err)
+	}
+}
+
 func (k *storeKeeper) supersede(ctx context.Context, v, next *visitor) error {
 	_, err := k.update(ctx, v, func(r *record) { r.end(v.id, next.id) })
 	return err
@@ -162,7 +172,16 @@ func (k *storeKeeper) successor(ctx context.Context, v *visitor) (*visitor, erro
 	if v.Next == "" {
 		return nil, nil
 	}
-	return k.read(ctx, v.Next)
+	next, err := k.read(ctx, v.Next)
+	if next == nil && err == nil && v.Moving != "" {
+		// It goes last when a change is taken back: is this one still open?
+		now, err := k.read(ctx, v.id)
+		if err == nil && (now == nil || now.Next != v.Next) {
+			err = errChanged
+		}
+		return nil, err
+	}
+	return next, err
 }
 
 func (k *storeKeeper) discard(ctx context.Context, v *visitor) error {
