@@ -170,7 +170,7 @@ func (v *visit) from(ctx context.Context, old *visitor) (string, error) {
 	if old.Customer == "" {
 		return unknown, nil
 	}
-	info, err := v.b.client.Session(old.Key).Info(ctx)
+	info, err := inTime(ctx, v.b.client.Session(old.Key).Info)
 	switch {
 	case errors.Is(err, emporix.ErrStoreCorrupt):
 		return unknown, nil
@@ -193,7 +193,9 @@ func (v *visit) moved(ctx context.Context, old, next *visitor) (*emporix.Session
 	if old == nil {
 		return session, v.greet(ctx, next)
 	}
-	moved, err := v.b.client.Session(old.Key).MoveTo(ctx, next.Key)
+	moved, err := inTime(ctx, func(ctx context.Context) (*emporix.Session, error) {
+		return v.b.client.Session(old.Key).MoveTo(ctx, next.Key)
+	})
 	switch {
 	case errors.Is(err, emporix.ErrStoreCorrupt): // there is nothing that could be moved
 		return session, nil

@@ -71,7 +71,7 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 		if err != nil {
 			return nil, err
 		}
-		if err := runHook(ctx, "BeforeLogin", func() error { return hook(ctx, guest) }); err != nil {
+		if _, err := runHook(ctx, "BeforeLogin", func() (struct{}, error) { return struct{}{}, hook(ctx, guest) }); err != nil {
 			return nil, err
 		}
 	}
@@ -108,9 +108,9 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 		}
 		defer left()
 		given := login // the hook may go on when this has returned
-		err := runHook(waiting, "AfterLogin", func() error {
+		_, err := runHook(waiting, "AfterLogin", func() (struct{}, error) {
 			defer cancel()
-			return hook(detached, customer, &given)
+			return struct{}{}, hook(detached, customer, &given)
 		})
 		if err != nil {
 			return &login, err
@@ -185,7 +185,7 @@ func (v *Visit) Logout(ctx context.Context) error {
 // to be logged in with this ID. It is not done if the record has changed.
 func (v *visit) logout(ctx context.Context, who *visitor) (done bool, err error) {
 	session := v.b.client.Session(who.Key)
-	info, err := session.Info(ctx)
+	info, err := inTime(ctx, session.Info)
 	switch {
 	case errors.Is(err, emporix.ErrStoreCorrupt): // the row goes
 	case err != nil:
@@ -240,7 +240,7 @@ func (v *Visit) LogoutEverywhere(ctx context.Context) error {
 	if who == nil || who.Customer == "" {
 		return emporix.ErrNotLoggedIn
 	}
-	info, err := in.b.client.Session(who.Key).Info(ctx)
+	info, err := inTime(ctx, in.b.client.Session(who.Key).Info)
 	switch {
 	case err != nil:
 		return err

@@ -64,7 +64,7 @@ func (v *visit) takeBack(ctx context.Context, old, next *visitor, key string) (*
 // session that the change has made is not for the old ID: that one is ended.
 func (v *visit) whereabouts(ctx context.Context, old, next *visitor) (key string, err error) {
 	look := func(key string) (emporix.SessionInfo, error) {
-		info, err := v.b.client.Session(key).Info(ctx)
+		info, err := inTime(ctx, v.b.client.Session(key).Info)
 		if errors.Is(err, emporix.ErrStoreCorrupt) {
 			return emporix.SessionInfo{Kind: emporix.SessionNone}, nil
 		}

@@ -256,7 +256,10 @@ func (v *visit) greet(ctx context.Context, who *visitor) error {
 	if v.site == nil {
 		return nil
 	}
-	_, err := v.b.client.Session(who.Key).Auth.Anonymous(ctx, v.site())
+	begin, err := runHook(ctx, "Options.Site", func() (emporix.SessionContext, error) { return v.site(), nil })
+	if err == nil {
+		_, err = v.b.client.Session(who.Key).Auth.Anonymous(ctx, begin)
+	}
 	if err != nil { // an outage of the API must not fill the store
 		v.discard(ctx, who)
 	}
@@ -265,7 +268,7 @@ func (v *visit) greet(ctx context.Context, who *visitor) error {
 
 // discard forgets an ID that no browser has.
 func (v *visit) discard(ctx context.Context, unused *visitor) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeLimit)
+	ctx, cancel := detach(ctx)
 	defer cancel()
 	if err := v.b.keep.discard(ctx, unused); err != nil {
 		v.b.log(ctx, "an unused ID could not be removed", err)

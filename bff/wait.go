@@ -101,13 +101,21 @@ func ask[T any](ctx context.Context, what string, do func(context.Context) (T, e
 	return value, err
 }
 
+// inTime is for what the SDK only asks of the store: unlike a call of the API, it
+// does not outlive the request's deadline.
+func inTime[T any](ctx context.Context, do func(context.Context) (T, error)) (T, error) {
+	limited, cancel := bounded(ctx, changeLimit)
+	defer cancel()
+	return await(limited, do)
+}
+
 // runHook runs a hook until ctx ends, and turns a panic into an error.
-func runHook(ctx context.Context, name string, hook func() error) error {
-	_, err := await(ctx, func(context.Context) (struct{}, error) { return struct{}{}, hook() })
+func runHook[T any](ctx context.Context, name string, hook func() (T, error)) (T, error) {
+	value, err := await(ctx, func(context.Context) (T, error) { return hook() })
 	if err != nil {
-		return &HookError{Hook: name, Err: err}
+		err = &HookError{Hook: name, Err: err}
 	}
-	return nil
+	return value, err
 }
 
 // pause waits; false if ctx ended first.
