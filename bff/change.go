@@ -57,6 +57,11 @@ func (v *visit) change(ctx context.Context, login bool, do func(ctx context.Cont
 	if err != nil {
 		return err
 	}
+	if old != nil && old.Customer != "" && v.b.index != nil { // before anything is changed
+		if _, err := v.b.index.read(ctx, old.Customer); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
 	old, next, err := v.claimed(ctx, old, login)

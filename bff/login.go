@@ -90,6 +90,9 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 		if err == nil && (login.Customer.CustomerNumber == "" || login.Customer.IsAnonymous()) {
 			err = fmt.Errorf("bff: %w: the profile after a login has no customer number", emporix.ErrBadResponse)
 		}
+		if err == nil && in.b.index != nil { // must be readable, for the login to be listed
+			_, err = in.b.index.read(ctx, login.Customer.CustomerNumber)
+		}
 		if err != nil {
 			return errSpent{errors.Join(err, endSession(ctx, s))} // who it is must be known
 		}

@@ -256,7 +256,9 @@ func (v *visit) greet(ctx context.Context, who *visitor) error {
 	if v.site == nil {
 		return nil
 	}
-	begin, err := runHook(ctx, "Options.Site", func() (emporix.SessionContext, error) { return v.site(), nil })
+	limited, cancel := bounded(ctx, changeLimit)
+	defer cancel()
+	begin, err := runHook(limited, "Options.Site", func() (emporix.SessionContext, error) { return v.site(), nil })
 	if err == nil {
 		_, err = v.b.client.Session(who.Key).Auth.Anonymous(ctx, begin)
 	}
