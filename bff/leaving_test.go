@@ -209,3 +209,33 @@ func TestTheCallerGoesAwayDuringALogoutEverywhere(t *testing.T) {
 	require.NoError(t, s.b.LogoutEverywhere(ctx, s.number))
 	assert.Equal(t, nobody, b.ok("GET", "/page"))
 }
+
+// A log-out that the store's failure keeps from being looked at is unavailable: the
+// customer is told nothing wrong, and stays logged in.
+func TestALogoutWhileTheStoreFails(t *testing.T) {
+	for what, fail := range map[string][2]error{"down": {errDown, errDown}, "reading": {errDown, nil}, "writing": {nil, errDown}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t, setup{})
+			b, guest := s.browser(), s.browser()
+			b.login()
+			guest.ok("GET", "/page")
+			cookie := b.cookie
+			s.store.fail(fail[0], fail[1])
+			out := b.do("POST", "/logout")
+			assert.Equal(t, 503, out.StatusCode, what)
+			assert.Contains(t, out.Header.Get("X-Error"), "token store unavailable", what)
+			assert.Equal(t, cookie, b.cookie, what)
+			if fail[0] != nil {
+				assert.Equal(t, 503, guest.do("POST", "/logout").StatusCode, what)
+				assert.Equal(t, 503, b.do("POST", "/everywhere").StatusCode, what)
+			}
+			s.store.fail(nil, nil)
+			if fail[0] != nil {
+				assert.Equal(t, s.number, b.ok("GET", "/page"), what)
+			}
+			b.do("POST", "/logout")
+			assert.Equal(t, nobody, b.ok("GET", "/page"), what)
+			time.Sleep(2 * time.Minute)
+		})
+	}
+}
