@@ -232,7 +232,7 @@ func (v *visit) settle(ctx context.Context, old, next *visitor, r record) (*visi
 
 // leave ends the old ID: step 7. If that fails, whoever finds the old row does it.
 func (v *visit) leave(ctx context.Context, old, next *visitor) {
-	if err := v.b.keep.supersede(ctx, old, next); err != nil {
+	if err := v.b.keep.supersede(ctx, old, next, saveTries); err != nil {
 		v.b.log(ctx, "an ID that is worth nothing could not be removed", err)
 	}
 	if v.b.index != nil && old.Customer != "" {

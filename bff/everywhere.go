@@ -173,7 +173,13 @@ func (x *index) endOne(ctx context.Context, id string) (gone bool, err error) {
 	}
 	places := []*visitor{who}
 	if who.Moving != "" {
-		places = append(places, &visitor{record: record{Key: who.Moving}, id: who.Next})
+		next, err := keep.visitor(ctx, who.Next, x.rows.loadAgain)
+		if err != nil {
+			return false, err
+		}
+		if next != nil && next.State != stateSettled { // a settled one is listed itself, perhaps for somebody else
+			places = append(places, next)
+		}
 	}
 	var unwritten, unconfirmed error
 	for _, place := range places {

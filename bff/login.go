@@ -125,7 +125,9 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 
 // SwitchLegalEntity makes the customer act for a company, and gives them a new
 // ID. Errors: those of emporix.AuthService.SwitchLegalEntity,
-// emporix.ErrStoreUnavailable, ErrTooLate, ErrReadOnly.
+// emporix.ErrStoreUnavailable (nothing has changed, unless the error is
+// emporix.ErrOutcomeUnknown too: then the customer is logged out), ErrTooLate,
+// ErrReadOnly.
 func (v *Visit) SwitchLegalEntity(ctx context.Context, legalEntityID string) (info emporix.SessionInfo, err error) {
 	err = v.inner().change(ctx, false, func(ctx context.Context, s *emporix.Session, _ *record) error {
 		var err error

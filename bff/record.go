@@ -174,7 +174,7 @@ type keeper interface {
 	// under way any more.
 	finished(ctx context.Context, next *visitor)
 	// supersede ends an ID whose visitor has another one now.
-	supersede(ctx context.Context, v, next *visitor) error
+	supersede(ctx context.Context, v, next *visitor, tries int) error
 	// retire ends an ID without another one; false if the record has changed.
 	retire(ctx context.Context, v *visitor) (bool, error)
 	// successor returns who has the ID that follows v's, nil if there is none.

@@ -30,7 +30,7 @@ func (v *visit) replaced(ctx context.Context, old *visitor) *visitor {
 	over := *old
 	over.end(old.id, old.Next)
 	if !v.readOnly {
-		if err := v.b.keep.supersede(ctx, old, &visitor{id: old.Next}); err != nil && !errors.Is(err, errChanged) {
+		if err := v.b.keep.supersede(ctx, old, &visitor{id: old.Next}, 1); err != nil && !errors.Is(err, errChanged) {
 			v.b.log(ctx, "an ID that is worth nothing could not be removed", err)
 		}
 	}

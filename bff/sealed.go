@@ -330,7 +330,7 @@ func (k *sealedKeeper) underWay(_ context.Context, v *visitor) (bool, error) {
 
 func (k *sealedKeeper) finished(context.Context, *visitor) {}
 
-func (k *sealedKeeper) supersede(_ context.Context, v, next *visitor) error {
+func (k *sealedKeeper) supersede(_ context.Context, v, next *visitor, _ int) error {
 	k.end(v, next.Key)
 	return nil
 }

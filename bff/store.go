@@ -145,8 +145,11 @@ func (k *storeKeeper) underWay(ctx context.Context, v *visitor) (bool, error) {
 	if !time.Now().Before(time.UnixMilli(v.Changing).Add(clockSlack)) {
 		return false, nil
 	}
-	_, found, err := k.rows.load(ctx, k.change(v.Next))
-	return found, err
+	if _, found, err := k.rows.load(ctx, k.change(v.Next)); err != nil || !found {
+		return false, err
+	}
+	next, err := k.read(ctx, v.Next)
+	return next != nil && next.State == statePromised, err
 }
 
 func (k *storeKeeper) finished(ctx context.Context, next *visitor) {
@@ -155,8 +158,8 @@ func (k *storeKeeper) finished(ctx context.Context, next *visitor) {
 	}
 }
 
-func (k *storeKeeper) supersede(ctx context.Context, v, next *visitor) error {
-	_, err := k.update(ctx, v, func(r *record) { r.end(v.id, next.id) })
+func (k *storeKeeper) supersede(ctx context.Context, v, next *visitor, tries int) error {
+	_, err := k.updateIn(ctx, v, tries, func(r *record) { r.end(v.id, next.id) })
 	return err
 }
 
