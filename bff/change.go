@@ -252,16 +252,16 @@ func (v *visit) undo(ctx context.Context, session *emporix.Session, next *visito
 	v.become(nil, true)
 }
 
-// errSpent marks a login that failed after it had made a session: the visitor
+// spentError marks a login that failed after it had made a session: the visitor
 // does not go on with that.
-type errSpent struct{ error }
+type spentError struct{ error }
 
-func (e errSpent) Unwrap() error { return e.error }
+func (e spentError) Unwrap() error { return e.error }
 
 // stay leaves the visitor with the old ID for the session, which has moved. Who
 // had none keeps the new one.
 func (v *visit) stay(ctx context.Context, session *emporix.Session, old, next *visitor, failed error) {
-	var spent errSpent
+	var spent spentError
 	switch {
 	case old != nil && errors.As(failed, &spent):
 		v.goBack(ctx, old, next, randomValue())

@@ -94,7 +94,7 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 			_, err = in.b.index.read(ctx, login.Customer.CustomerNumber)
 		}
 		if err != nil {
-			return errSpent{errors.Join(err, endSession(ctx, s))} // who it is must be known
+			return spentError{errors.Join(err, endSession(ctx, s))} // who it is must be known
 		}
 		now := time.Now()
 		r.Customer, r.LoggedIn, r.Listed, r.Began = login.Customer.CustomerNumber, now.UnixMilli(), 0, now.Unix()

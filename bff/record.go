@@ -192,10 +192,10 @@ type keeper interface {
 func newerCookie(value string) error {
 	version, _, found := strings.Cut(value, ".")
 	number, isVersion := strings.CutPrefix(version, "v")
-	if n, err := strconv.ParseUint(number, 10, 16); !found || !isVersion || err != nil || n < 2 {
-		return nil
+	if n, err := strconv.ParseUint(number, 10, 16); found && isVersion && err == nil && n > 1 {
+		return errNewerCookie
 	}
-	return errNewerCookie
+	return nil
 }
 
 var errNewerCookie = fmt.Errorf("bff: %w: the visitor's cookie is of a newer version than this program; finish the roll-out", emporix.ErrStoreUnavailable)

@@ -237,11 +237,12 @@ func (k *sealedKeeper) open(ctx context.Context, value string) (*visitor, error)
 		return nil, err
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(value)
-	if err == nil && k.store.inner().keys.newer(sealed) {
+	readable := err == nil // an error leaves what came before it decoded
+	if readable && k.store.inner().keys.newer(sealed) {
 		return nil, errNewerCookie
 	}
-	plain, ok := k.store.inner().keys.open(sealed, k.purpose())
-	if err != nil || !ok { // an error leaves what came before it decoded
+	plain, ours := k.store.inner().keys.open(sealed, k.purpose())
+	if !readable || !ours {
 		// Anybody can send this: it must not fill the log.
 		k.b.tell(ctx, slog.LevelDebug, "a cookie was sealed under another key, or by nobody: the visitor begins anew")
 		return nil, nil
@@ -251,7 +252,7 @@ func (k *sealedKeeper) open(ctx context.Context, value string) (*visitor, error)
 	}
 	var c content
 	now := time.Now()
-	readable := json.Unmarshal(plain, &c) == nil
+	readable = json.Unmarshal(plain, &c) == nil
 	switch {
 	case !readable || c.Version != recordVersion || c.Record.Version != recordVersion || !wellFormed(c.Record.Key):
 		k.b.log(ctx, "a visitor begins anew", errDamaged)

@@ -42,11 +42,11 @@ type faulty struct {
 var errLost = errors.New("the connection broke")
 
 // fails reports what becomes of an operation; it is counted while armed.
-func (f *faulty) fails(key string, write bool) (err error, applied bool) {
+func (f *faulty) fails(key string, write bool) (applied bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.armed {
-		return nil, true
+		return true, nil
 	}
 	at := f.seen
 	f.seen++
@@ -59,9 +59,9 @@ func (f *faulty) fails(key string, write bool) (err error, applied bool) {
 		f.fault.how == "doubled",
 		f.fault.how == "twice" && at > f.fault.at+1,
 		f.fault.how == "row" && (key != f.key || !write):
-		return nil, true
+		return true, nil
 	}
-	return errLost, f.fault.applied
+	return f.fault.applied, errLost
 }
 
 // doubles reports that a driver sends the operation, which was just counted, again.
@@ -72,14 +72,14 @@ func (f *faulty) doubles() bool {
 }
 
 func (f *faulty) Load(ctx context.Context, key string) ([]byte, bool, error) {
-	if err, _ := f.fails(key, false); err != nil {
+	if _, err := f.fails(key, false); err != nil {
 		return nil, false, err
 	}
 	return f.ConditionalTokenStore.Load(ctx, key)
 }
 
 func (f *faulty) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
-	err, applied := f.fails(key, true)
+	applied, err := f.fails(key, true)
 	if applied {
 		return errors.Join(err, f.ConditionalTokenStore.Save(ctx, key, data, generation, ttl))
 	}
@@ -87,7 +87,7 @@ func (f *faulty) Save(ctx context.Context, key string, data []byte, generation u
 }
 
 func (f *faulty) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
-	err, applied := f.fails(key, true)
+	applied, err := f.fails(key, true)
 	if !applied {
 		return false, err
 	}
@@ -102,7 +102,7 @@ func (f *faulty) SaveIf(ctx context.Context, key string, data []byte, expected, 
 }
 
 func (f *faulty) Delete(ctx context.Context, key string) error {
-	err, applied := f.fails(key, true)
+	applied, err := f.fails(key, true)
 	if applied {
 		return errors.Join(err, f.ConditionalTokenStore.Delete(ctx, key))
 	}

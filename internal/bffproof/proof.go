@@ -146,14 +146,14 @@ type failing struct {
 
 var errBroken = errors.New("the connection broke")
 
-func (f *failing) fails(key string, write bool) (err error, applied bool) {
+func (f *failing) fails(key string, write bool) (applied bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if write && strings.Contains(key, "/bff/change/") {
 		f.changes = append(f.changes, key)
 	}
 	if !f.armed {
-		return nil, true
+		return true, nil
 	}
 	at := f.seen
 	f.seen++
@@ -161,9 +161,9 @@ func (f *failing) fails(key string, write bool) (err error, applied bool) {
 		f.write = write && strings.Contains(key, "/bff/")
 	}
 	if at == f.at || f.ever && at > f.at {
-		return errBroken, f.applied
+		return f.applied, errBroken
 	}
-	return nil, true
+	return true, nil
 }
 
 // hit reports whether the operation at fault came.
@@ -180,14 +180,14 @@ func (f *failing) disarm() {
 }
 
 func (f *failing) Load(ctx context.Context, key string) ([]byte, bool, error) {
-	if err, _ := f.fails(key, false); err != nil {
+	if _, err := f.fails(key, false); err != nil {
 		return nil, false, err
 	}
 	return f.LeaseTokenStore.Load(ctx, key)
 }
 
 func (f *failing) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
-	err, applied := f.fails(key, true)
+	applied, err := f.fails(key, true)
 	if !applied {
 		return err
 	}
@@ -195,7 +195,7 @@ func (f *failing) Save(ctx context.Context, key string, data []byte, generation 
 }
 
 func (f *failing) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
-	err, applied := f.fails(key, true)
+	applied, err := f.fails(key, true)
 	if !applied {
 		return false, err
 	}
@@ -207,7 +207,7 @@ func (f *failing) SaveIf(ctx context.Context, key string, data []byte, expected,
 }
 
 func (f *failing) Delete(ctx context.Context, key string) error {
-	err, applied := f.fails(key, true)
+	applied, err := f.fails(key, true)
 	if !applied {
 		return err
 	}
@@ -215,7 +215,7 @@ func (f *failing) Delete(ctx context.Context, key string) error {
 }
 
 func (f *failing) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
-	err, applied := f.fails(key, false)
+	applied, err := f.fails(key, false)
 	if !applied {
 		return false, false, err
 	}
@@ -227,14 +227,14 @@ func (f *failing) Acquire(ctx context.Context, key, owner string, ttl time.Durat
 }
 
 func (f *failing) Remaining(ctx context.Context, key, owner string) (time.Duration, error) {
-	if err, _ := f.fails(key, false); err != nil {
+	if _, err := f.fails(key, false); err != nil {
 		return 0, err
 	}
 	return f.LeaseTokenStore.Remaining(ctx, key, owner)
 }
 
 func (f *failing) Release(ctx context.Context, key, owner string) error {
-	err, applied := f.fails(key, false)
+	applied, err := f.fails(key, false)
 	if !applied {
 		return err
 	}
