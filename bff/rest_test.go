@@ -159,3 +159,25 @@ func TestOptionsAreCopied(t *testing.T) {
 		return u.Host
 	}())
 }
+
+// Who has a new ID has no longer a life for it: the absolute lifetime counts from
+// the login.
+func TestANewIDIsNoNewLife(t *testing.T) {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t, setup{sealed: sealed})
+			b := s.browser()
+			b.ok("GET", "/page")
+			time.Sleep(48 * time.Hour)
+			b.login()
+			login := b.ok("GET", "/since")
+			assert.Equal(t, time.Now().UTC().Format(time.DateOnly), login)
+			time.Sleep(12 * time.Hour)
+			b.ok("GET", "/page")
+			time.Sleep(20 * time.Hour)
+			b.ok("POST", "/password password=correct+horse")
+			assert.Equal(t, login, b.ok("GET", "/since"))
+			assert.Equal(t, s.number, b.ok("GET", "/page"))
+		})
+	})
+}
