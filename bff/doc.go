@@ -50,5 +50,7 @@
 //
 // While the store fails, Session returns emporix.ErrStoreUnavailable, which
 // [BFF.Error] answers with 503: no new session is begun in place of one that
-// could not be read, and no row is written that was not read.
+// could not be read, and no row is written that was not read. The same goes for
+// rows and cookies of a newer version of this package, while a roll-out is under
+// way.
 package bff

@@ -1,9 +1,12 @@
 package bff
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 
 	emporix "github.com/emporix-community/emporix-go"
@@ -29,9 +32,9 @@ var (
 	ErrNeedsStore = errors.New("bff: logging out everywhere needs a token store; sessions in cookies can't be found")
 )
 
-// HookError is a hook that failed or panicked.
+// HookError is a hook that failed, panicked, or did not return in time.
 type HookError struct {
-	Hook string // "BeforeLogin" or "AfterLogin"
+	Hook string // "BeforeLogin", "AfterLogin", "Options.Site" or "Options.ReadOnly"
 	Err  error
 }
 
@@ -47,6 +50,7 @@ var statuses = []struct {
 	err    error
 	status int
 }{
+	{errNotKept, http.StatusBadGateway},
 	{ErrCrossOrigin, http.StatusForbidden},
 	{ErrState, http.StatusBadRequest},
 	{ErrSocialRefused, http.StatusUnauthorized},
@@ -116,8 +120,7 @@ func (b *BFF) Error(w http.ResponseWriter, r *http.Request, err error) {
 	if status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "5")
 	}
-	if b.opts.ErrorPage != nil {
-		b.opts.ErrorPage(w, r, status, err)
+	if b.opts.ErrorPage != nil && b.errorPage(w, r, status, err) {
 		return
 	}
 	h.Del("Content-Length")
@@ -127,4 +130,48 @@ func (b *BFF) Error(w http.ResponseWriter, r *http.Request, err error) {
 		text = "This request was refused, because it did not come from this site's own pages."
 	}
 	http.Error(w, text, status)
+}
+
+// errorPage sends what Options.ErrorPage writes, if that returns in time. It is
+// kept until then, because what goes on writing must not write into another text.
+func (b *BFF) errorPage(w http.ResponseWriter, r *http.Request, status int, err error) bool {
+	ctx, cancel := detach(r.Context())
+	defer cancel()
+	limited, cancel := bounded(ctx, changeLimit)
+	defer cancel()
+	header := w.Header().Clone()
+	page, pageErr := await(limited, func(context.Context) (*page, error) {
+		p := &page{header: header}
+		b.opts.ErrorPage(p, r, status, err)
+		return p, nil
+	})
+	if pageErr != nil {
+		b.log(r.Context(), "Options.ErrorPage failed", pageErr)
+		return false
+	}
+	clear(w.Header())
+	maps.Copy(w.Header(), page.header)
+	w.WriteHeader(cmp.Or(page.status, http.StatusOK))
+	_, _ = w.Write(page.body.Bytes())
+	return true
+}
+
+// page is an answer that is kept.
+type page struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (p *page) Header() http.Header { return p.header }
+
+func (p *page) WriteHeader(status int) {
+	if p.status == 0 && status >= 200 {
+		p.status = status
+	}
+}
+
+func (p *page) Write(data []byte) (int, error) {
+	p.WriteHeader(http.StatusOK)
+	return p.body.Write(data)
 }

@@ -45,23 +45,51 @@ func TestTheBrowserGoesAwayDuringALogout(t *testing.T) {
 	}
 }
 
+// The cart is merged all the same. Only a request's own deadline is kept, because
+// the hook may never return.
 func TestTheBrowserGoesAwayDuringAHook(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		merged := false
-		s := newShop(t, setup{options: bff.Options{AfterLogin: func(ctx context.Context, customer *emporix.Session, _ *bff.Login) error {
+	for what, leave := range map[string]func(context.Context) (context.Context, context.CancelFunc){
+		"gone": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(time.Second, cancel)
+			return ctx, cancel
+		},
+		"deadline": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, time.Second)
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			merged := false
+			s := newShop(t, setup{options: bff.Options{AfterLogin: func(ctx context.Context, customer *emporix.Session, _ *bff.Login) error {
+				time.Sleep(2 * time.Second)
+				_, err := customer.Customers.Get(ctx)
+				merged = err == nil
+				return err
+			}}})
+			b := s.browser()
+			w := b.serve(func(_ http.ResponseWriter, r *http.Request) {
+				ctx, cancel := leave(r.Context())
+				defer cancel()
+				began := time.Now()
+				login, err := bff.From(r).Login(ctx, jo)
+				if what == "gone" {
+					assert.NoError(t, err)
+					return
+				}
+				assert.Less(t, time.Since(began), time.Second+100*time.Millisecond)
+				assert.True(t, login.LoggedIn, "the login stands")
+				var hook *bff.HookError
+				assert.ErrorAs(t, err, &hook)
+				assert.ErrorIs(t, err, context.DeadlineExceeded)
+			})
 			time.Sleep(2 * time.Second)
-			_, err := customer.Customers.Get(ctx)
-			merged = err == nil
-			return err
-		}}})
-		s.browser().serve(func(_ http.ResponseWriter, r *http.Request) {
-			ctx, cancel := context.WithTimeout(r.Context(), time.Second)
-			defer cancel()
-			_, err := bff.From(r).Login(ctx, jo)
-			assert.NoError(t, err)
+			synctest.Wait()
+			assert.True(t, merged, what)
+			require.Len(t, w.Result().Cookies(), 1)
+			b.cookie = w.Result().Cookies()[0].Value
+			assert.Equal(t, s.number, b.ok("GET", "/page"))
 		})
-		assert.True(t, merged, "the cart is merged all the same")
-	})
+	}
 }
 
 func TestTheBrowserGoesAwayBeforeALogin(t *testing.T) {
@@ -180,4 +208,34 @@ func TestTheCallerGoesAwayDuringALogoutEverywhere(t *testing.T) {
 	cancel()
 	require.NoError(t, s.b.LogoutEverywhere(ctx, s.number))
 	assert.Equal(t, nobody, b.ok("GET", "/page"))
+}
+
+// A log-out that the store's failure keeps from being looked at is unavailable: the
+// customer is told nothing wrong, and stays logged in.
+func TestALogoutWhileTheStoreFails(t *testing.T) {
+	for what, fail := range map[string][2]error{"down": {errDown, errDown}, "reading": {errDown, nil}, "writing": {nil, errDown}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t, setup{})
+			b, guest := s.browser(), s.browser()
+			b.login()
+			guest.ok("GET", "/page")
+			cookie := b.cookie
+			s.store.fail(fail[0], fail[1])
+			out := b.do("POST", "/logout")
+			assert.Equal(t, 503, out.StatusCode, what)
+			assert.Contains(t, out.Header.Get("X-Error"), "token store unavailable", what)
+			assert.Equal(t, cookie, b.cookie, what)
+			if fail[0] != nil {
+				assert.Equal(t, 503, guest.do("POST", "/logout").StatusCode, what)
+				assert.Equal(t, 503, b.do("POST", "/everywhere").StatusCode, what)
+			}
+			s.store.fail(nil, nil)
+			if fail[0] != nil {
+				assert.Equal(t, s.number, b.ok("GET", "/page"), what)
+			}
+			b.do("POST", "/logout")
+			assert.Equal(t, nobody, b.ok("GET", "/page"), what)
+			time.Sleep(2 * time.Minute)
+		})
+	}
 }

@@ -422,3 +422,52 @@ func FuzzSealedCookie(f *testing.F) {
 		})).ServeHTTP(httptest.NewRecorder(), r)
 	})
 }
+
+// Sessions in memory are bounded, and end with their time; what they are is in the
+// cookies. What has ended is remembered for as long as its cookie could be opened.
+func TestSealedSessionsInMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{})
+		store := newCookieStore(t, cookieKey)
+		bff.Bound(store, 10)
+		s.open(setup{client: []emporix.Option{emporix.WithTokenStore(store), emporix.WithForegroundRenewal()}})
+		var visitors []*browser
+		for range 60 {
+			b := s.browser()
+			b.ok("GET", "/page")
+			visitors = append(visitors, b)
+			time.Sleep(time.Second)
+		}
+		sessions, _ := bff.Kept(store)
+		assert.LessOrEqual(t, sessions, 10)
+		for _, b := range visitors {
+			assert.Contains(t, b.ok("GET", "/info"), "anonymous")
+		}
+		s.fake.AssertCalls(t, "Auth.Anonymous", 60)
+
+		bff.Bound(store, 1000)
+		b, old := s.browser(), s.browser()
+		b.login()
+		old.cookie = b.cookie
+		b.ok("POST", "/password password=correct+horse")
+		for range 100 {
+			s.browser().ok("GET", "/page")
+		}
+		for _, after := range []time.Duration{0, time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 2 * time.Hour, 24 * time.Hour, 29 * 24 * time.Hour} {
+			time.Sleep(after)
+			assert.Equal(t, nobody, old.raw("GET", "/page", "__Host-emporix="+old.cookie).body, "%s: this process remembers", after)
+		}
+		for range 100 { // each look at a few
+			s.browser().ok("GET", "/page")
+		}
+		sessions, _ = bff.Kept(store)
+		assert.Less(t, sessions, 202, "those that nobody used went")
+		for range 10 {
+			b := s.browser()
+			b.ok("POST", "/login password=another+one")
+			time.Sleep(32 * 24 * time.Hour)
+		}
+		_, ended := bff.Kept(store)
+		assert.Less(t, ended, 8, "and what could not be presented any more")
+	})
+}

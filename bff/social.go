@@ -213,7 +213,7 @@ func (v *visit) take(ctx context.Context, callback url.Values) (pending, error) 
 		found = pending{}
 		if at := slices.IndexFunc(r.Social, mine); at >= 0 {
 			found = r.Social[at]
-			r.Social = slices.Delete(slices.Clone(r.Social), at, at+1)
+			r.Social = slices.DeleteFunc(slices.Clone(r.Social), mine) // also where a lost answer made it two
 		}
 	})
 	if err == nil {

@@ -159,12 +159,12 @@ func (v *visit) known(ctx context.Context) (*visitor, error) {
 		return nil, nil
 	}
 	open := func() (*visitor, error) { return v.b.keep.open(ctx, cookies[0].Value) }
-	found, err := v.settled(ctx, open)
-	if err == nil {
-		found, err = v.recovered(ctx, found)
-	}
-	if errors.Is(err, errChanged) { // another request has recovered it
-		found, err = v.settled(ctx, open)
+	var found *visitor
+	err := errChanged
+	for try := 0; try < saveTries && errors.Is(err, errChanged); try++ { // another request was faster
+		if found, err = v.found(ctx, open); err == nil {
+			found, err = v.recovered(ctx, found)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -189,23 +189,22 @@ const patience = 15 * time.Second
 
 var errBusy = fmt.Errorf("bff: %w: another request of the visitor's is logging in or out", emporix.ErrUnavailable)
 
-// settled finds a visitor, once no other request is giving them a new ID: whose
+// found finds a visitor, once no other request is giving them a new ID: whose
 // login fails twice by a double click, or who has other tabs, keeps the cart.
-func (v *visit) settled(ctx context.Context, find func() (*visitor, error)) (*visitor, error) {
+func (v *visit) found(ctx context.Context, find func() (*visitor, error)) (*visitor, error) {
 	began := time.Now()
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
 		found, err := find()
-		if err != nil || found == nil || found.Superseded || time.Now().UnixMilli() >= found.Changing {
+		if err != nil || found == nil || found.Superseded || found.Changing == 0 {
+			return found, err
+		}
+		if busy, err := v.b.keep.underWay(ctx, found); err != nil || !busy {
 			return found, err
 		}
 		if time.Since(began) >= patience {
 			return nil, errBusy
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !pause(ctx, wait) {
 			return nil, context.Cause(ctx)
 		}
 	}
@@ -275,7 +274,12 @@ func (v *visit) greet(ctx context.Context, who *visitor) error {
 	if v.site == nil {
 		return nil
 	}
-	_, err := v.b.client.Session(who.Key).Auth.Anonymous(ctx, v.site())
+	limited, cancel := bounded(ctx, changeLimit)
+	defer cancel()
+	begin, err := runHook(limited, "Options.Site", func() (emporix.SessionContext, error) { return v.site(), nil })
+	if err == nil {
+		_, err = v.b.client.Session(who.Key).Auth.Anonymous(ctx, begin)
+	}
 	if err != nil { // an outage of the API must not fill the store
 		v.discard(ctx, who)
 	}
@@ -284,7 +288,7 @@ func (v *visit) greet(ctx context.Context, who *visitor) error {
 
 // discard forgets an ID that no browser has.
 func (v *visit) discard(ctx context.Context, unused *visitor) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeLimit)
+	ctx, cancel := detach(ctx)
 	defer cancel()
 	if err := v.b.keep.discard(ctx, unused); err != nil {
 		v.b.log(ctx, "an unused ID could not be removed", err)
