@@ -70,14 +70,21 @@
 //	409, 412                                         ErrConflict
 //	429                                              ErrRateLimited, with RetryAfter
 //	408, 500 to 599                                  ErrUnavailable
-//	408, 502, 504 after something that writes        also ErrOutcomeUnknown
-//	3xx and every other status                       ErrBadResponse
-//	success, but HTML, cut, too large, or, where a
-//	    result is due, empty or of another shape     ErrBadResponse
-//	the same, after something that writes            also ErrOutcomeUnknown
-//	no answer, to something that only reads,
-//	    or surely never arrived                      ErrUnavailable
-//	no answer, and it may have arrived               ErrOutcomeUnknown
+//	300 to 499 but those above: 400, 401, 403, 404,
+//	    408, 409, 412, 413, 415, 422, 429            ErrBadResponse
+//	300 to 399, 408, 500 to 599 but 501, 503, 505,
+//	    after something that changes something       also ErrOutcomeUnknown
+//	200 to 299 that can't be used: HTML, an error,
+//	    too large, or, where a result is due, empty
+//	    or of another shape                          ErrBadResponse
+//	the same, after something that changes
+//	    something                                    also ErrOutcomeUnknown
+//	no answer, or a success that breaks off, to
+//	    something that only reads                    ErrUnavailable
+//	no answer, and the request surely never arrived  ErrUnavailable
+//	no answer, or a success that breaks off, and
+//	    the request may have arrived                 ErrOutcomeUnknown
+//	the same, for what may be sent again             also ErrUnavailable
 //	the caller's context ended                       context.Canceled, context.DeadlineExceeded;
 //	                                                 for what may have arrived also ErrOutcomeUnknown
 //	a refresh token refused (400, 401)               ErrSessionExpired, once the access token is over

@@ -347,7 +347,7 @@ func apiError(op *operation.Operation, a *transport.Answer) *APIError {
 	e := &APIError{
 		Operation: op.Name, StatusCode: a.Status, Code: a.Scrub(p.Code), Message: a.Scrub(p.Message), MoreInfo: a.Scrub(p.MoreInfo),
 		RequestID: a.Scrub(requestID(a.Header)), RetryAfter: a.RetryAfter, Attempts: a.Attempts, lateDeadline: a.LateDeadline,
-		kind: kindOf(a.Status), foreign: p.HTML || p.Other,
+		kind: kindOf(a.Status), foreign: p.HTML || p.Other || a.Cut,
 	}
 	for _, d := range p.Details {
 		e.Details = append(e.Details, ErrorDetail{
@@ -355,7 +355,7 @@ func apiError(op *operation.Operation, a *transport.Answer) *APIError {
 		})
 	}
 	if a.Status == http.StatusUnauthorized {
-		e.tokenFault = p.Fault || p.Empty && !op.PasswordCall
+		e.tokenFault = p.Fault || p.Empty && !a.Cut && !op.PasswordCall
 		if op.PasswordCall && !e.tokenFault && !e.foreign {
 			e.kind = ErrInvalidCredentials
 		}

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -217,6 +218,36 @@ func TestRetryAfter(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A date is measured by the clock of the server that wrote it.
+func TestRetryAfterByTheServersClock(t *testing.T) {
+	for _, ahead := range []time.Duration{-25 * time.Hour, -time.Hour, -5 * time.Second, 0, 5 * time.Second, time.Hour, 365 * 24 * time.Hour} {
+		for _, layout := range []string{http.TimeFormat, time.RFC850, time.ANSIC} {
+			t.Run(fmt.Sprint(ahead, layout), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
+						theirs := time.Now().Add(ahead).UTC()
+						return answer(503, "", "Date", theirs.Format(http.TimeFormat), "Retry-After", strings.ReplaceAll(theirs.Add(20*time.Second).Format(layout), "UTC", "GMT")), nil
+					}))
+					began := time.Now()
+					got, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+					require.NoError(t, err)
+					assert.Equal(t, 3, got.Attempts)
+					assert.Equal(t, 20*time.Second, got.RetryAfter)
+					assert.Equal(t, 40*time.Second, time.Since(began))
+				})
+			})
+		}
+	}
+	synctest.Test(t, func(t *testing.T) { // a date that can't be read is none
+		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
+			return answer(503, "", "Date", "yesterday", "Retry-After", time.Now().Add(20*time.Second).UTC().Format(http.TimeFormat)), nil
+		}))
+		got, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+		require.NoError(t, err)
+		assert.Equal(t, 20*time.Second, got.RetryAfter)
+	})
 }
 
 // A caller whose deadline leaves no time for another try is told at once, and

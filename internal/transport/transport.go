@@ -112,9 +112,11 @@ type Answer struct {
 	// LateDeadline is set when another try was due, but the caller's deadline
 	// leaves no time for it.
 	LateDeadline bool
-	RetryAfter   time.Duration
-	scrub        scrubber
-	body         *memoryBody
+	// Cut is set when the body of an error broke off.
+	Cut        bool
+	RetryAfter time.Duration
+	scrub      scrubber
+	body       *memoryBody
 }
 
 // Release gives the body's memory back.
@@ -192,7 +194,7 @@ func (p *Pipeline) Send(ctx context.Context, call Call) (*Answer, error) {
 	p.budget.succeed(resp.StatusCode)
 	own.result = Answer{
 		Status: resp.StatusCode, Header: resp.Header, Body: body.bytes(), Attempts: x.attempts,
-		MaybeDone: x.maybeDone, LateDeadline: x.lateDeadline, RetryAfter: x.retryAfter, scrub: x.scrub, body: body,
+		MaybeDone: x.maybeDone, LateDeadline: x.lateDeadline, RetryAfter: x.retryAfter, scrub: x.scrub, body: body, Cut: body.cut != nil,
 	}
 	return &own.result, nil
 }

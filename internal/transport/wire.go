@@ -95,6 +95,10 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 		resp.Body = http.NoBody
 	}
 	body, err := readBody(resp, bodyLimit(x.op, resp.StatusCode))
+	if err == nil && body.cut != nil && x.Context.Err() != nil {
+		err = body.cut
+		_ = body.Close()
+	}
 	if err != nil {
 		if ctx.Err() != nil && x.Context.Err() == nil {
 			err = fmt.Errorf("its body did not end: %w", TimedOut(w.timeout))
@@ -194,6 +198,7 @@ type memoryBody struct {
 	buffer *bytes.Buffer
 	reader bytes.Reader
 	source io.LimitedReader
+	cut    error // why the body of an error is not whole
 }
 
 func (b *memoryBody) bytes() []byte {
@@ -216,12 +221,28 @@ func (b *memoryBody) Close() error {
 	return nil
 }
 
+// convert turns the body into UTF-8. What an error says in an encoding that is not
+// known is left out.
+func (b *memoryBody) convert(h http.Header, failed bool) error {
+	text, err := toUTF8(b.buffer.Bytes(), h)
+	switch {
+	case err != nil && failed:
+		b.buffer.Reset()
+		b.cut = err
+	case err != nil:
+		return &Failure{Kind: Unreadable, Err: err}
+	case len(text) != b.buffer.Len():
+		b.buffer = bytes.NewBuffer(bytes.Clone(text))
+	}
+	return nil
+}
+
 const keepBuffer = 256 << 10
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// readBody reads a whole answer. Of an error it keeps what fits: the status alone
-// says enough.
+// readBody reads a whole answer. Of an error it keeps what fits and what came: the
+// status alone says enough.
 func readBody(resp *http.Response, limit int64) (*memoryBody, error) {
 	if resp.Body == nil { // from a transport that is not net/http's
 		resp.Body = http.NoBody
@@ -237,15 +258,21 @@ func readBody(resp *http.Response, limit int64) (*memoryBody, error) {
 	encoding := resp.Header.Get("Content-Encoding")
 	encoded := n > 0 && !resp.Uncompressed && encoding != "" && !strings.EqualFold(encoding, "identity")
 	switch failed := resp.StatusCode >= 300; {
+	case err != nil && failed:
+		body.cut, err = err, nil
 	case err != nil:
 	case encoded && failed:
 		body.buffer.Reset()
+		body.cut = errors.New("encoded")
 	case encoded:
 		err = &Failure{Kind: Unreadable, Err: errors.New("the answer is encoded in a way that was not asked for")}
 	case n > limit && failed:
 		body.buffer.Truncate(int(limit))
 	case n > limit:
 		err = &Failure{Kind: Unreadable, Err: fmt.Errorf("the answer is larger than %d bytes", limit)}
+	}
+	if err == nil {
+		err = body.convert(resp.Header, resp.StatusCode >= 300)
 	}
 	if err != nil {
 		_ = body.Close()
