@@ -100,11 +100,11 @@
 // API puts tokens into URLs; the SDK puts them in at the last moment, behind
 // every logger and middleware. Request types hold passwords and mail tokens as
 // plain strings, because that is how the program got them. They mask them for
-// every verb of fmt, also in slices, maps and exported fields of other structs,
-// and as an attribute of slog. What doesn't ask a value how to print itself shows
-// them: json.Marshal, and thus slog's JSON handler for a request inside another
-// value, and fmt for an unexported field. The SDK itself logs no request and no
-// body.
+// every verb of fmt but %p and %w, also in slices, maps and exported fields of other
+// structs, and as an attribute of slog. What doesn't ask a value how to print itself
+// shows them: json.Marshal, and thus slog's JSON handler for a request inside
+// another value, fmt for an unexported field, and the verbs %p and %w, which are for
+// pointers and errors. The SDK itself logs no request and no body.
 //
 // # Tests
 //
