@@ -165,9 +165,7 @@ func (p *Pipeline) Send(ctx context.Context, call Call) (*Answer, error) {
 	x := &exchange{Context: ctx, op: call.Op, bearer: call.Bearer, maybeDone: call.MaybeDone, hidden: func() *hidden { return own }}
 	x.scrub.secrets = x.secrets[:0]
 	x.scrub.add(call.Bearer)
-	for _, s := range call.Hidden {
-		x.scrub.add(s)
-	}
+	x.scrub.chosen = call.Hidden
 	req, err := p.encode(x, own, call)
 	if err != nil {
 		return nil, err
