@@ -41,6 +41,10 @@
 //	unsent      everything else that writes       only if the request surely never arrived, or after 429
 //	once        refreshes, Logout                 never, but for the exceptions below
 //
+// What surely never arrived is told by types, such as a dial that failed or an
+// HTTP/2 stream that was refused, and not by what an error or a peer says. A write
+// that an HTTP/2 server leaves behind with a GOAWAY has an unknown outcome.
+//
 // There are up to three tries with full jitter. Retry-After is honoured up to
 // 30 seconds and otherwise returned with the error. Nothing outlives the
 // caller's context, and a budget per client keeps an outage from doubling the

@@ -46,7 +46,9 @@ const (
 	// ErrNotRefreshable: the session lives, but no refresh token does.
 	ErrNotRefreshable = sentinel.NotRefreshable
 	// ErrOutcomeUnknown: the request may have been processed, but the answer is
-	// lost. Look before sending it again.
+	// lost, can't be read, or does not say. Look before sending it again. Together
+	// with ErrUnavailable for Addresses.Delete, AddTags and RemoveTags, which may be
+	// sent again.
 	ErrOutcomeUnknown = sentinel.OutcomeUnknown
 	// ErrBadResponse: the answer is not what the API promises.
 	ErrBadResponse = sentinel.BadResponse

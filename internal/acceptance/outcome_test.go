@@ -343,16 +343,17 @@ func TestOutcome_READMESaysWhatIsSentAgain(t *testing.T) {
 		"lost": {func() (*http.Response, error) { return nil, io.ErrUnexpectedEOF },
 			map[string]int{"safe": 3, "repeatable": 3, "unsent": 1, "once": 1}},
 	}
+	again := statusesInDoc(t)
 	for status := 400; status <= 599; status++ {
 		if status == 401 {
 			continue // a question of the bearer
 		}
-		tries := map[string]int{"safe": 1, "repeatable": 1, "unsent": 1, "once": 1}
-		switch status {
-		case 408, 502, 503, 504:
-			tries["safe"], tries["repeatable"] = 3, 3
-		case 429:
-			tries["safe"], tries["repeatable"], tries["unsent"] = 3, 3, 3
+		tries := map[string]int{}
+		for _, class := range []string{"safe", "repeatable", "unsent", "once"} {
+			tries[class] = 1
+			if slices.Contains(again[class], status) {
+				tries[class] = 3
+			}
 		}
 		failures[strconv.Itoa(status)] = struct {
 			fail  func() (*http.Response, error)
@@ -384,6 +385,47 @@ func TestOutcome_READMESaysWhatIsSentAgain(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// statusesInDoc reads, from doc.go's table of classes, after which statuses a call
+// is sent again.
+func statusesInDoc(t *testing.T) map[string][]int {
+	t.Helper()
+	again := map[string][]int{}
+	for _, row := range docTable(t, "class       operations                        sent again") {
+		if strings.HasPrefix(row[2], "the same") {
+			again[row[0]] = again["safe"]
+		}
+		for _, number := range regexp.MustCompile(`\d{3}`).FindAllString(row[2], -1) {
+			status, _ := strconv.Atoi(number)
+			again[row[0]] = append(again[row[0]], status)
+		}
+	}
+	require.Equal(t, map[string][]int{"safe": {408, 429, 502, 503, 504}, "repeatable": {408, 429, 502, 503, 504}, "unsent": {429}}, again)
+	return again
+}
+
+// doc.go's table of classes names the operations that the README's has.
+func TestOutcome_DocAndREADMEAgreeOnTheClasses(t *testing.T) {
+	named := map[string]string{}
+	for _, row := range docTable(t, "class       operations                        sent again") {
+		for _, word := range regexp.MustCompile(`[A-Za-z.]+`).FindAllString(row[1], -1) {
+			for name := range outcomeOperations {
+				_, method, _ := strings.Cut(name, ".")
+				switch {
+				case name == word, method == word, word == "anonymous" && name == "Auth.Anonymous", word == "refreshes" && strings.HasPrefix(name, "Auth.Refresh"):
+					named[name] = row[0]
+				}
+			}
+		}
+	}
+	for name, class := range classesInREADME(t) {
+		if class == "unsent" {
+			assert.NotContains(t, named, name, "everything else")
+			continue
+		}
+		assert.Equal(t, class, named[name], name)
 	}
 }
 
