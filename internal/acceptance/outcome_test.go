@@ -202,6 +202,16 @@ func outcomeClient(t *testing.T, opts ...emporix.Option) (*emporix.Client, *outc
 	return client, server
 }
 
+// outcomeSame is the visitor again where the operation leaves sessions alone, and
+// else a new one.
+func outcomeSame(t *testing.T, client *emporix.Client, server *outcomeServer, op outcomeOperation, now *emporix.Session, key string) *emporix.Session {
+	t.Helper()
+	if now != nil && op.success != outcomeGuest && op.success != outcomeCustomer && op.request != outcomeOperations["Auth.Logout"].request {
+		return now
+	}
+	return outcomeVisitor(t, client, server, op, key)
+}
+
 // outcomeVisitor is a new visitor, logged in if the operation needs it.
 func outcomeVisitor(t *testing.T, client *emporix.Client, server *outcomeServer, op outcomeOperation, key string) *emporix.Session {
 	t.Helper()
@@ -278,9 +288,10 @@ func TestOutcome_OfEveryAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			client, server := outcomeClient(t, emporix.WithRetries(emporix.Retries{MaxAttempts: 1}))
+			var visitor *emporix.Session
 			for status := 200; status <= 599; status++ {
 				for kind, body := range outcomeBodies {
-					visitor := outcomeVisitor(t, client, server, op, fmt.Sprint(status, kind))
+					visitor = outcomeSame(t, client, server, op, visitor, fmt.Sprint(status, kind))
 					server.arm(op.request, func() (*http.Response, error) { return outcomeReply(status, body(op, status), kind == "cut"), nil })
 					err := op.call(t.Context(), visitor)
 					want, got := expectedOutcome(classes[name], op, status, kind), actualOutcome(err)
@@ -294,6 +305,34 @@ func TestOutcome_OfEveryAnswer(t *testing.T) {
 		})
 	}
 }
+
+// Statuses that HTTP does not have as a final answer decide nothing, and a
+// connection that is offered instead of an answer is not read.
+func TestOutcome_OfStatusesThatAreNone(t *testing.T) {
+	classes := classesInREADME(t)
+	for _, status := range []int{-1, 0, 1, 100, 101, 102, 103, 199, 600, 777, 999, 1000} {
+		for name, op := range outcomeOperations {
+			client, server := outcomeClient(t, emporix.WithRetries(emporix.Retries{MaxAttempts: 1}))
+			visitor := outcomeVisitor(t, client, server, op, "v")
+			server.arm(op.request, func() (*http.Response, error) {
+				resp := outcomeReply(status, op.success, false)
+				if status == http.StatusSwitchingProtocols {
+					resp.Body = outcomeSilent{make(chan struct{})}
+				}
+				return resp, nil
+			})
+			err := op.call(t.Context(), visitor)
+			assert.ErrorIs(t, err, emporix.ErrBadResponse, "%s, %d", name, status)
+			assert.Equal(t, classes[name] != "safe", errors.Is(err, emporix.ErrOutcomeUnknown), "%s, %d: %v", name, status, err)
+		}
+	}
+}
+
+// outcomeSilent is a connection on which nothing comes.
+type outcomeSilent struct{ closed chan struct{} }
+
+func (s outcomeSilent) Read([]byte) (int, error) { <-s.closed; return 0, io.EOF }
+func (s outcomeSilent) Close() error             { close(s.closed); return nil }
 
 // endsSession reports where a refusal is no error of the API's to the caller: a
 // session that is over is replaced, and logged out already is logged out.
@@ -513,12 +552,13 @@ func TestOutcome_DocSaysWhichStatusIsWhichError(t *testing.T) {
 				continue
 			}
 			client, server := outcomeClient(t, emporix.WithRetries(emporix.Retries{MaxAttempts: 1}))
+			var visitor *emporix.Session
 			for _, status := range statuses {
 				covered[status] = true
 				if endsSession(name, status) {
 					continue
 				}
-				visitor := outcomeVisitor(t, client, server, op, strconv.Itoa(status))
+				visitor = outcomeSame(t, client, server, op, visitor, strconv.Itoa(status))
 				server.arm(op.request, func() (*http.Response, error) {
 					return outcomeReply(status, fmt.Sprintf(outcomeError, status), false), nil
 				})

@@ -73,16 +73,43 @@ func TestAnIdempotencyKeyDoublesNothing(t *testing.T) {
 	}
 }
 
-// The guard against a second request must not be visible on the wire.
+// The guard against a second request must not be visible on the wire: a GET and a
+// DELETE say nothing of a body, and a POST without one says that it is empty.
 func TestOnceLooksLikeAnyOtherGet(t *testing.T) {
+	for _, op := range everyOperation() {
+		call := callOf(op)
+		if call.Body != nil {
+			continue
+		}
+		for _, secure := range []bool{false, true} {
+			server := newDouble(t)
+			change := func(*transport.Config) {}
+			if secure {
+				server = newSecureDouble(t)
+				network := trusting(certified())
+				t.Cleanup(network.CloseIdleConnections)
+				change = func(cfg *transport.Config) { cfg.Base, cfg.Direct = network, true }
+			}
+			p := pipeline(t, server.url, change)
+			for range 2 {
+				answer, err := p.Send(t.Context(), callOf(op))
+				require.NoError(t, err)
+				answer.Release()
+			}
+			for _, raw := range server.raw {
+				assert.NotContains(t, raw, "Transfer-Encoding", op.Name)
+				assert.Equal(t, op.Method == http.MethodPost, strings.Contains(raw, "Content-Length: 0\r\n"), op.Name)
+				assert.Equal(t, op.Method == http.MethodPost, strings.Contains(raw, "Content-Length"), op.Name)
+				assert.True(t, strings.HasSuffix(raw, "\r\n\r\n"), op.Name)
+			}
+			assert.Len(t, server.raw, 2)
+		}
+	}
 	server := newDouble(t)
 	p := pipeline(t, server.url)
 	_, err := p.Send(t.Context(), callOf(operation.AuthRefresh))
 	require.NoError(t, err)
 	assert.Equal(t, "GET /customer/acme/refreshauthtoken?plain=shown&refreshToken=query+CANARY%2F2%2B%3F HTTP/1.1", strings.Split(server.raw[0], "\r\n")[0])
-	assert.NotContains(t, server.raw[0], "Content-Length")
-	assert.NotContains(t, server.raw[0], "Transfer-Encoding")
-	assert.True(t, strings.HasSuffix(server.raw[0], "\r\n\r\n"))
 }
 
 func TestADeadHost(t *testing.T) {
