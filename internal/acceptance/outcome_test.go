@@ -513,11 +513,8 @@ var outcomeSentinels = map[string]error{
 	"context.Canceled": context.Canceled, "context.DeadlineExceeded": context.DeadlineExceeded,
 }
 
-func sentinelsIn(cell string) (names []string) {
-	for _, name := range regexp.MustCompile(`Err\w+|context\.\w+`).FindAllString(cell, -1) {
-		names = append(names, name)
-	}
-	return names
+func sentinelsIn(cell string) []string {
+	return regexp.MustCompile(`Err\w+|context\.\w+`).FindAllString(cell, -1)
 }
 
 // Each row of doc.go's table of errors that begins with statuses holds for each of

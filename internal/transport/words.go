@@ -8,6 +8,8 @@ import (
 
 // ordinary are the words that a server's own sentences consist of. A secret that
 // is one of them can't be cut out of such a sentence: the gap would tell it.
+//
+//nolint:misspell // servers write American English
 var ordinary = func() map[string]bool {
 	words := map[string]bool{}
 	for word := range strings.FieldsSeq(`
