@@ -104,6 +104,9 @@ func (a *attempt) seen() bool {
 // surely not processed. It looks at types and at what happened, and at no text: a
 // text may be the server's.
 func (a *attempt) surelyUnsent(err error, ended bool) bool {
+	if a == nil {
+		return isDial(err) || refusedStream(err)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
@@ -118,6 +121,10 @@ func (a *attempt) surelyUnsent(err error, ended bool) bool {
 	case a.asked:
 		return true
 	}
+	return isDial(err)
+}
+
+func isDial(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
 }

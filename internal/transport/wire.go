@@ -58,7 +58,7 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 	x.maybeDone = x.maybeDone || x.sent
 	x.sent = true // until something proves that it was not
 	watch, guard := w.watch(x.op, cancel)
-	if x.op.Retry != operation.Safe || !w.direct && !w.traced.Load() {
+	if watch != nil {
 		ctx = httptrace.WithClientTrace(ctx, watch.trace())
 	}
 	req, err := x.bind(ctx, shown, guard)
@@ -67,7 +67,7 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp, err := w.base.RoundTrip(req)
-	if watch.seen() {
+	if watch != nil && watch.seen() {
 		w.traced.Store(true)
 	}
 	switch {
@@ -78,7 +78,7 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 		}
 		switch {
 		case x.Context.Err() != nil:
-		case watch.wasRepeated():
+		case watch != nil && watch.wasRepeated():
 			err = errors.New("the server ended the HTTP/2 stream of the request without an answer")
 		case ctx.Err() != nil:
 			err = TimedOut(w.timeout)
