@@ -157,6 +157,48 @@ func TestADeleteThatFindsNothing(t *testing.T) {
 	})
 }
 
+// What an early try may have done stays so, whatever the tries after it met, also
+// when the bearer had to be renewed in between.
+func TestWhatMayBeDoneStaysSo(t *testing.T) {
+	lost := func() (*http.Response, error) { return nil, io.ErrUnexpectedEOF }
+	status := func(status int, body string) func() (*http.Response, error) {
+		return func() (*http.Response, error) { return reply(status, body), nil }
+	}
+	for name, tt := range map[string]struct {
+		answers []func() (*http.Response, error)
+		is      []string
+	}{
+		"lost, busy, gone":             {[]func() (*http.Response, error){lost, status(429, ""), status(404, "")}, nil},
+		"lost, rejected, gone":         {[]func() (*http.Response, error){lost, status(401, gateway), status(404, "")}, nil},
+		"lost, busy, rejected, gone":   {[]func() (*http.Response, error){lost, status(429, ""), status(401, gateway), status(404, "")}, nil},
+		"busy, rejected, gone":         {[]func() (*http.Response, error){status(429, ""), status(401, gateway), status(404, "")}, []string{"not found"}},
+		"lost, busy, busy":             {[]func() (*http.Response, error){lost, status(429, ""), status(429, "")}, []string{"rate limited", "outcome unknown"}},
+		"busy, busy, busy":             {[]func() (*http.Response, error){status(429, ""), status(429, ""), status(429, "")}, []string{"rate limited"}},
+		"502, busy, forbidden":         {[]func() (*http.Response, error){status(502, ""), status(429, ""), status(403, "")}, []string{"forbidden", "outcome unknown"}},
+		"lost, rejected, rejected":     {[]func() (*http.Response, error){lost, status(401, gateway), status(401, gateway)}, []string{"unauthorized", "outcome unknown"}},
+		"rejected, rejected":           {[]func() (*http.Response, error){status(401, gateway), status(401, gateway)}, []string{"unauthorized"}},
+		"lost, no connection, nothing": {[]func() (*http.Response, error){lost, func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} }, func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} }}, []string{"unavailable", "outcome unknown"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				left := tt.answers
+				client := loggedIn(t, func(r *http.Request) (*http.Response, error) {
+					if strings.HasSuffix(r.URL.Path, "/refreshauthtoken") {
+						return reply(200, strings.Replace(customerTokens, "customer-access", "customer-renewed", 1)), nil
+					}
+					next := left[0]
+					left = left[1:]
+					return next()
+				})
+				err := remove(t.Context(), client)
+				assert.ElementsMatch(t, tt.is, is(err), "%v", err)
+				assert.Equal(t, tt.is == nil, err == nil, err)
+				assert.Empty(t, left)
+			})
+		})
+	}
+}
+
 // What surely was not sent, or not taken, is sent again, whatever it is; except
 // where once means once.
 func TestUnsentRequestsAreSentAgain(t *testing.T) {
