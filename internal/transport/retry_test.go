@@ -542,6 +542,30 @@ func (c brokenConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
+// A body that the caller did not wait for is the caller's end, and no timeout of
+// the SDK's; also an error's body.
+func TestACallerWhoLeavesInTheMidstOfABody(t *testing.T) {
+	for _, status := range []int{200, 404} {
+		synctest.Test(t, func(t *testing.T) {
+			p := pipeline(t, "https://api.test", base(func(r *http.Request) (*http.Response, error) {
+				resp := answer(status, "")
+				resp.Body = io.NopCloser(untilDone{r.Context()})
+				return resp, nil
+			}))
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Second, cancel)
+			_, err := p.Send(ctx, callOf(operation.CustomersGet))
+			assert.ErrorIs(t, err, context.Canceled)
+			require.Error(t, err)
+			assert.NotContains(t, err.Error(), "timed out")
+		})
+	}
+}
+
+type untilDone struct{ context.Context }
+
+func (u untilDone) Read([]byte) (int, error) { <-u.Done(); return 0, u.Err() }
+
 // Of a request that a dead connection took nothing of, the user notices nothing.
 func TestAConnectionThatTakesNothing(t *testing.T) {
 	for _, op := range []*operation.Operation{operation.CustomersGet, operation.CustomersSignUp, operation.CustomersUpdate, operation.AuthSocialLogin} {
