@@ -178,7 +178,8 @@ func (s *AddressesService) Update(ctx context.Context, id string, patch AddressP
 // the address.
 //
 // Bearer: customer; ErrNotLoggedIn without one. Errors: ErrNotFound,
-// ErrInvalidRequest for an ID that can't be one, ErrUnauthorized, ErrForbidden.
+// ErrInvalidRequest for an ID that can't be one, ErrUnauthorized, ErrForbidden,
+// ErrOutcomeUnknown (deleting again does no harm).
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/addresses#delete-customer-tenant-me-addresses-addressid
 func (s *AddressesService) Delete(ctx context.Context, id string) error {
@@ -189,7 +190,8 @@ func (s *AddressesService) Delete(ctx context.Context, id string) error {
 //
 // Bearer: customer; ErrNotLoggedIn without one. Errors: *ArgumentError without
 // tags and for a tag that is empty or holds a comma, ErrNotFound,
-// ErrInvalidRequest, ErrUnauthorized, ErrForbidden.
+// ErrInvalidRequest, ErrUnauthorized, ErrForbidden, ErrOutcomeUnknown (the same call
+// again does no harm).
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/addresses#post-customer-tenant-me-addresses-addressid-tags
 func (s *AddressesService) AddTags(ctx context.Context, id string, tags ...string) error {
@@ -200,7 +202,8 @@ func (s *AddressesService) AddTags(ctx context.Context, id string, tags ...strin
 //
 // Bearer: customer; ErrNotLoggedIn without one. Errors: *ArgumentError without
 // tags and for a tag that is empty or holds a comma, ErrNotFound,
-// ErrInvalidRequest, ErrUnauthorized, ErrForbidden.
+// ErrInvalidRequest, ErrUnauthorized, ErrForbidden, ErrOutcomeUnknown (the same call
+// again does no harm).
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/addresses#delete-customer-tenant-me-addresses-addressid-tags
 func (s *AddressesService) RemoveTags(ctx context.Context, id string, tags ...string) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/emporix-community/emporix-go/internal/operation"
@@ -30,10 +31,17 @@ func decode(op *operation.Operation, answer *transport.Answer, into any) error {
 	return nil
 }
 
-// badResponse is the error of an answer that can't be read. What it answers was
-// probably done.
+// badResponse is the error of a success that can't be read. What it answers was
+// probably done. A status that the API doesn't document is part of the error.
 func badResponse(op *operation.Operation, answer *transport.Answer, why error) error {
-	return &TransportError{Operation: op.Name, Attempts: answer.Attempts, Err: why, kind: ErrBadResponse, unknown: unrepeatable(op)}
+	if slices.Contains(op.Success, answer.Status) {
+		return &TransportError{Operation: op.Name, Attempts: answer.Attempts, Err: why, kind: ErrBadResponse, outcome: outcomeOfLost(op)}
+	}
+	e := apiError(op, answer)
+	if len(bytes.TrimSpace(answer.Body)) > 0 {
+		e.reason = why.Error()
+	}
+	return e
 }
 
 // strangeBody refuses what somebody else than the API answered, with a status

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -85,6 +86,11 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 		c.owned = transport.NewNetwork()
 		c.base = c.owned
 	}
+	_, direct := networkOf(c.base)
+	if !direct && c.logger != nil {
+		c.logger.Warn("emporix: the transport sees tokens in URLs, and is none of net/http's; if it records requests, put the recording into WithMiddleware instead",
+			"transport", fmt.Sprintf("%T", c.base))
+	}
 	chain := func(next http.RoundTripper) http.RoundTripper {
 		for _, wrap := range cfg.middleware {
 			next = wrap(next)
@@ -95,7 +101,7 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 	c.baseHost.tenant, c.baseHost.userAgent = cfg.tenant, agent
 	c.elsewhere = chain(&bearerBinding{to: c.baseHost, base: c.base})
 	c.pipeline = transport.New(transport.Config{
-		BaseURL: baseURL, Tenant: cfg.tenant, UserAgent: agent, Language: cfg.language, Base: c.base, Middleware: chain,
+		BaseURL: baseURL, Tenant: cfg.tenant, UserAgent: agent, Language: cfg.language, Base: c.base, Direct: direct, Middleware: chain,
 		MaxAttempts: cfg.retries.MaxAttempts, MaxRetryAfter: cfg.retries.MaxRetryAfter, AttemptTimeout: cfg.timeouts.Attempt,
 	})
 	if cfg.store == nil {

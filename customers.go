@@ -182,7 +182,7 @@ type SignUpRequest struct {
 	SignUp SignUpCredentials `json:"signup,omitzero"`
 }
 
-// Format masks the passwords for every verb of fmt.
+// Format masks the passwords for every verb of fmt but %p and %w.
 func (r SignUpRequest) Format(f fmt.State, verb rune) { formatMasked(f, verb, r.masked()) }
 
 // LogValue masks the passwords for slog.
@@ -204,7 +204,7 @@ type SignUpCredentials struct {
 	Password string `json:"password"`
 }
 
-// Format masks the password for every verb of fmt.
+// Format masks the password for every verb of fmt but %p and %w.
 func (c SignUpCredentials) Format(f fmt.State, verb rune) { formatMasked(f, verb, c.masked()) }
 
 // LogValue masks the password for slog.

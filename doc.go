@@ -41,6 +41,10 @@
 //	unsent      everything else that writes       only if the request surely never arrived, or after 429
 //	once        refreshes, Logout                 never, but for the exceptions below
 //
+// What surely never arrived is told by types, such as a dial that failed or an
+// HTTP/2 stream that was refused, and not by what an error or a peer says. A write
+// that an HTTP/2 server leaves behind with a GOAWAY has an unknown outcome.
+//
 // There are up to three tries with full jitter. Retry-After is honoured up to
 // 30 seconds and otherwise returned with the error. Nothing outlives the
 // caller's context, and a budget per client keeps an outage from doubling the
@@ -70,14 +74,21 @@
 //	409, 412                                         ErrConflict
 //	429                                              ErrRateLimited, with RetryAfter
 //	408, 500 to 599                                  ErrUnavailable
-//	408, 502, 504 after something that writes        also ErrOutcomeUnknown
-//	3xx and every other status                       ErrBadResponse
-//	success, but HTML, cut, too large, or, where a
-//	    result is due, empty or of another shape     ErrBadResponse
-//	the same, after something that writes            also ErrOutcomeUnknown
-//	no answer, to something that only reads,
-//	    or surely never arrived                      ErrUnavailable
-//	no answer, and it may have arrived               ErrOutcomeUnknown
+//	300 to 499 but those above: 400, 401, 403, 404,
+//	    408, 409, 412, 413, 415, 422, 429            ErrBadResponse
+//	300 to 399, 408, 500 to 599 but 501, 503, 505,
+//	    after something that changes something       also ErrOutcomeUnknown
+//	200 to 299 that can't be used: HTML, an error,
+//	    too large, or, where a result is due, empty
+//	    or of another shape                          ErrBadResponse
+//	the same, after something that changes
+//	    something                                    also ErrOutcomeUnknown
+//	no answer, or a success that breaks off, to
+//	    something that only reads                    ErrUnavailable
+//	no answer, and the request surely never arrived  ErrUnavailable
+//	no answer, or a success that breaks off, and
+//	    the request may have arrived                 ErrOutcomeUnknown
+//	the same, for what may be sent again             also ErrUnavailable
 //	the caller's context ended                       context.Canceled, context.DeadlineExceeded;
 //	                                                 for what may have arrived also ErrOutcomeUnknown
 //	a refresh token refused (400, 401)               ErrSessionExpired, once the access token is over
@@ -93,11 +104,11 @@
 // API puts tokens into URLs; the SDK puts them in at the last moment, behind
 // every logger and middleware. Request types hold passwords and mail tokens as
 // plain strings, because that is how the program got them. They mask them for
-// every verb of fmt, also in slices, maps and exported fields of other structs,
-// and as an attribute of slog. What doesn't ask a value how to print itself shows
-// them: json.Marshal, and thus slog's JSON handler for a request inside another
-// value, and fmt for an unexported field. The SDK itself logs no request and no
-// body.
+// every verb of fmt but %p and %w, also in slices, maps and exported fields of other
+// structs, and as an attribute of slog. What doesn't ask a value how to print itself
+// shows them: json.Marshal, and thus slog's JSON handler for a request inside
+// another value, fmt for an unexported field, and the verbs %p and %w, which are for
+// pointers and errors. The SDK itself logs no request and no body.
 //
 // # Tests
 //

@@ -119,7 +119,7 @@ func (t *visitorTransport) send(req *http.Request) (*http.Response, error) {
 		}
 		e := &TransportError{Operation: "Session.HTTPClient", Attempts: 1, Err: transport.TimedOut(limit), kind: ErrUnavailable}
 		if req.Method != "" && req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != http.MethodOptions {
-			e.kind, e.unknown = ErrOutcomeUnknown, true
+			e.kind, e.outcome = ErrOutcomeUnknown, unknown
 		}
 		return nil, e
 	case err != nil || resp == nil:

@@ -87,9 +87,13 @@ func WithBaseURL(baseURL string) Option {
 	return func(c *config) { c.baseURL, c.names.baseURL = baseURL, "WithBaseURL" }
 }
 
-// WithTransport sets what requests go to the network with. It sees them as the
-// server does, with their secrets: instrument with WithMiddleware instead. Set
-// the pings of an http.Transport (HTTP2.SendPingTimeout): without them HTTP/2
+// WithTransport sets what requests go to the network with. It sees requests as the
+// server does: this API puts refresh tokens, access tokens and opt-in tokens into
+// URLs. A transport that records URLs or headers, such as otelhttp's, would record
+// them; tracing and logging belong to WithMiddleware, which sees placeholders. A
+// client whose transport is no *http.Transport says so in the log, once, at warn.
+//
+// Set the pings of an http.Transport (HTTP2.SendPingTimeout): without them HTTP/2
 // does not notice a connection that died.
 func WithTransport(transport http.RoundTripper) Option {
 	return func(c *config) {
@@ -102,9 +106,11 @@ func WithTransport(transport http.RoundTripper) Option {
 }
 
 // WithHTTPClient takes the transport and the timeout (as the limit of one
-// attempt) of an http.Client. The client is read once and never changed; its
-// cookie jar and redirect policy are not used: cookies of one visitor must not
-// reach another, and tokens must not follow a redirect.
+// attempt) of an http.Client. The client is read once and never changed. Without a
+// transport it uses http.DefaultTransport, as net/http does. The transport sees
+// tokens in URLs: what WithTransport says of tracing holds here as well. Its Jar is
+// not used: cookies of one visitor must not reach another. Its CheckRedirect is not
+// called: redirects are never followed, because tokens would follow them.
 func WithHTTPClient(client *http.Client) Option {
 	return func(c *config) {
 		if client == nil {
@@ -115,13 +121,31 @@ func WithHTTPClient(client *http.Client) Option {
 			c.refuse("WithHTTPClient", "has a nil pointer for a transport")
 			return
 		}
-		if client.Transport != nil {
-			c.base = client.Transport
+		c.base = client.Transport
+		if c.base == nil {
+			c.base = defaultTransport{}
 		}
 		if client.Timeout > 0 {
 			c.timeouts.Attempt = client.Timeout
 		}
 	}
+}
+
+// defaultTransport is what net/http uses for a client without a transport: what
+// http.DefaultTransport is when a request is sent.
+type defaultTransport struct{}
+
+func (defaultTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// networkOf returns net/http's own transport if base is that and nothing else.
+func networkOf(base http.RoundTripper) (*http.Transport, bool) {
+	if _, isDefault := base.(defaultTransport); isDefault {
+		base = http.DefaultTransport
+	}
+	network, ok := base.(*http.Transport)
+	return network, ok
 }
 
 // WithMiddleware wraps the SDK's transport, the last one outermost; it is the

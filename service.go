@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -122,6 +121,7 @@ func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transp
 		return nil, err
 	}
 	call.Bearer = renewed.Bearer
+	call.MaybeDone = errors.Is(err, ErrOutcomeUnknown) // by a try before the one that was rejected
 	before := attemptsOf(err)
 	answer, err = c.send(ctx, call)
 	if answer != nil {
@@ -180,13 +180,15 @@ func isTokenFault(err error) bool {
 	return errors.As(err, &apiErr) && apiErr.tokenFault
 }
 
-// send carries a call to the server; the answer is a success.
+// send carries a call to the server; the answer's status is a success. Which one
+// does not matter: a write that is answered 2xx was done, and what the call
+// returns has to be in the body whatever the status.
 func (c *core) send(ctx context.Context, call transport.Call) (*transport.Answer, error) {
 	answer, err := c.pipeline.Send(ctx, call)
 	if err != nil {
 		return nil, callFailed(call.Op, err)
 	}
-	if slices.Contains(call.Op.Success, answer.Status) {
+	if answer.Status >= 200 && answer.Status <= 299 {
 		return answer, nil
 	}
 	if answer.Status == http.StatusNotFound && answer.MaybeDone && call.Op.Method == http.MethodDelete && call.Op.Retry == operation.Repeatable {

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -137,7 +138,20 @@ func newDouble(t *testing.T) *double {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	d := &double{url: "http://" + listener.Addr().String(), listener: listener, conns: map[net.Conn]bool{}}
+	return serveDouble(t, "http", listener)
+}
+
+// newSecureDouble is newDouble over TLS, and HTTP/1 all the same.
+func newSecureDouble(t *testing.T) *double {
+	t.Helper()
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certified().TLS.Certificates, MinVersion: tls.VersionTLS12})
+	require.NoError(t, err)
+	return serveDouble(t, "https", listener)
+}
+
+func serveDouble(t *testing.T, scheme string, listener net.Listener) *double {
+	t.Helper()
+	d := &double{url: scheme + "://" + listener.Addr().String(), listener: listener, conns: map[net.Conn]bool{}}
 	d.wait.Go(func() {
 		for {
 			conn, err := listener.Accept()

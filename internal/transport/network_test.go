@@ -1,11 +1,17 @@
 package transport_test
 
 import (
+	"bufio"
+	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -73,4 +79,51 @@ func TestTheNetworkKeepsConnections(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	assert.Equal(t, callers, opened)
+}
+
+// What a peer could draw out has an end: a kept connection that is not used, a
+// handshake that does not go on, headers without end.
+func TestTheNetworkEndsWhatAPeerDrawsOut(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+	for name, tt := range map[string]struct {
+		url, answer string
+		fails       bool
+		closedAfter time.Duration
+	}{
+		"an idle connection": {"http://api.test", ok, false, 90 * time.Second},
+		"a handshake":        {"https://api.test", "", true, 5 * time.Second},
+		"headers":            {"http://api.test", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 257<<10) + "\r\n\r\n", true, 0},
+		"headers that fit":   {"http://api.test", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: " + strings.Repeat("x", 250<<10) + "\r\n\r\n", false, 90 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				network := transport.NewNetwork()
+				network.Proxy = nil
+				ours, theirs := net.Pipe()
+				network.DialContext = func(context.Context, string, string) (net.Conn, error) { return ours, nil }
+				began := time.Now()
+				var peer sync.WaitGroup
+				peer.Go(func() {
+					in := bufio.NewReader(theirs)
+					if tt.answer != "" {
+						if _, err := http.ReadRequest(in); err != nil {
+							return
+						}
+						_, _ = io.WriteString(theirs, tt.answer)
+					}
+					_, _ = io.Copy(io.Discard, in)
+					assert.Equal(t, tt.closedAfter, time.Since(began))
+					_ = theirs.Close()
+				})
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, tt.url, nil)
+				require.NoError(t, err)
+				resp, err := network.RoundTrip(req)
+				if err == nil {
+					require.NoError(t, resp.Body.Close())
+				}
+				assert.Equal(t, tt.fails, err != nil, err)
+				peer.Wait()
+			})
+		})
+	}
 }
