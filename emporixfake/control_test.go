@@ -326,6 +326,7 @@ func TestControlSpeaksWithoutGo(t *testing.T) {
 		{"clock", `{"advance":`, "breaks off"},
 		{"clock", `{advance}`, "it is not JSON, near byte"},
 		{"clock", `{} {}`, "after its end"},
+		{"clock", `{} ]`, "after its end"},
 		{"faults", `{"status":"503"}`, "status must be an integer, not a string"},
 		{"faults", `[{"after":1}]`, "after must be true or false, not a number"},
 		{"faults", `[null]`, "it is null"},
