@@ -372,3 +372,12 @@ func TestWordsOfTheAPIAreNoSecrets(t *testing.T) {
 	}
 	assert.Contains(t, secrets, "a secret")
 }
+
+func TestControlStaysShort(t *testing.T) {
+	c := newFake(t)
+	said := c.must(400, "POST", "/__fake/clock", `{"`+strings.Repeat("x", 5000)+`":1}`).text("error")
+	assert.Less(t, len(said), 200)
+	large := `{"email":"jo@example.com"}` + strings.Repeat(" ", 10<<20)
+	assert.Contains(t, c.must(400, "POST", "/__fake/customers", large).text("error"), "too large")
+	c.must(200, "POST", "/__fake/customers", large[:1<<20])
+}
