@@ -326,6 +326,7 @@ func TestControlSpeaksWithoutGo(t *testing.T) {
 		{"clock", `{"advance":`, "breaks off"},
 		{"clock", `{advance}`, "it is not JSON, near byte"},
 		{"clock", `{} {}`, "after its end"},
+		{"clock", `{} ]`, "after its end"},
 		{"faults", `{"status":"503"}`, "status must be an integer, not a string"},
 		{"faults", `[{"after":1}]`, "after must be true or false, not a number"},
 		{"faults", `[null]`, "it is null"},
@@ -370,4 +371,13 @@ func TestWordsOfTheAPIAreNoSecrets(t *testing.T) {
 		assert.NotContains(t, secrets, word)
 	}
 	assert.Contains(t, secrets, "a secret")
+}
+
+func TestControlStaysShort(t *testing.T) {
+	c := newFake(t)
+	said := c.must(400, "POST", "/__fake/clock", `{"`+strings.Repeat("x", 5000)+`":1}`).text("error")
+	assert.Less(t, len(said), 200)
+	large := `{"email":"jo@example.com"}` + strings.Repeat(" ", 10<<20)
+	assert.Contains(t, c.must(400, "POST", "/__fake/customers", large).text("error"), "too large")
+	c.must(200, "POST", "/__fake/customers", large[:1<<20])
 }

@@ -2,6 +2,7 @@ package emporixfake_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -232,4 +234,50 @@ func TestLargeHeaders(t *testing.T) {
 	got := c.must(431, "GET", login, nil, "X-Large", strings.Repeat("a", 60<<10))
 	assert.NotEmpty(t, got.text("message"))
 	assert.Equal(t, 1, c.fake.Calls("Auth.Anonymous"))
+}
+
+// What arrived of a large body that broke off may be valid by itself, and one
+// without a byte is no empty body.
+func TestLargeAndEmptyBodiesThatBreakOff(t *testing.T) {
+	c := newFake(t)
+	jo, _ := c.loggedIn()
+	guest, _ := c.visitor()
+	send := func(c client, method, path, body string) int {
+		r := httptest.NewRequest(method, path, io.MultiReader(strings.NewReader(body), iotest.ErrReader(io.ErrUnexpectedEOF)))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+c.bearer)
+		w := httptest.NewRecorder()
+		c.fake.ServeHTTP(w, r)
+		return w.Code
+	}
+	signUp := `{"email":"new@example.com","password":"a password"}` + strings.Repeat(" ", 300<<10)
+	assert.Equal(t, 400, send(guest, "POST", "/customer/acme/signup", signUp))
+	guest.must(201, "POST", "/customer/acme/signup", signUp)
+	assert.Equal(t, 400, send(jo, "GET", "/customer/acme/me", ""))
+}
+
+// A caller that leaves waits for no place any more.
+func TestALargeBodyLeavesWithItsCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newFake(t)
+		release := make(chan struct{})
+		ended := make(chan struct{})
+		for range 4 {
+			go func() {
+				c.fake.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/__fake/customers", &endless{1 << 20, release}))
+				ended <- struct{}{}
+			}()
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		r := httptest.NewRequestWithContext(ctx, "POST", "/__fake/customers", strings.NewReader(strings.Repeat(" ", 1<<20)))
+		c.fake.ServeHTTP(httptest.NewRecorder(), r)
+		assert.Equal(t, time.Second, time.Since(began))
+		close(release)
+		for range 4 {
+			<-ended
+		}
+	})
 }
