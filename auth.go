@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"strings"
 	"time"
 
@@ -277,8 +276,8 @@ func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error)
 		grant, err := c.loginGrant(ctx, call)
 		err = countMore(err, before)
 		before = attemptsOf(err)
-		if isTokenFault(err) {
-			err = &lifecycle.CallError{Outcome: lifecycle.BearerRefused, Err: err}
+		if rejection := rejectionIn(err); rejection != lifecycle.NotTheBearer {
+			err = &lifecycle.CallError{Outcome: lifecycle.BearerRefused, Perhaps: rejection == lifecycle.PerhapsTheBearer, Err: err}
 		}
 		return grant, err
 	})
@@ -367,7 +366,7 @@ type logoutQuery struct {
 // Bearer: customer. Errors: ErrNotLoggedIn, ErrStoreUnavailable (the session
 // could not be removed; with the context's error as well if that ended first, and
 // then the removal goes on), ErrForbidden, ErrUnavailable, ErrOutcomeUnknown,
-// ErrUnauthorized (a 401 that is not the API's).
+// ErrUnauthorized (a 401 that is not about the access token).
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customer-tenant-logout
 func (s *AuthService) Logout(ctx context.Context) error {
@@ -404,7 +403,7 @@ func (c *core) logout(ctx context.Context, access, bearer Secret) error {
 		Op: operation.AuthLogout, Query: logoutQuery{AccessToken: access.Reveal()}, Bearer: bearer,
 	})
 	var apiErr *APIError
-	if errors.As(err, &apiErr) && apiErr.StatusCode == http.StatusUnauthorized && !apiErr.foreign {
+	if errors.As(err, &apiErr) && apiErr.deadAlready() {
 		return nil
 	}
 	if err != nil {

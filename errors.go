@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/lifecycle"
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 	"github.com/emporix-community/emporix-go/internal/transport"
@@ -79,7 +80,9 @@ type APIError struct {
 	Attempts   int           // how many requests were sent
 
 	kind         sentinel.Error
-	tokenFault   bool // the answer is about the bearer
+	rejects      lifecycle.Rejection // whether the answer is about the bearer
+	outcome      lifecycle.Outcome   // of a token call
+	about        wire.Subject
 	foreign      bool // the body is none of the API's: a proxy's page, or anything
 	unknown      bool // the request may have been processed
 	lateDeadline bool
@@ -305,12 +308,7 @@ func apiError(op *operation.Operation, a *transport.Answer) *APIError {
 			Field: a.Scrub(d.Field), Type: a.Scrub(d.Type), Message: a.Scrub(d.Message), MoreInfo: a.Scrub(d.MoreInfo),
 		})
 	}
-	if a.Status == http.StatusUnauthorized {
-		e.tokenFault = p.Fault || p.Empty && !op.PasswordCall
-		if op.PasswordCall && !e.tokenFault && !e.foreign {
-			e.kind = ErrInvalidCredentials
-		}
-	}
+	judge(e, op, p)
 	if unrepeatable(op) {
 		switch a.Status {
 		case http.StatusRequestTimeout, http.StatusBadGateway, http.StatusGatewayTimeout:

@@ -86,10 +86,11 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 	if err != nil || resp == nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
-	if !tokenFault(resp) {
+	rejection := rejectionOf(resp)
+	if rejection == lifecycle.NotTheBearer {
 		return resp, nil
 	}
-	renewed, ok, err := c.sessions.Renew(ctx, &s.visitor, lifecycle.WantAny, token)
+	renewed, ok, err := c.renewRejected(ctx, &s.visitor, lifecycle.WantAny, token, rejection)
 	if err != nil {
 		_ = resp.Body.Close()
 		return nil, ofCall(ctx, "Session.HTTPClient", err)
@@ -173,8 +174,8 @@ func rewound(req *http.Request) (*http.Request, bool) {
 	return again, err == nil
 }
 
-// tokenFault looks at a 401 and leaves the body as it was.
-func tokenFault(resp *http.Response) bool {
+// rejectionOf looks at a 401 and leaves the body as it was.
+func rejectionOf(resp *http.Response) lifecycle.Rejection {
 	const enough = 64 << 10
 	if resp.Body == nil { // from a transport that is not net/http's
 		resp.Body = http.NoBody
@@ -186,10 +187,9 @@ func tokenFault(resp *http.Response) bool {
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(head), rest), rest}
 	if err != nil || len(head) == enough {
-		return false
+		return lifecycle.NotTheBearer
 	}
-	p := wire.DecodeProblem(head, resp.Header.Get("Content-Type"))
-	return p.Fault || p.Empty
+	return lifecycle.Rejects(resp.StatusCode, wire.DecodeProblem(head, resp.Header.Get("Content-Type")), false)
 }
 
 func (b hostBinding) accepts(req *http.Request) error {
