@@ -23,10 +23,9 @@ func judge(e *APIError, op *operation.Operation, p wire.Problem) {
 }
 
 // aboutPassword reports whether a 401 of a call with a password is about that:
-// the answer is empty or an error of the API, and not the gateway's, a proxy's or
-// one about the client or the tenant.
+// it is empty or the API's own, and not the gateway's, a proxy's or an OAuth error.
 func aboutPassword(p wire.Problem) bool {
-	return !p.Fault && !p.HTML && !p.Other && p.About != wire.SubjectOther && p.About != wire.SubjectBearer
+	return !p.Fault && !p.HTML && !p.Other && p.About != wire.SubjectOAuth
 }
 
 // endpoints are the operations that answer with tokens.

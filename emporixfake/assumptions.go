@@ -17,6 +17,7 @@ type Assumptions struct {
 	RefreshRenewsRefreshLife        bool
 	RefreshInvalidatesAccess        bool
 	RefreshRefusedStatus            int
+	RefreshWantsCustomerBearer      bool
 	LogoutKillsRefresh              bool
 	AnonymousEndsAtLogin            bool
 	ActivationNeeded                bool
@@ -82,6 +83,8 @@ var assumptionSwitches = []assumptionSwitch{
 		func(a *Assumptions) any { return &a.RefreshInvalidatesAccess }},
 	{"refresh-refused-status", "assumed", "The status for a refresh token that is unknown, expired or used up, with a message and not with a gateway fault, which is about the bearer.",
 		func(a *Assumptions) any { return &a.RefreshRefusedStatus }},
+	{"refresh-wants-customer-bearer", "documented", "A customer refresh is authorised with the customer's own access token, as a parameter text of the vendor says; by default with an anonymous one, as the tutorial says.",
+		func(a *Assumptions) any { return &a.RefreshWantsCustomerBearer }},
 	{"logout-kills-refresh", "assumed", "Logging out ends the refresh token too; documented is only that it ends the access token.",
 		func(a *Assumptions) any { return &a.LogoutKillsRefresh }},
 	{"anonymous-ends-at-login", "documented", "The anonymous tokens of the visitor end when the visitor logs in; the vendor says so of the session in one place and peers measured nothing, so it is off.",

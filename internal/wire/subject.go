@@ -21,8 +21,10 @@ const (
 	SubjectBearer
 	// SubjectOther is something that says nothing about either token: the key,
 	// the client, the tenant, the product, a quota, a policy, a scope, the legal
-	// entity, the state of the server, or an OAuth error other than invalid_grant.
+	// entity or the state of the server.
 	SubjectOther
+	// SubjectOAuth is an OAuth error other than invalid_grant.
+	SubjectOAuth
 )
 
 // Words that name a subject, in small letters and digits only: the spelling of
@@ -118,7 +120,9 @@ func (p *Problem) aboutError(members object) Subject {
 		return SubjectRefreshToken
 	case stated && (status >= 500 || status == 429 || status == 408):
 		return SubjectOther // the server's own trouble, whatever HTTP's status is
-	case oauth != "" && !(stated && said == SubjectRefreshToken):
+	case oauth != "" && (!stated || p.Message == ""):
+		return SubjectOAuth
+	case oauth != "" && said != SubjectRefreshToken: // as frameworks answer
 		return SubjectOther
 	case said != SubjectUnknown:
 		return said

@@ -48,9 +48,7 @@ func TestWhatAnErrorIsAbout(t *testing.T) {
 			fault("Spike arrest violation.", "policies.ratelimit.SpikeArrestViolation"),
 			fault("Gateway Timeout", "messaging.adaptors.http.flow.GatewayTimeout"),
 			`{"fault":{"faultstring":"Invalid ApiKey"}}`,
-			`{"error":"invalid_client"}`, `{"error":"unauthorized_client"}`, `{"error":"temporarily_unavailable"}`, `{"error":"server_error"}`,
-			`{"error":"invalid_request","error_description":"refresh_token is missing"}`, `{"error":"invalid_token","error_description":"Invalid refresh token"}`,
-			`{"error":"Unauthorized","message":"no"}`, `{"timestamp":1,"status":401,"error":"Unauthorized","path":"/x"}`,
+			`{"status":401,"error":"Unauthorized","message":"no","path":"/x"}`,
 			`{"status":400,"type":"bad_request","message":"The tenant is not known."}`,
 			`{"status":400,"type":"bad_request","message":"No.","details":[{"field":"tenant","message":"unknown"}]}`,
 			`{"status":400,"type":"bad_request","message":"The refresh token can't be used.","details":[{"field":"client_id","message":"unknown"}]}`,
@@ -61,6 +59,11 @@ func TestWhatAnErrorIsAbout(t *testing.T) {
 			`{"status":503,"type":"bad_request","message":"The refresh token store sleeps."}`,
 			`{"status":400,"type":"bad_request","message":"Service temporarily unavailable."}`,
 			`{"status":401,"message":"Saas TOKEN is invalid","code":401,"errorCode":"SAAS"}`,
+		},
+		wire.SubjectOAuth: {
+			`{"error":"invalid_client"}`, `{"error":"unauthorized_client"}`, `{"error":"temporarily_unavailable"}`, `{"error":"server_error"}`,
+			`{"error":"invalid_request","error_description":"refresh_token is missing"}`, `{"error":"invalid_token","error_description":"Invalid refresh token"}`,
+			`{"error":"Unauthorized","message":"no"}`, `{"timestamp":1,"status":401,"error":"Unauthorized","path":"/x"}`,
 		},
 		wire.SubjectRefreshToken: {
 			`{"error":"invalid_grant"}`, `{"error":"Invalid_Grant","error_description":"expired"}`, `{"status":400,"error":"invalid_grant","message":"x"}`,
