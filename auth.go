@@ -81,10 +81,12 @@ func (s *AuthService) Anonymous(ctx context.Context, sc SessionContext) (Session
 // Refresh renews the session's tokens now, whichever kind it is. There is
 // seldom a reason to call it: sessions are renewed in time by themselves.
 //
-// Bearer: none for an anonymous session, an anonymous one for a customer's.
-// Errors: ErrSessionExpired, ErrNotRefreshable, and as *AuthError
-// ErrUnauthorized, ErrRateLimited, ErrUnavailable, ErrOutcomeUnknown,
-// ErrBadResponse. Only ErrSessionExpired ends the session.
+// Bearer: none for an anonymous session, an anonymous one for a customer's; the
+// customer's own where the server refuses two anonymous ones. Errors:
+// ErrSessionExpired, ErrNotRefreshable, and as *AuthError ErrRateLimited,
+// ErrUnavailable, ErrOutcomeUnknown, ErrBadResponse, and ErrUnauthorized or
+// ErrInvalidRequest for a definite no about the refresh token while the access
+// token lives. Only ErrSessionExpired ends the session.
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customer-tenant-refreshauthtoken
 func (s *AuthService) Refresh(ctx context.Context) (SessionInfo, error) {
@@ -95,7 +97,7 @@ func (s *AuthService) Refresh(ctx context.Context) (SessionInfo, error) {
 // are assigned to; "" switches back to none. The choice is kept over later
 // renewals. If the server refuses, the session stays as it is.
 //
-// Bearer: anonymous. Errors: ErrNotLoggedIn, ErrSessionExpired,
+// Bearer: as Refresh. Errors: ErrNotLoggedIn, ErrSessionExpired,
 // ErrNotRefreshable, and as *AuthError ErrForbidden, ErrInvalidRequest,
 // ErrUnauthorized, ErrUnavailable, ErrOutcomeUnknown.
 //

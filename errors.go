@@ -33,7 +33,8 @@ const (
 	// ErrRateLimited: too many requests (429); the error says how long to wait.
 	ErrRateLimited = sentinel.RateLimited
 	// ErrUnavailable: the service can't be reached, doesn't answer in time, or
-	// can't answer now (408, 5xx). The end of the caller's own context is not it.
+	// can't answer now (408, 5xx); or a renewal was refused for another reason than
+	// the refresh token. The end of the caller's own context is not it.
 	ErrUnavailable = sentinel.Unavailable
 	// ErrNotLoggedIn: the call needs a logged-in customer. Nothing was sent.
 	ErrNotLoggedIn = sentinel.NotLoggedIn

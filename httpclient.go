@@ -22,10 +22,12 @@ type hostBinding struct {
 
 // HTTPClient returns an http.Client for other Emporix services, such as carts
 // and prices, that acts for this session: with the customer's bearer, else the
-// anonymous one, obtained and renewed like everything else. A bearer that the
-// server rejects is renewed and the request sent once more, if its body can be
-// read again (GetBody). The SDK repeats nothing else; net/http may, when a kept
-// connection dies. Redirects are returned as they are.
+// anonymous one, obtained and renewed like everything else. After a 401 that is
+// the gateway's fault about the access token, or that is empty, the bearer is
+// renewed and the request sent once more, if its body can be read again (GetBody).
+// An empty one ends no session. Any other 401, such as "no API product match", is
+// the service's answer and changes nothing. The SDK repeats nothing else; net/http
+// may, when a kept connection dies. Redirects are returned as they are.
 //
 // The wait for an answer's headers is bounded by Timeouts.Attempt; then the
 // error is ErrUnavailable, or ErrOutcomeUnknown for a request that may change

@@ -147,6 +147,65 @@ func TestLife_L06_AGuestWhoseRefreshAloneIsRefused(t *testing.T) {
 	}
 }
 
+// A renewal that fails says nothing about the call that waited for it.
+func TestLife_L06_ATokenCallsStatusIsNotTheCallers(t *testing.T) {
+	for _, status := range []int{400, 401, 403, 404, 409, 412, 422} {
+		for _, op := range []string{"Auth.Refresh", "Auth.Anonymous"} { // of the customer, and of what authorises that
+			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+				own := client.OwnSession()
+				logIn(t, own)
+				time.Sleep(90 * time.Minute)
+				fails(t, fake, status, faultBody("No", "x.y.No"), -1, op)
+				_, err := own.Addresses.Get(t.Context(), "a1")
+				require.ErrorIs(t, err, emporix.ErrUnavailable, "%s %d", op, status)
+				for _, other := range []error{emporix.ErrUnauthorized, emporix.ErrForbidden, emporix.ErrNotFound, emporix.ErrConflict, emporix.ErrInvalidRequest, emporix.ErrSessionExpired} {
+					require.NotErrorIs(t, err, other, "%s %d", op, status)
+				}
+				var auth *emporix.AuthError
+				require.ErrorAs(t, err, &auth)
+				var apiErr *emporix.APIError
+				require.ErrorAs(t, err, &apiErr)
+				assert.Equal(t, status, apiErr.StatusCode)
+				fake.Server().ClearFaults()
+				require.NoError(t, customerCall(t.Context(), own))
+			}, hourOfCustomer)
+		}
+	}
+}
+
+// The same over a real connection.
+func TestARefusalOverASocket(t *testing.T) {
+	fake := emporixtest.New(t, emporixtest.OverSocket())
+	fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
+	client := fake.Client(t)
+	own := client.OwnSession()
+	logIn(t, own)
+	session := info(t, own).SessionID
+	for name, refusal := range undecided {
+		times := 1
+		if strings.HasPrefix(name, "bearer") || name == "empty, unauthorized" {
+			times = 3
+		}
+		fails(t, fake, refusal.status, refusal.body, times, "Auth.Refresh")
+		_, err := client.Auth.Refresh(t.Context())
+		require.ErrorIs(t, err, emporix.ErrUnavailable, name)
+		fake.Server().ClearFaults()
+		_, err = client.Auth.Refresh(t.Context())
+		require.NoError(t, err, name)
+	}
+	for name, body := range notTheBearer {
+		refreshes := fake.Calls(t, "Auth.Refresh")
+		fails(t, fake, 401, body, 1, "Customers.Get")
+		resp, err := own.HTTPClient().Get(fake.URL() + "/customer/acme/me")
+		require.NoError(t, err)
+		assert.Equal(t, 401, resp.StatusCode)
+		assert.Equal(t, body, text(t, resp))
+		fake.AssertCalls(t, "Auth.Refresh", refreshes)
+		require.NoError(t, customerCall(t.Context(), own), name)
+	}
+	assert.Equal(t, session, info(t, own).SessionID)
+}
+
 var hourOfCustomer = emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour})
 
 // One refusal that is not about the refresh token logs nobody out, whether the

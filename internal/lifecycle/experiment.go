@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/sentinel"
@@ -23,6 +24,9 @@ func (m *Manager) experiment(ctx context.Context, v *Visitor, r *Record, l *leas
 	fresh, err := m.anonymous(ctx, r)
 	if err != nil {
 		return tell, undecidedError{fmt.Errorf("%w; beginning another session failed too: %w", cause(first), cause(err))}
+	}
+	if !m.inTime(ctx) { // cut short, it would be a refresh token spent for nothing
+		return tell, undecidedError{cause(first)}
 	}
 	g, err := m.redeemAnonymous(ctx, r, l)
 	switch {
@@ -107,12 +111,21 @@ func undecide(err error) error {
 	return &undecided
 }
 
-// kept is what callers get for a renewal that failed.
+// kept is what callers get for a renewal that failed and ended nothing. What it
+// was refused with is not about their own call: a 404 of the token endpoint does
+// not mean that their address is gone.
 func kept(err error) error {
-	if outcome(err) == Undecided {
-		return undecidedError{cause(err)}
+	o, why := outcome(err), cause(err)
+	if o == Undecided || o == Failed || o == NotSent && matchesAny(why, refusalKinds) {
+		return undecidedError{why}
 	}
-	return cause(err)
+	return why
+}
+
+var refusalKinds = []sentinel.Error{sentinel.Unauthorized, sentinel.InvalidRequest, sentinel.Forbidden, sentinel.NotFound, sentinel.Conflict}
+
+func matchesAny(err error, kinds []sentinel.Error) bool {
+	return slices.ContainsFunc(kinds, func(kind sentinel.Error) bool { return errors.Is(err, kind) })
 }
 
 // perhaps reports whether the bearer was refused by an answer that says nothing.
@@ -132,13 +145,10 @@ func (e undecidedError) Error() string {
 
 // Is matches ErrUnavailable instead of what the refusal itself would match.
 func (e undecidedError) Is(target error) bool {
-	switch target {
-	case error(sentinel.Unavailable):
-		return true
-	case error(sentinel.Unauthorized), error(sentinel.InvalidRequest), error(sentinel.Forbidden):
+	if kind, ok := target.(sentinel.Error); ok && slices.Contains(refusalKinds, kind) {
 		return false
 	}
-	return errors.Is(e.err, target)
+	return target == error(sentinel.Unavailable) || errors.Is(e.err, target)
 }
 
 // As finds what the refusal was.

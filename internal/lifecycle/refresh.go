@@ -124,6 +124,9 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, de
 	case endCustomer:
 		return m.expire(v, r, cause(err)), nil
 	}
+	if r.Kind == Employee { // their renewal is a login
+		return tell, cause(err)
+	}
 	return tell, kept(err)
 }
 

@@ -64,6 +64,9 @@ func (m *Manager) force(v *Visitor, rejected secret.Secret, seen *Record, doubtf
 		if !r.Access.Equal(rejected) {
 			return nil, nil
 		}
+		if doubtful && !r.refreshable(time.Now()) {
+			return nil, errTooSoon
+		}
 		if !forced && time.Since(m.trouble(v).forced) < forcedPause {
 			return nil, errTooSoon
 		}
@@ -72,8 +75,6 @@ func (m *Manager) force(v *Visitor, rejected secret.Secret, seen *Record, doubtf
 		switch {
 		case r.refreshable(time.Now()):
 			return m.renew(ctx, v, r, l, !doubtful)
-		case doubtful:
-			return nil, errTooSoon
 		case r.Kind == Anonymous:
 			return m.begin(ctx, v, r, EventReplaced)
 		default:
