@@ -80,7 +80,9 @@ func TestL06_TheSecondRefreshDecides(t *testing.T) {
 					require.NoError(t, err)
 				}
 				assert.Equal(t, tt.kept, before.SessionID == after.SessionID)
-				assert.Greater(t, after.Generation, uint64(0))
+				if !tt.kept || !tt.err {
+					assert.Greater(t, after.Generation, before.Generation)
+				}
 			})
 		})
 	}
@@ -276,6 +278,8 @@ func TestL03_TheBackoffBeginsAnewAfterASuccess(t *testing.T) {
 		time.Sleep(13 * time.Hour)
 		fails(true)
 		every(5 * time.Minute)
-		assert.Equal(t, []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute}, gaps()[sent:][:3])
+		late := gaps()[sent:]
+		require.GreaterOrEqual(t, len(late), 3)
+		assert.Equal(t, []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute}, late[:3])
 	})
 }
