@@ -169,3 +169,29 @@ func TestFleet_HowOftenABusyLeaseIsAskedFor(t *testing.T) {
 		assert.InDelta(t, 300, len(l.asked), 30, "30 seconds at 100 ms")
 	})
 }
+
+// Pauses double from half a minute to a quarter of an hour.
+func TestL03_Pauses(t *testing.T) {
+	now := time.Now()
+	r := &Record{Issued: now, AccessUntil: now.Add(customerLife)}
+	for failures, want := range map[int]time.Duration{
+		1: 30 * time.Second, 2: time.Minute, 5: 8 * time.Minute, 6: 15 * time.Minute, 60: 15 * time.Minute,
+	} {
+		assert.Equal(t, want, r.backoff(failures), failures)
+	}
+}
+
+// Renewals that rejections ask for are half a minute apart.
+func TestL08_HowOftenARejectionRenews(t *testing.T) {
+	for pause, renewals := range map[time.Duration]int{30*time.Second - time.Millisecond: 1, 30 * time.Second: 2} {
+		bubble(t, func(t *testing.T, w *world) {
+			v := w.customer("jo")
+			for range 2 {
+				_, err := useWith(w, v, WantCustomer, func(string) bool { return false })
+				require.Error(t, err)
+				time.Sleep(pause)
+			}
+			assert.Equal(t, renewals, w.office.count(refreshCustomer), pause)
+		})
+	}
+}
