@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,16 +23,21 @@ func milliseconds(list ...int) (all []time.Duration) {
 
 // attempts returns when the shelf was asked to save, counted from the first time.
 func attempts(w *world, took time.Duration) func() []time.Duration {
+	var mu sync.Mutex // the write goes on without a caller
 	var times []time.Time
 	w.shelf.fail(func(op string) trip {
 		if op != "save" {
 			return works
 		}
+		mu.Lock()
 		times = append(times, time.Now())
+		mu.Unlock()
 		time.Sleep(took)
 		return breaks
 	})
 	return func() (after []time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
 		for _, at := range times {
 			after = append(after, at.Sub(times[0]))
 		}
