@@ -37,8 +37,8 @@
 // renewal fails with [ErrUnavailable], [ErrRateLimited] or what the table below
 // says of lost answers, and the next call tries again.
 //
-// So that nobody is locked out where such a refusal stays, it is put to the test
-// once the access token is over. A guest's session is replaced if a new anonymous
+// Such a refusal that stays must not lock a visitor out. So it is tested once the
+// access token is over. A guest's session is replaced if a new anonymous
 // session can be had and a second refresh is refused as well. A customer's ends
 // when the same refusal has come three times over at least two minutes, each time
 // while an anonymous token could be had.

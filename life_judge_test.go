@@ -72,7 +72,7 @@ func TestLife_L06_TwentyBadMinutesKeepTheCart(t *testing.T) {
 						time.Sleep(30 * time.Second)
 						if err := anonymousCall(t.Context(), own); err != nil {
 							require.ErrorIs(t, err, emporix.ErrUnavailable)
-							require.NotErrorIs(t, err, emporix.ErrUnauthorized, "nobody is to be sent to the log-in page")
+							require.NotErrorIs(t, err, emporix.ErrUnauthorized, "it is no reason to log in")
 							require.NotErrorIs(t, err, emporix.ErrInvalidRequest)
 							var apiErr *emporix.APIError
 							require.ErrorAs(t, err, &apiErr)
@@ -208,7 +208,7 @@ func TestARefusalOverASocket(t *testing.T) {
 
 var hourOfCustomer = emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour})
 
-// One refusal that is not about the refresh token logs nobody out, whether the
+// One refusal that is not about the refresh token ends no session, whether the
 // access token lives or not.
 func TestLife_L06_OneUndecidedRefusalLogsNobodyOut(t *testing.T) {
 	for name, refusal := range undecided {

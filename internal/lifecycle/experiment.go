@@ -12,9 +12,9 @@ import (
 )
 
 // A refusal that names no reason, or one that is not the refresh token, ends no
-// session. But it must not lock anybody out either, when the access token is over
-// and the refusal stays. The tenant's other token calls tell: where an anonymous
-// login works, key, tenant and gateway are well.
+// session. But where it stays and the access token is over, it must not lock the
+// visitor out either. The tenant's other token calls tell the two cases apart:
+// where an anonymous login works, key, tenant and gateway are in order.
 
 // experiment decides about a guest whose refresh was refused for an unknown
 // reason. The session is replaced if an anonymous login works and a second
@@ -135,8 +135,8 @@ func perhaps(err error) bool {
 }
 
 // undecidedError is a renewal that was refused for another reason than the
-// refresh token. To a caller it is an outage and no refusal: nobody is to be
-// logged out because of it.
+// refresh token. To a caller it is an outage and no refusal: a caller that takes
+// it for one would log the customer out.
 type undecidedError struct{ err error }
 
 func (e undecidedError) Error() string {
