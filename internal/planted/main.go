@@ -5,6 +5,10 @@
 //	go run ./internal/planted            # at the root; about 4 minutes
 //	go run ./internal/planted -rule L7   # the bugs of one rule
 //	go run ./internal/planted -name x    # one bug
+//	go run ./internal/planted -random ./bff -n 100 -seed 1
+//
+// The last form makes small random changes of one package; its own tests must catch
+// 95 of 100 (see equivalent.txt for those that no test can see).
 //
 // The bugs are in the folder bugs. They are planted in copies of the tree; the tree
 // itself is only read.
@@ -39,8 +43,14 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("planted", flag.ContinueOnError)
 	rule := flags.String("rule", "", "plant the bugs of this rule only, such as L7")
 	name := flags.String("name", "", "plant the bug of this name only")
+	pkg := flags.String("random", "", "make random changes of this package instead, such as ./bff")
+	n := flags.Int("n", 100, "with -random: how many")
+	seed := flags.Uint64("seed", 1, "with -random: draws others")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *pkg != "" {
+		return sample(ctx, ".", *pkg, *n, *seed, out)
 	}
 	bugs, err := list()
 	if err != nil {

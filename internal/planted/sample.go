@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// goal is the share of random bugs that a package's own tests must catch, in
+// hundredths.
+const goal = 95
+
+// equivalents lists the random bugs that change nothing a user can see, each as
+//
+//	file | line | change | why
+//
+//go:embed equivalent.txt
+var equivalents string
+
+// known returns why a random bug is no bug, or "".
+func known(list string, b *bug) string {
+	for line := range strings.Lines(list) {
+		if why, found := strings.CutPrefix(strings.TrimSpace(line), b.File+" | "+b.change+" | "); found {
+			return why
+		}
+	}
+	return ""
+}
+
+// sample tries n random bugs of a package, two at a time. Bugs that don't compile
+// don't count.
+func sample(ctx context.Context, root, pkg string, n int, seed uint64, out io.Writer) (err error) {
+	bugs, err := random(root, pkg, seed)
+	if err != nil {
+		return err
+	}
+	if len(bugs) == 0 {
+		return fmt.Errorf("there is nothing to change in %s", pkg)
+	}
+	work, err := os.MkdirTemp("", "planted-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	s := &sampler{runner: runner{work: work, out: out}, bugs: bugs, want: n}
+	var all sync.WaitGroup
+	for i := range copies {
+		tree := filepath.Join(work, strconv.Itoa(i))
+		if err := copyTree(root, tree); err != nil {
+			return err
+		}
+		if i == 0 { // a test that fails without a bug proves nothing with one
+			v, err := s.trial(ctx, tree, &bug{Package: pkg, Run: "."})
+			if err != nil || v.kind != survived {
+				return fmt.Errorf("%s: the tests don't pass without a bug: %s%s: %w", pkg, v.says, v.output, errors.Join(err, errNotAllCaught))
+			}
+		}
+		all.Go(func() { s.deal(ctx, tree) })
+	}
+	all.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	counted := s.caught + s.missed
+	fmt.Fprintf(out, "%s, seed %d: %d of %d random bugs caught, %d more change nothing that can be seen\n", pkg, seed, s.caught, counted, s.equal)
+	if s.caught*100 < goal*counted {
+		return errNotAllCaught
+	}
+	return nil
+}
+
+// sampler deals the bugs out to the trees. The runner's lock guards it.
+type sampler struct {
+	runner
+	bugs   []bug
+	want   int
+	missed int
+	equal  int
+}
+
+func (s *sampler) next() (bug, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.want == 0 || len(s.bugs) == 0 {
+		return bug{}, false
+	}
+	b := s.bugs[0]
+	s.bugs = s.bugs[1:]
+	s.want--
+	return b, true
+}
+
+func (s *sampler) deal(ctx context.Context, tree string) {
+	for {
+		b, ok := s.next()
+		if !ok || ctx.Err() != nil {
+			return
+		}
+		began := time.Now()
+		v, err := s.trial(ctx, tree, &b)
+		if ctx.Err() != nil {
+			return
+		}
+		s.mu.Lock()
+		s.count(&b, v, err, time.Since(began))
+		s.mu.Unlock()
+	}
+}
+
+func (s *sampler) count(b *bug, v verdict, err error, took time.Duration) {
+	why := known(equivalents, b)
+	switch {
+	case err != nil || v.kind == unusable: // another one takes its place
+		s.want++
+		return
+	case v.kind == caught:
+		s.caught++
+	case why != "":
+		s.equal++
+		s.want++
+	default:
+		s.missed++
+		fmt.Fprintf(s.out, "SURVIVED %s | %s (%.1f s)\n", b.Name, b.change, took.Seconds())
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestRandomBugsOfEachKind(t *testing.T) {
+	root := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(root, "code.go"), []byte(`package code
+
+func work(n int) (done bool) {
+	for n > 1 {
+		if n == 7 && done {
+			break
+		}
+		n--
+		n = n * 3
+	}
+	switch n {
+	case 0:
+		println(n)
+	}
+	return true
+}
+`), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "code_test.go"), []byte("package code\n\nvar x = 1 + 2\n"), 0o600))
+	bugs, err := random(root, ".", 1)
+	require.NoError(t, err)
+	var changes []string
+	texts := map[string]bool{}
+	for _, b := range bugs {
+		assert.Equal(t, "code.go", b.File)
+		changes = append(changes, b.change)
+		texts[b.broken] = true
+	}
+	assert.ElementsMatch(t, []string{
+		"for n > 1 { | > becomes >=", "for n > 1 { | 1 becomes 2",
+		"if n == 7 && done { | condition negated", "if n == 7 && done { | == becomes !=",
+		"if n == 7 && done { | && becomes ||", "if n == 7 && done { | 7 becomes 8",
+		"break | break becomes continue", "n-- | statement removed",
+		"n = n * 3 | statement removed", "n = n * 3 | * becomes /", "n = n * 3 | 3 becomes 4",
+		"case 0: | 0 becomes 1", "println(n) | statement removed", "return true | true becomes false",
+	}, changes)
+	assert.Len(t, texts, len(bugs), "each is another file")
+
+	again, err := random(root, ".", 1)
+	require.NoError(t, err)
+	assert.Equal(t, bugs, again)
+}
+
+func TestSamples(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	var out strings.Builder
+	require.NoError(t, sample(t.Context(), tree(t, looks), ".", 5, 1, &out))
+	assert.Equal(t, "., seed 1: 1 of 1 random bugs caught, 0 more change nothing that can be seen\n", out.String())
+
+	out.Reset()
+	require.ErrorIs(t, sample(t.Context(), tree(t, "\tsum(1, 2)"), ".", 5, 1, &out), errNotAllCaught)
+	assert.Contains(t, out.String(), "SURVIVED sum.go:3 | func sum(a, b int) int { return a + b } | + becomes -")
+
+	require.ErrorIs(t, sample(t.Context(), tree(t, "\tt.Fatal(1)"), ".", 5, 1, &out), errNotAllCaught)
+	require.ErrorContains(t, sample(t.Context(), t.TempDir(), ".", 5, 1, &out), "nothing to change")
+}
+
+func TestEquivalentBugsAreKnownByTheirLine(t *testing.T) {
+	list := "a.go | x := 1 | 1 becomes 2 | it is only a hint\n"
+	assert.Equal(t, "it is only a hint", known(list, &bug{File: "a.go", change: "x := 1 | 1 becomes 2"}))
+	assert.Empty(t, known(list, &bug{File: "a.go", change: "x := 1 | statement removed"}))
+}
+
+func TestTheEquivalentBugsFitTheCode(t *testing.T) {
+	for entry := range strings.Lines(equivalents) {
+		parts := strings.Split(strings.TrimSpace(entry), " | ")
+		require.GreaterOrEqual(t, len(parts), 4, "file | line | change | why: %s", entry)
+		bugs, err := changesOf(filepath.Join("..", "..", filepath.FromSlash(parts[0])), parts[0])
+		require.NoError(t, err)
+		var names []string
+		for _, b := range bugs {
+			names = append(names, b.change)
+		}
+		change := strings.Join(parts[1:len(parts)-1], " | ")
+		assert.Contains(t, names, change, "the code has changed, so this is no random bug of it any more")
+	}
+}
