@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"strings"
 	"time"
 
@@ -82,10 +81,12 @@ func (s *AuthService) Anonymous(ctx context.Context, sc SessionContext) (Session
 // Refresh renews the session's tokens now, whichever kind it is. There is
 // seldom a reason to call it: sessions are renewed in time by themselves.
 //
-// Bearer: none for an anonymous session, an anonymous one for a customer's.
-// Errors: ErrSessionExpired, ErrNotRefreshable, and as *AuthError
-// ErrUnauthorized, ErrRateLimited, ErrUnavailable, ErrOutcomeUnknown,
-// ErrBadResponse. Only ErrSessionExpired ends the session.
+// Bearer: none for an anonymous session, an anonymous one for a customer's; the
+// customer's own where the server refuses two anonymous ones. Errors:
+// ErrSessionExpired, ErrNotRefreshable, and as *AuthError ErrRateLimited,
+// ErrUnavailable, ErrOutcomeUnknown, ErrBadResponse, and ErrUnauthorized or
+// ErrInvalidRequest for a definite no about the refresh token while the access
+// token lives. Only ErrSessionExpired ends the session.
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customer-tenant-refreshauthtoken
 func (s *AuthService) Refresh(ctx context.Context) (SessionInfo, error) {
@@ -96,7 +97,7 @@ func (s *AuthService) Refresh(ctx context.Context) (SessionInfo, error) {
 // are assigned to; "" switches back to none. The choice is kept over later
 // renewals. If the server refuses, the session stays as it is.
 //
-// Bearer: anonymous. Errors: ErrNotLoggedIn, ErrSessionExpired,
+// Bearer: as Refresh. Errors: ErrNotLoggedIn, ErrSessionExpired,
 // ErrNotRefreshable, and as *AuthError ErrForbidden, ErrInvalidRequest,
 // ErrUnauthorized, ErrUnavailable, ErrOutcomeUnknown.
 //
@@ -277,8 +278,8 @@ func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error)
 		grant, err := c.loginGrant(ctx, call)
 		err = countMore(err, before)
 		before = attemptsOf(err)
-		if isTokenFault(err) {
-			err = &lifecycle.CallError{Outcome: lifecycle.BearerRefused, Err: err}
+		if rejection := rejectionIn(err); rejection != lifecycle.NotTheBearer {
+			err = &lifecycle.CallError{Outcome: lifecycle.BearerRefused, Perhaps: rejection == lifecycle.PerhapsTheBearer, Err: err}
 		}
 		return grant, err
 	})
@@ -367,7 +368,7 @@ type logoutQuery struct {
 // Bearer: customer. Errors: ErrNotLoggedIn, ErrStoreUnavailable (the session
 // could not be removed; with the context's error as well if that ended first, and
 // then the removal goes on), ErrForbidden, ErrUnavailable, ErrOutcomeUnknown,
-// ErrUnauthorized (a 401 that is not the API's).
+// ErrUnauthorized (a 401 that is not about the access token).
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customer-tenant-logout
 func (s *AuthService) Logout(ctx context.Context) error {
@@ -404,7 +405,7 @@ func (c *core) logout(ctx context.Context, access, bearer Secret) error {
 		Op: operation.AuthLogout, Query: logoutQuery{AccessToken: access.Reveal()}, Bearer: bearer,
 	})
 	var apiErr *APIError
-	if errors.As(err, &apiErr) && apiErr.StatusCode == http.StatusUnauthorized && !apiErr.foreign {
+	if errors.As(err, &apiErr) && apiErr.deadAlready() {
 		return nil
 	}
 	if err != nil {

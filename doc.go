@@ -21,12 +21,27 @@
 // A customer's refresh token usually lives 24 hours and the access token 30
 // days, so an active customer is renewed in the background about every twelve
 // hours, and one who stays away goes on until the access token ends. A renewal
-// that fails changes nothing: only a definite no of the server ends a session.
-// An anonymous session that ended is replaced by a new one, which the observer
-// is told about (EventSessionReplaced: the cart is gone). A customer's is
-// [ErrSessionExpired] until the next login or logout. Who stays away longer, a
+// that fails ends no session, unless the answer is a definite no about the
+// refresh token; see below. An anonymous session that ended is replaced by a new
+// one, which the observer is told about (EventSessionReplaced: the cart is gone).
+// A customer's is [ErrSessionExpired] until the next login or logout. Who stays away longer, a
 // guest for a day and a customer for 30 days after the last token ended, is
 // forgotten, and comes back as a new guest.
+//
+// A definite no is a 400 or 401 of a refresh call whose body is an error in the
+// API's own shape, and names the refresh token or nothing that is known to be
+// something else; or the OAuth error invalid_grant; or a gateway's fault that
+// names the refresh token. A fault about the key, the tenant, the product, a
+// quota or the access token, another OAuth error, an empty answer, another page,
+// no answer, and every other status decide nothing: a call that waits for the
+// renewal fails with [ErrUnavailable], [ErrRateLimited] or what the table below
+// says of lost answers, and the next call tries again.
+//
+// Such a refusal that stays must not lock a visitor out. So it is tested once the
+// access token is over. A guest's session is replaced if a new anonymous
+// session can be had and a second refresh is refused as well. A customer's ends
+// when the same refusal has come three times over at least two minutes, each time
+// while an anonymous token could be had.
 //
 // # What is sent again
 //
@@ -50,10 +65,12 @@
 // caller's context, and a budget per client keeps an outage from doubling the
 // load.
 //
-// There are two exceptions. A call whose bearer the server rejects is sent once
-// more with a renewed bearer, a customer's refresh as well: the server has
-// refused the first unprocessed. And a guest's refresh whose answer was lost is
-// sent once more in a renewal of its own, because that risks a cart and no login.
+// There are three exceptions. A call whose bearer the server rejects is sent once
+// more with a renewed bearer, because the server has refused the first
+// unprocessed; a customer's refresh then once more with the customer's own. A
+// guest's refresh whose answer was lost is sent once more in a renewal of its own,
+// because that risks a cart and no login. And one that was refused for an unknown
+// reason is sent once more after the test above.
 //
 // # Errors
 //
@@ -67,7 +84,8 @@
 //	400, 413, 415, 422                               ErrInvalidRequest
 //	401 with a message or an empty body, on Login,
 //	    ChangePassword and RequestEmailChange        ErrInvalidCredentials, ErrUnauthorized
-//	401, the gateway's fault, or else an empty body  renewed once; then ErrUnauthorized
+//	401, the gateway's fault about the access token,
+//	    or else an empty body                        renewed once; then ErrUnauthorized
 //	401 with anything else                           ErrUnauthorized
 //	403                                              ErrForbidden
 //	404                                              ErrNotFound
@@ -91,7 +109,9 @@
 //	the same, for what may be sent again             also ErrUnavailable
 //	the caller's context ended                       context.Canceled, context.DeadlineExceeded;
 //	                                                 for what may have arrived also ErrOutcomeUnknown
-//	a refresh token refused (400, 401)               ErrSessionExpired, once the access token is over
+//	a definite no about a customer's refresh token   ErrSessionExpired, once the access token is over
+//	a renewal that was refused for another reason    ErrUnavailable, and not what the status says
+//	a new access token that has ended already        ErrBadResponse; no other is asked for in that call
 //	nothing is sent: no customer, or one too many    ErrNotLoggedIn, ErrLoggedIn
 //	    an input, an empty patch                     ErrInvalidRequest, ErrEmptyPatch
 //	    no employee, no live refresh token           ErrNoEmployee, ErrNotRefreshable

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/lifecycle"
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 	"github.com/emporix-community/emporix-go/internal/transport"
@@ -32,7 +33,8 @@ const (
 	// ErrRateLimited: too many requests (429); the error says how long to wait.
 	ErrRateLimited = sentinel.RateLimited
 	// ErrUnavailable: the service can't be reached, doesn't answer in time, or
-	// can't answer now (408, 5xx). The end of the caller's own context is not it.
+	// can't answer now (408, 5xx); or a renewal was refused for another reason than
+	// the refresh token. The end of the caller's own context is not it.
 	ErrUnavailable = sentinel.Unavailable
 	// ErrNotLoggedIn: the call needs a logged-in customer. Nothing was sent.
 	ErrNotLoggedIn = sentinel.NotLoggedIn
@@ -81,7 +83,9 @@ type APIError struct {
 	Attempts   int           // how many requests were sent
 
 	kind         sentinel.Error
-	tokenFault   bool // the answer is about the bearer
+	rejects      lifecycle.Rejection // whether the answer is about the bearer
+	tokenOutcome lifecycle.Outcome   // of a token call
+	about        wire.Subject
 	foreign      bool // the body is none of the API's: a proxy's page, or anything
 	outcome      outcome
 	reason       string // why a success is none
@@ -356,12 +360,10 @@ func apiError(op *operation.Operation, a *transport.Answer) *APIError {
 			Field: a.Scrub(d.Field), Type: a.Scrub(d.Type), Message: a.Scrub(d.Message), MoreInfo: a.Scrub(d.MoreInfo),
 		})
 	}
-	if a.Status == http.StatusUnauthorized {
-		e.tokenFault = p.Fault || p.Empty && !a.Cut && !op.PasswordCall
-		if op.PasswordCall && !e.tokenFault && !e.foreign {
-			e.kind = ErrInvalidCredentials
-		}
+	if a.Cut && p.Empty { // nothing of the body arrived
+		p.Empty, p.Other = false, true
 	}
+	judge(e, op, p)
 	if isAmbiguous(a.Status) || a.MaybeDone {
 		e.outcome = outcomeOfLost(op)
 	}

@@ -22,10 +22,12 @@ type hostBinding struct {
 
 // HTTPClient returns an http.Client for other Emporix services, such as carts
 // and prices, that acts for this session: with the customer's bearer, else the
-// anonymous one, obtained and renewed like everything else. A bearer that the
-// server rejects is renewed and the request sent once more, if its body can be
-// read again (GetBody). The SDK repeats nothing else; net/http may, when a kept
-// connection dies. Redirects are returned as they are.
+// anonymous one, obtained and renewed like everything else. After a 401 that is
+// the gateway's fault about the access token, or that is empty, the bearer is
+// renewed and the request sent once more, if its body can be read again (GetBody).
+// An empty one ends no session. Any other 401, such as "no API product match", is
+// the service's answer and changes nothing. The SDK repeats nothing else; net/http
+// may, when a kept connection dies. Redirects are returned as they are.
 //
 // The wait for an answer's headers is bounded by Timeouts.Attempt; then the
 // error is ErrUnavailable, or ErrOutcomeUnknown for a request that may change
@@ -86,10 +88,11 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 	if err != nil || resp == nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
-	if !tokenFault(resp) {
+	rejection := rejectionOf(resp)
+	if rejection == lifecycle.NotTheBearer {
 		return resp, nil
 	}
-	renewed, ok, err := c.sessions.Renew(ctx, &s.visitor, lifecycle.WantAny, token)
+	renewed, ok, err := c.renewRejected(ctx, &s.visitor, lifecycle.WantAny, token, rejection)
 	if err != nil {
 		_ = resp.Body.Close()
 		return nil, ofCall(ctx, "Session.HTTPClient", err)
@@ -173,8 +176,8 @@ func rewound(req *http.Request) (*http.Request, bool) {
 	return again, err == nil
 }
 
-// tokenFault looks at a 401 and leaves the body as it was.
-func tokenFault(resp *http.Response) bool {
+// rejectionOf looks at a 401 and leaves the body as it was.
+func rejectionOf(resp *http.Response) lifecycle.Rejection {
 	const enough = 64 << 10
 	if resp.Body == nil { // from a transport that is not net/http's
 		resp.Body = http.NoBody
@@ -186,10 +189,9 @@ func tokenFault(resp *http.Response) bool {
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(head), rest), rest}
 	if err != nil || len(head) == enough {
-		return false
+		return lifecycle.NotTheBearer
 	}
-	p := wire.DecodeProblem(head, resp.Header.Get("Content-Type"))
-	return p.Fault || p.Empty
+	return lifecycle.Rejects(resp.StatusCode, wire.DecodeProblem(head, resp.Header.Get("Content-Type")), false)
 }
 
 func (b hostBinding) accepts(req *http.Request) error {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -89,7 +88,7 @@ func (i issuer) issue(ctx context.Context, name string, call transport.Call) (li
 		failed := &lifecycle.CallError{Outcome: outcome, Err: &AuthError{Op: name, Err: err}}
 		var apiErr *APIError
 		if errors.As(err, &apiErr) {
-			failed.RetryAfter = apiErr.RetryAfter
+			failed.RetryAfter, failed.Refusal = apiErr.RetryAfter, fmt.Sprint(apiErr.StatusCode, " ", apiErr.Code)
 		}
 		return lifecycle.Grant{}, failed
 	}
@@ -121,32 +120,4 @@ func tokenGrant(op *operation.Operation, answer *transport.Answer, began time.Ti
 		return lifecycle.Grant{}, badResponse(op, answer, err)
 	}
 	return lifecycle.Grant{Token: token, SentAt: began}, nil
-}
-
-// outcomeOf says what a failed token call means. Only a definite no, in a shape
-// that the API itself writes, is Refused.
-func outcomeOf(op *operation.Operation, err error) lifecycle.Outcome {
-	var apiErr *APIError
-	if errors.As(err, &apiErr) {
-		switch apiErr.StatusCode {
-		case http.StatusBadRequest, http.StatusUnauthorized:
-			switch {
-			case apiErr.foreign:
-				return lifecycle.Failed
-			case apiErr.tokenFault && op.Bearer == operation.Anonymous:
-				return lifecycle.BearerRefused
-			}
-			return lifecycle.Refused
-		case http.StatusTooManyRequests:
-			return lifecycle.NotSent
-		case http.StatusRequestTimeout, http.StatusBadGateway, http.StatusGatewayTimeout:
-			return lifecycle.Unknown
-		}
-		return lifecycle.Failed
-	}
-	var lost *TransportError
-	if errors.As(err, &lost) && (errors.Is(lost, ErrOutcomeUnknown) || errors.Is(lost, ErrBadResponse)) {
-		return lifecycle.Unknown
-	}
-	return lifecycle.NotSent
 }

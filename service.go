@@ -110,10 +110,11 @@ func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transp
 	}
 	call.Bearer = token.Bearer
 	answer, err := c.send(ctx, call)
-	if !isTokenFault(err) || call.Op.Retry == operation.Once {
+	rejection := rejectionIn(err)
+	if rejection == lifecycle.NotTheBearer || call.Op.Retry == operation.Once {
 		return answer, err
 	}
-	renewed, ok, renewErr := c.sessions.Renew(ctx, v, want, token)
+	renewed, ok, renewErr := c.renewRejected(ctx, v, want, token, rejection)
 	switch {
 	case renewErr != nil:
 		return nil, renewErr
@@ -128,6 +129,15 @@ func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transp
 		answer.Attempts += before
 	}
 	return answer, countMore(err, before)
+}
+
+// renewRejected renews a token that was rejected.
+func (c *core) renewRejected(ctx context.Context, v *lifecycle.Visitor, want lifecycle.Want, token lifecycle.Token, how lifecycle.Rejection) (lifecycle.Token, bool, error) {
+	if how == lifecycle.PerhapsTheBearer {
+		renewed, ok := c.sessions.RenewDoubtful(ctx, v, want, token)
+		return renewed, ok, nil
+	}
+	return c.sessions.Renew(ctx, v, want, token)
 }
 
 // attemptsOf returns how many requests an error of send tells of.
@@ -170,14 +180,6 @@ func (c *core) callEmployeeToken(ctx context.Context) (token Secret, err error) 
 		}
 	}()
 	return c.employeeToken(ctx)
-}
-
-func isTokenFault(err error) bool {
-	if err == nil { // the usual case, for nothing
-		return false
-	}
-	var apiErr *APIError
-	return errors.As(err, &apiErr) && apiErr.tokenFault
 }
 
 // send carries a call to the server; the answer's status is a success. Which one

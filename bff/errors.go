@@ -80,6 +80,10 @@ var statuses = []struct {
 // Status is the HTTP status that tells a browser about an error of this package
 // or of package emporix; 500 for any other.
 func Status(err error) int {
+	var auth *emporix.AuthError
+	if errors.As(err, &auth) && auth.Op != "refresh" && errors.Is(err, emporix.ErrUnauthorized) {
+		return http.StatusServiceUnavailable // the shop's own client ID was refused: a login would not help
+	}
 	for _, s := range statuses {
 		if errors.Is(err, s.err) {
 			return s.status

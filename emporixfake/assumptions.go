@@ -17,6 +17,7 @@ type Assumptions struct {
 	RefreshRenewsRefreshLife        bool
 	RefreshInvalidatesAccess        bool
 	RefreshRefusedStatus            int
+	RefreshWantsCustomerBearer      bool
 	LogoutKillsRefresh              bool
 	AnonymousEndsAtLogin            bool
 	ActivationNeeded                bool
@@ -36,7 +37,6 @@ type Assumptions struct {
 	UndeclaredMembersAreRefused     bool
 	UndeclaredBearerIsRefused       bool
 	CrossOriginCallsAreAllowed      bool
-	CustomerRefreshTakesCustomer    bool
 }
 
 // DefaultAssumptions is what the fake assumes unless it is told otherwise.
@@ -136,8 +136,8 @@ var assumptionSwitches = []assumptionSwitch{
 		func(a *Assumptions) any { return &a.UndeclaredBearerIsRefused }, "false"},
 	{"cross-origin-calls-allowed", "assumed", "The API answers the preflight requests (CORS) of web pages of every origin, without credentials mode, and its answers may be read by them. The control interface never does.",
 		func(a *Assumptions) any { return &a.CrossOriginCallsAreAllowed }, ""},
-	{"customer-refresh-takes-customer", "documented", "A customer refresh takes the customer's own bearer, and refuses an anonymous one. The vendor's tutorial and security declaration say anonymous, which is the default; the text of a parameter says customer.",
-		func(a *Assumptions) any { return &a.CustomerRefreshTakesCustomer }, ""},
+	{"refresh-wants-customer-bearer", "documented", "A customer refresh takes the customer's own bearer, and refuses an anonymous one. The vendor's tutorial and security declaration say anonymous, which is the default; the text of a parameter says customer.",
+		func(a *Assumptions) any { return &a.RefreshWantsCustomerBearer }, ""},
 }
 
 // fixedBehaviour are the rows of the table that have no switch.

@@ -236,7 +236,7 @@ func TestContactEmailCannotBeEmptied(t *testing.T) {
 // the customer's.
 func TestBearerOfACustomerRefresh(t *testing.T) {
 	for takesCustomer, status := range map[bool][2]int{false: {200, 401}, true: {401, 200}} {
-		c := newFake(t, assume(func(a *emporixfake.Assumptions) { a.CustomerRefreshTakesCustomer = takesCustomer }))
+		c := newFake(t, assume(func(a *emporixfake.Assumptions) { a.RefreshWantsCustomerBearer = takesCustomer }))
 		jo, login := c.loggedIn()
 		guest, _ := c.visitor()
 		guest.must(status[0], "GET", customerRefresh+login.text("refresh_token"), nil)

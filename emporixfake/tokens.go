@@ -149,7 +149,7 @@ func (t *tenant) authorize(c *call) *answer {
 		return &refusal
 	}
 	right, need := false, c.op.bearer
-	if c.op.name == "Auth.Refresh" && t.cfg.Assumptions.CustomerRefreshTakesCustomer {
+	if c.op.name == "Auth.Refresh" && t.cfg.Assumptions.RefreshWantsCustomerBearer {
 		need = customerBearer
 	}
 	switch need {

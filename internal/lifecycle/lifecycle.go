@@ -88,11 +88,15 @@ const (
 	Refused
 	// BearerRefused: a no about the bearer that authorised the call.
 	BearerRefused
+	// Undecided: a no that does not say whether the refresh token is the reason.
+	Undecided
 )
 
 // CallError is a failed token call.
 type CallError struct {
 	Outcome    Outcome
+	Perhaps    bool   // BearerRefused by an empty answer
+	Refusal    string // tells one refusal from another: status and code
 	RetryAfter time.Duration
 	Err        error
 }

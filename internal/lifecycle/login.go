@@ -31,7 +31,7 @@ func (m *Manager) Login(ctx context.Context, v *Visitor, call func(context.Conte
 	}
 	g, err := call(ctx, bearer)
 	if outcome(err) == BearerRefused && err != nil && bearer.owner != nil {
-		renewed, ok, renewErr := m.Renew(ctx, v, WantAnonymous, bearer)
+		renewed, ok, renewErr := m.renewRejected(ctx, v, WantAnonymous, bearer, perhaps(err))
 		switch {
 		case renewErr != nil:
 			return Login{}, renewErr

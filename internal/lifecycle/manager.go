@@ -35,6 +35,8 @@ type Manager struct {
 	// same visitor read it again. They are shared by hash: no state per visitor.
 	epochs [256]atomic.Uint64
 
+	ownBearer atomic.Bool // the server wants the customer's own bearer for a refresh
+
 	ctx    context.Context // of everything that runs detached
 	cancel context.CancelFunc
 	closed chan struct{}

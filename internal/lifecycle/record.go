@@ -32,6 +32,7 @@ type Record struct {
 	SessionID    string
 	LegalEntity  string
 	Context      SessionContext
+	Refusals     refusals // of the refresh token, that name no reason
 }
 
 // row is the encoded form. Names are short because a shop keeps a million rows.
@@ -50,6 +51,13 @@ type row struct {
 	SessionID   string          `json:"n,omitempty"`
 	LegalEntity string          `json:"l,omitempty"`
 	Context     *SessionContext `json:"c,omitempty"`
+	Refusals    *refusalsRow    `json:"f,omitempty"`
+}
+
+type refusalsRow struct {
+	Count uint8  `json:"n"`
+	As    uint32 `json:"h"`
+	Since int64  `json:"t"` // unix milliseconds
 }
 
 // rowVersion grows when an older SDK could misread a row. The older one then
@@ -73,6 +81,9 @@ func (r *Record) encode() []byte {
 	}
 	if r.Context != (SessionContext{}) {
 		out.Context = &r.Context
+	}
+	if f := r.Refusals; f.count > 0 {
+		out.Refusals = &refusalsRow{f.count, f.as, f.since.UnixMilli()}
 	}
 	data, err := json.Marshal(out)
 	if err != nil { // strings, numbers and booleans always encode
@@ -118,6 +129,9 @@ func decode(data []byte) (*Record, error) {
 	if in.Context != nil {
 		r.Context = *in.Context
 	}
+	if f := in.Refusals; f != nil {
+		r.Refusals = refusals{f.Count, f.As, time.UnixMilli(f.Since)}
+	}
 	return r, nil
 }
 
@@ -150,9 +164,8 @@ func begin(kind Kind, g Grant, previous uint64) *Record {
 
 // renew makes the next generation of a session. What the answer leaves out stays.
 func (r *Record) renew(g Grant) *Record {
-	next := *r
-	next.Generation = nextGeneration(r.Generation)
-	next.Suspect = false
+	next := r.next()
+	next.Suspect, next.Refusals = false, refusals{}
 	if g.SessionID != "" {
 		next.SessionID = g.SessionID
 	}
@@ -160,7 +173,7 @@ func (r *Record) renew(g Grant) *Record {
 		next.SaaS = g.SaaS
 	}
 	next.take(g)
-	return &next
+	return next
 }
 
 func (r *Record) take(g Grant) {
@@ -185,17 +198,22 @@ func (r *Record) take(g Grant) {
 // withoutRefresh returns the next generation with the refresh token gone: it was
 // refused, and must not be sent again.
 func (r *Record) withoutRefresh() *Record {
-	next := *r
-	next.Generation = nextGeneration(r.Generation)
-	next.Refresh, next.RefreshUntil, next.Suspect = secret.Secret{}, time.Time{}, false
-	return &next
+	next := r.next()
+	next.Refresh, next.RefreshUntil, next.Suspect, next.Refusals = secret.Secret{}, time.Time{}, false, refusals{}
+	return next
 }
 
 // suspected returns the next generation with its refresh token in doubt.
 func (r *Record) suspected() *Record {
+	next := r.next()
+	next.Suspect = true
+	return next
+}
+
+// next returns a copy of a later generation.
+func (r *Record) next() *Record {
 	next := *r
 	next.Generation = nextGeneration(r.Generation)
-	next.Suspect = true
 	return &next
 }
 

@@ -100,11 +100,10 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, de
 	if l.doubtful(r) && r.Kind == Customer && !r.Suspect && !dead {
 		return m.hold(v, r)
 	}
-	g, err := m.redeem(ctx, r, l)
+	g, err := m.redeem(ctx, r, l, dead)
 	switch {
 	case err == nil:
-		m.setTrouble(v, func(t *trouble) { t.failures, t.next = 0, time.Time{} })
-		return m.refreshed(v, r, r.renew(g)), nil
+		return m.renewed(v, r, g)
 	case errors.Is(err, errLeaseShort):
 		return nil, err
 	}
@@ -112,6 +111,10 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, de
 	tell := func() { m.notify(EventRefreshFailed, v, r.Kind, cause(err)) }
 	alive := !dead && time.Now().Before(r.AccessUntil)
 	switch r.after(outcome(err), alive) {
+	case tryGuest:
+		return m.experiment(ctx, v, r, l, err)
+	case countRefusal:
+		return m.countRefusal(ctx, v, r, err)
 	case dropRefresh:
 		tell = m.alsoCommit(v, r, r.withoutRefresh(), tell)
 	case holdRefresh:
@@ -121,7 +124,17 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, de
 	case endCustomer:
 		return m.expire(v, r, cause(err)), nil
 	}
-	return tell, cause(err)
+	if r.Kind == Employee { // their renewal is a login
+		return tell, cause(err)
+	}
+	return tell, kept(err)
+}
+
+// renewed makes the new tokens the session's.
+func (m *Manager) renewed(v *Visitor, r *Record, g Grant) (func(), error) {
+	m.setTrouble(v, func(t *trouble) { t.failures, t.next = 0, time.Time{} })
+	next := r.renew(g)
+	return m.refreshed(v, r, next), next.deadOnArrival()
 }
 
 // refreshed makes the renewed record the truth.
@@ -197,7 +210,7 @@ func (m *Manager) switchTo(v *Visitor, legalEntity string) work {
 		if l.doubtful(r) && !r.Suspect {
 			return m.hold(v, r)
 		}
-		g, err := m.redeemCustomer(ctx, r, l, legalEntity)
+		g, err := m.redeemCustomer(ctx, r, l, legalEntity, false)
 		switch {
 		case err == nil:
 			next := r.renew(g)

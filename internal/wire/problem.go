@@ -24,7 +24,9 @@ type Problem struct {
 	Message  string
 	MoreInfo string
 	Details  []Detail
-	// Fault marks the gateway's shape: the problem is the bearer.
+	// About is what the answer is about, as far as it says.
+	About Subject
+	// Fault marks the gateway's shape.
 	Fault bool
 	// Empty marks a body without content, HTML a page, and Other anything that
 	// is none of the shapes.
@@ -67,10 +69,12 @@ func DecodeProblem(body []byte, contentType string) Problem {
 
 func decodeProblemObject(body []byte) (Problem, bool) {
 	// An answer that breaks off may still have said what is wrong.
-	members, _ := readObject(body, "fault", "type", "errorCode", "code", "error",
+	members, broken := readObject(body, "fault", "type", "errorCode", "code", "error", "status",
 		"message", "error_description", "moreInfo", "details")
 	if members.has("fault") {
-		return decodeFault(members["fault"]), true
+		p := decodeFault(members["fault"])
+		p.About = p.aboutFault()
+		return p, true
 	}
 	p := Problem{
 		Code:     firstOf(cleanCode, members, "type", "errorCode", "error", "code"),
@@ -78,20 +82,25 @@ func decodeProblemObject(body []byte) (Problem, bool) {
 		MoreInfo: cleanText(members.text("moreInfo")),
 		Details:  decodeDetails(members["details"]),
 	}
+	if broken == nil { // what breaks off may have gone on about something else
+		p.About = p.aboutError(members)
+	}
 	return p, p.Code != "" || p.Message != "" || len(p.Details) > 0
 }
 
 func decodeFault(raw json.RawMessage) Problem {
 	p := Problem{Fault: true}
-	fault, err := readObject(raw, "faultstring", "detail")
+	fault, err := readObject(raw, "faultstring", "faultString", "message", "detail", "code")
 	if err != nil {
 		text, _ := stringOf(raw)
 		p.Message = cleanText(text)
 		return p
 	}
-	p.Message = cleanText(fault.text("faultstring"))
-	detail, _ := readObject(fault["detail"], "errorcode")
-	p.Code = cleanCode(detail.text("errorcode"))
+	p.Message = firstOf(cleanText, fault, "faultstring", "faultString", "message")
+	detail, _ := readObject(fault["detail"], "errorcode", "errorCode", "code")
+	if p.Code = firstOf(cleanCode, detail, "errorcode", "errorCode", "code"); p.Code == "" {
+		p.Code = cleanCode(fault.text("code"))
+	}
 	return p
 }
 
