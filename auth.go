@@ -2,6 +2,7 @@ package emporix
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 	"github.com/emporix-community/emporix-go/internal/transport"
+	"github.com/emporix-community/emporix-go/internal/wire"
 )
 
 // AuthService logs customers in and out and keeps their tokens. Nobody handles
@@ -301,7 +303,9 @@ func (c *core) loginGrant(ctx context.Context, call transport.Call) (lifecycle.G
 		return lifecycle.Grant{}, err
 	}
 	defer answer.Release()
-	return optInGrant(call.Op, answer, began)
+	grant, err := optInGrant(call.Op, answer, began)
+	c.logOdd(ctx, call.Op, grant.Odd)
+	return grant, err
 }
 
 // TokenDetails is what the server says about the customer's token.
@@ -317,24 +321,20 @@ type TokenDetails struct {
 // UnmarshalJSON reads the server's form.
 func (d *TokenDetails) UnmarshalJSON(data []byte) error {
 	var in struct {
-		TokenType     string      `json:"token_type"`
-		ExpiresIn     json.Number `json:"expires_in"`
-		Scope         string      `json:"scope"`
-		SessionID     string      `json:"sessionId"`
-		Email         string      `json:"email"`
-		LegalEntityID string      `json:"legalEntityId"`
+		TokenType      string        `json:"token_type"`
+		ExpiresIn      wire.Lifetime `json:"expires_in"`
+		Scope          wire.Scopes   `json:"scope"`
+		SessionID      string        `json:"sessionId"`
+		OtherSessionID string        `json:"session_id"`
+		Email          string        `json:"email"`
+		LegalEntityID  string        `json:"legalEntityId"`
 	}
-	if err := json.Unmarshal(data, &in); err != nil {
+	if err := wire.Decode(data, &in); err != nil {
 		return err
 	}
-	*d = TokenDetails{TokenType: in.TokenType, SessionID: in.SessionID, Email: in.Email, LegalEntityID: in.LegalEntityID}
-	if seconds, err := in.ExpiresIn.Float64(); err == nil && seconds > 0 {
-		d.ExpiresIn = time.Duration(min(seconds, (10*365*24*time.Hour).Seconds()) * float64(time.Second))
-	}
-	for scope := range strings.FieldsSeq(in.Scope) {
-		if !strings.HasPrefix(scope, "tenant=") {
-			d.Scopes = append(d.Scopes, scope)
-		}
+	*d = TokenDetails{
+		TokenType: in.TokenType, ExpiresIn: in.ExpiresIn.Duration, Scopes: in.Scope,
+		SessionID: cmp.Or(in.SessionID, in.OtherSessionID), Email: in.Email, LegalEntityID: in.LegalEntityID,
 	}
 	return nil
 }
@@ -421,8 +421,12 @@ func optInGrant(op *operation.Operation, answer *transport.Answer, began time.Ti
 	switch {
 	case len(body) == 0 || bytes.Equal(body, []byte("null")):
 		return lifecycle.Grant{}, nil
-	case json.Unmarshal(body, &members) == nil && members["access_token"] == nil && members["accessToken"] == nil:
+	case json.Unmarshal(body, &members) == nil && isAbsent(members["access_token"]) && isAbsent(members["accessToken"]):
 		return lifecycle.Grant{}, decode(op, answer, nil)
 	}
 	return tokenGrant(op, answer, began)
+}
+
+func isAbsent(member json.RawMessage) bool {
+	return len(member) == 0 || string(member) == "null" || string(member) == `""`
 }

@@ -3,11 +3,10 @@ package emporix
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/operation"
@@ -52,13 +51,16 @@ const anonymousNumber = "00000000"
 
 // IsAnonymous reports whether this is no customer but the placeholder that the
 // server shows to visitors who aren't logged in.
-func (c *Customer) IsAnonymous() bool { return c.CustomerNumber == anonymousNumber }
+func (c *Customer) IsAnonymous() bool {
+	return c.CustomerNumber == anonymousNumber || c.CustomerNumber == "0" // as a JSON number
+}
 
-// UnmarshalJSON takes a last login that is null or unreadable for none, so that
-// it costs nobody the rest of the profile.
+// UnmarshalJSON takes what it can read: a member of another JSON type than the
+// documented one is converted where its meaning is clear, such as a number for a
+// string, and is left zero otherwise.
 func (c *Customer) UnmarshalJSON(data []byte) error {
 	var in customerAnswer
-	if err := json.Unmarshal(data, &in); err != nil {
+	if err := wire.Decode(data, &in); err != nil {
 		return err
 	}
 	*c = *in.customer()
@@ -69,35 +71,19 @@ func (c *Customer) UnmarshalJSON(data []byte) error {
 // method UnmarshalJSON makes the decoder read everything twice.
 type customerAnswer struct {
 	plainCustomer
-	LastLogin looseTime `json:"lastLogin"`
+	LastLogin wire.Time `json:"lastLogin"`
 }
 
 type plainCustomer Customer
 
+// customer returns the profile without list elements that were null.
 func (in *customerAnswer) customer() *Customer {
 	c := (*Customer)(&in.plainCustomer)
 	c.LastLogin = in.LastLogin.Time
+	c.Accounts = slices.DeleteFunc(c.Accounts, func(a Account) bool { return a == Account{} })
+	c.B2B.LegalEntities = slices.DeleteFunc(c.B2B.LegalEntities, func(e LegalEntity) bool { return e == LegalEntity{} })
+	c.Addresses = slices.DeleteFunc(c.Addresses, func(a Address) bool { return a.missing() != "" })
 	return c
-}
-
-// looseTime reads the ISO 8601 forms that Java services send. All else is zero.
-type looseTime struct{ time.Time }
-
-func (t *looseTime) UnmarshalJSON(data []byte) error {
-	t.Time = time.Time{}
-	text := strings.Trim(string(data), `"`)
-	if strings.Contains(text, `\`) { // an encoder that escapes more than it must
-		var plain string
-		_ = json.Unmarshal(data, &plain)
-		text = plain
-	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05"} {
-		if parsed, err := time.Parse(layout, text); err == nil {
-			t.Time = parsed
-			return nil
-		}
-	}
-	return nil
 }
 
 // Account is a login that belongs to a customer.
@@ -143,25 +129,32 @@ type Metadata struct {
 	Mixins  MixinSchemas `json:"mixins,omitzero"`
 }
 
-// MixinSchemas are the URLs of the mixins' JSON schemas, by mixin name.
-type MixinSchemas map[string]string
+// MixinSchemas are the URLs of the mixins' JSON schemas, by mixin name. A URL is
+// a string. Any other JSON value that the server holds under a name is a
+// [json.RawMessage], so that writing the map back loses nothing.
+type MixinSchemas map[string]any
 
-// UnmarshalJSON passes over entries that are no strings.
+// URL returns the URL under that name, or "" if there is none.
+func (m MixinSchemas) URL(name string) string {
+	url, _ := m[name].(string)
+	return url
+}
+
+// UnmarshalJSON keeps all entries. It never fails: JSON of another type than an
+// object is no entries.
 func (m *MixinSchemas) UnmarshalJSON(data []byte) error {
-	if string(data) == "{}" { // of most profiles
-		*m = nil
+	*m = nil
+	var entries map[string]json.RawMessage
+	if string(data) == "{}" || json.Unmarshal(data, &entries) != nil || entries == nil {
 		return nil
 	}
-	*m = nil
-	if err := json.Unmarshal(data, (*map[string]string)(m)); err != nil {
-		var strange *json.UnmarshalTypeError // the decoder goes on after one
-		if !errors.As(err, &strange) || *m == nil {
-			return err
-		}
-	}
-	for name, url := range *m {
-		if url == "" {
-			delete(*m, name)
+	*m = make(MixinSchemas, len(entries))
+	for name, value := range entries {
+		var url string
+		if value[0] == '"' && json.Unmarshal(value, &url) == nil {
+			(*m)[name] = url
+		} else {
+			(*m)[name] = value
 		}
 	}
 	return nil

@@ -105,6 +105,7 @@ func (c *core) grant(ctx context.Context, call transport.Call) (lifecycle.Grant,
 	}
 	defer answer.Release()
 	grant, err := tokenGrant(call.Op, answer, began)
+	c.logOdd(ctx, call.Op, grant.Odd)
 	return grant, lifecycle.Unknown, err
 }
 
@@ -113,7 +114,11 @@ func tokenGrant(op *operation.Operation, answer *transport.Answer, began time.Ti
 	err := strangeBody(bytes.TrimSpace(answer.Body), media)
 	var token wire.Token
 	if err == nil {
-		if token, err = wire.DecodeToken(answer.Body); err != nil {
+		read := wire.DecodeToken
+		if op.Bearer == operation.None && op != operation.OAuthToken {
+			read = wire.DecodeAnonymousToken
+		}
+		if token, err = read(answer.Body); err != nil {
 			err = fmt.Errorf("no token in the answer (%d bytes of %s): %w", len(answer.Body), media, err)
 		}
 	}

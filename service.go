@@ -269,6 +269,13 @@ func (c *core) log(ctx context.Context, op *operation.Operation, answer *transpo
 	c.logger.LogAttrs(ctx, slog.LevelDebug, "emporix: call", append(attrs, errorAttrs(err)...)...)
 }
 
+// logOdd tells of a token answer that was taken although it is not as documented.
+func (c *core) logOdd(ctx context.Context, op *operation.Operation, odd []string) {
+	if c.logger != nil && len(odd) > 0 {
+		c.logger.LogAttrs(ctx, slog.LevelWarn, "emporix: odd token answer", slog.String("operation", op.Name), slog.String("odd", strings.Join(odd, "; ")))
+	}
+}
+
 // errorAttrs says what a log line may say about an error: not the server's own
 // message, which may hold an e-mail address.
 func errorAttrs(err error) []slog.Attr {

@@ -70,13 +70,13 @@ func decodeProblemObject(body []byte) (Problem, bool) {
 	members, _ := readObject(body, "fault", "type", "errorCode", "code", "error",
 		"message", "error_description", "moreInfo", "details")
 	if members.has("fault") {
-		return decodeFault(members["fault"]), true
+		return decodeFault(members.members["fault"]), true
 	}
 	p := Problem{
 		Code:     firstOf(cleanCode, members, "type", "errorCode", "error", "code"),
 		Message:  firstOf(cleanText, members, "message", "error_description"),
 		MoreInfo: cleanText(members.text("moreInfo")),
-		Details:  decodeDetails(members["details"]),
+		Details:  decodeDetails(members.members["details"]),
 	}
 	return p, p.Code != "" || p.Message != "" || len(p.Details) > 0
 }
@@ -90,7 +90,7 @@ func decodeFault(raw json.RawMessage) Problem {
 		return p
 	}
 	p.Message = cleanText(fault.text("faultstring"))
-	detail, _ := readObject(fault["detail"], "errorcode")
+	detail, _ := readObject(fault.members["detail"], "errorcode")
 	p.Code = cleanCode(detail.text("errorcode"))
 	return p
 }
@@ -196,9 +196,11 @@ func cut(s string, n int) string {
 }
 
 // IsFault reports whether a body is an error of the gateway. It need not be
-// whole.
+// whole. A "fault" deeper inside is data.
 func IsFault(body []byte) bool {
-	return bytes.Contains(body, []byte(`"fault"`)) && anyMember(body, func(name string, _ json.RawMessage) bool { return name == "fault" })
+	return bytes.Contains(body, []byte(`"fault"`)) && anyMember(body, func(name string, value json.RawMessage) bool {
+		return name == "fault" && says(value)
+	})
 }
 
 // IsError reports whether a body in the place of none says that something
@@ -208,14 +210,26 @@ func IsError(body []byte) bool {
 	return anyMember(body, func(name string, value json.RawMessage) bool {
 		switch name {
 		case "fault", "error":
-			return true
+			return says(value)
 		case "status", "code":
 			digits, _ := numberOf(value)
-			status, err := strconv.Atoi(digits)
+			status, err := strconv.ParseFloat(digits, 64)
 			return err == nil && status >= 400
 		}
 		return false
 	})
+}
+
+// says reports whether the value of a member "fault" or "error" tells of one.
+// Some servers send the member with a success too: as null, false, 0, or empty.
+// A value that breaks off is not absent.
+func says(value json.RawMessage) bool {
+	switch string(bytes.TrimSpace(value)) {
+	case "null", "false", "0", "[]":
+		return false
+	}
+	text, isText := stringOf(value)
+	return !isText || strings.TrimSpace(text) != ""
 }
 
 // anyMember looks at the members of an object until one satisfies; a member
