@@ -58,6 +58,9 @@ func decodeInto(body []byte, media string, into any) error {
 	case wire.Decode(body, into) != nil:
 		return fmt.Errorf("the answer is not the JSON that the API promises (%d bytes of %s)", len(body), media)
 	}
+	if answer, ok := into.(interface{ tidy() }); ok {
+		answer.tidy()
+	}
 	if answer, ok := into.(interface{ missing() string }); ok {
 		if what := answer.missing(); what != "" {
 			return fmt.Errorf("the answer is not what the API promises: it lacks %s", what)
@@ -86,17 +89,34 @@ func (a *Address) missing() string {
 // addressList is the answer of Addresses.List.
 type addressList []Address
 
-// missing drops what is no address, and tells a list of other things from one
-// of addresses.
+// missing tells a list of other things, which tidy has emptied, from an empty
+// list.
 func (l *addressList) missing() string {
-	if len(*l) == 0 {
-		return ""
-	}
-	*l = slices.DeleteFunc(*l, func(a Address) bool { return a.missing() != "" })
-	if len(*l) == 0 {
+	if len(*l) == 0 && cap(*l) > 0 {
 		return "every member of an address"
 	}
 	return ""
+}
+
+// tidy drops list elements that were null or of another shape.
+func (in *customerAnswer) tidy() {
+	in.Accounts = slices.DeleteFunc(in.Accounts, func(a Account) bool { return a == Account{} })
+	in.B2B.LegalEntities = slices.DeleteFunc(in.B2B.LegalEntities, func(e LegalEntity) bool { return e == LegalEntity{} })
+	(*addressList)(&in.Addresses).tidy()
+	if in.DefaultAddress != nil {
+		in.DefaultAddress.tidy()
+	}
+}
+
+func (a *Address) tidy() {
+	a.Tags = slices.DeleteFunc(a.Tags, func(tag string) bool { return tag == "" })
+}
+
+func (l *addressList) tidy() {
+	*l = slices.DeleteFunc(*l, func(a Address) bool { return a.missing() != "" })
+	for i := range *l {
+		(*l)[i].tidy()
+	}
 }
 
 func (d *TokenDetails) missing() string {

@@ -57,6 +57,9 @@ type LoginResult struct {
 	// SessionChanged is set when that is not the session the visitor had before:
 	// what was bound to it, such as a cart, is not in the new one.
 	SessionChanged bool
+	// Scopes are what the customer's token may be used for, without the tenant.
+	// It is nil where the answer does not say; Validate then tells.
+	Scopes []string
 }
 
 // Anonymous begins a new anonymous session with the given session context, in
@@ -151,6 +154,10 @@ type SocialLoginRequest struct {
 	Code         string `url:"code"`                    // the authorization code; works once
 	RedirectURI  string `url:"redirect_uri"`            // the one that the code was asked for with
 	CodeVerifier string `url:"code_verifier,omitempty"` // of PKCE, if it was used
+	// NewSession leaves out the session ID of the visitor's anonymous session,
+	// which the API lets a client choose: the customer then begins with a session
+	// of their own, and a cart of the old one is left behind.
+	NewSession bool `url:"-"`
 }
 
 // Format prints the request with code and verifier masked.
@@ -194,7 +201,11 @@ func (s *AuthService) SocialLogin(ctx context.Context, req SocialLoginRequest) (
 	if err := optionalIdentifier("code_verifier", req.CodeVerifier, maxIdentifier); err != nil {
 		return nil, err
 	}
-	login, err := s.session.login(ctx, request{op: operation.AuthSocialLogin, query: req, header: [2]string{"session-id"}})
+	r := request{op: operation.AuthSocialLogin, query: req}
+	if !req.NewSession {
+		r.header[0] = "session-id"
+	}
+	login, err := s.session.login(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -261,6 +272,7 @@ func (s *AuthService) ExchangeToken(ctx context.Context, req ExchangeTokenReques
 func loginResult(l lifecycle.Login) LoginResult {
 	return LoginResult{
 		LoggedIn: l.Established, InitialPassword: l.Grant.InitialPassword, SessionID: l.SessionID, SessionChanged: l.SessionChanged,
+		Scopes: l.Grant.Scopes,
 	}
 }
 
@@ -284,6 +296,7 @@ func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error)
 		}
 		return grant, err
 	})
+	c.explainScopes(r.op, err)
 	c.log(ctx, r.op, nil, err, began)
 	if err != nil {
 		return lifecycle.Login{}, ofCall(ctx, r.op.Name, err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
-	"slices"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/operation"
@@ -63,6 +62,7 @@ func (c *Customer) UnmarshalJSON(data []byte) error {
 	if err := wire.Decode(data, &in); err != nil {
 		return err
 	}
+	in.tidy()
 	*c = *in.customer()
 	return nil
 }
@@ -76,13 +76,9 @@ type customerAnswer struct {
 
 type plainCustomer Customer
 
-// customer returns the profile without list elements that were null.
 func (in *customerAnswer) customer() *Customer {
 	c := (*Customer)(&in.plainCustomer)
 	c.LastLogin = in.LastLogin.Time
-	c.Accounts = slices.DeleteFunc(c.Accounts, func(a Account) bool { return a == Account{} })
-	c.B2B.LegalEntities = slices.DeleteFunc(c.B2B.LegalEntities, func(e LegalEntity) bool { return e == LegalEntity{} })
-	c.Addresses = slices.DeleteFunc(c.Addresses, func(a Address) bool { return a.missing() != "" })
 	return c
 }
 
@@ -141,11 +137,14 @@ func (m MixinSchemas) URL(name string) string {
 }
 
 // UnmarshalJSON keeps all entries. It never fails: JSON of another type than an
-// object is no entries.
+// object changes nothing.
 func (m *MixinSchemas) UnmarshalJSON(data []byte) error {
-	*m = nil
+	if string(data) == "{}" { // of most profiles
+		*m = nil
+		return nil
+	}
 	var entries map[string]json.RawMessage
-	if string(data) == "{}" || json.Unmarshal(data, &entries) != nil || entries == nil {
+	if json.Unmarshal(data, &entries) != nil || entries == nil {
 		return nil
 	}
 	*m = make(MixinSchemas, len(entries))
@@ -225,6 +224,15 @@ type CustomerDetails struct {
 	B2B               B2B      `json:"b2b,omitzero"`
 	Metadata          Metadata `json:"metadata,omitzero"`
 	Mixins            Mixins   `json:"mixins,omitzero"`
+	// SendEmpty names the members that are sent although they are empty, in the
+	// API's words, such as "middleName". Other empty members are left out.
+	SendEmpty []string `json:"-"`
+}
+
+// MarshalJSON leaves out empty members, but for those in SendEmpty.
+func (d CustomerDetails) MarshalJSON() ([]byte, error) {
+	type plain CustomerDetails
+	return encodeWithEmpty(plain(d), d.SendEmpty)
 }
 
 // CustomerPatch changes some fields of a profile. Fields that aren't set stay
@@ -343,7 +351,8 @@ func ActivateWith(patch EmployeeCustomerPatch) ActivateOption {
 // arrived.
 //
 // Bearer: anonymous. Errors: *ArgumentError without an e-mail address or a
-// password and for an address without a contact name or with a comma in a tag,
+// password, for an address without a contact name or with a comma in a tag, and
+// for a name in SendEmpty that is no member,
 // ErrConflict for an address that has an account, ErrInvalidRequest,
 // ErrUnauthorized, ErrForbidden.
 //
@@ -378,6 +387,12 @@ func checkSignUp(req SignUpRequest) error {
 		if err := required("customerAddress.contactName", req.CustomerAddress.ContactName); err != nil {
 			return err
 		}
+	}
+	if err := checkSendEmpty("customerDetails.", req.CustomerDetails, req.CustomerDetails.SendEmpty); err != nil {
+		return err
+	}
+	if err := checkSendEmpty("customerAddress.", req.CustomerAddress, req.CustomerAddress.SendEmpty); err != nil {
+		return err
 	}
 	return checkTags(req.CustomerAddress.Tags)
 }

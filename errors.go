@@ -83,6 +83,7 @@ type APIError struct {
 	foreign      bool // the body is none of the API's: a proxy's page, or anything
 	unknown      bool // the request may have been processed
 	lateDeadline bool
+	scopes       string // 403: the scope that the call needs, and those that were granted
 }
 
 // ErrorDetail is one cause of an APIError.
@@ -135,6 +136,9 @@ func (e *APIError) hint() string {
 	}
 	if e.StatusCode >= 300 && e.StatusCode < 400 && e.StatusCode != http.StatusNotModified {
 		hints = append(hints, "redirects are never followed, because tokens would follow them; check the base URL")
+	}
+	if e.scopes != "" {
+		hints = append(hints, e.scopes)
 	}
 	return strings.Join(hints, "; ")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -15,6 +16,9 @@ import (
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 	"github.com/emporix-community/emporix-go/internal/transport"
 )
+
+// maxRequestBody is the API's limit, in bytes.
+const maxRequestBody = 10 << 20
 
 // request is one use of an operation, as a service method describes it.
 type request struct {
@@ -40,6 +44,7 @@ func (s *Session) do(ctx context.Context, r request) error {
 	}
 	c, began := s.core(), time.Now()
 	answer, err := c.authorized(ctx, &s.visitor, call)
+	c.explainScopes(r.op, err)
 	c.log(ctx, r.op, answer, err, began)
 	if err != nil {
 		return ofCall(ctx, r.op.Name, err)
@@ -63,6 +68,9 @@ func (s *Session) prepare(r request) (transport.Call, error) {
 	body, err := encode(r.body)
 	if err != nil {
 		return transport.Call{}, err
+	}
+	if len(body) > maxRequestBody {
+		return transport.Call{}, &ArgumentError{Field: "body", Reason: fmt.Sprintf("has %d bytes as JSON; the API takes at most %d", len(body), maxRequestBody)}
 	}
 	call.Body, call.ContentType = body, "application/json"
 	if r.mergePatch {
@@ -186,6 +194,7 @@ func (c *core) send(ctx context.Context, call transport.Call) (*transport.Answer
 	if err != nil {
 		return nil, callFailed(call.Op, err)
 	}
+	keepRaw(ctx, call.Op, answer)
 	if slices.Contains(call.Op.Success, answer.Status) {
 		return answer, nil
 	}

@@ -119,10 +119,11 @@ func collectFields(v reflect.Value, into map[string]reflect.Value) {
 	}
 }
 
-// readList keeps the elements that can be read.
+// readList keeps the elements that can be read, if there are any. A value that stands where a list
+// should is a list of one.
 func readList(v reflect.Value, raw json.RawMessage) bool {
-	var elements []json.RawMessage
-	if json.Unmarshal(raw, &elements) != nil {
+	elements := []json.RawMessage{raw}
+	if raw[0] == '[' && json.Unmarshal(raw, &elements) != nil {
 		return false
 	}
 	list := reflect.MakeSlice(v.Type(), 0, len(elements))
@@ -133,7 +134,7 @@ func readList(v reflect.Value, raw json.RawMessage) bool {
 		}
 	}
 	v.Set(list)
-	return true
+	return len(elements) == 0 || list.Len() > 0
 }
 
 // textOf returns a JSON string, or the digits of a number. A whole number loses

@@ -10,20 +10,20 @@ import (
 
 // Time reads the forms in which servers write a moment: ISO 8601 with or without
 // seconds, fraction, zone and time of day, and seconds or milliseconds since
-// 1970 as a number or a string. A moment without a zone is in UTC. All else is
-// zero.
+// 1970 as a number or a string. A moment without a zone is in UTC.
 type Time struct{ time.Time }
 
-// UnmarshalJSON never fails.
+// UnmarshalJSON never fails: what it can't read changes nothing.
 func (t *Time) UnmarshalJSON(data []byte) error {
-	t.Time = time.Time{}
+	var read time.Time
 	if text, ok := stringOf(data); ok {
-		t.Time = parseTime(strings.TrimSpace(text))
+		read = parseTime(strings.TrimSpace(text))
 	}
-	if t.IsZero() {
-		if number, ok := numberOf(data); ok {
-			t.Time = sinceEpoch(number)
-		}
+	if number, ok := numberOf(data); ok && read.IsZero() {
+		read = sinceEpoch(number)
+	}
+	if !read.IsZero() {
+		t.Time = read
 	}
 	return nil
 }

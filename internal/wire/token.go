@@ -30,10 +30,9 @@ type Token struct {
 	SessionIdle      Lifetime
 	// InitialPassword says that an employee chose the customer's password.
 	InitialPassword bool
-	// Scopes are what the token may be used for, without the tenant. An answer
-	// that says nothing about them has ScopesKnown false.
-	Scopes      []string
-	ScopesKnown bool
+	// Scopes are what the token may be used for, without the tenant: nil where the
+	// answer does not say, empty where it grants none.
+	Scopes []string
 	// Odd says what about the answer was not as documented, for a log. It holds
 	// names and no values.
 	Odd []string
@@ -92,7 +91,7 @@ func decodeToken(body []byte, sessionID, otherSessionID string) (Token, error) {
 		SessionIdle:      d.idle(),
 	}
 	t.InitialPassword, _ = boolOf(members.orNull("initialPassword"))
-	t.Scopes, t.ScopesKnown = scopesOf(members.get("scope"))
+	t.Scopes = scopesOf(members.get("scope"))
 	if d.err == nil && t.Access.IsZero() {
 		d.err = errors.New("the answer holds no access token")
 	}
@@ -254,13 +253,14 @@ func (d *tokenDecoder) idle() Lifetime {
 }
 
 // scopesOf reads scopes that are separated by spaces, or a list of them. The
-// tenant stands among them and is none.
-func scopesOf(raw json.RawMessage) (scopes []string, known bool) {
+// tenant stands among them and is none. All else is nil.
+func scopesOf(raw json.RawMessage) []string {
 	var list []string
 	text, isText := stringOf(raw)
-	if !isText && (len(raw) == 0 || json.Unmarshal(raw, &list) != nil) {
-		return nil, false
+	if !isText && (json.Unmarshal(raw, &list) != nil || list == nil) {
+		return nil
 	}
+	scopes := []string{}
 	for _, part := range append(list, text) {
 		for scope := range strings.FieldsSeq(part) {
 			if !strings.HasPrefix(scope, "tenant=") {
@@ -268,21 +268,25 @@ func scopesOf(raw json.RawMessage) (scopes []string, known bool) {
 			}
 		}
 	}
-	return scopes, true
+	return scopes
 }
 
-// Scopes is a JSON string of scopes, or a list of them. All else is none.
+// Scopes is a JSON string of scopes, or a list of them.
 type Scopes []string
 
-// UnmarshalJSON never fails.
+// UnmarshalJSON never fails: what it can't read changes nothing.
 func (s *Scopes) UnmarshalJSON(data []byte) error {
-	*s, _ = scopesOf(data)
+	if scopes := scopesOf(data); scopes != nil {
+		*s = scopes
+	}
 	return nil
 }
 
-// UnmarshalJSON never fails.
+// UnmarshalJSON never fails: what it can't read changes nothing.
 func (l *Lifetime) UnmarshalJSON(data []byte) error {
-	*l, _ = lifetimeOf(data)
+	if life, ok := lifetimeOf(data); ok {
+		*l = life
+	}
 	return nil
 }
 

@@ -41,7 +41,7 @@ func TestDecodeTokenReadsEveryDocumentedAnswer(t *testing.T) {
 		"anonymous": {
 			`{"token_type":"Bearer","access_token":"tpYg","expires_in":3599,"refresh_token":"7Fnv","refresh_token_expires_in":86399,"sessionId":"6d4d-5e","scope":"tenant=acme"}`,
 			map[string]string{"access": "tpYg", "refresh": "7Fnv"},
-			wire.Token{Type: "Bearer", ExpiresIn: known(3599 * time.Second), RefreshExpiresIn: known(86399 * time.Second), SessionID: "6d4d-5e", ScopesKnown: true},
+			wire.Token{Type: "Bearer", ExpiresIn: known(3599 * time.Second), RefreshExpiresIn: known(86399 * time.Second), SessionID: "6d4d-5e", Scopes: []string{}},
 		},
 		"anonymous refresh without a refresh token": {
 			`{"token_type":"Bearer","access_token":"Zq91","expires_in":3599,"sessionId":"5b7a"}`,
@@ -56,7 +56,7 @@ func TestDecodeTokenReadsEveryDocumentedAnswer(t *testing.T) {
 		"social login, numbers as strings": {
 			`{"social_access_token":"ya29|x:y","social_id_token":"eyJ...","refresh_token":"94tK","refresh_token_expires_in":"86399","session_idle_time":3600,"token_type":"Bearer","access_token":"aYR3","saas_token":"eyJ","expires_in":"2591999","scope":"a b tenant=acme"}`,
 			map[string]string{"access": "aYR3", "refresh": "94tK", "saas": "eyJ", "socialAccess": "ya29|x:y", "socialID": "eyJ..."},
-			wire.Token{Type: "Bearer", ExpiresIn: known(2591999 * time.Second), RefreshExpiresIn: known(86399 * time.Second), SessionIdle: known(time.Hour), Scopes: []string{"a", "b"}, ScopesKnown: true},
+			wire.Token{Type: "Bearer", ExpiresIn: known(2591999 * time.Second), RefreshExpiresIn: known(86399 * time.Second), SessionIdle: known(time.Hour), Scopes: []string{"a", "b"}},
 		},
 		"exchange": {
 			`{"subject_access_token":"eyJs","access_token":"dEKA","saas_token":"eyJ","refresh_token":"QtvQ","refresh_token_expires_in":15551999,"session_idle_time":120,"token_type":"Bearer","expires_in":14399,"session_id":"14cc"}`,
@@ -299,9 +299,9 @@ func TestDecodeTokenTakesWhatIsUsable(t *testing.T) {
 		"doubled, with an escaped name":    {`{"access_token":"x","\u0061ccess_token":"a"}`, wire.Token{}, "access_token came twice and differently; the last one is used"},
 		"another case beside it":           {`{"Access_Token":"x","access_token":"a","ACCESS_TOKEN":"y"}`, wire.Token{}, ""},
 		"session twins, a customer's":      {`{"access_token":"a","session_id":"c","sessionId":"g"}`, wire.Token{SessionID: "c"}, "session_id and sessionId differ; session_id is used"},
-		"scopes":                           {`{"access_token":"a","scope":" a.b  c.d tenant=acme"}`, wire.Token{Scopes: []string{"a.b", "c.d"}, ScopesKnown: true}, ""},
-		"no scopes":                        {`{"access_token":"a","scope":""}`, wire.Token{ScopesKnown: true}, ""},
-		"scopes as a list":                 {`{"access_token":"a","scope":["a.b","tenant=acme"]}`, wire.Token{Scopes: []string{"a.b"}, ScopesKnown: true}, ""},
+		"scopes":                           {`{"access_token":"a","scope":" a.b  c.d tenant=acme"}`, wire.Token{Scopes: []string{"a.b", "c.d"}}, ""},
+		"no scopes":                        {`{"access_token":"a","scope":""}`, wire.Token{Scopes: []string{}}, ""},
+		"scopes as a list":                 {`{"access_token":"a","scope":["a.b","tenant=acme"]}`, wire.Token{Scopes: []string{"a.b"}}, ""},
 		"scopes of another type":           {`{"access_token":"a","scope":7}`, wire.Token{}, ""},
 		"an initial password, as a number": {`{"access_token":"a","initialPassword":1.0}`, wire.Token{InitialPassword: true}, ""},
 	} {
