@@ -1,12 +1,14 @@
 package emporix
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"reflect"
 	"time"
+	"unicode/utf8"
 
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/wire"
@@ -143,6 +145,10 @@ func (m *MixinSchemas) UnmarshalJSON(data []byte) error {
 		*m = nil
 		return nil
 	}
+	if urls := flatTexts(data); urls != nil { // of nearly all others
+		*m = urls
+		return nil
+	}
 	var entries map[string]json.RawMessage
 	if json.Unmarshal(data, &entries) != nil || entries == nil {
 		return nil
@@ -157,6 +163,34 @@ func (m *MixinSchemas) UnmarshalJSON(data []byte) error {
 		}
 	}
 	return nil
+}
+
+// flatTexts reads a JSON object of plain strings without a decoder, which would
+// cost more than the rest of a profile's metadata. It is nil for all else.
+func flatTexts(data []byte) map[string]any {
+	if len(data) < 2 || data[0] != '{' || bytes.IndexByte(data, '\\') >= 0 || !utf8.Valid(data) {
+		return nil
+	}
+	entries := map[string]any{}
+	rest := data[1 : len(data)-1]
+	for {
+		var texts [2]string // a name and its value
+		for i := range texts {
+			rest = bytes.TrimLeft(rest, " \t\r\n:,")
+			if len(rest) == 0 && i == 0 {
+				return entries
+			}
+			if len(rest) == 0 || rest[0] != '"' {
+				return nil
+			}
+			end := bytes.IndexByte(rest[1:], '"')
+			if end < 0 {
+				return nil
+			}
+			texts[i], rest = string(rest[1:1+end]), rest[end+2:]
+		}
+		entries[texts[0]] = texts[1]
+	}
 }
 
 // SignUpRequest creates an account. fmt and slog show it without the passwords.

@@ -34,6 +34,9 @@ func (g *grantedScopes) keep(op *operation.Operation, grant lifecycle.Grant) {
 
 // explainScopes adds to a 403 which scope the call needs, and what was granted.
 func (c *core) explainScopes(op *operation.Operation, err error) {
+	if err == nil { // the usual case, for nothing
+		return
+	}
 	var apiErr *APIError
 	if !errors.As(err, &apiErr) || apiErr.StatusCode != http.StatusForbidden || apiErr.Operation != op.Name {
 		return

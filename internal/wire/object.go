@@ -104,6 +104,9 @@ func stringOf(raw json.RawMessage) (string, bool) {
 	if len(raw) == 0 || raw[0] != '"' {
 		return "", false
 	}
+	if end := len(raw) - 1; end > 0 && bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
+		return string(raw[1:end]), true // what most strings are, without a decoder
+	}
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
 		return "", false

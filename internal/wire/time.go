@@ -16,11 +16,19 @@ type Time struct{ time.Time }
 // UnmarshalJSON never fails: what it can't read changes nothing.
 func (t *Time) UnmarshalJSON(data []byte) error {
 	var read time.Time
+	if read.UnmarshalJSON(data) == nil { // RFC 3339, or null
+		if !read.IsZero() {
+			t.Time = read
+		}
+		return nil
+	}
 	if text, ok := stringOf(data); ok {
 		read = parseTime(strings.TrimSpace(text))
 	}
-	if number, ok := numberOf(data); ok && read.IsZero() {
-		read = sinceEpoch(number)
+	if read.IsZero() {
+		if number, ok := numberOf(data); ok {
+			read = sinceEpoch(number)
+		}
 	}
 	if !read.IsZero() {
 		t.Time = read
@@ -36,9 +44,6 @@ var (
 )
 
 func parseTime(text string) time.Time {
-	if parsed, err := time.Parse(time.RFC3339, text); err == nil { // nearly always
-		return parsed
-	}
 	// Java's ZonedDateTime names the zone as well: …+01:00[Europe/Berlin].
 	if at := strings.IndexByte(text, '['); at > 0 && strings.HasSuffix(text, "]") {
 		text = text[:at]
