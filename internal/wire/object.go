@@ -16,11 +16,7 @@ import (
 var errNotObject = errors.New("the answer is not a JSON object")
 
 // object holds the members that the caller asked for, by their exact names.
-type object struct {
-	members map[string]json.RawMessage
-	// differ names the members that came more than once, with different values.
-	differ []string
-}
+type object map[string]json.RawMessage
 
 // readObject reads one JSON object with nothing after it. encoding/json would
 // match names in any case, so it walks the object by hand. Of two members with
@@ -28,29 +24,36 @@ type object struct {
 // are passed over, unstored. On an error it returns what it read before, for
 // callers who take what they get.
 func readObject(body []byte, wanted ...string) (object, error) {
+	members, _, err := readMembers(body, wanted)
+	return members, err
+}
+
+// readMembers is readObject, and names the members that came more than once with
+// different values.
+func readMembers(body []byte, wanted []string) (members object, differ []string, err error) {
 	known := make(map[string]bool, len(wanted))
 	for _, name := range wanted {
 		known[name] = true
 	}
-	o := object{members: map[string]json.RawMessage{}}
+	members = object{}
 	whole := eachMember(body, func(name string, value json.RawMessage) {
 		if !known[name] {
 			return
 		}
-		if o.has(name) {
+		if members.has(name) {
 			if string(value) == "null" {
 				return
 			}
-			if !bytes.Equal(o.members[name], value) && !slices.Contains(o.differ, name) {
-				o.differ = append(o.differ, name)
+			if !bytes.Equal(members[name], value) && !slices.Contains(differ, name) {
+				differ = append(differ, name)
 			}
 		}
-		o.members[name] = value
+		members[name] = value
 	})
 	if !whole {
-		return o, errNotObject
+		return members, differ, errNotObject
 	}
-	return o, nil
+	return members, differ, nil
 }
 
 // eachMember calls found for the members of an object, in their order, and
@@ -84,18 +87,18 @@ func (o object) get(name string) json.RawMessage {
 	if !o.has(name) {
 		return nil
 	}
-	return o.members[name]
+	return o[name]
 }
 
 // has reports whether a member is there and not null.
 func (o object) has(name string) bool {
-	value, ok := o.members[name]
+	value, ok := o[name]
 	return ok && string(value) != "null"
 }
 
 // text returns a string member, or "" if it is absent, null or no string.
 func (o object) text(name string) string {
-	s, _ := stringOf(o.members[name])
+	s, _ := stringOf(o[name])
 	return s
 }
 
@@ -136,7 +139,7 @@ func DecodeID(body []byte) (string, error) {
 	if !o.has("id") {
 		return "", errors.New("the answer holds no id")
 	}
-	id, ok := idOf(o.members["id"])
+	id, ok := idOf(o["id"])
 	switch {
 	case !ok:
 		return "", errors.New("the id in the answer is neither a string nor a whole number")

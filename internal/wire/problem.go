@@ -70,13 +70,13 @@ func decodeProblemObject(body []byte) (Problem, bool) {
 	members, _ := readObject(body, "fault", "type", "errorCode", "code", "error",
 		"message", "error_description", "moreInfo", "details")
 	if members.has("fault") {
-		return decodeFault(members.members["fault"]), true
+		return decodeFault(members["fault"]), true
 	}
 	p := Problem{
 		Code:     firstOf(cleanCode, members, "type", "errorCode", "error", "code"),
 		Message:  firstOf(cleanText, members, "message", "error_description"),
 		MoreInfo: cleanText(members.text("moreInfo")),
-		Details:  decodeDetails(members.members["details"]),
+		Details:  decodeDetails(members["details"]),
 	}
 	return p, p.Code != "" || p.Message != "" || len(p.Details) > 0
 }
@@ -90,7 +90,7 @@ func decodeFault(raw json.RawMessage) Problem {
 		return p
 	}
 	p.Message = cleanText(fault.text("faultstring"))
-	detail, _ := readObject(fault.members["detail"], "errorcode")
+	detail, _ := readObject(fault["detail"], "errorcode")
 	p.Code = cleanCode(detail.text("errorcode"))
 	return p
 }

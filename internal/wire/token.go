@@ -65,11 +65,12 @@ func DecodeAnonymousToken(body []byte) (Token, error) {
 }
 
 func decodeToken(body []byte, sessionID, otherSessionID string) (Token, error) {
-	members, err := readObject(body,
+	members, differ, err := readMembers(body, []string{
 		"access_token", "accessToken", "refresh_token", "refreshToken", "saas_token", "saasToken",
 		"social_access_token", "social_id_token", "subject_access_token",
 		"token_type", "expires_in", "expiresIn", "refresh_token_expires_in", "refreshTokenExpiresIn",
-		"session_id", "sessionId", "session_idle_time", "initialPassword", "scope", "fault", "error")
+		"session_id", "sessionId", "session_idle_time", "initialPassword", "scope", "fault", "error",
+	})
 	if err != nil {
 		return Token{}, err
 	}
@@ -98,7 +99,7 @@ func decodeToken(body []byte, sessionID, otherSessionID string) (Token, error) {
 	if d.err != nil {
 		return Token{}, d.err
 	}
-	for _, name := range members.differ {
+	for _, name := range differ {
 		d.note(name + " came twice and differently; the last one is used")
 	}
 	t.Odd = d.odd
