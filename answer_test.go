@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -316,11 +317,22 @@ func TestAnswersConvertWhatIsClear(t *testing.T) {
 		case typ == reflect.TypeFor[time.Time](), typ == reflect.TypeFor[emporix.Mixins](), typ == reflect.TypeFor[emporix.MixinSchemas]():
 			return
 		case typ.Kind() == reflect.Pointer:
-			each(typ.Elem(), prefix, suffix, func(c *emporix.Customer) reflect.Value { return field(c).Elem() })
+			each(typ.Elem(), prefix, suffix, func(c *emporix.Customer) reflect.Value {
+				if field(c).IsNil() {
+					return reflect.Zero(typ.Elem())
+				}
+				return field(c).Elem()
+			})
 			return
 		case typ.Kind() == reflect.Slice:
-			each(typ.Elem(), prefix+"[", "]"+suffix, func(c *emporix.Customer) reflect.Value { return field(c).Index(0) })
-			each(typ.Elem(), prefix, suffix, func(c *emporix.Customer) reflect.Value { return field(c).Index(0) }) // a list of one
+			first := func(c *emporix.Customer) reflect.Value {
+				if field(c).Len() == 0 {
+					return reflect.Zero(typ.Elem())
+				}
+				return field(c).Index(0)
+			}
+			each(typ.Elem(), prefix+"[", "]"+suffix, first)
+			each(typ.Elem(), prefix, suffix, first) // a list of one
 			return
 		case typ.Kind() == reflect.Struct:
 			for i := range typ.NumField() {
@@ -681,6 +693,22 @@ func TestRawResponsesHoldNoSecret(t *testing.T) {
 	require.Error(t, client.Credentials.ChangePassword(ctx, emporix.ChangePasswordRequest{CurrentPassword: "CANARY-old", NewPassword: "new password"}))
 	assert.Equal(t, `{"message":"[redacted] is wrong","unknown":1}`, string(raw.Body()))
 	assert.NotContains(t, fmt.Sprintf("%+v", ctx), "CANARY")
+}
+
+// The SaaS token says itself when it ends, in any of the forms of a number.
+func TestSaaSTokensTellTheirEnd(t *testing.T) {
+	t.Parallel()
+	tenant, client := answers(t, "/acme/login")
+	end := time.Unix(1640444032, 0)
+	for claims, want := range map[string]time.Time{
+		`{"exp":1640444032}`: end, `{"exp":"1640444032"}`: end, `{"exp":1640444032.5}`: end, `{"exp":1.640444032e9}`: end, `{"exp":null,"sub":7}`: {}, `{"exp":-1}`: {}, `{"exp":{}}`: {}, `{}`: {}, `[]`: {},
+	} {
+		tenant.body = strings.Replace(customerTokens, `"saas_token":"saas"`, `"saas_token":"h.`+base64.RawURLEncoding.EncodeToString([]byte(claims))+`.s"`, 1)
+		require.NoError(t, login(t.Context(), client))
+		info, err := client.OwnSession().Info(t.Context())
+		require.NoError(t, err)
+		assert.True(t, want.Equal(info.SaaSTokenExpires), "%s: %s", claims, info.SaaSTokenExpires)
+	}
 }
 
 // Ids of created things.
