@@ -680,7 +680,8 @@ func TestRawResponsesHoldNoSecret(t *testing.T) {
 	ctx := emporix.WithRawResponse(t.Context(), &raw)
 	tenant.body = `{"access_token":"CANARY-1","accessToken":"CANARY-2","Refresh_Token":"CANARY-3","data":{"saasToken":"CANARY-4","list":["eyJCANARY.5","x",{"client_secret":"CANARY-6"}]},"expires_in":3600,"refresh_token_expires_in":60,"token_type":"Bearer","initialPassword":true,"unknown":"kept","unknown":2}`
 	require.NoError(t, login(ctx, client))
-	assert.Equal(t, `{"access_token":"[redacted]","accessToken":"[redacted]","Refresh_Token":"[redacted]","data":{"saasToken":"[redacted]","list":["[redacted]","x",{"client_secret":"[redacted]"}]},"expires_in":3600,"refresh_token_expires_in":60,"token_type":"Bearer","initialPassword":true,"unknown":"kept","unknown":2}`, string(raw.Body()))
+	masked := strings.TrimSpace(`{"access_token":"[redacted]","accessToken":"[redacted]","Refresh_Token":"[redacted]","data":{"saasToken":"[redacted]","list":["[redacted]","x",{"client_secret":"[redacted]"}]},"expires_in":3600,"refresh_token_expires_in":60,"token_type":"Bearer","initialPassword":true,"unknown":"kept","unknown":2}`)
+	assert.Equal(t, masked, string(raw.Body()), "doubled members as well")
 	raw.Body()[0] = 'x'
 	assert.Equal(t, byte('{'), raw.Body()[0], "it is a copy")
 	for _, body := range []string{"CANARY", `["CANARY"]`, `"CANARY"`, `{"access_token":"CANARY`, strings.Repeat(`{"a":`, 100) + `"CANARY"` + strings.Repeat("}", 100)} {
@@ -691,7 +692,7 @@ func TestRawResponsesHoldNoSecret(t *testing.T) {
 	}
 	tenant.path, tenant.status, tenant.body = "/password/change", 400, `{"message":"CANARY-old is wrong","unknown":1}`
 	require.Error(t, client.Credentials.ChangePassword(ctx, emporix.ChangePasswordRequest{CurrentPassword: "CANARY-old", NewPassword: "new password"}))
-	assert.Equal(t, `{"message":"[redacted] is wrong","unknown":1}`, string(raw.Body()))
+	assert.JSONEq(t, `{"message":"[redacted] is wrong","unknown":1}`, string(raw.Body()))
 	assert.NotContains(t, fmt.Sprintf("%+v", ctx), "CANARY")
 }
 

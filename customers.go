@@ -150,7 +150,8 @@ func (m *MixinSchemas) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	var entries map[string]json.RawMessage
-	if json.Unmarshal(data, &entries) != nil || entries == nil {
+	_ = json.Unmarshal(data, &entries) // of another type there are none
+	if entries == nil {
 		return nil
 	}
 	*m = make(MixinSchemas, len(entries))

@@ -240,7 +240,7 @@ func TestRoundTripsLoseNothing(t *testing.T) {
 	me, err := client.Customers.Get(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, client.Customers.Update(t.Context(), emporix.CustomerPatch{FirstName: emporix.Set(me.FirstName), Mixins: emporix.Set(me.Mixins)}))
-	assert.Equal(t, `{"firstName":"Jo","mixins":{}}`, tenant.sent)
+	assert.JSONEq(t, `{"firstName":"Jo","mixins":{}}`, tenant.sent)
 	assert.Equal(t, "application/json", tenant.last.Header.Get("Content-Type"))
 }
 
