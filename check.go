@@ -83,8 +83,14 @@ func encode(body any) (json.RawMessage, error) {
 		// The encoder's own text may quote the value.
 		return nil, &ArgumentError{Field: strings.TrimPrefix(fmt.Sprintf("%T", body), "emporix."), Reason: "does not encode as JSON; check its mixins and metadata"}
 	}
+	if len(encoded) > maxRequestBody {
+		return nil, &ArgumentError{Field: "body", Reason: fmt.Sprintf("has %d bytes as JSON; the API takes at most %d", len(encoded), maxRequestBody)}
+	}
 	return encoded, nil
 }
+
+// maxRequestBody is the API's limit, in bytes.
+const maxRequestBody = 10 << 20
 
 // checkUTF8 refuses a request with a string that is no UTF-8, or that was none
 // before it was read: the bytes behind U+FFFD would be lost for good.

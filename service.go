@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -16,9 +15,6 @@ import (
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 	"github.com/emporix-community/emporix-go/internal/transport"
 )
-
-// maxRequestBody is the API's limit, in bytes.
-const maxRequestBody = 10 << 20
 
 // request is one use of an operation, as a service method describes it.
 type request struct {
@@ -68,9 +64,6 @@ func (s *Session) prepare(r request) (transport.Call, error) {
 	body, err := encode(r.body)
 	if err != nil {
 		return transport.Call{}, err
-	}
-	if len(body) > maxRequestBody {
-		return transport.Call{}, &ArgumentError{Field: "body", Reason: fmt.Sprintf("has %d bytes as JSON; the API takes at most %d", len(body), maxRequestBody)}
 	}
 	call.Body, call.ContentType = body, "application/json"
 	if r.mergePatch {

@@ -313,13 +313,9 @@ func TestRequestsOverTheLimitAreNotSent(t *testing.T) {
 		"address update": func() error {
 			return client.Addresses.Update(t.Context(), "a1", emporix.AddressPatch{Mixins: emporix.Set(emporix.Mixins{"m": json.RawMessage(`"` + huge + `"`)})})
 		},
-		"activate": func() error {
-			return client.Customers.Activate(t.Context(), "1", emporix.ActivateWith(emporix.EmployeeCustomerPatch{PhotoURL: emporix.Set(huge)}))
-		},
 		"password": func() error {
 			return client.Credentials.ChangePassword(t.Context(), emporix.ChangePasswordRequest{CurrentPassword: huge, NewPassword: "p"})
 		},
-		"resend": func() error { return client.Customers.ResendActivation(t.Context(), huge) },
 	} {
 		err := call()
 		require.ErrorIs(t, err, emporix.ErrInvalidRequest, name)
