@@ -48,6 +48,7 @@ type core struct {
 	baseHost       hostBinding
 	owned          *http.Transport // the transport, if the client made it
 	logger         *slog.Logger
+	scopes         grantedScopes
 	observer       func(Event)
 	employeeID     string
 	employeeSecret Secret

@@ -118,6 +118,19 @@
 //	    the client was closed                        ErrClosed
 //	the token store failed, or its row is damaged    ErrStoreUnavailable, ErrStoreCorrupt
 //
+// # Answers
+//
+// An answer is read member by member. A member that is missing, null or of
+// another JSON type than the documented one costs no other: a number is taken for
+// a string, and a string for a number, a bool or a date, where the meaning is
+// clear, and anything else leaves the field zero. Of two members with one name the
+// last counts. [WithRawResponse] gives a call's answer as it was sent, also what
+// has no field here.
+//
+// Bytes that are not UTF-8 are read as U+FFFD. A request that holds U+FFFD, other
+// than in a password or mail token, is ErrInvalidRequest: the bytes behind it
+// would be lost. So is one of more than 10 MiB. Nothing is sent then.
+//
 // # Secrets
 //
 // Tokens are of type [Secret], which no printer, logger or encoder shows. The

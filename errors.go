@@ -90,6 +90,7 @@ type APIError struct {
 	outcome      outcome
 	reason       string // why a success is none
 	lateDeadline bool
+	scopes       string // 403: the scope that the call needs, and those that were granted
 }
 
 // ErrorDetail is one cause of an APIError.
@@ -145,6 +146,9 @@ func (e *APIError) hint() string {
 	}
 	if e.StatusCode >= 300 && e.StatusCode < 400 && e.StatusCode != http.StatusNotModified {
 		hints = append(hints, "redirects are never followed, because tokens would follow them; check the base URL")
+	}
+	if e.scopes != "" {
+		hints = append(hints, e.scopes)
 	}
 	return strings.Join(hints, "; ")
 }

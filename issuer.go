@@ -15,9 +15,6 @@ import (
 	"github.com/emporix-community/emporix-go/internal/wire"
 )
 
-// employeeScope is what Customers.Activate needs.
-const employeeScope = "customer.customer_manage"
-
 // issuer makes the token calls of the life cycle over the pipeline.
 type issuer struct{ core *core }
 
@@ -66,7 +63,7 @@ func (i issuer) Employee(ctx context.Context) (lifecycle.Grant, error) {
 	}
 	form := url.Values{
 		"grant_type": {"client_credentials"}, "client_id": {i.core.employeeID},
-		"client_secret": {i.core.employeeSecret.Reveal()}, "scope": {employeeScope},
+		"client_secret": {i.core.employeeSecret.Reveal()}, "scope": {operation.CustomersActivate.Scope},
 	}
 	return i.issue(ctx, "employee", transport.Call{
 		Op: operation.OAuthToken, Body: []byte(form.Encode()), ContentType: "application/x-www-form-urlencoded",
@@ -104,6 +101,8 @@ func (c *core) grant(ctx context.Context, call transport.Call) (lifecycle.Grant,
 	}
 	defer answer.Release()
 	grant, err := tokenGrant(call.Op, answer, began)
+	c.logOdd(ctx, call.Op, grant.Odd)
+	c.scopes.keep(call.Op, grant)
 	return grant, lifecycle.Unknown, err
 }
 
@@ -112,7 +111,11 @@ func tokenGrant(op *operation.Operation, answer *transport.Answer, began time.Ti
 	err := strangeBody(bytes.TrimSpace(answer.Body), media)
 	var token wire.Token
 	if err == nil {
-		if token, err = wire.DecodeToken(answer.Body); err != nil {
+		read := wire.DecodeToken
+		if op.Bearer == operation.None && op != operation.OAuthToken {
+			read = wire.DecodeAnonymousToken
+		}
+		if token, err = read(answer.Body); err != nil {
 			err = fmt.Errorf("no token in the answer (%d bytes of %s): %w", len(answer.Body), media, err)
 		}
 	}

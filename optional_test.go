@@ -131,3 +131,24 @@ func TestMixinErrors(t *testing.T) {
 	assert.ErrorContains(t, err, "bad")
 	assert.NotContains(t, out, "bad")
 }
+
+// The encoder would replace what is no UTF-8 without a word.
+func TestSetMixinRefusesDamagedText(t *testing.T) {
+	type loyalty struct {
+		Note string `json:"note"`
+		raw  string
+	}
+	for note, ok := range map[string]bool{"M\xfcller": false, "Müller": true, "a\ufffdb": true, `\ufffd`: true, `\\ufffd` + "\xff": false, "": true} {
+		before := emporix.Mixins{"other": json.RawMessage("1")}
+		mixins, err := emporix.SetMixin(before, "loyalty", loyalty{Note: note, raw: "\xff"})
+		if !ok {
+			assert.ErrorIs(t, err, emporix.ErrInvalidRequest, "%q", note)
+			assert.Equal(t, before, mixins)
+			continue
+		}
+		require.NoError(t, err, "%q", note)
+		got, err := emporix.GetMixin[loyalty](mixins, "loyalty")
+		require.NoError(t, err)
+		assert.Equal(t, note, got.Note)
+	}
+}

@@ -39,6 +39,7 @@ func (s *Session) do(ctx context.Context, r request) error {
 	}
 	c, began := s.core(), time.Now()
 	answer, err := c.authorized(ctx, &s.visitor, call)
+	c.explainScopes(r.op, err)
 	c.log(ctx, r.op, answer, err, began)
 	if err != nil {
 		return ofCall(ctx, r.op.Name, err)
@@ -190,6 +191,7 @@ func (c *core) send(ctx context.Context, call transport.Call) (*transport.Answer
 	if err != nil {
 		return nil, callFailed(call.Op, err)
 	}
+	keepRaw(ctx, call.Op, answer)
 	if answer.Status >= 200 && answer.Status <= 299 {
 		return answer, nil
 	}
@@ -271,6 +273,13 @@ func (c *core) log(ctx context.Context, op *operation.Operation, answer *transpo
 		attrs = append(attrs, slog.Int("status", answer.Status), slog.Int("attempts", answer.Attempts))
 	}
 	c.logger.LogAttrs(ctx, slog.LevelDebug, "emporix: call", append(attrs, errorAttrs(err)...)...)
+}
+
+// logOdd tells of a token answer that was taken although it is not as documented.
+func (c *core) logOdd(ctx context.Context, op *operation.Operation, odd []string) {
+	if c.logger != nil && len(odd) > 0 {
+		c.logger.LogAttrs(ctx, slog.LevelWarn, "emporix: odd token answer", slog.String("operation", op.Name), slog.String("odd", strings.Join(odd, "; ")))
+	}
 }
 
 // errorAttrs says what a log line may say about an error: not the server's own

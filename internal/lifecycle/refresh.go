@@ -33,7 +33,7 @@ func (m *Manager) leased(v *Visitor, seen *Record, act func(context.Context, *Re
 			if err != nil || done {
 				return nil, err
 			}
-			tell, err = m.turn(v, l, act)
+			tell, err = m.turn(ctx, v, l, act)
 			l.release() // a panic leaves it: nobody knows what was sent
 			if !errors.Is(err, errLeaseShort) {
 				return tell, err
@@ -47,8 +47,8 @@ func (m *Manager) leased(v *Visitor, seen *Record, act func(context.Context, *Re
 
 // turn is step 5 and act. It has all the time of a renewal, however long it was
 // waited for.
-func (m *Manager) turn(v *Visitor, l *lease, act func(context.Context, *Record, *lease) (func(), error)) (tell func(), err error) {
-	ctx, end := context.WithTimeout(m.ctx, m.cfg.RefreshLimit)
+func (m *Manager) turn(flight context.Context, v *Visitor, l *lease, act func(context.Context, *Record, *lease) (func(), error)) (tell func(), err error) {
+	ctx, end := context.WithTimeout(starterValues{m.ctx, flight}, m.cfg.RefreshLimit)
 	defer end()
 	r, err := m.load(ctx, v)
 	if err != nil {

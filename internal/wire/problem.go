@@ -205,9 +205,11 @@ func cut(s string, n int) string {
 }
 
 // IsFault reports whether a body is an error of the gateway. It need not be
-// whole.
+// whole. A "fault" deeper inside is data.
 func IsFault(body []byte) bool {
-	return bytes.Contains(body, []byte(`"fault"`)) && anyMember(body, func(name string, _ json.RawMessage) bool { return name == "fault" })
+	return bytes.Contains(body, []byte(`"fault"`)) && anyMember(body, func(name string, value json.RawMessage) bool {
+		return name == "fault" && says(value)
+	})
 }
 
 // IsError reports whether a body in the place of none says that something
@@ -217,14 +219,26 @@ func IsError(body []byte) bool {
 	return anyMember(body, func(name string, value json.RawMessage) bool {
 		switch name {
 		case "fault", "error":
-			return true
+			return says(value)
 		case "status", "code":
 			digits, _ := numberOf(value)
-			status, err := strconv.Atoi(digits)
+			status, err := strconv.ParseFloat(digits, 64)
 			return err == nil && status >= 400
 		}
 		return false
 	})
+}
+
+// says reports whether the value of a member "fault" or "error" tells of one.
+// Some servers send the member with a success too: as null, false, 0, or empty.
+// A value that breaks off is not absent.
+func says(value json.RawMessage) bool {
+	switch string(bytes.TrimSpace(value)) {
+	case "null", "false", "0", "[]":
+		return false
+	}
+	text, isText := stringOf(value)
+	return !isText || strings.TrimSpace(text) != ""
 }
 
 // anyMember looks at the members of an object until one satisfies; a member
