@@ -80,3 +80,27 @@ func TestMemoryStoreRemembersAbandonedLeases(t *testing.T) {
 		assert.False(t, abandoned, "the row is gone")
 	})
 }
+
+// A lease is over at the moment that it names, and given back late it settles
+// nothing.
+func TestMemoryStoreEndsLeasesInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := emporix.NewMemoryStore(0)
+		save(t, store, "a", "x", 1, time.Hour)
+		_, err := acquire(t, store, "a", time.Second)
+		require.NoError(t, err)
+		time.Sleep(time.Second - 1)
+		acquired, _, err := store.Acquire(t.Context(), "a", "another", time.Second)
+		require.NoError(t, err)
+		assert.False(t, acquired)
+		time.Sleep(time.Nanosecond)
+		left, err := store.Remaining(t.Context(), "a", "me")
+		require.NoError(t, err)
+		assert.Zero(t, left)
+		require.NoError(t, store.Release(t.Context(), "a", "me"))
+		acquired, abandoned, err := store.Acquire(t.Context(), "a", "another", time.Second)
+		require.NoError(t, err)
+		assert.True(t, acquired)
+		assert.True(t, abandoned)
+	})
+}

