@@ -56,6 +56,14 @@ var eventKinds = map[lifecycle.EventKind]EventKind{
 	lifecycle.EventStoreWriteFailed: EventStoreWriteFailed,
 }
 
+// notifier returns what events are handed to; nil if nothing asks for them.
+func (c *core) notifier() func(lifecycle.Event) {
+	if c.logger == nil && c.observer == nil {
+		return nil
+	}
+	return c.notify
+}
+
 func (c *core) notify(e lifecycle.Event) {
 	event := Event{Kind: eventKinds[e.Kind], Session: sessionKinds[e.Session], Key: e.Key, Err: e.Err}
 	if c.observer != nil {

@@ -145,6 +145,19 @@ func WithMiddleware(middleware func(http.RoundTripper) http.RoundTripper) Option
 	}
 }
 
+// chain returns the middleware as one; nil if there is none.
+func (c *config) chain() func(http.RoundTripper) http.RoundTripper {
+	if len(c.middleware) == 0 {
+		return nil
+	}
+	return func(next http.RoundTripper) http.RoundTripper {
+		for _, wrap := range c.middleware {
+			next = wrap(next)
+		}
+		return next
+	}
+}
+
 // noTransport stands for a middleware that returned none.
 type noTransport struct{}
 

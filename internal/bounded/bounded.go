@@ -172,8 +172,9 @@ func (c *Call[T]) Leave(late func(T)) {
 	}
 }
 
-// Do calls do and waits for it until ctx ends; then it leaves the call. If ctx has
-// ended before, do is not called.
+// Do calls do and waits for it until ctx ends, and a moment longer, for code that
+// hears its context has the better error; then it leaves the call and returns the
+// cause of ctx. If ctx has ended before, do is not called.
 func Do[T any](ctx context.Context, calls *Calls, what string, do func() T, late func(T)) (value T, err error) {
 	if ctx.Err() != nil {
 		return value, context.Cause(ctx)
@@ -182,9 +183,15 @@ func Do[T any](ctx context.Context, calls *Calls, what string, do func() T, late
 		return do(), nil
 	}
 	call := Start(calls, what, do)
-	if value, err = call.Wait(ctx); err != nil {
-		call.Leave(late)
+	if value, err = call.Wait(ctx); err == nil {
+		return value, nil
 	}
+	moment, cancel := context.WithTimeout(context.WithoutCancel(ctx), linger)
+	defer cancel()
+	if value, end := call.Wait(moment); end == nil {
+		return value, nil
+	}
+	call.Leave(late)
 	return value, err
 }
 

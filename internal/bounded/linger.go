@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// linger is how much longer than its caller's context a quick piece of work may
-// take: a write of what the server answered, a log line about the end of the
-// context.
+// linger is how much longer than its context a quick piece of work may take: a call
+// that hears the end of its context, a write of what the server answered, a log line
+// about the end of the context.
 const linger = 20 * time.Millisecond
 
 // Linger returns a context with the values of ctx that ends a little later.

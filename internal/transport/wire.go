@@ -53,7 +53,7 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 	resp, err := w.base.RoundTrip(req)
 	switch {
 	case err != nil:
-		x.sent = !progress.neverConnected() && !surelyUnsent(err)
+		x.sent = wasLeft(err) || !progress.neverConnected() && !surelyUnsent(err)
 		if resp != nil && resp.Body != nil {
 			_ = resp.Body.Close()
 		}
@@ -200,6 +200,9 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 // readBody reads a whole answer. Of an error it keeps what fits: the status alone
 // says enough.
 func readBody(resp *http.Response, limit int64) (*memoryBody, error) {
+	if ahead, ok := resp.Body.(*aheadBody); ok {
+		return ahead.memoryBody, ahead.err
+	}
 	if resp.Body == nil { // from a transport that is not net/http's
 		resp.Body = http.NoBody
 	}
