@@ -48,6 +48,7 @@ type core struct {
 	baseHost       hostBinding
 	owned          *http.Transport // the transport, if the client made it
 	logger         *slog.Logger
+	plainLogger    bool
 	observer       func(Event)
 	employeeID     string
 	employeeSecret Secret
@@ -78,7 +79,7 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 		return nil, err
 	}
 	c := &core{
-		clientID: cfg.clientID, logger: cfg.logger, observer: cfg.observer, base: cfg.base,
+		clientID: cfg.clientID, logger: cfg.logger, plainLogger: isPlain(cfg.logger), observer: cfg.observer, base: cfg.base,
 		employeeID: cfg.employeeID, employeeSecret: cfg.employeeSecret, employeeToken: cfg.employeeToken,
 		attemptTimeout: cfg.timeouts.Attempt,
 		baseHost:       hostBinding{scheme: baseURL.Scheme, host: baseURL.Host},
