@@ -67,7 +67,7 @@ func (m *Manager) leftovers(ctx context.Context) (left []string) {
 		running = append(running, calls)
 	}
 	if n := m.events.running(); n > 0 {
-		running = append(running, bounded.Count(n, "the observer"))
+		running = append(running, bounded.Count(n, "the observer or the log handler"))
 	}
 	if len(running) > 0 {
 		left = append(left, "left running, until that code returns: "+strings.Join(running, ", "))
