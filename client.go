@@ -104,7 +104,7 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 	rows := scope(cfg.tenant, baseURL, cfg.clientID)
 	c.sessions = lifecycle.New(lifecycle.Config{
 		Scope: rows, Store: cfg.store, Issuer: issuer{c}, Notify: c.notifier(), Context: cfg.context.internal(), Foreground: cfg.foreground,
-		RefreshLimit: cfg.timeouts.Refresh, StoreLimit: cfg.timeouts.Store,
+		RefreshLimit: cfg.timeouts.Refresh, CallLimit: cfg.timeouts.Attempt, StoreLimit: cfg.timeouts.Store,
 		PromptStore: prompt, Calls: &c.calls,
 	})
 	c.settings = Settings{Tenant: cfg.tenant, BaseURL: baseURL.String(), TokenStore: cfg.store, ForegroundRenewal: cfg.foreground, VisitorRows: rows + "/" + visitorPrefix}

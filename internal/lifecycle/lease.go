@@ -53,6 +53,9 @@ type lease struct {
 // errLeaseShort sends the leader back to the start: others may renew by now.
 var errLeaseShort = errors.New("the lease ran short before the refresh token was sent")
 
+// errRenewed sends it back, too: another process has renewed the session.
+var errRenewed = errors.New("another process has renewed the session")
+
 // acquire takes the lease. While another process has it, it watches the row;
 // done says that the row has changed.
 func (m *Manager) acquire(ctx context.Context, v *Visitor, seen *Record) (l *lease, done bool, err error) {

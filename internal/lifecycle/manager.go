@@ -20,6 +20,7 @@ type Config struct {
 	Context      SessionContext // what anonymous sessions start with
 	Foreground   bool           // no renewal in the background; see Due
 	RefreshLimit time.Duration  // a whole renewal, from reading the row to having written it; before that, as much for the wait for one's turn
+	CallLimit    time.Duration  // one token call; 0: no other process uses the store
 	StoreLimit   time.Duration  // one store operation
 	PromptStore  bool           // Store is the SDK's own memory, and always answers at once
 	Calls        *bounded.Calls // counts what the store and the observer left running; may be nil
