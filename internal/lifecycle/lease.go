@@ -126,8 +126,8 @@ func (l *lease) ask(ctx context.Context) (acquisition, error) {
 // arrivedLate is told of an acquisition that nothing waited for. If the lease has
 // been given back before, it is given back again, also after Close: else it would
 // look as if its owner had died.
-func (l *lease) arrivedLate(got acquisition) {
-	if !got.acquired {
+func (l *lease) arrivedLate(got acquisition, err error) {
+	if err != nil || !got.acquired {
 		return
 	}
 	l.mu.Lock()

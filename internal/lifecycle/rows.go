@@ -22,8 +22,8 @@ func (m *Manager) rows(v *Visitor) conditionalStore {
 // ask uses the store once, within its limit; a panic in it is an error. The store
 // is a user's and may not hear its context, so it runs in a goroutine of its own,
 // which is left when the limit or ctx ends. late, which may be nil, is told what a
-// call that was left did without an error.
-func ask[T any](ctx context.Context, m *Manager, v *Visitor, do func(context.Context) (T, error), late func(T)) (T, error) {
+// call that was left returned.
+func ask[T any](ctx context.Context, m *Manager, v *Visitor, do func(context.Context) (T, error), late func(T, error)) (T, error) {
 	if m.prompt(v) {
 		return do(ctx)
 	}
@@ -42,8 +42,8 @@ func ask[T any](ctx context.Context, m *Manager, v *Visitor, do func(context.Con
 		r.value, r.err = do(ctx)
 		return r
 	}, func(r result) {
-		if r.err == nil && late != nil {
-			late(r.value)
+		if late != nil {
+			late(r.value, r.err)
 		}
 	})
 	if err != nil {
@@ -119,7 +119,15 @@ func (m *Manager) fetch(ctx context.Context, v *Visitor) (data []byte, found boo
 func (m *Manager) saveIf(ctx context.Context, v *Visitor, data []byte, base uint64, next *Record) (saved bool, err error) {
 	return ask(ctx, m, v, func(ctx context.Context) (bool, error) {
 		return m.rows(v).SaveIf(ctx, m.key(v), data, base, next.Generation, next.ttl(time.Now()))
-	}, nil)
+	}, func(bool, error) { m.resume(v) })
+}
+
+// resume goes on writing what is owed when a write that was left has returned: it
+// may have put an older row there.
+func (m *Manager) resume(v *Visitor) {
+	if d := m.debts.of(m.key(v)); d.record != nil {
+		m.detach(func() { m.payLate(v, d.record) })
+	}
 }
 
 // discard deletes a row that can't be replaced.
