@@ -103,9 +103,10 @@ const (
 type Call[T any] struct {
 	calls    *Calls
 	what     string
+	do       func() T
 	state    atomic.Int32
-	done     chan struct{}
-	returned bool // false: it panicked, or ended its goroutine
+	done     chan struct{} // gets one value when the call has ended
+	returned bool          // false: it panicked, or ended its goroutine
 	value    T
 	panicked any
 	late     func(T)
@@ -113,23 +114,28 @@ type Call[T any] struct {
 
 // Start calls do. what says what is called, such as "the token store".
 func Start[T any](calls *Calls, what string, do func() T) *Call[T] {
-	c := &Call[T]{calls: calls, what: what, done: make(chan struct{})}
-	go c.run(do)
+	c := &Call[T]{calls: calls, what: what, do: do, done: make(chan struct{}, 1)}
+	go c.run()
 	return c
 }
 
-func (c *Call[T]) run(do func() T) {
-	defer func() {
-		if !c.returned {
-			c.panicked = recover() // nothing waits for what was left; else it goes on there
-		}
-		close(c.done)
-		if !c.state.CompareAndSwap(running, ended) {
-			c.afterwards()
-		}
-	}()
-	c.value = do()
+func (c *Call[T]) run() {
+	defer c.end()
+	c.value = c.do()
 	c.returned = true
+}
+
+// end may not touch the call once it is known to have ended: it may be used again.
+func (c *Call[T]) end() {
+	if !c.returned {
+		c.panicked = recover() // nothing waits for what was left; else it goes on there
+	}
+	if c.state.CompareAndSwap(running, ended) {
+		c.done <- struct{}{}
+		return
+	}
+	c.done <- struct{}{} // it may be waited for again
+	c.afterwards()
 }
 
 // afterwards is the end of a call that was left.
@@ -140,7 +146,7 @@ func (c *Call[T]) afterwards() {
 	}
 }
 
-// Wait returns what the call returned, or the cause of ctx if that ends first;
+// Wait returns what the call returned, once, or the cause of ctx if that ends first;
 // then it may be asked again. A panic of the call continues in the goroutine that
 // waits, and so does runtime.Goexit.
 func (c *Call[T]) Wait(ctx context.Context) (value T, err error) {
@@ -172,9 +178,23 @@ func (c *Call[T]) Leave(late func(T)) {
 	}
 }
 
-// Do calls do and waits for it until ctx ends, and a moment longer, for code that
-// hears its context has the better error; then it leaves the call and returns the
-// cause of ctx. If ctx has ended before, do is not called.
+// finish waits for the call until ctx ends, and a moment longer, for code that hears
+// its context has the better error; then it leaves the call.
+func (c *Call[T]) finish(ctx context.Context, late func(T)) (value T, err error) {
+	if value, err = c.Wait(ctx); err == nil {
+		return value, nil
+	}
+	moment, cancel := context.WithTimeout(context.WithoutCancel(ctx), linger)
+	defer cancel()
+	if value, end := c.Wait(moment); end == nil {
+		return value, nil
+	}
+	c.Leave(late)
+	return value, err
+}
+
+// Do calls do and waits for it until ctx ends; then it leaves the call and returns
+// the cause of ctx. If ctx has ended before, do is not called.
 func Do[T any](ctx context.Context, calls *Calls, what string, do func() T, late func(T)) (value T, err error) {
 	if ctx.Err() != nil {
 		return value, context.Cause(ctx)
@@ -182,17 +202,7 @@ func Do[T any](ctx context.Context, calls *Calls, what string, do func() T, late
 	if ctx.Done() == nil {
 		return do(), nil
 	}
-	call := Start(calls, what, do)
-	if value, err = call.Wait(ctx); err == nil {
-		return value, nil
-	}
-	moment, cancel := context.WithTimeout(context.WithoutCancel(ctx), linger)
-	defer cancel()
-	if value, end := call.Wait(moment); end == nil {
-		return value, nil
-	}
-	call.Leave(late)
-	return value, err
+	return Start(calls, what, do).finish(ctx, late)
 }
 
 // Go calls do and waits for nothing.

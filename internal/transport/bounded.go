@@ -37,13 +37,15 @@ func wasLeft(err error) bool {
 // for the pipeline; else their bodies end with the context, too, and so do requests
 // with a body of a user's.
 func Bounded(base http.RoundTripper, prompt, whole bool, calls *bounded.Calls) http.RoundTripper {
-	return &boundedBase{base: base, prompt: prompt, whole: whole, calls: calls}
+	b := &boundedBase{base: base, prompt: prompt, whole: whole}
+	b.pool = bounded.Pool[*http.Request, roundTrip]{Calls: calls, What: baseName, Do: b.send, Late: roundTrip.close}
+	return b
 }
 
 type boundedBase struct {
 	base          http.RoundTripper
 	prompt, whole bool
-	calls         *bounded.Calls
+	pool          bounded.Pool[*http.Request, roundTrip]
 }
 
 type roundTrip struct {
@@ -64,20 +66,22 @@ func (b *boundedBase) RoundTrip(req *http.Request) (*http.Response, error) {
 	if b.prompt && !foreign && passageOf(ctx) == nil {
 		return b.base.RoundTrip(req)
 	}
-	got, err := bounded.Do(ctx, b.calls, baseName, func() (r roundTrip) {
-		r.resp, r.err = b.base.RoundTrip(req)
-		if b.whole && r.err == nil && r.resp != nil {
-			readAhead(ctx, r.resp)
-		}
-		return r
-	}, roundTrip.close)
+	got, err := b.pool.Call(ctx, req)
 	if err != nil {
 		return nil, &errLeft{err}
 	}
 	if !b.whole && !b.prompt && bodyToCome(got.resp) {
-		got.resp.Body = bounded.NewBody(ctx, b.calls, bodyName, got.resp.Body)
+		got.resp.Body = bounded.NewBody(ctx, b.pool.Calls, bodyName, got.resp.Body)
 	}
 	return got.resp, got.err
+}
+
+func (b *boundedBase) send(req *http.Request) (r roundTrip) {
+	r.resp, r.err = b.base.RoundTrip(req)
+	if b.whole && r.err == nil && r.resp != nil {
+		readAhead(req.Context(), r.resp)
+	}
+	return r
 }
 
 // bodyToCome reports whether the response has a body that is still to be read. That
@@ -90,26 +94,27 @@ func bodyToCome(resp *http.Response) bool {
 	return !read
 }
 
-// aheadBody is a body that has been read, for readBody.
-type aheadBody struct {
-	*memoryBody
-	err error
-}
-
-// Close gives the memory back, if there is any.
-func (b *aheadBody) Close() error {
-	if b.memoryBody == nil {
-		return nil
-	}
-	return b.memoryBody.Close()
-}
-
+// readAhead reads the whole body, for readBody.
 func readAhead(ctx context.Context, resp *http.Response) {
-	if x := exchangeOf(ctx); x != nil {
-		body, err := readBody(resp, bodyLimit(x.op, resp.StatusCode))
-		resp.Body = &aheadBody{body, err}
+	x := exchangeOf(ctx)
+	if x == nil {
+		return
 	}
+	body, err := readBody(resp, bodyLimit(x.op, resp.StatusCode))
+	if err != nil {
+		resp.Body = unreadBody{err}
+		return
+	}
+	resp.Body = body
 }
+
+// unreadBody is a body that could not be read.
+type unreadBody struct{ err error }
+
+func (b unreadBody) Read([]byte) (int, error) { return 0, b.err }
+
+// Close has nothing to do.
+func (unreadBody) Close() error { return nil }
 
 // Passage returns middleware whose requests end with their context, also if a
 // middleware does not hear it, or a hook that a caller put into the context. Once a

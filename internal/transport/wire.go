@@ -200,8 +200,11 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 // readBody reads a whole answer. Of an error it keeps what fits: the status alone
 // says enough.
 func readBody(resp *http.Response, limit int64) (*memoryBody, error) {
-	if ahead, ok := resp.Body.(*aheadBody); ok {
-		return ahead.memoryBody, ahead.err
+	switch ahead := resp.Body.(type) {
+	case *memoryBody:
+		return ahead, nil
+	case unreadBody:
+		return nil, ahead.err
 	}
 	if resp.Body == nil { // from a transport that is not net/http's
 		resp.Body = http.NoBody
