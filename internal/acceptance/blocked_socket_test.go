@@ -100,7 +100,7 @@ func TestWhateverBlocksOverASocketEachCallIsBackInTime(t *testing.T) {
 				case "Auth.Refresh":
 					_, err = s.Auth.Refresh(ctx)
 				default:
-					other(t, s, ctx, foreign{body: r.body}, b)
+					other(ctx, t, s, foreign{body: r.body}, b)
 				}
 				took := time.Since(began)
 				assert.Less(t, took, deadline+socketSlack, "the call: %v", err)

@@ -269,7 +269,7 @@ func TestWhateverBlocksEachCallIsBackInTime(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						b := &blocker{release: make(chan struct{})}
 						if call == nil {
-							call = func(s *emporix.Session, ctx context.Context) { other(t, s, ctx, row, b) }
+							call = func(s *emporix.Session, ctx context.Context) { other(ctx, t, s, row, b) }
 						}
 						blockedCall(t, row, b, prepare, call)
 						hit = hit || b.hits.Load() > 0
@@ -346,7 +346,7 @@ func goroutines() int {
 }
 
 // other is a call of another service.
-func other(t *testing.T, s *emporix.Session, ctx context.Context, row foreign, b *blocker) {
+func other(ctx context.Context, t *testing.T, s *emporix.Session, row foreign, b *blocker) {
 	t.Helper()
 	method, reader := http.MethodGet, io.Reader(nil)
 	if row.body != nil {

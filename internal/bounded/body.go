@@ -89,7 +89,7 @@ func (b *Body) Close() error {
 	err, ended := closing.Wait(ctx)
 	if ended != nil {
 		closing.Leave(nil)
-		return nil //nolint:nilerr // whoever closes a body has no use for it
+		return nil
 	}
 	return err
 }

@@ -77,7 +77,7 @@ func (b *boundedBase) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (b *boundedBase) send(req *http.Request) (r roundTrip) {
-	r.resp, r.err = b.base.RoundTrip(req)
+	r.resp, r.err = b.base.RoundTrip(req) //nolint:bodyclose // the caller does
 	if b.whole && r.err == nil && r.resp != nil {
 		readAhead(req.Context(), r.resp)
 	}
@@ -148,7 +148,7 @@ func (e *entrance) RoundTrip(req *http.Request) (*http.Response, error) {
 		return e.next.RoundTrip(req)
 	}
 	got, err := bounded.Do(ctx, e.calls, middleName, func() (r roundTrip) {
-		r.resp, r.err = e.next.RoundTrip(req)
+		r.resp, r.err = e.next.RoundTrip(req) //nolint:bodyclose // the caller does
 		return r
 	}, roundTrip.close)
 	if err != nil {
