@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,11 +53,11 @@ func TestL14_ALeaseThatComesLateIsGivenBack(t *testing.T) {
 // slowWrites is a plain store whose writes hang for an hour while it is told to.
 type slowWrites struct {
 	*shelf
-	hang bool
+	hang atomic.Bool
 }
 
 func (s *slowWrites) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
-	if s.hang {
+	if s.hang.Load() {
 		time.Sleep(time.Hour)
 	}
 	return s.shelf.Save(context.WithoutCancel(ctx), key, data, generation, ttl)
@@ -68,10 +69,10 @@ func TestL12_AWriteThatComesLateUndoesNoLogout(t *testing.T) {
 		store := &slowWrites{shelf: &shelf{rows: map[string]shelfRow{}}}
 		w := newWorldOver(t, &office{}, store.shelf, struct{ Store }{store})
 		w.token(visitor("jo"), WantAnonymous)
-		store.hang = true
+		store.hang.Store(true)
 		w.logIn(visitor("jo"))
 		assert.Equal(t, Customer, w.info("jo").Kind, "it is used all the same")
-		store.hang = false
+		store.hang.Store(false)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		err := w.m.Logout(ctx, visitor("jo"), func(context.Context, Token) error { return nil })
@@ -93,7 +94,7 @@ func TestL05_ALoginWhoseWriteHangs(t *testing.T) {
 		store := &slowWrites{shelf: &shelf{rows: map[string]shelfRow{}}}
 		w := newWorldOver(t, &office{}, store.shelf, struct{ Store }{store})
 		w.token(visitor("jo"), WantAnonymous)
-		store.hang = true
+		store.hang.Store(true)
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		assert.LessOrEqual(t, elapsed(func() {
@@ -101,7 +102,7 @@ func TestL05_ALoginWhoseWriteHangs(t *testing.T) {
 			assert.NoError(t, err)
 			assert.True(t, login.Established)
 		}), 350*time.Millisecond)
-		store.hang = false
+		store.hang.Store(false)
 		assert.Equal(t, Customer, w.info("jo").Kind)
 		assert.Contains(t, w.told(), EventStoreWriteFailed)
 		time.Sleep(2 * time.Hour)
