@@ -101,10 +101,14 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 		cfg.store = NewMemoryStore(0)
 	}
 	_, prompt := cfg.store.(*memoryStore)
+	callLimit := cfg.timeouts.Attempt
+	if _, alone := cfg.store.(interface{ OneProcess() }); alone {
+		callLimit = 0
+	}
 	rows := scope(cfg.tenant, baseURL, cfg.clientID)
 	c.sessions = lifecycle.New(lifecycle.Config{
 		Scope: rows, Store: cfg.store, Issuer: issuer{c}, Notify: c.notifier(), Context: cfg.context.internal(), Foreground: cfg.foreground,
-		RefreshLimit: cfg.timeouts.Refresh, CallLimit: cfg.timeouts.Attempt, StoreLimit: cfg.timeouts.Store,
+		RefreshLimit: cfg.timeouts.Refresh, CallLimit: callLimit, StoreLimit: cfg.timeouts.Store,
 		PromptStore: prompt, Calls: &c.calls,
 	})
 	c.settings = Settings{Tenant: cfg.tenant, BaseURL: baseURL.String(), TokenStore: cfg.store, ForegroundRenewal: cfg.foreground, VisitorRows: rows + "/" + visitorPrefix}

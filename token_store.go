@@ -35,7 +35,9 @@ import (
 // Where several processes share a store without SaveIf, one can overwrite what
 // another has written since it looked: a login, a renewal or a logout may be undone,
 // and the SDK can't tell. Within one process the writes of a row wait for each other.
-// The SDK does not promise more over such a store.
+// The SDK does not promise more over such a store. A store that has a method
+// OneProcess() says that no other process uses it: a renewal that the server refuses
+// then ends or replaces a session at once (see LeaseTokenStore).
 type TokenStore interface {
 	// Load returns the row of key. A row that is absent or has expired is
 	// found == false with a nil error. The caller may keep data and change it. It
