@@ -357,16 +357,17 @@ func apiError(op *operation.Operation, a *transport.Answer) *APIError {
 	e := &APIError{
 		Operation: op.Name, StatusCode: a.Status, Code: a.Scrub(p.Code), Message: a.Scrub(p.Message), MoreInfo: a.Scrub(p.MoreInfo),
 		RequestID: a.Scrub(requestID(a.Header)), RetryAfter: a.RetryAfter, Attempts: a.Attempts, lateDeadline: a.LateDeadline,
-		kind: kindOf(a.Status), foreign: p.HTML || p.Other || a.Cut,
+		kind: kindOf(a.Status),
 	}
 	for _, d := range p.Details {
 		e.Details = append(e.Details, ErrorDetail{
 			Field: a.Scrub(d.Field), Type: a.Scrub(d.Type), Message: a.Scrub(d.Message), MoreInfo: a.Scrub(d.MoreInfo),
 		})
 	}
-	if a.Cut && p.Empty { // nothing of the body arrived
+	if a.Cut { // what is missing may say otherwise
 		p.Empty, p.Other = false, true
 	}
+	e.foreign = p.HTML || p.Other
 	judge(e, op, p)
 	if isAmbiguous(a.Status) || a.MaybeDone {
 		e.outcome = outcomeOfLost(op)

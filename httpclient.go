@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/bounded"
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
 	"github.com/emporix-community/emporix-go/internal/transport"
 	"github.com/emporix-community/emporix-go/internal/wire"
@@ -32,7 +33,10 @@ type hostBinding struct {
 // The wait for an answer's headers is bounded by Timeouts.Attempt; then the
 // error is ErrUnavailable, or ErrOutcomeUnknown for a request that may change
 // something. Reading the body is bounded by the request's context only, because
-// its size is unknown: give each request the context of the visitor's.
+// its size is unknown: give each request the context of the visitor's. A 401 is
+// looked into for as long again; if its body has not ended then, it is returned as it
+// is, and nothing is renewed. All of this holds also for a transport or a middleware
+// that does not hear its context.
 //
 // Requests to any other scheme, host or port than the base URL's are refused
 // with ErrInvalidRequest. A request that brings an Authorization header of its
@@ -57,11 +61,13 @@ type visitorTransport struct {
 
 type bearerKey struct{}
 
+const requestBody = "the request's body"
+
 // RoundTrip sends a request for the session.
 func (t *visitorTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.roundTrip(req)
 	if err != nil && req.Body != nil {
-		_ = req.Body.Close()
+		_ = bounded.NewBody(req.Context(), &t.session.core().calls, requestBody, req.Body).Close()
 	}
 	return resp, err
 }
@@ -88,7 +94,7 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 	if err != nil || resp == nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
-	rejection := rejectionOf(resp)
+	rejection := t.rejectionOf(ctx, resp)
 	if rejection == lifecycle.NotTheBearer {
 		return resp, nil
 	}
@@ -100,7 +106,7 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 	if !ok {
 		return resp, nil
 	}
-	again, ok := rewound(req)
+	again, ok := t.rewound(req)
 	if !ok { // the next request has the new token
 		return resp, nil
 	}
@@ -163,7 +169,7 @@ func withBearer(req *http.Request, bearer Secret) *http.Request {
 }
 
 // rewound returns the request with its body at the start, if that can be had.
-func rewound(req *http.Request) (*http.Request, bool) {
+func (t *visitorTransport) rewound(req *http.Request) (*http.Request, bool) {
 	again := req.Clone(req.Context())
 	if req.Body == nil || req.Body == http.NoBody {
 		return again, true
@@ -171,19 +177,35 @@ func rewound(req *http.Request) (*http.Request, bool) {
 	if req.GetBody == nil {
 		return nil, false
 	}
-	var err error
-	again.Body, err = req.GetBody()
-	return again, err == nil
+	type result struct {
+		body io.ReadCloser
+		err  error
+	}
+	got, err := bounded.Do(req.Context(), &t.session.core().calls, requestBody, func() (r result) {
+		r.body, r.err = req.GetBody()
+		return r
+	}, func(late result) {
+		if late.body != nil {
+			_ = late.body.Close()
+		}
+	})
+	again.Body = got.body
+	return again, err == nil && got.err == nil
 }
 
-// rejectionOf looks at a 401 and leaves the body as it was.
-func rejectionOf(resp *http.Response) lifecycle.Rejection {
+// rejectionOf looks at a 401, no longer than an attempt may take, and leaves the
+// body as it was.
+func (t *visitorTransport) rejectionOf(ctx context.Context, resp *http.Response) lifecycle.Rejection {
 	const enough = 64 << 10
 	if resp.Body == nil { // from a transport that is not net/http's
 		resp.Body = http.NoBody
 	}
-	head, err := io.ReadAll(io.LimitReader(resp.Body, enough))
-	rest := resp.Body
+	c := t.session.core()
+	looking, cancel := context.WithTimeout(ctx, c.attemptTimeout)
+	defer cancel()
+	rest := bounded.NewBody(looking, &c.calls, "the transport's response body", resp.Body)
+	head, err := io.ReadAll(io.LimitReader(rest, enough))
+	rest.Within(ctx)
 	resp.Body = struct {
 		io.Reader
 		io.Closer

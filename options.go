@@ -33,12 +33,17 @@ type SessionContext struct {
 }
 
 // Timeouts bound what the SDK does. A zero field keeps its default. The
-// deadline of the caller's context always counts as well.
+// deadline of the caller's context always counts as well: a call is back at most
+// 100 ms after it. All of this also holds where a store, a transport or other code
+// that was given to the client does not hear its context; it is then left behind,
+// and Client.Close names it.
 type Timeouts struct {
 	Attempt time.Duration // one request and its whole answer; default 10 s
-	// One renewal of a session, from reading the store to having written it;
-	// default 30 s. While another process renews it, waiting for that may take as
-	// long before.
+	// One renewal of a session, from reading the store to the server's answer;
+	// default 30 s. Writing the answer may take 5 s more. While another process
+	// renews the session, waiting for that may take as long before. Over a store
+	// without leases, a renewal that the server refuses waits for the row of another
+	// process, Attempt and 5 s at most, before it ends or replaces the session.
 	Refresh time.Duration
 	Store   time.Duration // one operation of the token store; default 2 s
 }
@@ -171,6 +176,19 @@ func WithMiddleware(middleware func(http.RoundTripper) http.RoundTripper) Option
 	}
 }
 
+// chain returns the middleware as one; nil if there is none.
+func (c *config) chain() func(http.RoundTripper) http.RoundTripper {
+	if len(c.middleware) == 0 {
+		return nil
+	}
+	return func(next http.RoundTripper) http.RoundTripper {
+		for _, wrap := range c.middleware {
+			next = wrap(next)
+		}
+		return next
+	}
+}
+
 // noTransport stands for a middleware that returned none.
 type noTransport struct{}
 
@@ -180,7 +198,9 @@ func (noTransport) RoundTrip(*http.Request) (*http.Response, error) {
 
 // WithLogger sets where the SDK logs to: calls at debug, logins and logouts at
 // info, what endangers a session at warn. No line holds a secret, an e-mail
-// address or a URL. Without it nothing is logged.
+// address or a URL. Without it nothing is logged. A call waits for its handler no
+// longer than its context lasts; while 16 lines about calls are left in a handler that
+// does not return, further ones are dropped.
 func WithLogger(logger *slog.Logger) Option { return func(c *config) { c.logger = logger } }
 
 // WithTokenStore sets where sessions are kept; the default is NewMemoryStore(0).
@@ -251,7 +271,8 @@ func WithEmployeeCredentials(clientID, clientSecret string) Option {
 
 // WithEmployeeToken sets a function that returns an employee's access token
 // with the scope customer.customer_manage. It is called for each call that
-// needs one, and does its own caching.
+// needs one, in a goroutine of its own, and does its own caching. It is waited for as
+// long as the call's context lasts.
 func WithEmployeeToken(token func(ctx context.Context) (Secret, error)) Option {
 	return func(c *config) {
 		if token == nil {
@@ -271,11 +292,19 @@ func WithForegroundRenewal() Option { return func(c *config) { c.foreground = tr
 // WithUserAgent appends to the User-Agent header, such as "shop/1.4".
 func WithUserAgent(suffix string) Option { return func(c *config) { c.userAgent = suffix } }
 
-// WithObserver sets a function that is told what happens to sessions. It is
-// called outside every lock, in the goroutine that caused the event, and whoever
-// waits for a renewal waits for it, so it should be quick. It may call the SDK.
-// A panic in it is contained. Events of renewals in the background arrive after
-// the call that began them.
+// WithObserver sets a function that is told what happens to sessions. It is called
+// outside every lock, in a goroutine of its own; the events of one session one after
+// the other, in their order, those of different sessions at once, up to 64. It may
+// call the SDK. A panic in it is contained. Events of renewals in the background
+// arrive after the call that began them.
+//
+// The call that caused an event waits until the observer has returned, so it should
+// be quick: but not longer than its context lasts, nor than two seconds, nor behind
+// another event of the session, and not at all while an earlier event has taken
+// longer than that. So an observer that does not return holds up nothing but further
+// events of that session, and, when it does so 64 times, all events. Up to 1024
+// events wait then; further ones are dropped, and Client.Close says how many. A log
+// handler (WithLogger) that does not return has the same effect.
 func WithObserver(observer func(Event)) Option { return func(c *config) { c.observer = observer } }
 
 // DefaultBaseURL is where the API is.

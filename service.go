@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/bounded"
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
@@ -175,12 +176,23 @@ func (c *core) suppliedToken(ctx context.Context) (Secret, error) {
 // callEmployeeToken contains a panic of the user's function. Its value may hold
 // anything and is not repeated.
 func (c *core) callEmployeeToken(ctx context.Context) (token Secret, err error) {
+	type result struct {
+		token Secret
+		err   error
+	}
 	defer func() {
 		if recover() != nil {
 			err = &ArgumentError{Field: "WithEmployeeToken", Reason: "panicked"}
 		}
 	}()
-	return c.employeeToken(ctx)
+	got, err := bounded.Do(ctx, &c.calls, "the employee token function", func() (r result) {
+		r.token, r.err = c.employeeToken(ctx)
+		return r
+	}, nil)
+	if err != nil {
+		return Secret{}, err
+	}
+	return got.token, got.err
 }
 
 // send carries a call to the server; the answer's status is a success. Which one
@@ -265,14 +277,15 @@ func wrap(op string, err error) error {
 }
 
 func (c *core) log(ctx context.Context, op *operation.Operation, answer *transport.Answer, err error, began time.Time) {
-	if c.logger == nil || !c.logger.Enabled(ctx, slog.LevelDebug) {
+	if c.logger == nil || c.plainLogger && !c.logger.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("operation", op.Name), slog.Duration("duration", time.Since(began))}
 	if answer != nil {
 		attrs = append(attrs, slog.Int("status", answer.Status), slog.Int("attempts", answer.Attempts))
 	}
-	c.logger.LogAttrs(ctx, slog.LevelDebug, "emporix: call", append(attrs, errorAttrs(err)...)...)
+	attrs = append(attrs, errorAttrs(err)...)
+	c.write(ctx, slog.LevelDebug, "emporix: call", attrs)
 }
 
 // logOdd tells of a token answer that was taken although it is not as documented.

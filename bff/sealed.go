@@ -132,6 +132,10 @@ func (s *CookieStore) SaveIf(ctx context.Context, key string, data []byte, expec
 	return s.inner().put(key, data, generation, func(now cookieRow) bool { return now.generation == expected }, memoryLife), nil
 }
 
+// OneProcess tells package emporix that it need not wait for a row that another
+// process may be writing: what another replica writes goes to the visitor's browser.
+func (s *CookieStore) OneProcess() {}
+
 // Delete forgets a session.
 func (s *CookieStore) Delete(ctx context.Context, key string) error {
 	if ctx.Err() != nil {

@@ -50,6 +50,17 @@ func (m *Manager) expire(v *Visitor, r *Record, err error) func() {
 	return m.commit(v, r, r.gone(true), func() { m.notify(EventExpired, v, Customer, err) })
 }
 
+// over ends a session that can't be renewed: a customer's is expired, and an
+// anonymous one is replaced.
+func (m *Manager) over(ctx context.Context, v *Visitor, r *Record, l *lease) (func(), error) {
+	return m.whenSettled(ctx, v, r, l, r.RefreshUntil, func(ctx context.Context) (func(), error) {
+		if r.Kind == Customer {
+			return m.expire(v, r, nil), nil
+		}
+		return m.begin(ctx, v, r, EventReplaced)
+	})
+}
+
 // Start begins an anonymous session now, in place of the visitor's present one.
 func (m *Manager) Start(ctx context.Context, v *Visitor, sc SessionContext) error {
 	return m.alone(ctx, v, func(ctx context.Context) (func(), error) {

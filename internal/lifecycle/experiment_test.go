@@ -137,7 +137,7 @@ func TestL06_TheExperimentOvertaken(t *testing.T) {
 			var both sync.WaitGroup
 			both.Go(func() { _, _ = w.m.Token(t.Context(), visitor("jo"), WantAnonymous) })
 			time.Sleep(at)
-			_, err := w.m.put(v, w.row("jo"), func(current *Record) *Record {
+			_, err := w.m.put(t.Context(), v, w.row("jo"), func(current *Record) *Record {
 				g, _ := w.office.login(t.Context(), Token{&bearer{}})
 				return begin(Customer, g, current.Generation)
 			}, EventLoggedIn)

@@ -35,7 +35,7 @@ func (m *Manager) leased(v *Visitor, seen *Record, act func(context.Context, *Re
 			}
 			tell, err = m.turn(ctx, v, l, act)
 			l.release() // a panic leaves it: nobody knows what was sent
-			if !errors.Is(err, errLeaseShort) {
+			if !errors.Is(err, errLeaseShort) && !errors.Is(err, errRenewed) {
 				return tell, err
 			}
 			if !pause(ctx, lastPoll) {
@@ -61,14 +61,14 @@ func (m *Manager) turn(flight context.Context, v *Visitor, l *lease, act func(co
 // begins an anonymous session only for a caller whom that would serve. seen is
 // the row as the caller knows it: to renew that one takes the lease.
 func (m *Manager) upkeep(v *Visitor, want Want, seen *Record) work {
-	if m.plan(v, seen).renews() {
+	if m.plan(v, seen).renews() || m.closing(seen) {
 		return m.leased(v, seen, func(ctx context.Context, r *Record, l *lease) (func(), error) {
 			return m.follow(ctx, v, want, r, l)
 		})
 	}
 	return func(ctx context.Context) (func(), error) {
 		r, err := m.load(ctx, v)
-		if err != nil || m.plan(v, r).renews() { // not what the caller knows: it looks again
+		if err != nil || m.plan(v, r).renews() || m.closing(r) { // not what the caller knows: it looks again
 			return nil, err
 		}
 		return m.follow(ctx, v, want, r, nil)
@@ -83,12 +83,10 @@ func (m *Manager) follow(ctx context.Context, v *Visitor, want Want, r *Record, 
 			return nil, nil
 		}
 		return m.begin(ctx, v, r, EventStarted)
-	case replace:
-		return m.begin(ctx, v, r, EventReplaced)
 	case renewEarly, renewNow:
 		return m.renew(ctx, v, r, l, next == renewNow)
-	case expired:
-		return m.expire(v, r, nil), nil
+	case replace, expired:
+		return m.over(ctx, v, r, l)
 	default: // another flight, or another replica, was faster
 		return nil, nil
 	}
@@ -106,6 +104,14 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, de
 		return m.renewed(v, r, g)
 	case errors.Is(err, errLeaseShort):
 		return nil, err
+	}
+	if o := outcome(err); o == Refused || o == Undecided && (dead || !time.Now().Before(r.AccessUntil)) { // perhaps another process's renewal is why
+		still, settled, end, err := m.settled(ctx, v, r, l, time.Now())
+		defer end()
+		if err != nil || !still {
+			return nil, err
+		}
+		ctx = settled
 	}
 	m.failed(v, r, err)
 	tell := func() { m.notify(EventRefreshFailed, v, r.Kind, cause(err)) }
@@ -188,10 +194,8 @@ func (m *Manager) refresh(v *Visitor) work {
 			return nil, sentinel.SessionExpired
 		case next == start:
 			return m.begin(ctx, v, r, EventStarted)
-		case next == expired:
-			return m.expire(v, r, nil), nil
-		case next == replace:
-			return m.begin(ctx, v, r, EventReplaced)
+		case next == expired || next == replace:
+			return m.over(ctx, v, r, l)
 		case !r.CanRenew():
 			return nil, fmt.Errorf("%w: the session goes on until its access token ends, at %s", sentinel.NotRefreshable, r.AccessUntil.UTC().Format(time.RFC3339))
 		}
@@ -220,6 +224,13 @@ func (m *Manager) switchTo(v *Visitor, legalEntity string) work {
 			return nil, err
 		case outcome(err) == Unknown && !r.Suspect:
 			return m.alsoCommit(v, r, r.suspected(), func() {}), cause(err)
+		}
+		if outcome(err) == Refused { // or another process has renewed the session
+			still, _, end, settleErr := m.settled(ctx, v, r, l, time.Now())
+			end()
+			if settleErr == nil && !still {
+				return nil, errRenewed
+			}
 		}
 		return nil, cause(err) // a refusal may be about the legal entity
 	})

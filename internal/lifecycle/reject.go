@@ -75,10 +75,8 @@ func (m *Manager) force(v *Visitor, rejected secret.Secret, seen *Record, doubtf
 		switch {
 		case r.refreshable(time.Now()):
 			return m.renew(ctx, v, r, l, !doubtful)
-		case r.Kind == Anonymous:
-			return m.begin(ctx, v, r, EventReplaced)
 		default:
-			return m.expire(v, r, nil), nil
+			return m.over(ctx, v, r, l)
 		}
 	})
 }

@@ -72,7 +72,7 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 	}
 	switch {
 	case err != nil:
-		x.sent = !watch.surelyUnsent(err, ctx.Err() != nil)
+		x.sent = wasLeft(err) || !watch.surelyUnsent(err, ctx.Err() != nil)
 		if resp != nil && resp.Body != nil {
 			_ = resp.Body.Close()
 		}
@@ -244,6 +244,12 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 // readBody reads a whole answer. Of an error it keeps what fits and what came: the
 // status alone says enough.
 func readBody(resp *http.Response, limit int64) (*memoryBody, error) {
+	switch ahead := resp.Body.(type) {
+	case *memoryBody:
+		return ahead, nil
+	case unreadBody:
+		return nil, ahead.err
+	}
 	if resp.Body == nil { // from a transport that is not net/http's
 		resp.Body = http.NoBody
 	}
