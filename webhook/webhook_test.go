@@ -147,6 +147,7 @@ func TestForgedEvents(t *testing.T) {
 	require.NoError(t, err)
 	const body = `{"b":1,"a":2}`
 	good := sign(secret, body)
+	require.Equal(t, 1<<20, webhook.MaxBody)
 	for name, tt := range map[string]struct {
 		body       string
 		signatures []string
