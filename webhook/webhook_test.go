@@ -147,6 +147,7 @@ func TestForgedEvents(t *testing.T) {
 	require.NoError(t, err)
 	const body = `{"b":1,"a":2}`
 	good := sign(secret, body)
+	require.Equal(t, 1<<20, webhook.MaxBody)
 	for name, tt := range map[string]struct {
 		body       string
 		signatures []string
@@ -164,6 +165,7 @@ func TestForgedEvents(t *testing.T) {
 		"more after it":          {body + body, []string{sign(secret, `{"a":2,"b":1}`)}, webhook.ErrSignature},
 		"nested too deep":        {strings.Repeat("[", 50_000) + strings.Repeat("]", 50_000), []string{good}, webhook.ErrSignature},
 		"too large":              {strings.Repeat(" ", webhook.MaxBody+1), []string{good}, webhook.ErrTooLarge},
+		"as long as it may be":   {strings.Repeat(" ", webhook.MaxBody), []string{sign(secret, strings.Repeat(" ", webhook.MaxBody))}, nil},
 		"signed with an old key": {body, []string{sign("old", body)}, webhook.ErrSignature},
 	} {
 		t.Run(name, func(t *testing.T) {

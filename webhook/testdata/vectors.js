@@ -34,6 +34,7 @@ const bodies = [
   `{"b":"Grüße <&> \\u2028 \\u2029 \\ud83d\\ude00","a":"\\u0001\\b\\f\\n\\r\\t\\"\\\\\\/"}`, `{"b":"\\u007f\\u0080\\u00a0\\ufeff","a":"\\u000b\\u000B\\u001F"}`,
   `{"b":"\\ud800","a":"\\uDBFF"}`, `{"b":"\\udc00x","a":"x\\ud83d"}`, `{"b":"\\ud83d\\ud83d\\ude00\\ude00","a":"\\ude00\\ud83d"}`, `{"b":"\\ud83dé\\ude00","a":1}`,
   `{"b":"\\u00e9é","a":"e\\u0301"}`, `{"b":"\\u0027'\`","a":"\\u003c\\u003C/script>"}`, `{"b":"\u2028","a":"\u0080"}`,
+  `{"b":"ĢŜĈĊČĉŢ","a":"\\u0122\\u225c\\u010a"}`,
   // shapes
   `{ "b" : [ 1.0 , 2 ],\n\t"a" : { } }\r\n`, `[]`, `{}`, `[ ]`, `"x"`, `"\\u0041"`, ` 1.0 `, `true`, ` null`, `[true,false,null,[],{}]`, `[[[{"b":[],"a":{}}]]]`,
   `{"type":"customer.created","payload":{"metadata":{"version":1.0},"b2b":{"companyRegistrationId":"x"},"accounts":["jo@example.com"],"active":true}}`,
