@@ -285,3 +285,35 @@ func (c change) run(t *testing.T, name string, f fault, look string) (hit, ok bo
 	}
 	return hit, ok
 }
+
+// A logout everywhere that is cut off after it was noted: no session that began
+// before gets a new ID.
+func TestALogoutEverywhereThatIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{})
+		b := s.browser()
+		b.login()
+		store := &faulty{ConditionalTokenStore: s.store, armed: true, fault: fault{at: 2, how: "always"}}
+		s.open(setup{client: withStore(store)})
+		require.ErrorIs(t, s.b.LogoutEverywhere(t.Context(), s.number), emporix.ErrStoreUnavailable)
+		s.open(setup{})
+		require.Equal(t, s.number, b.ok("GET", "/page"), "it says so: some may go on")
+		require.Equal(t, http.StatusUnauthorized, b.do("POST", "/password password=correct+horse").StatusCode)
+		require.Equal(t, nobody, b.ok("GET", "/page"))
+		time.Sleep(2 * time.Minute)
+	})
+}
+
+// A customer's list has one entry for each session, however often its ID changes.
+func TestTheListHasOneEntryForEachSession(t *testing.T) {
+	s := newShop(t, setup{})
+	s.fake.AddCompany(t, emporixtest.Company{ID: "acme-ltd", Name: "Acme", Contacts: []emporixtest.Contact{{Email: jo.Email}}})
+	b := s.browser()
+	for range 3 {
+		b.login()
+		b.ok("POST", "/company id=acme-ltd")
+	}
+	for _, list := range s.rows("/bff/customer/") {
+		require.Equal(t, 1, strings.Count(list, `"i":`))
+	}
+}
