@@ -194,13 +194,16 @@ func (c change) run(t *testing.T, name string, f fault, look string) (hit, ok bo
 	store := &faulty{ConditionalTokenStore: s.store, fault: f}
 	with := setup{options: bff.Options{MaxSessions: max(c.others, 1) + 1}, client: []emporix.Option{emporix.WithTokenStore(store)}}
 	s.open(with)
+	store.mu.Lock()
 	store.armed = true
+	store.mu.Unlock()
 	out := b.do("POST", c.target)
 	ok = out.StatusCode == http.StatusOK
+	store.mu.Lock()
 	hit = store.hit
-	if f.how != "always" {
-		store.armed = false
-	}
+	key, write := store.key, store.write
+	store.armed = f.how == "always"
+	store.mu.Unlock()
 	password := "correct+horse"
 	if c.target == changes["password"].target && s.fake.Calls(t, "Credentials.ChangePassword") > 0 {
 		password = "another+one"
@@ -227,11 +230,11 @@ func (c change) run(t *testing.T, name string, f fault, look string) (hit, ok bo
 	}
 	// The SDK keeps tokens that the store does not take, and writes them later:
 	// until then other processes see the session from before.
-	unwritten := f.how == "row" && regexp.MustCompile(sessionRows).MatchString(store.key)
+	unwritten := f.how == "row" && regexp.MustCompile(sessionRows).MatchString(key)
 	if gone && !c.ends && (look == "same" || !unwritten) {
 		require.Equal(t, s.number, b.ok("GET", "/page"), name)
 	}
-	own := store.write && strings.Contains(store.key, bffRows)
+	own := write && strings.Contains(key, bffRows)
 	if !wrong && (f.how == "doubled" || f.how != "always" && f.how != "row" && own) {
 		require.True(t, ok, "%s: %s: a write that fails is tried again, and known again", name, out.Header.Get("X-Error"))
 	}
@@ -284,4 +287,36 @@ func (c change) run(t *testing.T, name string, f fault, look string) (hit, ok bo
 		require.Equal(t, nobody, browser.ok("GET", "/page"), "%s: all sessions are found", name)
 	}
 	return hit, ok
+}
+
+// A logout everywhere that is cut off after it was noted: no session that began
+// before gets a new ID.
+func TestALogoutEverywhereThatIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{})
+		b := s.browser()
+		b.login()
+		store := &faulty{ConditionalTokenStore: s.store, armed: true, fault: fault{at: 2, how: "always"}}
+		s.open(setup{client: withStore(store)})
+		require.ErrorIs(t, s.b.LogoutEverywhere(t.Context(), s.number), emporix.ErrStoreUnavailable)
+		s.open(setup{})
+		require.Equal(t, s.number, b.ok("GET", "/page"), "it says so: some may go on")
+		require.Equal(t, http.StatusUnauthorized, b.do("POST", "/password password=correct+horse").StatusCode)
+		require.Equal(t, nobody, b.ok("GET", "/page"))
+		time.Sleep(2 * time.Minute)
+	})
+}
+
+// A customer's list has one entry for each session, however often its ID changes.
+func TestTheListHasOneEntryForEachSession(t *testing.T) {
+	s := newShop(t, setup{})
+	s.fake.AddCompany(t, emporixtest.Company{ID: "acme-ltd", Name: "Acme", Contacts: []emporixtest.Contact{{Email: jo.Email}}})
+	b := s.browser()
+	for range 3 {
+		b.login()
+		b.ok("POST", "/company id=acme-ltd")
+	}
+	for _, list := range s.rows("/bff/customer/") {
+		require.Equal(t, 1, strings.Count(list, `"i":`))
+	}
 }

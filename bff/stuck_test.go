@@ -117,10 +117,14 @@ func TestAStoreThatNeverReturns(t *testing.T) {
 							target = strings.ReplaceAll(target, "=S", "="+begin(t, b, "/").Get("state"))
 						}
 					}
+					store.mu.Lock()
 					store.armed = true
+					store.mu.Unlock()
 					_, took := b.timed(target)
 					assert.LessOrEqual(t, took, requestTime+100*time.Millisecond, "%s, %s, operation %d", target, who, at)
+					store.mu.Lock()
 					more = store.hit && !t.Failed()
+					store.mu.Unlock()
 					close(store.release)
 					synctest.Wait()
 				})
