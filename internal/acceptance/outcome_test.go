@@ -341,8 +341,8 @@ func (s outcomeSilent) Close() error             { close(s.closed); return nil }
 // session that is over is replaced, and logged out already is logged out.
 func endsSession(name string, status int) bool {
 	switch name {
-	case "Auth.Refresh", "Auth.RefreshAnonymous":
-		return status == 400 || status == 401
+	case "Auth.Refresh", "Auth.RefreshAnonymous": // TestLife_L06_ATokenCallsStatusIsNotTheCallers has the other statuses
+		return status >= 400 && status < 500 && status != 408 && status != 429
 	case "Auth.Logout":
 		return status == 401
 	}
@@ -592,7 +592,7 @@ func TestOutcome_DocSaysWhatOtherAnswersAre(t *testing.T) {
 		"401 with a message or an empty body, on Login, ChangePassword and RequestEmailChange": {
 			{[]string{"Auth.Login", "Credentials.ChangePassword", "Credentials.RequestEmailChange"}, answer(401, fmt.Sprintf(outcomeError, 401), false)},
 			{[]string{"Auth.Login", "Credentials.ChangePassword", "Credentials.RequestEmailChange"}, answer(401, "", false)}},
-		"401, the gateway's fault, or else an empty body": {
+		"401, the gateway's fault about the access token, or else an empty body": {
 			{[]string{"safe", "repeatable", "Auth.Login", "Customers.Update"}, answer(401, outcomeFault, false)},
 			{[]string{"safe", "repeatable", "Customers.Update"}, answer(401, "", false)}},
 		"401 with anything else": {

@@ -97,7 +97,7 @@ func bodyToCome(resp *http.Response) bool {
 // readAhead reads the whole body, for readBody.
 func readAhead(ctx context.Context, resp *http.Response) {
 	x := exchangeOf(ctx)
-	if x == nil {
+	if x == nil || resp.StatusCode == http.StatusSwitchingProtocols {
 		return
 	}
 	body, err := readBody(resp, bodyLimit(x.op, resp.StatusCode))

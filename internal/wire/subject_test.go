@@ -73,7 +73,7 @@ func TestWhatAnErrorIsAbout(t *testing.T) {
 			`{"status":400,"message":"No.","details":[{"field":"refreshToken","message":"for this tenant"}]}`,
 			`{"code":401,"status":"Unauthorized","message":"no","errorCode":"REFRESH_TOKEN_EXPIRED"}`,
 			`{"status":400,"message":"No.","details":["invalid refresh_token"]}`,
-			`{"message":"Refresh token not found"}`,
+			`{"message":"Refresh token not found"}`, `{"status":401,"status":400,"message":"The refresh token is not valid."}`,
 			fault("Invalid Refresh Token", "keymanagement.service.invalid_refresh_token"),
 			fault("Refresh Token expired", "keymanagement.service.refresh_token_expired"),
 		},
@@ -86,7 +86,7 @@ func TestWhatAnErrorIsAbout(t *testing.T) {
 			"", "<html>", "Bad Gateway", "null", "[]", "{}", `{"a":1}`, `{"message":"Unauthorized"}`,
 			`{"status":401,"type":"unauthorized","mess`, `{"status":401,"message":"The refresh token is not valid.","details":[{"fie`,
 			`{"error":"invalid_grant"`, `{"fault":{}}`, `{"fault":{"faultstring":"x","detail":{"errorcode":"steps.raisefault.RaiseFault"}}}`,
-			`{"error":{"code":401,"message":"The refresh token is not valid."}}`, `{"status":401,"status":400,"message":"The refresh token is not valid."}`,
+			`{"error":{"code":401,"message":"The refresh token is not valid."}}`,
 		},
 	} {
 		for _, body := range bodies {

@@ -14,7 +14,7 @@ func TestSecurityWrites(t *testing.T) {
 	bffproof.SecurityWrites(t, newStore(t, e.client))
 }
 
-func TestARollOut(t *testing.T) {
+func TestARollOutOfBFF(t *testing.T) {
 	e := single(t)
 	t.Logf("over %s", e.name)
 	bffproof.RollOut(t, newStore(t, e.client))
