@@ -134,7 +134,7 @@ func (m *Manager) bury(v *Visitor, known *Record) (was *Record, err error) {
 		switch {
 		case err == nil && known.Kind != Customer && !known.Ended:
 			return nil, sentinel.NotLoggedIn
-		case err != nil && !errors.Is(err, sentinel.StoreCorrupt):
+		case err != nil && !errors.Is(err, sentinel.StoreCorrupt) && !errors.Is(err, sentinel.RowLocked):
 			return nil, err
 		}
 	}

@@ -75,7 +75,8 @@ func TestAServerThatNeverAnswers(t *testing.T) {
 						began := time.Now()
 						err := call(ctx)
 						assert.Error(t, err, operation)
-						assert.Less(t, time.Since(began), 200*time.Millisecond, "%s, %s", operation, way)
+						assert.Less(t, time.Since(began), time.Second, // the clients themselves wait 3 seconds and more
+							"%s, %s", operation, way)
 					})
 				}
 				all.Wait()
