@@ -1,6 +1,7 @@
 package emporix_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,5 +40,22 @@ func TestARenewalInTheBackgroundFillsNoRawResponse(t *testing.T) {
 				assert.Equal(t, "Customers.Get", raw.Operation())
 			})
 		})
+	}
+}
+
+func TestEveryCallFillsItsRawResponse(t *testing.T) {
+	for _, calls := range []map[string]func(context.Context, *emporix.Client) error{writes, reads} {
+		for name, call := range calls {
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					client := loggedIn(t, always(409, `{"status":409,"message":"a conflict"}`))
+					var raw emporix.RawResponse
+					assert.Error(t, call(emporix.WithRawResponse(t.Context(), &raw), client))
+					assert.Equal(t, name, raw.Operation())
+					assert.Equal(t, 409, raw.StatusCode())
+					assert.JSONEq(t, `{"status":409,"message":"a conflict"}`, string(raw.Body()))
+				})
+			})
+		}
 	}
 }
