@@ -32,8 +32,8 @@
 // A request that does not ask for the session costs nothing. One that does costs
 // one read of the store for the visitor, and one for the session when that is
 // first used; neither calls the API while the session's token is good. A first
-// contact costs one write, and a visit is noted by a write at most once an hour, or
-// in a thirtieth of Options.Idle if that is less.
+// contact costs a write for the visitor and one for the session. A visit is noted by
+// a write at most once an hour, or in a thirtieth of Options.Idle if that is less.
 //
 // # Sessions in cookies
 //
