@@ -329,7 +329,7 @@ type TokenDetails struct {
 	Scopes        []string // without the tenant
 	SessionID     string
 	Email         string
-	LegalEntityID string // only for B2B
+	LegalEntityID string // of B2B customers
 }
 
 // UnmarshalJSON reads the server's form.

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -395,4 +396,22 @@ func TestAHungTokenCall(t *testing.T) {
 		assert.NotErrorIs(t, err, emporix.ErrUnavailable)
 		time.Sleep(time.Minute) // the renewal goes on without its caller
 	})
+}
+
+func TestURLsHoldTenKiB(t *testing.T) {
+	longest := 0
+	client := loggedIn(t, func(r *http.Request) (*http.Response, error) {
+		longest = max(longest, len(r.URL.String()))
+		return nil, io.ErrUnexpectedEOF
+	})
+	refused := false
+	for size := 10<<10 - 130; size <= 10<<10; size++ {
+		_, err := client.Auth.ExchangeToken(t.Context(), emporix.ExchangeTokenRequest{SubjectAccessToken: strings.Repeat("x", size)})
+		require.Error(t, err)
+		assert.False(t, refused && !errors.Is(err, emporix.ErrInvalidRequest), size)
+		refused = errors.Is(err, emporix.ErrInvalidRequest)
+	}
+	assert.True(t, refused)
+	assert.LessOrEqual(t, longest, 10<<10)
+	assert.Greater(t, longest, 10<<10-100)
 }

@@ -104,8 +104,8 @@ func (r confirmEmailChangeRequest) masked() any {
 
 // RequestPasswordReset has a mail with a reset token sent. The server answers
 // the same whether or not it knows the address. It is not repeated once it may
-// have been sent: then the error is ErrOutcomeUnknown, and asking again costs at
-// most a second mail.
+// have been sent: then the error is ErrOutcomeUnknown, and asking again may
+// send a second mail.
 //
 // Bearer: anonymous. Errors: *ArgumentError without an e-mail address,
 // ErrInvalidRequest, ErrUnauthorized, ErrForbidden.

@@ -34,13 +34,13 @@ type Customer struct {
 	PreferredCurrency string    `json:"preferredCurrency,omitzero"`
 	PreferredSite     string    `json:"preferredSite,omitzero"`
 	Accounts          []Account `json:"accounts,omitzero"`
-	// Addresses are filled only when asked for with Expand("addresses").
+	// Addresses come with Expand("addresses").
 	Addresses []Address `json:"addresses,omitzero"`
 	// DefaultAddress is nil where the server names none.
 	DefaultAddress *Address      `json:"defaultAddress,omitzero"`
 	BusinessModel  BusinessModel `json:"businessModel,omitzero"`
 	B2B            B2B           `json:"b2b,omitzero"`
-	// Mixins are filled only when asked for with Expand("mixin:*").
+	// Mixins come with Expand("mixin:*").
 	Mixins   Mixins   `json:"mixins,omitzero"`
 	Metadata Metadata `json:"metadata,omitzero"`
 	// LastLogin is zero for a customer who never logged in.
@@ -88,8 +88,8 @@ func (in *customerAnswer) customer() *Customer {
 type Account struct {
 	// ID is the login e-mail address.
 	ID string `json:"id,omitzero"`
-	// ProviderID is the identity provider's name for the customer; only social
-	// logins have one.
+	// ProviderID is the identity provider's name for the customer, of a social
+	// login.
 	ProviderID string `json:"providerId,omitzero"`
 }
 
@@ -105,7 +105,7 @@ const (
 	BusinessModelB2C BusinessModel = "B2C"
 )
 
-// B2B holds what only business customers have. Where a registration ID is
+// B2B holds the data of business customers. Where a registration ID is
 // given, the server also wants first name, last name and company.
 type B2B struct {
 	CompanyRegistrationID string        `json:"companyRegistrationId,omitzero"`
@@ -121,7 +121,7 @@ type LegalEntity struct {
 
 // Metadata holds the version of a resource and the schemas of its mixins.
 type Metadata struct {
-	// Version grows with every change. Sent back in a patch, it guards against
+	// The server raises Version with a change. Sent back in a patch, it guards against
 	// overwriting somebody else's change.
 	Version int          `json:"version,omitzero"`
 	Mixins  MixinSchemas `json:"mixins,omitzero"`
@@ -290,7 +290,7 @@ type CustomerPatch struct {
 	Mixins            Optional[Mixins]        `json:"mixins,omitzero"`
 }
 
-// B2BPatch changes what only business customers have.
+// B2BPatch changes the data of business customers.
 type B2BPatch struct {
 	CompanyRegistrationID Optional[string] `json:"companyRegistrationId,omitzero"`
 }

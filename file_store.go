@@ -17,7 +17,8 @@ import (
 
 // NewFileStore returns a token store in one file, for tools and tests that keep
 // a session from one run to the next. The file is readable by its owner only
-// (0600) and replaced as a whole, so that a crash leaves the old or the new one.
+// (0600; Windows has no such modes) and replaced as a whole, so that a crash leaves
+// the old or the new one.
 // The folder must exist. A file that others can read, and one that can't be
 // written, is refused.
 //

@@ -1,6 +1,7 @@
 package emporix_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixtest"
 )
 
 func acquire(t *testing.T, s emporix.LeaseTokenStore, key string, ttl time.Duration) (abandoned bool, err error) {
@@ -102,5 +104,34 @@ func TestMemoryStoreEndsLeasesInTime(t *testing.T) {
 		require.NoError(t, err)
 		assert.True(t, acquired)
 		assert.True(t, abandoned)
+	})
+}
+
+type ownersOf struct {
+	emporix.LeaseTokenStore
+	owners map[string]bool
+}
+
+func (s *ownersOf) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
+	s.owners[owner] = true
+	return s.LeaseTokenStore.Acquire(ctx, key, owner, ttl)
+}
+
+func TestOwnersOfLeasesAreShortAndPrintable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &ownersOf{emporix.NewMemoryStore(0), map[string]bool{}}
+		fake := emporixtest.New(t)
+		client := fake.Client(t, emporix.WithTokenStore(store))
+		for range 10 {
+			require.NoError(t, anonymousCall(t.Context(), client.OwnSession()))
+			_, err := client.Auth.Refresh(t.Context())
+			require.NoError(t, err)
+			synctest.Wait()
+			time.Sleep(time.Minute)
+		}
+		assert.Greater(t, len(store.owners), 5)
+		for owner := range store.owners {
+			assert.Regexp(t, `^[!-~]{1,64}$`, owner)
+		}
 	})
 }

@@ -16,7 +16,7 @@ import (
 type Mixins = map[string]json.RawMessage
 
 // ErrNoMixin says that there is no mixin of that name. Customers carry mixins
-// only when Customers.Get was asked for them: Expand("mixin:*").
+// if Customers.Get was asked for them: Expand("mixin:*").
 const ErrNoMixin = sentinel.Error("emporix: no such mixin")
 
 // GetMixin decodes the mixin of that name. It fails with ErrNoMixin where the

@@ -2,6 +2,7 @@ package emporix_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"testing"
 
@@ -150,5 +151,19 @@ func TestSetMixinRefusesDamagedText(t *testing.T) {
 		got, err := emporix.GetMixin[loyalty](mixins, "loyalty")
 		require.NoError(t, err)
 		assert.Equal(t, note, got.Note)
+	}
+}
+
+func TestMixinSchemasAreReadOrLeftAlone(t *testing.T) {
+	for _, data := range []string{`null`, `true`, `0`, `-1.5e300`, `"text"`, `[]`, `[{"a":1}]`} {
+		m := emporix.MixinSchemas{}
+		require.NoError(t, json.Unmarshal([]byte(`{"kept":"https://x.example"}`), &m))
+		before := fmt.Sprint(m)
+		assert.NoError(t, m.UnmarshalJSON([]byte(data)), data)
+		assert.Equal(t, before, fmt.Sprint(m), data)
+	}
+	for _, data := range []string{`{}`, `{"a":null,"b":1,"c":[],"d":{"e":{}},"f":"https://x.example","f":true}`} {
+		var m emporix.MixinSchemas
+		assert.NoError(t, m.UnmarshalJSON([]byte(data)), data)
 	}
 }

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -375,4 +378,42 @@ func TestATransportThatSeesSecretsIsNamedOnce(t *testing.T) {
 			require.NoError(t, client.Close(context.Background()))
 		})
 	}
+}
+
+func TestAMiddlewareSeesEveryAttemptWithoutABody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		below, seen := 0, 0
+		fake := emporixtest.New(t)
+		unreachable := false
+		client := fake.Client(t,
+			emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+				below++
+				if unreachable {
+					return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+				}
+				return fake.Transport().RoundTrip(r)
+			})),
+			emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+				return roundTripper(func(r *http.Request) (*http.Response, error) {
+					seen++
+					if r.Body != nil {
+						body, err := io.ReadAll(r.Body)
+						assert.NoError(t, err)
+						assert.Empty(t, body, r.URL.Path)
+					}
+					return next.RoundTrip(r)
+				})
+			}))
+		signUp := func() error {
+			_, err := client.Customers.SignUp(t.Context(), emporix.SignUpRequest{Email: "jo@example.com", Password: "correct horse"})
+			return err
+		}
+		require.NoError(t, signUp())
+		assert.Equal(t, 2, seen, "a token and the sign-up")
+		unreachable = true
+		assert.ErrorIs(t, signUp(), emporix.ErrUnavailable)
+		assert.ErrorIs(t, get(t.Context(), client), emporix.ErrUnavailable)
+		assert.Equal(t, 2+3+3, seen)
+		assert.Equal(t, seen, below)
+	})
 }

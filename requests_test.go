@@ -93,6 +93,7 @@ func TestBadInputIsRefusedBeforeTheNetwork(t *testing.T) {
 			return customers.Activate(ctx, "1", emporix.ActivateWith(emporix.EmployeeCustomerPatch{ContactEmail: emporix.Null[string]()}))
 		}},
 		"add without a name":      {"contactName", add(emporix.AddressRequest{City: "Berlin"})},
+		"add with an ID":          {"id", add(emporix.AddressRequest{ContactName: "Jo", ID: "a1"})},
 		"add as default":          {"isDefault", add(emporix.AddressRequest{ContactName: "Jo", IsDefault: true})},
 		"add with a comma in tag": {"tags", add(emporix.AddressRequest{ContactName: "Jo", Tags: []string{"A,B"}})},
 		"add with an empty tag":   {"tags", add(emporix.AddressRequest{ContactName: "Jo", Tags: []string{""}})},

@@ -167,8 +167,8 @@ func New(client *emporix.Client, opts Options) (*BFF, error) {
 	return b, nil
 }
 
-// Handler is the middleware. It refuses what other sites cause, and gives every
-// request a Visit. It reads and writes nothing until the visit is used.
+// Handler is the middleware. It refuses unsafe requests from other sites, and
+// gives every request a Visit. It reads and writes nothing until the visit is used.
 func (b *BFF) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := b.accepts(r); err != nil {

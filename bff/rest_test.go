@@ -181,3 +181,14 @@ func TestANewIDIsNoNewLife(t *testing.T) {
 		})
 	})
 }
+
+func TestAFirstContactIsTwoWrites(t *testing.T) {
+	s := newShop(t, setup{})
+	b := s.browser()
+	b.ok("GET", "/static")
+	_, writes := s.store.cost()
+	assert.Zero(t, writes)
+	b.ok("GET", "/page")
+	_, writes = s.store.cost()
+	assert.Equal(t, 2, writes, "the visitor and the session")
+}

@@ -1,6 +1,7 @@
 package bff_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
@@ -277,4 +278,42 @@ func TestOptionsAreChecked(t *testing.T) {
 		assert.ErrorIs(t, err, emporix.ErrInvalidRequest, "%v", rules)
 	}
 	assert.Panics(t, func() { bff.From(&http.Request{}) })
+}
+
+func TestHooksOfEveryLogin(t *testing.T) {
+	var heard []string
+	s := newShop(t, setup{
+		options: bff.Options{
+			Providers:   providers,
+			BeforeLogin: func(context.Context, *emporix.Session) error { heard = append(heard, "before"); return nil },
+			AfterLogin:  func(context.Context, *emporix.Session, *bff.Login) error { heard = append(heard, "after"); return nil },
+		},
+		fake: []emporixtest.Option{emporixtest.Assume(func(a *emporixtest.Assumptions) { a.DoubleOptIn, a.OptInLogsIn = true, true })},
+	})
+	require.NoError(t, s.fake.Server().AddSubjectToken("idp.t0k3n", emporixtest.Identity{Email: jo.Email}, ""))
+	require.NoError(t, s.fake.Server().AddSocialIdentity("code-1", emporixtest.Identity{Email: jo.Email}))
+	for what, login := range map[string]func(b *browser){
+		"password": func(b *browser) { b.login() },
+		"exchange": func(b *browser) { b.ok("POST", "/exchange token=idp.t0k3n") },
+		"social": func(b *browser) {
+			b.ok("GET", "/callback?"+url.Values{"state": {begin(t, b, "/").Get("state")}, "code": {"code-1"}}.Encode())
+		},
+		"sign-up": func(b *browser) {
+			b.serve(func(_ http.ResponseWriter, r *http.Request) {
+				session, err := bff.From(r).Session(r.Context())
+				assert.NoError(t, err)
+				_, err = session.Customers.SignUp(r.Context(), emporix.SignUpRequest{Email: "ann@example.com", Password: "a new password"})
+				assert.NoError(t, err)
+				login, err := bff.From(r).ConfirmSignUp(r.Context(), s.fake.LatestMail(t, emporixfake.MailOptIn, "ann@example.com").Token)
+				assert.NoError(t, err)
+				assert.True(t, login.LoggedIn)
+			})
+		},
+	} {
+		b := s.browser()
+		b.ok("GET", "/page")
+		heard = nil
+		login(b)
+		assert.Equal(t, []string{"before", "after"}, heard, what)
+	}
 }

@@ -381,3 +381,14 @@ func TestControlStaysShort(t *testing.T) {
 	assert.Contains(t, c.must(400, "POST", "/__fake/customers", large).text("error"), "too large")
 	c.must(200, "POST", "/__fake/customers", large[:1<<20])
 }
+
+func TestMissingListsWhatNeverSucceeded(t *testing.T) {
+	c := newFake(t)
+	assert.Len(t, c.fake.Coverage().Missing(), 26)
+	guest, _ := c.visitor()
+	guest.must(401, "POST", "/customer/acme/login", object{"email": joEmail, "password": "wrong password"})
+	missing := c.fake.Coverage().Missing()
+	assert.NotContains(t, missing, "Auth.Anonymous")
+	assert.Contains(t, missing, "Auth.Login", "it was called, and refused")
+	assert.Len(t, missing, 25)
+}

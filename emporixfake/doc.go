@@ -47,7 +47,7 @@
 // [Server.Advance] moves the fake's clock. [Server.Fail] makes chosen calls
 // fail, before or after their effect. [Server.Outbox] has the mails that
 // customers got, [Server.Journal] the requests without their secrets,
-// [Server.Coverage] what was called, and [Server.Secrets] every secret, to look
+// [Server.Coverage] what was called, and [Server.Secrets] the secrets, to look
 // for in output that must not have one.
 //
 // # Control interface

@@ -49,7 +49,7 @@ func (s *Server) Reset() {
 	}
 }
 
-// Config answers a copy of the configuration, with every default filled in.
+// Config answers a copy of the configuration, with the defaults filled in.
 func (s *Server) Config() Config { return s.cfg.clone() }
 
 // Assumptions is the table of documented and assumed behaviour, with the
@@ -84,7 +84,7 @@ func (s *Server) Now() time.Time {
 
 func (s *Server) now() time.Time { return s.cfg.Now().Add(s.offset) }
 
-// Secrets lists every secret that the server ever issued or was given: tokens,
+// Secrets lists the secrets that the server issued or was given: tokens,
 // passwords, codes, but no words of the API itself, such as refresh_token. It
 // keeps the newest 200,000.
 func (s *Server) Secrets() []string {

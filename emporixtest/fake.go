@@ -142,7 +142,7 @@ func (f *Fake) showJournal() {
 // Server is the fake itself, for what has no shorthand here.
 func (f *Fake) Server() *emporixfake.Server { return f.server }
 
-// URL is the base URL: in memory one that only Transport knows.
+// URL is the base URL: in memory one that Transport answers.
 func (f *Fake) URL() string { return f.url }
 
 // Transport carries requests to the fake. In memory it knows no other host.

@@ -102,7 +102,7 @@ func (k *keeper) Write(data []byte) (int, error) {
 	return k.ResponseWriter.Write(data)
 }
 
-// ServeHTTP is the fake's, with every token written down before anybody has it.
+// ServeHTTP is the fake's; it writes the tokens down before it sends them.
 func (o *office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == whoPath {
 		o.who(w, r)

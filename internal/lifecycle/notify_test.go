@@ -48,7 +48,7 @@ func (o *blockedObserver) of(key string) []EventKind {
 func TestL14_AnObserverThatDoesNotReturn(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		o := observing(w, func(key string) bool { return key == "jo" })
-		assert.Equal(t, observerPatience, elapsed(func() { w.token(visitor("jo"), WantAnonymous) }))
+		assert.Equal(t, 2*time.Second, elapsed(func() { w.token(visitor("jo"), WantAnonymous) }))
 		assert.Zero(t, elapsed(func() {
 			w.logIn(visitor("jo"))
 			require.NoError(t, w.m.Refresh(t.Context(), visitor("jo"), nil))

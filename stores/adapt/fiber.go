@@ -8,7 +8,7 @@ import (
 	emporix "github.com/emporix-community/emporix-go"
 )
 
-// FiberStorage is what every storage of github.com/gofiber/storage has. Get
+// FiberStorage is a storage of github.com/gofiber/storage. Get
 // returns nil for what is absent, and a time to live of 0 has no end.
 type FiberStorage interface {
 	Get(key string) ([]byte, error)

@@ -8,7 +8,7 @@ import (
 	emporix "github.com/emporix-community/emporix-go"
 )
 
-// SCSStore is what every store of github.com/alexedwards/scs has.
+// SCSStore is a store of github.com/alexedwards/scs.
 type SCSStore interface {
 	Find(token string) (data []byte, found bool, err error)
 	Commit(token string, data []byte, expiry time.Time) error
