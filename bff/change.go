@@ -58,7 +58,7 @@ func (v *visit) change(ctx context.Context, login bool, do func(ctx context.Cont
 		return err
 	}
 	if old != nil && old.Customer != "" && v.b.index != nil { // before anything is changed
-		if _, err := v.b.index.read(ctx, old.Customer); err != nil {
+		if err := v.b.index.usable(ctx, old.Customer); err != nil {
 			return err
 		}
 	}

@@ -91,7 +91,7 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 			err = fmt.Errorf("bff: %w: the profile after a login has no customer number", emporix.ErrBadResponse)
 		}
 		if err == nil && in.b.index != nil { // must be readable, for the login to be listed
-			_, err = in.b.index.read(ctx, login.Customer.CustomerNumber)
+			err = in.b.index.usable(ctx, login.Customer.CustomerNumber)
 		}
 		if err != nil {
 			return spentError{errors.Join(err, endSession(ctx, s))} // who it is must be known
@@ -252,7 +252,7 @@ func (v *Visit) LogoutEverywhere(ctx context.Context) error {
 	case info.Kind != emporix.SessionCustomer:
 		return emporix.ErrNotLoggedIn
 	}
-	err = in.b.LogoutEverywhere(ctx, who.Customer)
+	err = in.b.logoutEverywhere(ctx, who.Customer, entry{ID: who.id})
 	if err == nil || !errors.Is(err, emporix.ErrStoreUnavailable) && !errors.Is(err, ErrNeedsStore) {
 		in.become(nil, true)
 	}
