@@ -80,13 +80,20 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 	err := in.change(ctx, true, func(ctx context.Context, s *emporix.Session, r *record) error {
 		customer = s
 		var err error
-		if login.Guest, err = s.Info(ctx); err != nil {
+		if login.Guest, err = inTime(ctx, s.Info); err != nil {
 			return err
 		}
-		if login.LoginResult, err = call(ctx, s); err != nil || !login.LoggedIn {
+		err = timely(ctx, func(ctx context.Context) (err error) {
+			login.LoginResult, err = call(ctx, s)
+			return err
+		})
+		if err != nil || !login.LoggedIn {
 			return err
 		}
-		login.Customer, err = s.Customers.Get(ctx)
+		err = timely(ctx, func(ctx context.Context) (err error) {
+			login.Customer, err = s.Customers.Get(ctx)
+			return err
+		})
 		if err == nil && (login.Customer.CustomerNumber == "" || login.Customer.IsAnonymous()) {
 			err = fmt.Errorf("bff: %w: the profile after a login has no customer number", emporix.ErrBadResponse)
 		}
@@ -130,9 +137,10 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 // ErrReadOnly.
 func (v *Visit) SwitchLegalEntity(ctx context.Context, legalEntityID string) (info emporix.SessionInfo, err error) {
 	err = v.inner().change(ctx, false, func(ctx context.Context, s *emporix.Session, _ *record) error {
-		var err error
-		info, err = s.Auth.SwitchLegalEntity(ctx, legalEntityID)
-		return err
+		return timely(ctx, func(ctx context.Context) (err error) {
+			info, err = s.Auth.SwitchLegalEntity(ctx, legalEntityID)
+			return err
+		})
 	})
 	return info, err
 }
@@ -145,7 +153,7 @@ func (v *Visit) SwitchLegalEntity(ctx context.Context, legalEntityID string) (in
 // out), ErrTooLate, ErrReadOnly.
 func (v *Visit) ChangePassword(ctx context.Context, req emporix.ChangePasswordRequest) error {
 	return v.inner().change(ctx, false, func(ctx context.Context, s *emporix.Session, _ *record) error {
-		return s.Credentials.ChangePassword(ctx, req)
+		return timely(ctx, func(ctx context.Context) error { return s.Credentials.ChangePassword(ctx, req) })
 	})
 }
 

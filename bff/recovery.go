@@ -85,7 +85,7 @@ func (v *visit) whereabouts(ctx context.Context, old, next *visitor) (key string
 	}
 	session := v.b.client.Session(next.Key)
 	if old.Customer != "" && (old.From == "" || old.From != "?" && old.From == sessionName(there)) {
-		_, err := session.Auth.Validate(ctx)
+		err := timely(ctx, func(ctx context.Context) error { _, err := session.Auth.Validate(ctx); return err })
 		switch {
 		case err == nil:
 			return next.Key, nil
@@ -104,7 +104,7 @@ func (v *visit) whereabouts(ctx context.Context, old, next *visitor) (key string
 // write that the store did not take.
 func endSession(ctx context.Context, session *emporix.Session) (err error) {
 	_, _ = again(ctx, saveTries, func(ctx context.Context) (bool, error) {
-		switch now := session.Auth.Logout(ctx); {
+		switch now := timely(ctx, session.Auth.Logout); {
 		case !errors.Is(now, emporix.ErrNotLoggedIn):
 			err = now
 		case !errors.Is(err, emporix.ErrStoreUnavailable):
