@@ -72,6 +72,7 @@ func (x *index) read(ctx context.Context, customer string) (listing, error) {
 // update changes the list, however many do it at once. change is given the list
 // with the generation that it will have.
 func (x *index) update(ctx context.Context, customer string, change func(*listing) error) error {
+	lost := int64(0)
 	for try := range 4 * saveTries {
 		l, err := x.read(ctx, customer)
 		if errors.Is(err, errDamagedList) {
@@ -85,6 +86,9 @@ func (x *index) update(ctx context.Context, customer string, change func(*listin
 		if err != nil {
 			return err
 		}
+		// Another request may have begun a list between the removal and this write.
+		lost = max(lost, l.Lost)
+		l.Lost = lost
 		before := l.Generation
 		l.Generation, l.Write = nextGeneration(before), crand.Text()
 		if err := change(&l); err != nil {
@@ -234,10 +238,10 @@ func (x *index) endOne(ctx context.Context, id string) (gone bool, err error) {
 		idErr := keep.discard(ctx, place)
 		err := endSession(ctx, x.b.client.Session(place.Key))
 		switch {
-		case idErr == nil, !errors.Is(err, emporix.ErrStoreUnavailable) && !errors.Is(err, emporix.ErrClosed):
+		case idErr == nil, !errors.Is(err, emporix.ErrStoreUnavailable) && !errors.Is(err, emporix.ErrClosed) && !errors.Is(err, errStuck):
 			unconfirmed = errors.Join(unconfirmed, notRemoved(err))
 		default:
-			unwritten = errors.Join(unwritten, idErr, err)
+			unwritten = errors.Join(unwritten, idErr, err) // idErr says that the store is unavailable
 		}
 	}
 	return unwritten == nil, errors.Join(unwritten, unconfirmed)

@@ -21,7 +21,8 @@ type Login struct {
 
 // Login logs the visitor in, and gives them a new ID. The session goes on as the
 // customer's, with the cart. A wrong password changes nothing. The login ends as
-// it should even when the browser goes away meanwhile. It costs two calls of the
+// it should even when the browser goes away meanwhile, but not past the deadline of
+// ctx: what is cut off then logs nobody in. It costs two calls of the
 // API: the login, and the profile, whose customer number is what logging out
 // everywhere goes by. A *HookError of BeforeLogin means that nobody is logged
 // in; one of AfterLogin comes with the result, and the login stands. Where the
@@ -158,7 +159,8 @@ func (v *Visit) ChangePassword(ctx context.Context, req emporix.ChangePasswordRe
 }
 
 // Logout logs the customer out, here whatever the server says, and removes the
-// cookie: whoever comes next is a new visitor. Errors: those of
+// cookie: whoever comes next is a new visitor. At the deadline of ctx the call of
+// the server goes on, and the error is emporix.ErrUnavailable. Errors: those of
 // emporix.AuthService.Logout, ErrTooLate, ErrReadOnly. After
 // emporix.ErrStoreUnavailable the customer may still be logged in; after any
 // other error but emporix.ErrNotLoggedIn they are not.
@@ -214,6 +216,8 @@ func (v *visit) logout(ctx context.Context, who *visitor) (done bool, err error)
 	switch {
 	case idErr == nil:
 		err = notRemoved(err)
+	case errors.Is(err, errStuck): // before or after it was removed
+		return true, fmt.Errorf("bff: %w: %w", emporix.ErrStoreUnavailable, err)
 	case errors.Is(err, emporix.ErrStoreUnavailable) || errors.Is(err, emporix.ErrClosed):
 		return true, err
 	}
