@@ -265,7 +265,10 @@ func (b *BFF) tell(ctx context.Context, level slog.Level, message string, attrs 
 		return struct{}{}, nil
 	})
 	if errors.Is(err, errStuck) {
-		b.logStuck.Store(!returned.Load())
+		b.logStuck.Store(true)
+		if returned.Load() { // just now
+			b.logStuck.Store(false)
+		}
 	}
 }
 

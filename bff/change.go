@@ -42,7 +42,7 @@ const changeLimit = time.Minute
 // process ends between steps 4 and 6, the answer that would have had the new ID
 // is lost too: after a password change or company switch the visitor goes on with
 // the old ID, and after a login as a guest.
-func (v *visit) change(ctx context.Context, login bool, do func(ctx context.Context, s *emporix.Session, r *record) error) error {
+func (v *visit) change(ctx context.Context, login bool, do func(ctx context.Context, s *emporix.Session, r *record) error) (err error) {
 	switch {
 	case v.readOnly:
 		return ErrReadOnly
@@ -58,12 +58,20 @@ func (v *visit) change(ctx context.Context, login bool, do func(ctx context.Cont
 		return err
 	}
 	if old != nil && old.Customer != "" && v.b.index != nil { // before anything is changed
-		if _, err := v.b.index.read(ctx, old.Customer); err != nil {
+		if err := v.b.index.usable(ctx, old.Customer); err != nil {
 			return err
 		}
 	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
+	if v.withheld && (old == nil || v.passes()) {
+		defer func() { // who is not logged in stays a guest for this request only
+			if guest := v.now(); err != nil && guest != nil {
+				v.discard(ctx, guest)
+				v.pass(guest)
+			}
+		}()
+	}
 	old, next, err := v.claimed(ctx, old, login)
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ type listing struct {
 	Generation uint64  `json:"g"`
 	Write      string  `json:"w,omitempty"` // names the write, so that its writer knows it again
 	Ended      uint64  `json:"e,omitempty"` // generation of the last logout everywhere; sessions listed before are over
+	Lost       int64   `json:"l,omitempty"` // unix milliseconds: when a damaged list was replaced; it may have named more sessions
 	Sessions   []entry `json:"s,omitempty"` // the oldest first
 }
 
@@ -52,7 +53,10 @@ func (x *index) row(customer string) string {
 
 func (x *index) read(ctx context.Context, customer string) (listing, error) {
 	data, found, err := x.rows.loadAgain(ctx, x.row(customer))
-	if err != nil || !found {
+	switch {
+	case errors.Is(err, emporix.ErrStoreCorrupt): // as a store says that seals its rows
+		return listing{}, errDamagedList
+	case err != nil || !found:
 		return listing{Version: recordVersion}, err
 	}
 	if err := tooNew(data, "the list of a customer's sessions"); err != nil {
@@ -60,7 +64,7 @@ func (x *index) read(ctx context.Context, customer string) (listing, error) {
 	}
 	var l listing
 	if json.Unmarshal(data, &l) != nil || l.Version != recordVersion || l.Generation == 0 {
-		return l, fmt.Errorf("bff: %w: the list of a customer's sessions is damaged; remove its row", emporix.ErrStoreUnavailable)
+		return listing{}, errDamagedList
 	}
 	return l, nil
 }
@@ -68,11 +72,23 @@ func (x *index) read(ctx context.Context, customer string) (listing, error) {
 // update changes the list, however many do it at once. change is given the list
 // with the generation that it will have.
 func (x *index) update(ctx context.Context, customer string, change func(*listing) error) error {
+	lost := int64(0)
 	for try := range 4 * saveTries {
 		l, err := x.read(ctx, customer)
+		if errors.Is(err, errDamagedList) {
+			if l, err = x.replace(ctx, customer); errors.Is(err, errChanged) { // by another request
+				if !pause(ctx, writePause) {
+					return context.Cause(ctx)
+				}
+				continue
+			}
+		}
 		if err != nil {
 			return err
 		}
+		// Another request may have begun a list between the removal and this write.
+		lost = max(lost, l.Lost)
+		l.Lost = lost
 		before := l.Generation
 		l.Generation, l.Write = nextGeneration(before), crand.Text()
 		if err := change(&l); err != nil {
@@ -87,6 +103,41 @@ func (x *index) update(ctx context.Context, customer string, change func(*listin
 		}
 	}
 	return fmt.Errorf("bff: %w: the list of the customer's sessions kept changing", emporix.ErrStoreUnavailable)
+}
+
+// errDamagedList: which sessions a customer has can't be read.
+var errDamagedList = fmt.Errorf("bff: %w: the list of a customer's sessions is damaged", emporix.ErrStoreCorrupt)
+
+// usable reports whether the list can be read, or can be replaced.
+func (x *index) usable(ctx context.Context, customer string) error {
+	if _, err := x.read(ctx, customer); !errors.Is(err, errDamagedList) {
+		return err
+	}
+	return nil
+}
+
+// replace removes a damaged list, so that its customer can log in. One request
+// does that; errChanged means that it is another one. The list that follows must
+// not be removed with it: so the mark stays, and the row is looked at again.
+func (x *index) replace(ctx context.Context, customer string) (listing, error) {
+	mark := listing{Version: recordVersion, Generation: nextGeneration(0), Write: crand.Text()}
+	row := x.rows.key("repair", digest("customer", customer))
+	marked, err := x.rows.saveIf(ctx, row, mark.encode(), 0, mark.Generation, changeLimit, saveTries)
+	if err != nil {
+		return listing{}, err
+	}
+	if !marked {
+		return listing{}, errChanged
+	}
+	l, err := x.read(ctx, customer)
+	if !errors.Is(err, errDamagedList) {
+		return l, err
+	}
+	if err := x.rows.delete(ctx, x.row(customer)); err != nil {
+		return listing{}, err
+	}
+	x.b.log(ctx, "a customer's sessions are listed anew; those from before are not found when the customer is logged out everywhere", errDamagedList)
+	return listing{Version: recordVersion, Lost: time.Now().UnixMilli()}, nil
 }
 
 // add lists a session beside the one that it follows, and returns the generation
@@ -187,10 +238,10 @@ func (x *index) endOne(ctx context.Context, id string) (gone bool, err error) {
 		idErr := keep.discard(ctx, place)
 		err := endSession(ctx, x.b.client.Session(place.Key))
 		switch {
-		case idErr == nil, !errors.Is(err, emporix.ErrStoreUnavailable) && !errors.Is(err, emporix.ErrClosed):
+		case idErr == nil, !errors.Is(err, emporix.ErrStoreUnavailable) && !errors.Is(err, emporix.ErrClosed) && !errors.Is(err, errStuck):
 			unconfirmed = errors.Join(unconfirmed, notRemoved(err))
 		default:
-			unwritten = errors.Join(unwritten, idErr, err)
+			unwritten = errors.Join(unwritten, idErr, err) // idErr says that the store is unavailable
 		}
 	}
 	return unwritten == nil, errors.Join(unwritten, unconfirmed)
@@ -209,8 +260,17 @@ func notRemoved(err error) error {
 // whichever browser and on whichever replica. Sessions are removed here whatever
 // the server says; an error that is not emporix.ErrStoreUnavailable means that
 // the server did not confirm all of them. After emporix.ErrStoreUnavailable some
-// sessions may go on: try again. With sessions in cookies it is ErrNeedsStore.
+// sessions may go on: try again. After emporix.ErrStoreCorrupt some may go on too,
+// until they end by themselves: the list that named them was damaged, and was
+// replaced. With sessions in cookies it is ErrNeedsStore.
 func (b *BFF) LogoutEverywhere(ctx context.Context, customerNumber string) error {
+	return b.logoutEverywhere(ctx, customerNumber)
+}
+
+var errLostSessions = fmt.Errorf("bff: %w: the list of the customer's sessions was damaged and has been replaced; sessions that only the damaged one named were not logged out", emporix.ErrStoreCorrupt)
+
+// logoutEverywhere also ends sessions that are known, but may not be listed.
+func (b *BFF) logoutEverywhere(ctx context.Context, customerNumber string, known ...entry) error {
 	if b.index == nil {
 		return ErrNeedsStore
 	}
@@ -220,13 +280,22 @@ func (b *BFF) LogoutEverywhere(ctx context.Context, customerNumber string) error
 	ctx, cancel := detach(ctx)
 	defer cancel()
 	var sessions []entry
+	var lost error
 	err := b.index.update(ctx, customerNumber, func(l *listing) error {
 		l.Ended = l.Generation
-		sessions = slices.Clone(l.Sessions)
+		sessions, lost = slices.Clone(l.Sessions), nil
+		for _, k := range known {
+			if !slices.ContainsFunc(sessions, func(e entry) bool { return e.ID == k.ID }) {
+				sessions = append(sessions, k)
+			}
+		}
+		if l.Lost != 0 && l.Lost >= time.Now().Add(-b.opts.Absolute-listSlack).UnixMilli() {
+			lost = errLostSessions
+		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return b.index.endAll(ctx, customerNumber, sessions)
+	return errors.Join(b.index.endAll(ctx, customerNumber, sessions), lost)
 }

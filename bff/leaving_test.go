@@ -3,6 +3,7 @@ package bff_test
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -33,8 +34,9 @@ func TestTheBrowserGoesAwayDuringALogout(t *testing.T) {
 					copied.cookie = b.cookie
 					s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Logout", Delay: 3 * time.Second})
 					b.serve(func(_ http.ResponseWriter, r *http.Request) {
-						ctx, cancel := context.WithTimeout(r.Context(), patience)
+						ctx, cancel := context.WithCancel(r.Context())
 						defer cancel()
+						time.AfterFunc(patience, cancel)
 						assert.NoError(t, logout(bff.From(r), ctx), "%s, %s", what, where)
 					})
 					s.fake.AssertCalls(t, "Auth.Logout", 1)
@@ -42,6 +44,41 @@ func TestTheBrowserGoesAwayDuringALogout(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// At its deadline a logout is answered, and goes on.
+func TestTheDeadlineOfALogout(t *testing.T) {
+	for where, logout := range map[string]func(*bff.Visit, context.Context) error{
+		"here": (*bff.Visit).Logout, "everywhere": (*bff.Visit).LogoutEverywhere,
+	} {
+		inBothModes(t, func(t *testing.T, sealed bool) {
+			if sealed && where == "everywhere" {
+				return
+			}
+			synctest.Test(t, func(t *testing.T) {
+				s := newShop(t, setup{sealed: sealed})
+				b, copied := s.browser(), s.browser()
+				b.login()
+				copied.cookie = b.cookie
+				s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Logout", Delay: 3 * time.Second})
+				w := b.serve(func(_ http.ResponseWriter, r *http.Request) {
+					ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+					defer cancel()
+					began := time.Now()
+					err := logout(bff.From(r), ctx)
+					assert.ErrorIs(t, err, emporix.ErrUnavailable, where)
+					assert.NotErrorIs(t, err, emporix.ErrStoreUnavailable, "the customer is logged out here")
+					assert.LessOrEqual(t, time.Since(began), 1100*time.Millisecond)
+				})
+				require.Len(t, w.Result().Cookies(), 1)
+				assert.Negative(t, w.Result().Cookies()[0].MaxAge)
+				assert.Equal(t, nobody, copied.ok("GET", "/page"))
+				time.Sleep(5 * time.Second)
+				journal := s.fake.Journal()
+				assert.True(t, slices.ContainsFunc(journal, func(e emporixtest.Entry) bool { return e.Operation == "Auth.Logout" && e.Status == 204 }), "the server has heard of it")
+			})
+		})
 	}
 }
 

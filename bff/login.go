@@ -21,7 +21,8 @@ type Login struct {
 
 // Login logs the visitor in, and gives them a new ID. The session goes on as the
 // customer's, with the cart. A wrong password changes nothing. The login ends as
-// it should even when the browser goes away meanwhile. It costs two calls of the
+// it should even when the browser goes away meanwhile, but not past the deadline of
+// ctx: what is cut off then logs nobody in. It costs two calls of the
 // API: the login, and the profile, whose customer number is what logging out
 // everywhere goes by. A *HookError of BeforeLogin means that nobody is logged
 // in; one of AfterLogin comes with the result, and the login stands. Where the
@@ -80,18 +81,25 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 	err := in.change(ctx, true, func(ctx context.Context, s *emporix.Session, r *record) error {
 		customer = s
 		var err error
-		if login.Guest, err = s.Info(ctx); err != nil {
+		if login.Guest, err = inTime(ctx, s.Info); err != nil {
 			return err
 		}
-		if login.LoginResult, err = call(ctx, s); err != nil || !login.LoggedIn {
+		err = timely(ctx, func(ctx context.Context) (err error) {
+			login.LoginResult, err = call(ctx, s)
+			return err
+		})
+		if err != nil || !login.LoggedIn {
 			return err
 		}
-		login.Customer, err = s.Customers.Get(ctx)
+		err = timely(ctx, func(ctx context.Context) (err error) {
+			login.Customer, err = s.Customers.Get(ctx)
+			return err
+		})
 		if err == nil && (login.Customer.CustomerNumber == "" || login.Customer.IsAnonymous()) {
 			err = fmt.Errorf("bff: %w: the profile after a login has no customer number", emporix.ErrBadResponse)
 		}
 		if err == nil && in.b.index != nil { // must be readable, for the login to be listed
-			_, err = in.b.index.read(ctx, login.Customer.CustomerNumber)
+			err = in.b.index.usable(ctx, login.Customer.CustomerNumber)
 		}
 		if err != nil {
 			return spentError{errors.Join(err, endSession(ctx, s))} // who it is must be known
@@ -130,9 +138,10 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 // ErrReadOnly.
 func (v *Visit) SwitchLegalEntity(ctx context.Context, legalEntityID string) (info emporix.SessionInfo, err error) {
 	err = v.inner().change(ctx, false, func(ctx context.Context, s *emporix.Session, _ *record) error {
-		var err error
-		info, err = s.Auth.SwitchLegalEntity(ctx, legalEntityID)
-		return err
+		return timely(ctx, func(ctx context.Context) (err error) {
+			info, err = s.Auth.SwitchLegalEntity(ctx, legalEntityID)
+			return err
+		})
 	})
 	return info, err
 }
@@ -145,12 +154,13 @@ func (v *Visit) SwitchLegalEntity(ctx context.Context, legalEntityID string) (in
 // out), ErrTooLate, ErrReadOnly.
 func (v *Visit) ChangePassword(ctx context.Context, req emporix.ChangePasswordRequest) error {
 	return v.inner().change(ctx, false, func(ctx context.Context, s *emporix.Session, _ *record) error {
-		return s.Credentials.ChangePassword(ctx, req)
+		return timely(ctx, func(ctx context.Context) error { return s.Credentials.ChangePassword(ctx, req) })
 	})
 }
 
 // Logout logs the customer out, here whatever the server says, and removes the
-// cookie: whoever comes next is a new visitor. Errors: those of
+// cookie: whoever comes next is a new visitor. At the deadline of ctx the call of
+// the server goes on, and the error is emporix.ErrUnavailable. Errors: those of
 // emporix.AuthService.Logout, ErrTooLate, ErrReadOnly. After
 // emporix.ErrStoreUnavailable the customer may still be logged in; after any
 // other error but emporix.ErrNotLoggedIn they are not.
@@ -206,6 +216,8 @@ func (v *visit) logout(ctx context.Context, who *visitor) (done bool, err error)
 	switch {
 	case idErr == nil:
 		err = notRemoved(err)
+	case errors.Is(err, errStuck): // before or after it was removed
+		return true, fmt.Errorf("bff: %w: %w", emporix.ErrStoreUnavailable, err)
 	case errors.Is(err, emporix.ErrStoreUnavailable) || errors.Is(err, emporix.ErrClosed):
 		return true, err
 	}
@@ -252,7 +264,7 @@ func (v *Visit) LogoutEverywhere(ctx context.Context) error {
 	case info.Kind != emporix.SessionCustomer:
 		return emporix.ErrNotLoggedIn
 	}
-	err = in.b.LogoutEverywhere(ctx, who.Customer)
+	err = in.b.logoutEverywhere(ctx, who.Customer, entry{ID: who.id})
 	if err == nil || !errors.Is(err, emporix.ErrStoreUnavailable) && !errors.Is(err, ErrNeedsStore) {
 		in.become(nil, true)
 	}

@@ -161,6 +161,8 @@ type keeper interface {
 	open(ctx context.Context, value string) (*visitor, error)
 	// issue gives a record a new ID.
 	issue(ctx context.Context, r record) (*visitor, error)
+	// passing gives a record an ID for one request, and keeps nothing.
+	passing(r record) *visitor
 	// update changes the record of a visitor who still has this ID and this key.
 	update(ctx context.Context, v *visitor, change func(*record)) (*visitor, error)
 	// claim reserves the visitor for one change, which gives them next; from is what

@@ -3,6 +3,7 @@ package bff
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	emporix "github.com/emporix-community/emporix-go"
 )
@@ -85,7 +86,7 @@ func (v *visit) whereabouts(ctx context.Context, old, next *visitor) (key string
 	}
 	session := v.b.client.Session(next.Key)
 	if old.Customer != "" && (old.From == "" || old.From != "?" && old.From == sessionName(there)) {
-		_, err := session.Auth.Validate(ctx)
+		err := timely(ctx, func(ctx context.Context) error { _, err := session.Auth.Validate(ctx); return err })
 		switch {
 		case err == nil:
 			return next.Key, nil
@@ -99,12 +100,28 @@ func (v *visit) whereabouts(ctx context.Context, old, next *visitor) (key string
 	return randomValue(), nil
 }
 
+// confirmed logs a session out. At the request's deadline the logout goes on: the
+// server should hear of it.
+func confirmed(ctx context.Context, session *emporix.Session) error {
+	limited, cancel := bounded(ctx, changeLimit)
+	defer cancel()
+	_, err := await(limited, func(context.Context) (struct{}, error) {
+		own, end := context.WithTimeout(context.WithoutCancel(ctx), changeLimit)
+		defer end()
+		return struct{}{}, session.Auth.Logout(own)
+	})
+	if errors.Is(err, errStuck) {
+		return fmt.Errorf("bff: %w: the logout was not confirmed in time, and goes on: %w", emporix.ErrUnavailable, err)
+	}
+	return err
+}
+
 // endSession logs a session out, and tries again while the store fails. One that
 // is not logged in has ended, unless that is what only this process knows: a
 // write that the store did not take.
 func endSession(ctx context.Context, session *emporix.Session) (err error) {
 	_, _ = again(ctx, saveTries, func(ctx context.Context) (bool, error) {
-		switch now := session.Auth.Logout(ctx); {
+		switch now := confirmed(ctx, session); {
 		case !errors.Is(now, emporix.ErrNotLoggedIn):
 			err = now
 		case !errors.Is(err, emporix.ErrStoreUnavailable):
@@ -112,7 +129,7 @@ func endSession(ctx context.Context, session *emporix.Session) (err error) {
 		default:
 			return true, nil
 		}
-		if errors.Is(err, emporix.ErrStoreUnavailable) {
+		if errors.Is(err, emporix.ErrStoreUnavailable) || errors.Is(err, errStuck) {
 			return false, err
 		}
 		return true, nil

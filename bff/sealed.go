@@ -305,9 +305,9 @@ func (k *sealedKeeper) follow(v *visitor) *visitor {
 	return &now
 }
 
-func (k *sealedKeeper) issue(_ context.Context, r record) (*visitor, error) {
-	return &visitor{record: r, fresh: true}, nil
-}
+func (k *sealedKeeper) passing(r record) *visitor { return &visitor{record: r, fresh: true} }
+
+func (k *sealedKeeper) issue(_ context.Context, r record) (*visitor, error) { return k.passing(r), nil }
 
 func (k *sealedKeeper) update(_ context.Context, v *visitor, change func(*record)) (*visitor, error) {
 	changed := *v

@@ -169,7 +169,7 @@ func (v *Visit) FinishSocialLogin(ctx context.Context, callback url.Values) (log
 		return nil, "", err
 	}
 	code := callback["code"]
-	if callback.Has("error") || len(code) != 1 || code[0] == "" || len(code[0]) > 4096 {
+	if strings.Join(callback["error"], "") != "" || len(code) != 1 || code[0] == "" || len(code[0]) > 4096 {
 		return nil, begun.ReturnTo, ErrSocialRefused
 	}
 	redirect := v.inner().b.opts.Providers[begun.Provider].RedirectURI

@@ -68,9 +68,13 @@ func (k *storeKeeper) save(ctx context.Context, v *visitor, next record, tries i
 	return &changed, nil
 }
 
+func (k *storeKeeper) passing(r record) *visitor {
+	value := randomValue()
+	return &visitor{record: r, id: digest("visitor", value), value: value, fresh: true}
+}
+
 func (k *storeKeeper) issue(ctx context.Context, r record) (*visitor, error) {
-	v := &visitor{value: randomValue(), fresh: true}
-	v.id = digest("visitor", v.value)
+	v := k.passing(record{})
 	tries := 1 // a stranger's page does not wait for a store that fails
 	if r.State == statePromised {
 		tries = saveTries

@@ -17,6 +17,7 @@ import (
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/bff"
+	"github.com/emporix-community/emporix-go/emporixtest"
 )
 
 func withStore(store emporix.TokenStore) []emporix.Option {
@@ -250,6 +251,44 @@ func TestAnErrorPage(t *testing.T) {
 		if what == "headers of other" {
 			assert.Equal(t, "1", out.Header.Get("X-Own"))
 			require.Empty(t, out.Header.Get("Retry-After"))
+		}
+	}
+}
+
+// An API that is slow, in each of its operations, and each handler: the request is
+// answered at its deadline, and nobody is locked out.
+func TestAnAPIThatIsSlow(t *testing.T) {
+	for _, target := range handlers {
+		for _, who := range []string{"stranger", "guest", "customer"} {
+			for _, operation := range []string{
+				"Auth.Anonymous", "Auth.Login", "Auth.Logout", "Customers.Get", "Credentials.ChangePassword", "Auth.Refresh", "Auth.SocialLogin", "Auth.ExchangeToken",
+			} {
+				synctest.Test(t, func(t *testing.T) {
+					s := newShop(t, setup{options: bff.Options{Providers: providers}})
+					b := s.browser()
+					if who != "stranger" {
+						b.ok("GET", "/page")
+					}
+					target := strings.ReplaceAll(strings.ReplaceAll(target, "code=x", "code=code-x"), "token=x", "token=token-x")
+					if who == "customer" {
+						b.login()
+						if strings.Contains(target, "/callback") {
+							target = strings.ReplaceAll(target, "=S", "="+begin(t, b, "/").Get("state"))
+						}
+					}
+					s.fake.Fail(t, emporixtest.Fault{Operation: operation, Delay: 20 * time.Second, Times: 3})
+					_, took := b.timed(target)
+					assert.LessOrEqual(t, took, requestTime+200*time.Millisecond, "%s, %s, %s", target, who, operation)
+					time.Sleep(2 * time.Minute)
+					s.fake.Server().ClearFaults()
+					stranger := s.browser()
+					if s.fake.Calls(t, "Credentials.ChangePassword") == 0 {
+						stranger.login()
+					}
+					assert.NotContains(t, b.ok("GET", "/info"), "expired")
+					b.ok("GET", "/page")
+				})
+			}
 		}
 	}
 }

@@ -238,7 +238,9 @@ func (v *visit) use(ctx context.Context) (*emporix.Session, error) {
 		case v.late():
 			return nil, ErrTooLate
 		}
-		if who, err = v.b.keep.issue(ctx, newRecord()); err != nil {
+		if v.withheld {
+			who = v.b.keep.passing(newRecord())
+		} else if who, err = v.b.keep.issue(ctx, newRecord()); err != nil {
 			return nil, err
 		}
 		if err := v.startGuest(ctx, who); err != nil {

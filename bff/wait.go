@@ -101,12 +101,20 @@ func ask[T any](ctx context.Context, what string, do func(context.Context) (T, e
 	return value, err
 }
 
-// inTime is for what the SDK only asks of the store: unlike a call of the API, it
-// does not outlive the request's deadline.
+// inTime is for what the SDK only asks of the store.
 func inTime[T any](ctx context.Context, do func(context.Context) (T, error)) (T, error) {
 	limited, cancel := bounded(ctx, changeLimit)
 	defer cancel()
 	return await(limited, do)
+}
+
+// timely runs calls of the API. They hear their context, so they are not left, and
+// they go on when the browser goes away, but not past the request's deadline:
+// after that nobody takes the answer.
+func timely(ctx context.Context, do func(context.Context) error) error {
+	limited, cancel := bounded(ctx, changeLimit)
+	defer cancel()
+	return do(limited)
 }
 
 // runHook runs a hook until ctx ends, and turns a panic into an error.

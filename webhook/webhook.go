@@ -37,6 +37,7 @@
 package webhook
 
 import (
+	"crypto/fips140"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -59,6 +60,10 @@ var (
 	ErrTooLarge = fmt.Errorf("webhook: the event is longer than %d bytes", MaxBody)
 )
 
+// minFIPSSecret is the length in bytes of the shortest key that crypto/hmac takes
+// where FIPS 140-3 is enforced: with a shorter one it panics.
+const minFIPSSecret = 14
+
 // Verifier checks signatures. It is safe for many goroutines, and prints nothing of
 // its secrets.
 type Verifier struct {
@@ -67,7 +72,8 @@ type Verifier struct {
 
 // NewVerifier returns a verifier for events that were signed with one of the
 // secrets: to change the secret, give both until the last event under the old one
-// has come. An empty secret, or none, is an error.
+// has come. An empty secret, or none, is an error, and with GODEBUG=fips140=only one
+// of less than 14 bytes.
 func NewVerifier(secrets ...string) (*Verifier, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("webhook: there is no secret; anybody could send events")
@@ -75,6 +81,9 @@ func NewVerifier(secrets ...string) (*Verifier, error) {
 	for i, secret := range secrets {
 		if secret == "" {
 			return nil, fmt.Errorf("webhook: secret %d is empty; anybody could send events", i+1)
+		}
+		if fips140.Enforced() && len(secret) < minFIPSSecret {
+			return nil, fmt.Errorf("webhook: secret %d has %d bytes; with GODEBUG=fips140=only at least %d are needed", i+1, len(secret), minFIPSSecret)
 		}
 	}
 	secrets = append([]string(nil), secrets...)

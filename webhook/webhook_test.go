@@ -131,7 +131,7 @@ func TestAKeyThatIsThereTwice(t *testing.T) {
 		r.Header.Set(webhook.Header, sign(secret, signed))
 		body, err := verifier.Read(r)
 		require.NoError(t, err)
-		assert.Equal(t, []byte(want), body, "%s", sent) // byte for byte, where JSONEq would not tell
+		assert.Equal(t, want, string(body), "%s is read as %s", sent, body) // byte for byte
 	}
 	const signed = `{"a":1,"payload":{"token":"T"}}`
 	reads(signed, `{"payload":{"newEmail":"eve@example.com"},"a":1,"payload":{"token":"T"}}`, signed)

@@ -76,7 +76,7 @@ func openOffice(ctx context.Context, s settings) (*office, error) {
 		return nil, err
 	}
 	o.url = "http://" + listener.Addr().String()
-	o.server = &http.Server{Handler: o, ReadHeaderTimeout: time.Minute}
+	o.server = &http.Server{Handler: o, ReadHeaderTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 60 << 10}
 	go func() { _ = o.server.Serve(listener) }() // ends with close
 	return o, nil
 }
