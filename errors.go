@@ -213,6 +213,8 @@ func (e *APIError) Is(target error) bool {
 		return e.StatusCode == http.StatusUnauthorized
 	case error(ErrOutcomeUnknown):
 		return e.outcome != decided
+	case error(sentinel.NotTheCustomer):
+		return e.StatusCode == http.StatusUnauthorized && e.kind == ErrUnauthorized && e.about == wire.SubjectOther
 	case context.DeadlineExceeded:
 		return e.lateDeadline
 	}

@@ -308,7 +308,7 @@ func TestABadAnswerToAWriteLeavesTheOutcomeOpen(t *testing.T) {
 		"too large": {201, strings.Repeat(" ", 9<<20), "the answer is larger than 8388608 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := loggedIn(t, always(tt.status, tt.body))
+			client := loggedIn(t, always(tt.status, tt.body), patient)
 			err := signUp(t.Context(), client)
 			assert.Equal(t, "emporix: Customers.SignUp: bad response: "+tt.why+"; it may have been processed; look before sending it again", err.Error())
 			assert.ElementsMatch(t, []string{"bad response", "outcome unknown"}, is(err))

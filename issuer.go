@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
@@ -86,6 +88,7 @@ func (i issuer) issue(ctx context.Context, name string, call transport.Call) (li
 		var apiErr *APIError
 		if errors.As(err, &apiErr) {
 			failed.RetryAfter, failed.Refusal = apiErr.RetryAfter, fmt.Sprint(apiErr.StatusCode, " ", apiErr.Code)
+			failed.Company = apiErr.about == wire.SubjectLegalEntity
 		}
 		return lifecycle.Grant{}, failed
 	}
@@ -122,5 +125,6 @@ func tokenGrant(op *operation.Operation, answer *transport.Answer, began time.Ti
 	if err != nil {
 		return lifecycle.Grant{}, badResponse(op, answer, err)
 	}
-	return lifecycle.Grant{Token: token, SentAt: began}, nil
+	date, _ := http.ParseTime(strings.TrimSpace(answer.Header.Get("Date"))) // zero if there is none
+	return lifecycle.Grant{Token: token, SentAt: began, Date: date}, nil
 }

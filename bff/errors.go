@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
 // Errors to branch on with errors.Is, beside those of package emporix.
@@ -63,9 +64,9 @@ var statuses = []struct {
 	{emporix.ErrInvalidCredentials, http.StatusUnauthorized},
 	{emporix.ErrUnauthorized, http.StatusUnauthorized},
 	{emporix.ErrNotRefreshable, http.StatusUnauthorized},
+	{emporix.ErrOutcomeUnknown, http.StatusBadGateway}, // before those of which nothing is lost
 	{emporix.ErrRateLimited, http.StatusServiceUnavailable},
 	{emporix.ErrUnavailable, http.StatusServiceUnavailable},
-	{emporix.ErrOutcomeUnknown, http.StatusBadGateway},
 	{emporix.ErrClosed, http.StatusServiceUnavailable},
 	{emporix.ErrInvalidRequest, http.StatusBadRequest},
 	{emporix.ErrEmptyPatch, http.StatusBadRequest},
@@ -83,6 +84,9 @@ func Status(err error) int {
 	var auth *emporix.AuthError
 	if errors.As(err, &auth) && auth.Op != "refresh" && errors.Is(err, emporix.ErrUnauthorized) {
 		return http.StatusServiceUnavailable // the shop's own client ID was refused: a login would not help
+	}
+	if errors.Is(err, sentinel.NotTheCustomer) {
+		return http.StatusServiceUnavailable // nor would it here
 	}
 	for _, s := range statuses {
 		if errors.Is(err, s.err) {

@@ -255,7 +255,7 @@ func TestLogoutThatTheServerDoesNotConfirm(t *testing.T) {
 	assert.NotEmpty(t, b.cookie)
 	b.login()
 	s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Logout", Status: 500})
-	assert.Equal(t, 503, b.do("POST", "/logout").StatusCode)
+	assert.Equal(t, 502, b.do("POST", "/logout").StatusCode, "it may have been done")
 	assert.Empty(t, b.cookie, "here it is done")
 	assert.Equal(t, nobody, b.ok("GET", "/page"))
 }

@@ -31,7 +31,7 @@ func (m *Manager) experiment(ctx context.Context, v *Visitor, r *Record, l *leas
 	g, err := m.redeemAnonymous(ctx, r, l)
 	switch {
 	case err == nil:
-		return m.renewed(v, r, g)
+		return m.renewed(v, r, g, true)
 	case errors.Is(err, errLeaseShort):
 		return nil, err
 	}
@@ -56,7 +56,7 @@ const (
 type refusals struct {
 	count uint8
 	as    uint32    // a hash of the refusal
-	since time.Time // the first one
+	since time.Time // the first one, by the server's clock if it tells the time
 }
 
 // again counts one more; no says that this is enough. It grows no further than it
@@ -76,8 +76,13 @@ func (f refusals) again(as uint32, now time.Time) (next refusals, no bool) {
 func (m *Manager) countRefusal(ctx context.Context, v *Visitor, r *Record, err error) (func(), error) {
 	tell := func() { m.notify(EventRefreshFailed, v, r.Kind, cause(err)) }
 	next, no := refusals{}, false
-	if _, controlErr := m.cfg.Issuer.Anonymous(ctx, m.cfg.Context); controlErr == nil {
-		next, no = r.Refusals.again(fingerprint(err), time.Now())
+	if control, controlErr := m.cfg.Issuer.Anonymous(ctx, m.cfg.Context); controlErr == nil {
+		// The processes' clocks may differ, so the server's counts.
+		as, now := fingerprint(err), control.Date
+		if now.IsZero() {
+			as, now = ^as, time.Now() // the two clocks are not mixed
+		}
+		next, no = r.Refusals.again(as, now)
 	}
 	switch {
 	case no:
@@ -132,6 +137,12 @@ func matchesAny(err error, kinds []sentinel.Error) bool {
 func perhaps(err error) bool {
 	var call *CallError
 	return errors.As(err, &call) && call.Perhaps
+}
+
+// aboutCompany reports whether a refusal names the legal entity.
+func aboutCompany(err error) bool {
+	var call *CallError
+	return errors.As(err, &call) && call.Company
 }
 
 // undecidedError is a renewal that was refused for another reason than the

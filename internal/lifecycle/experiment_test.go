@@ -283,3 +283,46 @@ func TestL03_TheBackoffBeginsAnewAfterASuccess(t *testing.T) {
 		assert.Equal(t, []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute}, late[:3])
 	})
 }
+
+// The clocks of the processes may differ: the server's counts.
+func TestL06_RefusalsAreTimedByTheServersClock(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := w.customer("jo")
+		date := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		refuse := func() error {
+			r := w.row("jo")
+			_, err := w.m.countRefusal(t.Context(), v, r, &CallError{Outcome: Undecided, Err: errWire})
+			return err
+		}
+		w.office.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
+			g.Date = date
+			return nil
+		})
+		for range 5 { // this process's clock runs ahead
+			require.Error(t, refuse())
+			time.Sleep(refusalTime)
+		}
+		require.Equal(t, Customer, w.row("jo").Kind)
+		date = date.Add(refusalTime)
+		require.NoError(t, refuse())
+	})
+}
+
+// A renewed access token that has ended already takes no live one's place.
+func TestL16_ALiveTokenStays(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := visitor("jo")
+		old := w.token(v, WantAnonymous)
+		before := w.row("jo")
+		w.office.script(2*time.Second, func(_ context.Context, _ tokenCall, g *Grant) error {
+			g.ExpiresIn.Duration, g.ExpiresIn.Known = time.Second, true
+			return nil
+		})
+		require.ErrorIs(t, w.m.Refresh(t.Context(), v, nil), sentinel.BadResponse)
+		after := w.row("jo")
+		assert.True(t, after.Access.Equal(before.Access))
+		assert.False(t, after.Refresh.Equal(before.Refresh), "the new refresh token is kept")
+		assert.True(t, after.AccessUntil.Equal(before.AccessUntil))
+		assert.Equal(t, old, w.token(v, WantAnonymous))
+	})
+}

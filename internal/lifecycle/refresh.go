@@ -101,7 +101,7 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, de
 	g, err := m.redeem(ctx, r, l, dead)
 	switch {
 	case err == nil:
-		return m.renewed(v, r, g)
+		return m.renewed(v, r, g, dead)
 	case errors.Is(err, errLeaseShort):
 		return nil, err
 	}
@@ -136,11 +136,18 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, de
 	return tell, kept(err)
 }
 
-// renewed makes the new tokens the session's.
-func (m *Manager) renewed(v *Visitor, r *Record, g Grant) (func(), error) {
-	m.setTrouble(v, func(t *trouble) { t.failures, t.next = 0, time.Time{} })
+// renewed makes the new tokens the session's. dead says that the access token of
+// r is of no use any more; else it stays in use where the new one has ended already.
+func (m *Manager) renewed(v *Visitor, r *Record, g Grant, dead bool) (func(), error) {
 	next := r.renew(g)
-	return m.refreshed(v, r, next), next.deadOnArrival()
+	late := next.deadOnArrival()
+	if late != nil && !dead && time.Now().Before(r.AccessUntil) {
+		next.Access, next.AccessUntil = r.Access, r.AccessUntil
+		m.failed(v, r, late)
+		return m.alsoCommit(v, r, next, func() { m.notify(EventRefreshFailed, v, r.Kind, late) }), late
+	}
+	m.setTrouble(v, func(t *trouble) { t.failures, t.next = 0, time.Time{} })
+	return m.refreshed(v, r, next), late
 }
 
 // refreshed makes the renewed record the truth.
@@ -219,7 +226,7 @@ func (m *Manager) switchTo(v *Visitor, legalEntity string) work {
 		case err == nil:
 			next := r.renew(g)
 			next.LegalEntity = legalEntity
-			return m.refreshed(v, r, next), nil
+			return m.refreshed(v, r, next), next.deadOnArrival()
 		case errors.Is(err, errLeaseShort):
 			return nil, err
 		case outcome(err) == Unknown && !r.Suspect:
@@ -231,6 +238,9 @@ func (m *Manager) switchTo(v *Visitor, legalEntity string) work {
 			if settleErr == nil && !still {
 				return nil, errRenewed
 			}
+		}
+		if outcome(err) == Undecided && !aboutCompany(err) {
+			return nil, kept(err)
 		}
 		return nil, cause(err) // a refusal may be about the legal entity
 	})

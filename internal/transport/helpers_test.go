@@ -47,6 +47,9 @@ func pipeline(t *testing.T, base string, change ...func(*transport.Config)) *tra
 	return transport.New(cfg)
 }
 
+// patient is for large answers: a busy machine reads them slowly.
+func patient(c *transport.Config) { c.AttemptTimeout = 5 * time.Minute }
+
 type secretQuery struct {
 	Code         string `url:"code,omitempty"`
 	CodeVerifier string `url:"code_verifier,omitempty"`

@@ -41,12 +41,24 @@ func TestTheNetworkSpeaksHTTP2(t *testing.T) {
 // As many callers as there are idle connections don't dial a second time.
 func TestTheNetworkKeepsConnections(t *testing.T) {
 	const callers = 256
+	// One caller that fails ends the test; else the others would wait for it in the
+	// server for ever.
+	ctx, fail := context.WithCancel(t.Context())
+	defer fail()
 	var mu sync.Mutex
-	var round sync.WaitGroup
-	opened := 0
+	opened, waiting, allIn := 0, 0, make(chan struct{})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		round.Done()
-		round.Wait() // all at once
+		mu.Lock()
+		in := allIn
+		if waiting++; waiting == callers {
+			waiting, allIn = 0, make(chan struct{})
+			close(in)
+		}
+		mu.Unlock()
+		select { // all at once
+		case <-in:
+		case <-ctx.Done():
+		}
 	}))
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
@@ -58,20 +70,23 @@ func TestTheNetworkKeepsConnections(t *testing.T) {
 	server.Start()
 	t.Cleanup(server.Close)
 	network := transport.NewNetwork()
+	network.DialContext = new(net.Dialer).DialContext // a busy machine connects slowly
 	t.Cleanup(network.CloseIdleConnections)
 	for range 2 {
-		round.Add(callers)
 		var all sync.WaitGroup
 		for range callers {
 			all.Go(func() {
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+				req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
 				if !assert.NoError(t, err) {
+					fail()
 					return
 				}
 				resp, err := network.RoundTrip(req)
-				if assert.NoError(t, err) {
-					assert.NoError(t, resp.Body.Close())
+				if !assert.NoError(t, err) {
+					fail()
+					return
 				}
+				assert.NoError(t, resp.Body.Close())
 			})
 		}
 		all.Wait()

@@ -337,7 +337,7 @@ func TestS05_AnswersAreReadUpToALimit(t *testing.T) {
 				_, _ = io.WriteString(w, strings.Repeat(" ", tt.plain))
 			}))
 			t.Cleanup(server.Close)
-			got, err := pipeline(t, server.URL).Send(t.Context(), callOf(tt.op))
+			got, err := pipeline(t, server.URL, patient).Send(t.Context(), callOf(tt.op))
 			if tt.length >= 0 {
 				require.NoError(t, err)
 				assert.Equal(t, tt.status, got.Status)
@@ -357,7 +357,7 @@ func TestS05_ReadingStopsAtTheLimit(t *testing.T) {
 	flood := &flood{left: 64 << 20}
 	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, Body: flood, ContentLength: -1}, nil
-	}))
+	}), patient)
 	_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
 	require.ErrorContains(t, err, "larger than")
 	assert.LessOrEqual(t, flood.read, 8<<20+1)

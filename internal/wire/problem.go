@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -71,13 +72,14 @@ func decodeProblemObject(body []byte) (Problem, bool) {
 	// An answer that breaks off may still have said what is wrong.
 	members, broken := readObject(body, "fault", "type", "errorCode", "code", "error", "status",
 		"message", "error_description", "moreInfo", "details")
-	if members.has("fault") {
-		p := decodeFault(members["fault"])
+	if fault := members.get("fault"); fault != nil && says(fault) && (len(members) == 1 || !bytes.Equal(fault, []byte("{}"))) {
+		p := decodeFault(fault)
 		p.About = p.aboutFault()
 		return p, true
 	}
 	p := Problem{
-		Code:     firstOf(cleanCode, members, "type", "errorCode", "error", "code"),
+		Code: cmp.Or(cleanCode(members.text("type")), members.code("errorCode"), cleanCode(members.text("error")),
+			members.code("code")),
 		Message:  firstOf(cleanText, members, "message", "error_description"),
 		MoreInfo: cleanText(members.text("moreInfo")),
 		Details:  decodeDetails(members["details"]),
@@ -86,6 +88,24 @@ func decodeProblemObject(body []byte) (Problem, bool) {
 		p.About = p.aboutError(members)
 	}
 	return p, p.Code != "" || p.Message != "" || len(p.Details) > 0
+}
+
+// code returns a member that is a code of the service's own. A number there may be
+// the HTTP status, which is none.
+func (o object) code(name string) string {
+	if _, isStatus := o.statusIn(name); isStatus {
+		return ""
+	}
+	return cleanCode(o.words(name))
+}
+
+// words returns a string or a number as text, else "".
+func (o object) words(name string) string {
+	if text, ok := stringOf(o[name]); ok {
+		return text
+	}
+	digits, _ := numberOf(o[name])
+	return digits
 }
 
 func decodeFault(raw json.RawMessage) Problem {
@@ -99,7 +119,7 @@ func decodeFault(raw json.RawMessage) Problem {
 	p.Message = firstOf(cleanText, fault, "faultstring", "faultString", "message")
 	detail, _ := readObject(fault["detail"], "errorcode", "errorCode", "code")
 	if p.Code = firstOf(cleanCode, detail, "errorcode", "errorCode", "code"); p.Code == "" {
-		p.Code = cleanCode(fault.text("code"))
+		p.Code = fault.code("code")
 	}
 	return p
 }
@@ -144,7 +164,7 @@ func decodeDetail(raw json.RawMessage) (Detail, bool) {
 	d := Detail{
 		Field:    cleanText(members.text("field")),
 		Type:     cleanCode(members.text("type")),
-		Message:  cleanText(members.text("message")),
+		Message:  cleanText(members.words("message")),
 		MoreInfo: cleanText(members.text("moreInfo")),
 	}
 	return d, d != Detail{}
@@ -153,7 +173,7 @@ func decodeDetail(raw json.RawMessage) (Detail, bool) {
 // firstOf returns the first member that still says something once it is clean.
 func firstOf(clean func(string) string, members object, names ...string) string {
 	for _, name := range names {
-		if text := clean(members.text(name)); text != "" {
+		if text := clean(members.words(name)); text != "" {
 			return text
 		}
 	}

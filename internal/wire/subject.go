@@ -20,9 +20,11 @@ const (
 	// SubjectBearer is the access token that authorised the request.
 	SubjectBearer
 	// SubjectOther is something that says nothing about either token: the key,
-	// the client, the tenant, the product, a quota, a policy, a scope, the legal
-	// entity or the state of the server.
+	// the client, the tenant, the product, a quota, a policy, a scope or the state
+	// of the server.
 	SubjectOther
+	// SubjectLegalEntity is the company to act for. It says nothing about a token.
+	SubjectLegalEntity
 	// SubjectOAuth is an OAuth error other than invalid_grant.
 	SubjectOAuth
 )
@@ -37,8 +39,9 @@ var (
 		"invalidtoken", "tokenexpired", "tokenhasexpired", "tokenisexpired", "expiredtoken",
 		"tokenrevoked", "tokenisrevoked", "revokedtoken", "tokeninvalid", "tokenisinvalid", "tokenisnotvalid",
 	}
-	otherWords = []string{
-		"apikey", "consumerkey", "client", "application", "developer", "tenant", "legalentit", "company", "sitecode", "currency",
+	companyWords = []string{"legalentit", "company"}
+	otherWords   = []string{
+		"apikey", "consumerkey", "client", "application", "developer", "tenant", "sitecode", "currency",
 		"product", "resource", "quota", "ratelimit", "spike", "throttl", "toomany", "policy", "policies", "scope", "permission",
 		"saas", "subjecttoken", "subjectaccesstoken", "csrf", "captcha",
 		"unavailable", "temporar", "timeout", "timedout", "internal", "servererror", "overload", "maintenance",
@@ -73,6 +76,7 @@ func firstSubject(text string) Subject {
 	}
 	look(SubjectRefreshToken, refreshTokenWords)
 	look(SubjectBearer, bearerWords)
+	look(SubjectLegalEntity, companyWords)
 	look(SubjectOther, otherWords)
 	return first
 }
@@ -91,7 +95,7 @@ func names(text string, words []string) bool {
 func faultSubject(text string) Subject {
 	text = squash(text)
 	switch {
-	case names(text, otherWords):
+	case names(text, otherWords), names(text, companyWords): // the company is the developer's
 		return SubjectOther
 	case names(text, refreshTokenWords):
 		return SubjectRefreshToken
@@ -163,11 +167,18 @@ func (p *Problem) said() Subject {
 // status returns the HTTP status that the body itself states.
 func (o object) status() (status int, stated bool) {
 	for _, name := range []string{"status", "code"} {
-		if digits, isNumber := numberOf(o[name]); isNumber {
-			if n, err := strconv.Atoi(digits); err == nil && 100 <= n && n <= 599 {
-				return n, true
-			}
+		if status, stated = o.statusIn(name); stated {
+			return status, true
 		}
 	}
 	return 0, false
+}
+
+func (o object) statusIn(name string) (status int, stated bool) {
+	digits, isNumber := numberOf(o[name])
+	if !isNumber {
+		return 0, false
+	}
+	n, err := strconv.Atoi(digits)
+	return n, err == nil && 100 <= n && n <= 599
 }
