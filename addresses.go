@@ -2,6 +2,7 @@ package emporix
 
 import (
 	"context"
+	"strings"
 
 	"github.com/emporix-community/emporix-go/internal/operation"
 )
@@ -37,6 +38,8 @@ type Address struct {
 
 // AddressRequest is a new address.
 type AddressRequest struct {
+	// ID is the server's to choose. The API takes one at sign-up only.
+	ID string `json:"id,omitzero"`
 	// ContactName is who receives what is sent there. Required.
 	ContactName    string `json:"contactName"`
 	CompanyName    string `json:"companyName,omitzero"`
@@ -62,6 +65,15 @@ type AddressRequest struct {
 	// Metadata names the schemas of the mixins.
 	Metadata Metadata `json:"metadata,omitzero"`
 	Mixins   Mixins   `json:"mixins,omitzero"`
+	// SendEmpty names the members that are sent although they are empty, in the
+	// API's words, such as "extraLine1". Other empty members are left out.
+	SendEmpty []string `json:"-"`
+}
+
+// MarshalJSON leaves out empty members, but for those in SendEmpty.
+func (r AddressRequest) MarshalJSON() ([]byte, error) {
+	type plain AddressRequest
+	return encodeWithEmpty(plain(r), r.SendEmpty)
 }
 
 // AddressPatch changes some fields of an address. Fields that aren't set stay
@@ -124,12 +136,19 @@ func (s *AddressesService) Get(ctx context.Context, id string) (*Address, error)
 // been sent: then the error is ErrOutcomeUnknown, and List tells.
 //
 // Bearer: customer; ErrNotLoggedIn without one. Errors: *ArgumentError without
-// a contact name, with IsDefault or with a tag that holds a comma,
+// a contact name, with ID or IsDefault, with a tag that holds a comma or for a
+// name in SendEmpty that is no member,
 // ErrInvalidRequest, ErrUnauthorized, ErrForbidden.
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/addresses#post-customer-tenant-me-addresses
 func (s *AddressesService) Add(ctx context.Context, req AddressRequest) (id string, err error) {
 	if err := required("contactName", req.ContactName); err != nil {
+		return "", err
+	}
+	if req.ID != "" {
+		return "", &ArgumentError{Field: "id", Reason: "is taken at sign-up only; leave it empty"}
+	}
+	if err := checkSendEmpty("", req, req.SendEmpty); err != nil {
 		return "", err
 	}
 	if req.IsDefault {
@@ -168,7 +187,7 @@ func (s *AddressesService) Update(ctx context.Context, id string, patch AddressP
 	switch {
 	case empty:
 		return wrap(operation.AddressesUpdate.Name, ErrEmptyPatch)
-	case null != "":
+	case null != "" && !strings.HasPrefix(null, "mixins.") && !strings.HasPrefix(null, "metadata.mixins."):
 		return &ArgumentError{Field: null, Reason: "can't be null in an address; set its empty value"}
 	}
 	return s.session.do(ctx, request{op: operation.AddressesUpdate, path: []string{id}, body: body})
@@ -178,7 +197,8 @@ func (s *AddressesService) Update(ctx context.Context, id string, patch AddressP
 // the address.
 //
 // Bearer: customer; ErrNotLoggedIn without one. Errors: ErrNotFound,
-// ErrInvalidRequest for an ID that can't be one, ErrUnauthorized, ErrForbidden.
+// ErrInvalidRequest for an ID that can't be one, ErrUnauthorized, ErrForbidden,
+// ErrOutcomeUnknown (deleting again does no harm).
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/addresses#delete-customer-tenant-me-addresses-addressid
 func (s *AddressesService) Delete(ctx context.Context, id string) error {
@@ -189,7 +209,8 @@ func (s *AddressesService) Delete(ctx context.Context, id string) error {
 //
 // Bearer: customer; ErrNotLoggedIn without one. Errors: *ArgumentError without
 // tags and for a tag that is empty or holds a comma, ErrNotFound,
-// ErrInvalidRequest, ErrUnauthorized, ErrForbidden.
+// ErrInvalidRequest, ErrUnauthorized, ErrForbidden, ErrOutcomeUnknown (the same call
+// again does no harm).
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/addresses#post-customer-tenant-me-addresses-addressid-tags
 func (s *AddressesService) AddTags(ctx context.Context, id string, tags ...string) error {
@@ -200,7 +221,8 @@ func (s *AddressesService) AddTags(ctx context.Context, id string, tags ...strin
 //
 // Bearer: customer; ErrNotLoggedIn without one. Errors: *ArgumentError without
 // tags and for a tag that is empty or holds a comma, ErrNotFound,
-// ErrInvalidRequest, ErrUnauthorized, ErrForbidden.
+// ErrInvalidRequest, ErrUnauthorized, ErrForbidden, ErrOutcomeUnknown (the same call
+// again does no harm).
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/addresses#delete-customer-tenant-me-addresses-addressid-tags
 func (s *AddressesService) RemoveTags(ctx context.Context, id string, tags ...string) error {

@@ -2,10 +2,11 @@ package emporix
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/emporix-community/emporix-go/internal/operation"
@@ -30,10 +31,17 @@ func decode(op *operation.Operation, answer *transport.Answer, into any) error {
 	return nil
 }
 
-// badResponse is the error of an answer that can't be read. What it answers was
-// probably done.
+// badResponse is the error of a success that can't be read. What it answers was
+// probably done. A status that the API doesn't document is part of the error.
 func badResponse(op *operation.Operation, answer *transport.Answer, why error) error {
-	return &TransportError{Operation: op.Name, Attempts: answer.Attempts, Err: why, kind: ErrBadResponse, unknown: unrepeatable(op)}
+	if slices.Contains(op.Success, answer.Status) {
+		return &TransportError{Operation: op.Name, Attempts: answer.Attempts, Err: why, kind: ErrBadResponse, outcome: outcomeOfLost(op)}
+	}
+	e := apiError(op, answer)
+	if len(bytes.TrimSpace(answer.Body)) > 0 {
+		e.reason = why.Error()
+	}
+	return e
 }
 
 // strangeBody refuses what somebody else than the API answered, with a status
@@ -54,29 +62,33 @@ func decodeInto(body []byte, media string, into any) error {
 		return errors.New("the answer is empty")
 	case bytes.Equal(body, []byte("null")), bytes.Equal(body, []byte("{}")):
 		return fmt.Errorf("the answer is %s", body)
-	case json.Unmarshal(body, into) != nil:
+	case wire.Decode(body, into) != nil:
 		return fmt.Errorf("the answer is not the JSON that the API promises (%d bytes of %s)", len(body), media)
 	}
-	if answer, ok := into.(interface{ lacks() string }); ok {
-		if what := answer.lacks(); what != "" {
+	if answer, ok := into.(interface{ tidy() }); ok {
+		answer.tidy()
+	}
+	if answer, ok := into.(interface{ missing() string }); ok {
+		if what := answer.missing(); what != "" {
 			return fmt.Errorf("the answer is not what the API promises: it lacks %s", what)
 		}
 	}
 	return nil
 }
 
-// lacks says what an answer of another shape is told by: JSON of any shape
-// decodes into any struct.
-func (in *customerAnswer) lacks() string {
-	if in.ID == "" && in.CustomerNumber == "" {
-		return "a customer's ID and number"
+// missing names what tells a profile from JSON of another shape, which decodes
+// into any struct: at least one of the members that say who the customer is.
+func (in *customerAnswer) missing() string {
+	if in.ID == "" && in.CustomerNumber == "" && in.ContactEmail == "" && in.FirstName == "" && in.LastName == "" && len(in.Accounts) == 0 {
+		return "whatever says who the customer is"
 	}
 	return ""
 }
 
-func (a *Address) lacks() string {
-	if a.ID == "" {
-		return "an address's ID"
+// missing takes an address without an ID: a list of them is no less usable.
+func (a *Address) missing() string {
+	if a.ID == "" && reflect.ValueOf(*a).IsZero() {
+		return "every member of an address"
 	}
 	return ""
 }
@@ -84,16 +96,37 @@ func (a *Address) lacks() string {
 // addressList is the answer of Addresses.List.
 type addressList []Address
 
-func (l *addressList) lacks() string {
-	for i := range *l {
-		if what := (*l)[i].lacks(); what != "" {
-			return what
-		}
+// missing tells a list of other things, which tidy has emptied, from an empty
+// list.
+func (l *addressList) missing() string {
+	if len(*l) == 0 && cap(*l) > 0 {
+		return "every member of an address"
 	}
 	return ""
 }
 
-func (d *TokenDetails) lacks() string {
+// tidy drops list elements that were null or of another shape.
+func (in *customerAnswer) tidy() {
+	in.Accounts = slices.DeleteFunc(in.Accounts, func(a Account) bool { return a == Account{} })
+	in.B2B.LegalEntities = slices.DeleteFunc(in.B2B.LegalEntities, func(e LegalEntity) bool { return e == LegalEntity{} })
+	(*addressList)(&in.Addresses).tidy()
+	if in.DefaultAddress != nil {
+		in.DefaultAddress.tidy()
+	}
+}
+
+func (a *Address) tidy() {
+	a.Tags = slices.DeleteFunc(a.Tags, func(tag string) bool { return tag == "" })
+}
+
+func (l *addressList) tidy() {
+	*l = slices.DeleteFunc(*l, func(a Address) bool { return a.missing() != "" })
+	for i := range *l {
+		(*l)[i].tidy()
+	}
+}
+
+func (d *TokenDetails) missing() string {
 	if d.TokenType == "" && d.ExpiresIn == 0 && d.Scopes == nil && d.SessionID == "" && d.Email == "" && d.LegalEntityID == "" {
 		return "everything that is known of a token"
 	}

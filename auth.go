@@ -2,12 +2,12 @@ package emporix
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"strings"
 	"time"
 
@@ -15,6 +15,7 @@ import (
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 	"github.com/emporix-community/emporix-go/internal/transport"
+	"github.com/emporix-community/emporix-go/internal/wire"
 )
 
 // AuthService logs customers in and out and keeps their tokens. Nobody handles
@@ -55,6 +56,9 @@ type LoginResult struct {
 	// SessionChanged is set when that is not the session the visitor had before:
 	// what was bound to it, such as a cart, is not in the new one.
 	SessionChanged bool
+	// Scopes are what the customer's token may be used for, without the tenant.
+	// It is nil where the answer does not say; Validate then tells.
+	Scopes []string
 }
 
 // Anonymous begins a new anonymous session with the given session context, in
@@ -82,10 +86,12 @@ func (s *AuthService) Anonymous(ctx context.Context, sc SessionContext) (Session
 // Refresh renews the session's tokens now, whichever kind it is. There is
 // seldom a reason to call it: sessions are renewed in time by themselves.
 //
-// Bearer: none for an anonymous session, an anonymous one for a customer's.
-// Errors: ErrSessionExpired, ErrNotRefreshable, and as *AuthError
-// ErrUnauthorized, ErrRateLimited, ErrUnavailable, ErrOutcomeUnknown,
-// ErrBadResponse. Only ErrSessionExpired ends the session.
+// Bearer: none for an anonymous session, an anonymous one for a customer's; the
+// customer's own where the server refuses two anonymous ones. Errors:
+// ErrSessionExpired, ErrNotRefreshable, and as *AuthError ErrRateLimited,
+// ErrUnavailable, ErrOutcomeUnknown, ErrBadResponse, and ErrUnauthorized or
+// ErrInvalidRequest for a definite no about the refresh token while the access
+// token lives. Only ErrSessionExpired ends the session.
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customer-tenant-refreshauthtoken
 func (s *AuthService) Refresh(ctx context.Context) (SessionInfo, error) {
@@ -96,7 +102,7 @@ func (s *AuthService) Refresh(ctx context.Context) (SessionInfo, error) {
 // are assigned to; "" switches back to none. The choice is kept over later
 // renewals. If the server refuses, the session stays as it is.
 //
-// Bearer: anonymous. Errors: ErrNotLoggedIn, ErrSessionExpired,
+// Bearer: as Refresh. Errors: ErrNotLoggedIn, ErrSessionExpired,
 // ErrNotRefreshable, and as *AuthError ErrForbidden, ErrInvalidRequest,
 // ErrUnauthorized, ErrUnavailable, ErrOutcomeUnknown.
 //
@@ -149,6 +155,10 @@ type SocialLoginRequest struct {
 	Code         string `url:"code"`                    // the authorization code; works once
 	RedirectURI  string `url:"redirect_uri"`            // the one that the code was asked for with
 	CodeVerifier string `url:"code_verifier,omitempty"` // of PKCE, if it was used
+	// NewSession leaves out the session ID of the visitor's anonymous session,
+	// which the API lets a client choose: the customer then begins with a session
+	// of their own, and a cart of the old one is left behind.
+	NewSession bool `url:"-"`
 }
 
 // Format prints the request with code and verifier masked.
@@ -192,7 +202,11 @@ func (s *AuthService) SocialLogin(ctx context.Context, req SocialLoginRequest) (
 	if err := optionalIdentifier("code_verifier", req.CodeVerifier, maxIdentifier); err != nil {
 		return nil, err
 	}
-	login, err := s.session.login(ctx, request{op: operation.AuthSocialLogin, query: req, header: [2]string{"session-id"}})
+	r := request{op: operation.AuthSocialLogin, query: req}
+	if !req.NewSession {
+		r.header[0] = "session-id"
+	}
+	login, err := s.session.login(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -259,6 +273,7 @@ func (s *AuthService) ExchangeToken(ctx context.Context, req ExchangeTokenReques
 func loginResult(l lifecycle.Login) LoginResult {
 	return LoginResult{
 		LoggedIn: l.Established, InitialPassword: l.Grant.InitialPassword, SessionID: l.SessionID, SessionChanged: l.SessionChanged,
+		Scopes: l.Grant.Scopes,
 	}
 }
 
@@ -277,11 +292,12 @@ func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error)
 		grant, err := c.loginGrant(ctx, call)
 		err = countMore(err, before)
 		before = attemptsOf(err)
-		if isTokenFault(err) {
-			err = &lifecycle.CallError{Outcome: lifecycle.BearerRefused, Err: err}
+		if rejection := rejectionIn(err); rejection != lifecycle.NotTheBearer {
+			err = &lifecycle.CallError{Outcome: lifecycle.BearerRefused, Perhaps: rejection == lifecycle.PerhapsTheBearer, Err: err}
 		}
 		return grant, err
 	})
+	c.explainScopes(r.op, err)
 	c.log(ctx, r.op, nil, err, began)
 	if err != nil {
 		return lifecycle.Login{}, ofCall(ctx, r.op.Name, err)
@@ -301,7 +317,9 @@ func (c *core) loginGrant(ctx context.Context, call transport.Call) (lifecycle.G
 		return lifecycle.Grant{}, err
 	}
 	defer answer.Release()
-	return optInGrant(call.Op, answer, began)
+	grant, err := optInGrant(call.Op, answer, began)
+	c.logOdd(ctx, call.Op, grant.Odd)
+	return grant, err
 }
 
 // TokenDetails is what the server says about the customer's token.
@@ -311,30 +329,26 @@ type TokenDetails struct {
 	Scopes        []string // without the tenant
 	SessionID     string
 	Email         string
-	LegalEntityID string // only for B2B
+	LegalEntityID string // of B2B customers
 }
 
 // UnmarshalJSON reads the server's form.
 func (d *TokenDetails) UnmarshalJSON(data []byte) error {
 	var in struct {
-		TokenType     string      `json:"token_type"`
-		ExpiresIn     json.Number `json:"expires_in"`
-		Scope         string      `json:"scope"`
-		SessionID     string      `json:"sessionId"`
-		Email         string      `json:"email"`
-		LegalEntityID string      `json:"legalEntityId"`
+		TokenType      string        `json:"token_type"`
+		ExpiresIn      wire.Lifetime `json:"expires_in"`
+		Scope          wire.Scopes   `json:"scope"`
+		SessionID      string        `json:"sessionId"`
+		OtherSessionID string        `json:"session_id"`
+		Email          string        `json:"email"`
+		LegalEntityID  string        `json:"legalEntityId"`
 	}
-	if err := json.Unmarshal(data, &in); err != nil {
+	if err := wire.Decode(data, &in); err != nil {
 		return err
 	}
-	*d = TokenDetails{TokenType: in.TokenType, SessionID: in.SessionID, Email: in.Email, LegalEntityID: in.LegalEntityID}
-	if seconds, err := in.ExpiresIn.Float64(); err == nil && seconds > 0 {
-		d.ExpiresIn = time.Duration(min(seconds, (10*365*24*time.Hour).Seconds()) * float64(time.Second))
-	}
-	for scope := range strings.FieldsSeq(in.Scope) {
-		if !strings.HasPrefix(scope, "tenant=") {
-			d.Scopes = append(d.Scopes, scope)
-		}
+	*d = TokenDetails{
+		TokenType: in.TokenType, ExpiresIn: in.ExpiresIn.Duration, Scopes: in.Scope,
+		SessionID: cmp.Or(in.SessionID, in.OtherSessionID), Email: in.Email, LegalEntityID: in.LegalEntityID,
 	}
 	return nil
 }
@@ -367,7 +381,7 @@ type logoutQuery struct {
 // Bearer: customer. Errors: ErrNotLoggedIn, ErrStoreUnavailable (the session
 // could not be removed; with the context's error as well if that ended first, and
 // then the removal goes on), ErrForbidden, ErrUnavailable, ErrOutcomeUnknown,
-// ErrUnauthorized (a 401 that is not the API's).
+// ErrUnauthorized (a 401 that is not about the access token).
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customer-tenant-logout
 func (s *AuthService) Logout(ctx context.Context) error {
@@ -404,7 +418,7 @@ func (c *core) logout(ctx context.Context, access, bearer Secret) error {
 		Op: operation.AuthLogout, Query: logoutQuery{AccessToken: access.Reveal()}, Bearer: bearer,
 	})
 	var apiErr *APIError
-	if errors.As(err, &apiErr) && apiErr.StatusCode == http.StatusUnauthorized && !apiErr.foreign {
+	if errors.As(err, &apiErr) && apiErr.deadAlready() {
 		return nil
 	}
 	if err != nil {
@@ -421,8 +435,12 @@ func optInGrant(op *operation.Operation, answer *transport.Answer, began time.Ti
 	switch {
 	case len(body) == 0 || bytes.Equal(body, []byte("null")):
 		return lifecycle.Grant{}, nil
-	case json.Unmarshal(body, &members) == nil && members["access_token"] == nil && members["accessToken"] == nil:
+	case json.Unmarshal(body, &members) == nil && isAbsent(members["access_token"]) && isAbsent(members["accessToken"]):
 		return lifecycle.Grant{}, decode(op, answer, nil)
 	}
 	return tokenGrant(op, answer, began)
+}
+
+func isAbsent(member json.RawMessage) bool {
+	return len(member) == 0 || string(member) == "null" || string(member) == `""`
 }

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -31,6 +32,9 @@ func shop(t *testing.T, opts ...emporix.Option) (*emporixtest.Fake, *emporix.Cli
 	require.NoError(t, login(t.Context(), client))
 	return fake, client
 }
+
+// patient is for large answers: a busy machine reads them slowly.
+var patient = emporix.WithTimeouts(emporix.Timeouts{Attempt: 5 * time.Minute, Refresh: 10 * time.Minute})
 
 // stillFine is how each of these tests ends: nothing was lost.
 func stillFine(t *testing.T, client *emporix.Client) {
@@ -200,7 +204,7 @@ func TestBadAnswers(t *testing.T) {
 				if op == "Addresses.List" && name == "an array" {
 					continue // a customer without addresses
 				}
-				fake, client := shop(t)
+				fake, client := shop(t, patient)
 				fake.Fail(t, emporixtest.Fault{Operation: op, RawBody: &tt.body, Status: 200, Headers: headers})
 				before := fake.Calls(t, op)
 				err := call(t.Context(), client)
@@ -252,7 +256,7 @@ func TestBadTokenAnswers(t *testing.T) {
 		"expires in words": token(`{"expires_in":"CANARY"}`), "another type": token(`{"token_type":"mac"}`), "too large": customerTokens + strings.Repeat(" ", 2<<20),
 	} {
 		t.Run(name, func(t *testing.T) {
-			fake, client := shop(t)
+			fake, client := shop(t, patient)
 			visitor := client.Session("v")
 			_, err := visitor.Customers.Get(t.Context())
 			require.NoError(t, err)
@@ -303,7 +307,7 @@ func TestStrangeLifetimes(t *testing.T) {
 func TestS05_HugeAnswers(t *testing.T) {
 	for _, body := range []string{emporixfake.BodyHuge, emporixfake.BodyGzipBomb} {
 		fake := emporixtest.New(t, emporixtest.OverSocket())
-		client := fake.Client(t, emporix.WithTimeouts(emporix.Timeouts{Attempt: time.Minute})) // a busy machine unpacks slowly
+		client := fake.Client(t, patient)
 		fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Body: body})
 		_, err := client.Customers.Get(t.Context())
 		assert.ErrorIs(t, err, emporix.ErrBadResponse)
@@ -395,4 +399,22 @@ func TestAHungTokenCall(t *testing.T) {
 		assert.NotErrorIs(t, err, emporix.ErrUnavailable)
 		time.Sleep(time.Minute) // the renewal goes on without its caller
 	})
+}
+
+func TestURLsHoldTenKiB(t *testing.T) {
+	longest := 0
+	client := loggedIn(t, func(r *http.Request) (*http.Response, error) {
+		longest = max(longest, len(r.URL.String()))
+		return nil, io.ErrUnexpectedEOF
+	})
+	refused := false
+	for size := 10<<10 - 130; size <= 10<<10; size++ {
+		_, err := client.Auth.ExchangeToken(t.Context(), emporix.ExchangeTokenRequest{SubjectAccessToken: strings.Repeat("x", size)})
+		require.Error(t, err)
+		assert.False(t, refused && !errors.Is(err, emporix.ErrInvalidRequest), size)
+		refused = errors.Is(err, emporix.ErrInvalidRequest)
+	}
+	assert.True(t, refused)
+	assert.LessOrEqual(t, longest, 10<<10)
+	assert.Greater(t, longest, 10<<10-100)
 }

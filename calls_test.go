@@ -177,8 +177,11 @@ func TestCallsMakeTheRequestsThatTheAPIDescribes(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			client, calls := scripted(t, tt.status, tt.answer)
-			require.NoError(t, tt.call(t.Context(), client))
+			var raw emporix.RawResponse
+			require.NoError(t, tt.call(emporix.WithRawResponse(t.Context(), &raw), client))
 			require.Len(t, calls(), 1)
+			assert.Equal(t, tt.status, raw.StatusCode(), "each call keeps its answer on request")
+			assert.NotEmpty(t, raw.Operation())
 			got := calls()[0]
 			if tt.want.body != "" {
 				assert.JSONEq(t, tt.want.body, got.body)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -82,28 +83,44 @@ func encode(body any) (json.RawMessage, error) {
 		// The encoder's own text may quote the value.
 		return nil, &ArgumentError{Field: strings.TrimPrefix(fmt.Sprintf("%T", body), "emporix."), Reason: "does not encode as JSON; check its mixins and metadata"}
 	}
+	if len(encoded) > maxRequestBody {
+		return nil, &ArgumentError{Field: "body", Reason: fmt.Sprintf("has %d bytes as JSON; the API takes at most %d", len(encoded), maxRequestBody)}
+	}
 	return encoded, nil
 }
 
-// checkUTF8 refuses a request with a string that is no UTF-8.
+// maxRequestBody is the API's limit, in bytes.
+const maxRequestBody = 10 << 20
+
+// checkUTF8 refuses a request with a string that is no UTF-8, or that was none
+// before it was read: the bytes behind U+FFFD would be lost for good.
 func checkUTF8(request any) error {
-	if field, found := invalidText(reflect.ValueOf(request)); found {
+	if field, found := findText(reflect.ValueOf(request), func(s string) bool { return !utf8.ValidString(s) }); found {
 		return &ArgumentError{Field: strings.TrimPrefix(field, "."), Reason: "is not valid UTF-8"}
+	}
+	if field, found := findText(reflect.ValueOf(request), func(s string) bool { return strings.ContainsRune(s, utf8.RuneError) }); found && !isSecretInput(field) {
+		return &ArgumentError{Field: strings.TrimPrefix(field, "."), Reason: "holds U+FFFD, which stands for bytes that could not be read; set the value that it should have"}
 	}
 	return nil
 }
 
-// invalidText looks for a string that is no UTF-8, and returns the way to it in
-// the names that the API uses.
-func invalidText(v reflect.Value) (path string, found bool) {
+// isSecretInput reports whether a field holds what only its owner knows.
+func isSecretInput(path string) bool {
+	name := strings.ToLower(path[strings.LastIndexByte(path, '.')+1:])
+	return strings.Contains(name, "password") || name == "token"
+}
+
+// findText looks for a string, and returns the way to it in the names that the
+// API uses. JSON that came from the server is looked at as it is.
+func findText(v reflect.Value, wanted func(string) bool) (path string, found bool) {
 	switch v.Kind() {
 	case reflect.String:
-		return "", !utf8.ValidString(v.String())
+		return "", wanted(v.String())
 	case reflect.Pointer, reflect.Interface:
-		return invalidText(v.Elem())
+		return findText(v.Elem(), wanted)
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if rest, found := invalidText(v.Field(i)); found {
+			if rest, found := findText(v.Field(i), wanted); found {
 				return fieldName(v.Type().Field(i)) + rest, true
 			}
 		}
@@ -112,14 +129,14 @@ func invalidText(v reflect.Value) (path string, found bool) {
 			return "", !utf8.Valid(v.Bytes())
 		}
 		for i := range v.Len() {
-			if rest, found := invalidText(v.Index(i)); found {
+			if rest, found := findText(v.Index(i), wanted); found {
 				return rest, true
 			}
 		}
 	case reflect.Map:
 		for entry := v.MapRange(); entry.Next(); {
 			for _, part := range []reflect.Value{entry.Key(), entry.Value()} {
-				if _, found := invalidText(part); found {
+				if _, found := findText(part, wanted); found {
 					return "", true
 				}
 			}
@@ -145,24 +162,31 @@ func inspectPatch(encoded json.RawMessage) (empty bool, null string) {
 		return false, ""
 	}
 	empty = true
-	names := make([]string, 0, len(patch))
-	for name := range patch {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(patch)) {
 		value := patch[name]
 		if string(value) == "null" {
 			return false, name
 		}
 		inner, innerNull := inspectPatch(value)
+		if name == "mixins" { // an empty mixin is one, and what is in one is the tenant's
+			inner, innerNull = string(value) == "{}", nullMixin(value)
+		}
 		if innerNull != "" {
 			return false, name + "." + innerNull
-		}
-		if name == "mixins" { // an empty mixin is one
-			inner = string(value) == "{}"
 		}
 		empty = empty && inner
 	}
 	return empty, ""
+}
+
+// nullMixin returns the first name that has no value, or "".
+func nullMixin(encoded json.RawMessage) string {
+	var mixins map[string]json.RawMessage
+	_ = json.Unmarshal(encoded, &mixins)
+	for _, name := range slices.Sorted(maps.Keys(mixins)) {
+		if string(mixins[name]) == "null" {
+			return name
+		}
+	}
+	return ""
 }

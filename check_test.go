@@ -168,8 +168,9 @@ func TestPatchesAreJudgedAsTheyAreSent(t *testing.T) {
 		"null inside":         {emporix.CustomerPatch{B2B: emporix.Set(emporix.B2BPatch{CompanyRegistrationID: emporix.Null[string]()})}, `application/merge-patch+json {"b2b":{"companyRegistrationId":null}}`},
 		"a null mixin":        {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins{"x": json.RawMessage("null")})}, `application/merge-patch+json {"mixins":{"x":null}}`},
 		"a nil mixin":         {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins{"x": nil})}, `application/merge-patch+json {"mixins":{"x":null}}`},
-		"nil mixins":          {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins(nil))}, `application/merge-patch+json {"mixins":null}`},
-		"a null in a mixin":   {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins{"x": json.RawMessage(`{"a":null}`)})}, `application/merge-patch+json {"mixins":{"x":{"a":null}}}`},
+		"nil mixins":          {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins(nil))}, ""},
+		"no mixins, removed":  {emporix.CustomerPatch{Mixins: emporix.Null[emporix.Mixins]()}, `application/merge-patch+json {"mixins":null}`},
+		"a null in a mixin":   {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins{"x": json.RawMessage(`{"a":null}`)})}, `application/json {"mixins":{"x":{"a":null}}}`},
 		"a null in a list":    {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins{"x": json.RawMessage(`[null]`)})}, `application/json {"mixins":{"x":[null]}}`},
 		"a mixin of bad JSON": {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins{"x": json.RawMessage("{")})}, "invalid"},
 	} {
@@ -189,10 +190,10 @@ func TestPatchesAreJudgedAsTheyAreSent(t *testing.T) {
 	}
 	before := len(calls())
 	for field, patch := range map[string]emporix.AddressPatch{
-		"tags":       {Tags: emporix.Set[[]string](nil)},
-		"mixins":     {Mixins: emporix.Set(emporix.Mixins(nil))},
-		"mixins.x":   {Mixins: emporix.Set(emporix.Mixins{"x": nil})},
-		"mixins.x.a": {Mixins: emporix.Set(emporix.Mixins{"x": json.RawMessage(`{"b":1,"a":null}`)})},
+		"tags":            {Tags: emporix.Null[[]string]()},
+		"mixins":          {Mixins: emporix.Null[emporix.Mixins]()},
+		"metadata":        {Metadata: emporix.Null[emporix.MetadataPatch]()},
+		"metadata.mixins": {Metadata: emporix.Set(emporix.MetadataPatch{Mixins: emporix.Null[emporix.MixinSchemas]()})},
 	} {
 		assert.EqualError(t, client.Addresses.Update(ctx, "1", patch), "emporix: invalid argument: "+field+" can't be null in an address; set its empty value")
 	}

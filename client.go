@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/bounded"
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
 	"github.com/emporix-community/emporix-go/internal/transport"
 )
@@ -47,12 +49,15 @@ type core struct {
 	baseHost       hostBinding
 	owned          *http.Transport // the transport, if the client made it
 	logger         *slog.Logger
+	scopes         grantedScopes
+	plainLogger    bool
 	observer       func(Event)
 	employeeID     string
 	employeeSecret Secret
 	employeeToken  func(context.Context) (Secret, error)
 	settings       Settings
 	attemptTimeout time.Duration
+	calls          bounded.Calls // of other people's code that has not returned
 }
 
 // NewClient returns a client for a tenant and its storefront client ID. It makes
@@ -76,7 +81,7 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 		return nil, err
 	}
 	c := &core{
-		clientID: cfg.clientID, logger: cfg.logger, observer: cfg.observer, base: cfg.base,
+		clientID: cfg.clientID, logger: cfg.logger, plainLogger: isPlain(cfg.logger), observer: cfg.observer, base: cfg.base,
 		employeeID: cfg.employeeID, employeeSecret: cfg.employeeSecret, employeeToken: cfg.employeeToken,
 		attemptTimeout: cfg.timeouts.Attempt,
 		baseHost:       hostBinding{scheme: baseURL.Scheme, host: baseURL.Host},
@@ -85,26 +90,33 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 		c.owned = transport.NewNetwork()
 		c.base = c.owned
 	}
-	chain := func(next http.RoundTripper) http.RoundTripper {
-		for _, wrap := range cfg.middleware {
-			next = wrap(next)
-		}
-		return next
+	_, direct := networkOf(c.base)
+	if !direct && c.logger != nil {
+		c.logger.Warn("emporix: the transport sees tokens in URLs, and is none of net/http's; if it records requests, put the recording into WithMiddleware instead",
+			"transport", fmt.Sprintf("%T", c.base))
 	}
+	chain := transport.Passage(cfg.chain(), &c.calls)
 	agent := strings.TrimSpace("emporix-go/" + Version + " " + cfg.userAgent)
 	c.baseHost.tenant, c.baseHost.userAgent = cfg.tenant, agent
-	c.elsewhere = chain(&bearerBinding{to: c.baseHost, base: c.base})
+	c.elsewhere = chain(&bearerBinding{to: c.baseHost, base: transport.Bounded(c.base, c.owned != nil, false, &c.calls)})
 	c.pipeline = transport.New(transport.Config{
-		BaseURL: baseURL, Tenant: cfg.tenant, UserAgent: agent, Language: cfg.language, Base: c.base, Middleware: chain,
+		BaseURL: baseURL, Tenant: cfg.tenant, UserAgent: agent, Language: cfg.language,
+		Base: transport.Bounded(c.base, c.owned != nil, true, &c.calls), Direct: direct, Middleware: chain,
 		MaxAttempts: cfg.retries.MaxAttempts, MaxRetryAfter: cfg.retries.MaxRetryAfter, AttemptTimeout: cfg.timeouts.Attempt,
 	})
 	if cfg.store == nil {
 		cfg.store = NewMemoryStore(0)
 	}
+	_, prompt := cfg.store.(*memoryStore)
+	callLimit := cfg.timeouts.Attempt
+	if _, alone := cfg.store.(interface{ OneProcess() }); alone {
+		callLimit = 0
+	}
 	rows := scope(cfg.tenant, baseURL, cfg.clientID)
 	c.sessions = lifecycle.New(lifecycle.Config{
-		Scope: rows, Store: cfg.store, Issuer: issuer{c}, Notify: c.notify, Context: cfg.context.internal(), Foreground: cfg.foreground,
-		RefreshLimit: cfg.timeouts.Refresh, StoreLimit: cfg.timeouts.Store,
+		Scope: rows, Store: cfg.store, Issuer: issuer{c}, Notify: c.notifier(), Context: cfg.context.internal(), Foreground: cfg.foreground,
+		RefreshLimit: cfg.timeouts.Refresh, CallLimit: callLimit, StoreLimit: cfg.timeouts.Store,
+		PromptStore: prompt, Calls: &c.calls,
 	})
 	c.settings = Settings{Tenant: cfg.tenant, BaseURL: baseURL.String(), TokenStore: cfg.store, ForegroundRenewal: cfg.foreground, VisitorRows: rows + "/" + visitorPrefix}
 	get := func() *core { return c }
@@ -198,10 +210,14 @@ func (c *Client) made() *core {
 	return c.core()
 }
 
-// Close refuses new calls (ErrClosed), waits for renewals under way until ctx
-// ends and cuts the rest short. After it no goroutine and no idle connection of
-// the client's own is left. Sessions stay in the token store. Closing twice is
-// no error.
+// Close refuses new calls (ErrClosed), waits for renewals and events under way until
+// ctx ends, and cuts the rest short. It does not wait for calls that other goroutines
+// have begun. It returns when ctx ends, at most 100 ms later, and leaves no goroutine
+// and no idle connection of the client's own behind, but for one goroutine for each
+// call of a token store, transport, middleware, observer, token function or log
+// handler that does not return although its context has ended, or, of an observer,
+// after two seconds. The error then names these calls; they end when that code
+// returns. Sessions stay in the token store. Closing twice is no error.
 func (c *Client) Close(ctx context.Context) error {
 	inner := c.made()
 	err := inner.sessions.Close(ctx)

@@ -29,7 +29,7 @@ type ResetPasswordRequest struct {
 	Password string `json:"password"`
 }
 
-// Format masks the secrets for every verb of fmt.
+// Format masks the secrets for every verb of fmt but %p and %w.
 func (r ResetPasswordRequest) Format(f fmt.State, verb rune) { formatMasked(f, verb, r.masked()) }
 
 // LogValue masks the secrets for slog.
@@ -50,7 +50,7 @@ type ChangePasswordRequest struct {
 	NewPassword string `json:"newPassword"`
 }
 
-// Format masks the secrets for every verb of fmt.
+// Format masks the secrets for every verb of fmt but %p and %w.
 func (r ChangePasswordRequest) Format(f fmt.State, verb rune) { formatMasked(f, verb, r.masked()) }
 
 // LogValue masks the secrets for slog.
@@ -75,7 +75,7 @@ type EmailChangeRequest struct {
 	SyncContactEmail bool `json:"syncContactEmail,omitzero"`
 }
 
-// Format masks the password for every verb of fmt.
+// Format masks the password for every verb of fmt but %p and %w.
 func (r EmailChangeRequest) Format(f fmt.State, verb rune) { formatMasked(f, verb, r.masked()) }
 
 // LogValue masks the password for slog.
@@ -104,8 +104,8 @@ func (r confirmEmailChangeRequest) masked() any {
 
 // RequestPasswordReset has a mail with a reset token sent. The server answers
 // the same whether or not it knows the address. It is not repeated once it may
-// have been sent: then the error is ErrOutcomeUnknown, and asking again costs at
-// most a second mail.
+// have been sent: then the error is ErrOutcomeUnknown, and asking again may
+// send a second mail.
 //
 // Bearer: anonymous. Errors: *ArgumentError without an e-mail address,
 // ErrInvalidRequest, ErrUnauthorized, ErrForbidden.

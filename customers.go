@@ -1,14 +1,14 @@
 package emporix
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
-	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/wire"
@@ -34,13 +34,13 @@ type Customer struct {
 	PreferredCurrency string    `json:"preferredCurrency,omitzero"`
 	PreferredSite     string    `json:"preferredSite,omitzero"`
 	Accounts          []Account `json:"accounts,omitzero"`
-	// Addresses are filled only when asked for with Expand("addresses").
+	// Addresses come with Expand("addresses").
 	Addresses []Address `json:"addresses,omitzero"`
 	// DefaultAddress is nil where the server names none.
 	DefaultAddress *Address      `json:"defaultAddress,omitzero"`
 	BusinessModel  BusinessModel `json:"businessModel,omitzero"`
 	B2B            B2B           `json:"b2b,omitzero"`
-	// Mixins are filled only when asked for with Expand("mixin:*").
+	// Mixins come with Expand("mixin:*").
 	Mixins   Mixins   `json:"mixins,omitzero"`
 	Metadata Metadata `json:"metadata,omitzero"`
 	// LastLogin is zero for a customer who never logged in.
@@ -52,15 +52,19 @@ const anonymousNumber = "00000000"
 
 // IsAnonymous reports whether this is no customer but the placeholder that the
 // server shows to visitors who aren't logged in.
-func (c *Customer) IsAnonymous() bool { return c.CustomerNumber == anonymousNumber }
+func (c *Customer) IsAnonymous() bool {
+	return c.CustomerNumber == anonymousNumber || c.CustomerNumber == "0" // as a JSON number
+}
 
-// UnmarshalJSON takes a last login that is null or unreadable for none, so that
-// it costs nobody the rest of the profile.
+// UnmarshalJSON takes what it can read: a member of another JSON type than the
+// documented one is converted where its meaning is clear, such as a number for a
+// string, and is left zero otherwise.
 func (c *Customer) UnmarshalJSON(data []byte) error {
 	var in customerAnswer
-	if err := json.Unmarshal(data, &in); err != nil {
+	if err := wire.Decode(data, &in); err != nil {
 		return err
 	}
+	in.tidy()
 	*c = *in.customer()
 	return nil
 }
@@ -69,7 +73,7 @@ func (c *Customer) UnmarshalJSON(data []byte) error {
 // method UnmarshalJSON makes the decoder read everything twice.
 type customerAnswer struct {
 	plainCustomer
-	LastLogin looseTime `json:"lastLogin"`
+	LastLogin wire.Time `json:"lastLogin"`
 }
 
 type plainCustomer Customer
@@ -80,32 +84,12 @@ func (in *customerAnswer) customer() *Customer {
 	return c
 }
 
-// looseTime reads the ISO 8601 forms that Java services send. All else is zero.
-type looseTime struct{ time.Time }
-
-func (t *looseTime) UnmarshalJSON(data []byte) error {
-	t.Time = time.Time{}
-	text := strings.Trim(string(data), `"`)
-	if strings.Contains(text, `\`) { // an encoder that escapes more than it must
-		var plain string
-		_ = json.Unmarshal(data, &plain)
-		text = plain
-	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05"} {
-		if parsed, err := time.Parse(layout, text); err == nil {
-			t.Time = parsed
-			return nil
-		}
-	}
-	return nil
-}
-
 // Account is a login that belongs to a customer.
 type Account struct {
 	// ID is the login e-mail address.
 	ID string `json:"id,omitzero"`
-	// ProviderID is the identity provider's name for the customer; only social
-	// logins have one.
+	// ProviderID is the identity provider's name for the customer, of a social
+	// login.
 	ProviderID string `json:"providerId,omitzero"`
 }
 
@@ -121,7 +105,7 @@ const (
 	BusinessModelB2C BusinessModel = "B2C"
 )
 
-// B2B holds what only business customers have. Where a registration ID is
+// B2B holds the data of business customers. Where a registration ID is
 // given, the server also wants first name, last name and company.
 type B2B struct {
 	CompanyRegistrationID string        `json:"companyRegistrationId,omitzero"`
@@ -137,34 +121,77 @@ type LegalEntity struct {
 
 // Metadata holds the version of a resource and the schemas of its mixins.
 type Metadata struct {
-	// Version grows with every change. Sent back in a patch, it guards against
+	// The server raises Version with a change. Sent back in a patch, it guards against
 	// overwriting somebody else's change.
 	Version int          `json:"version,omitzero"`
 	Mixins  MixinSchemas `json:"mixins,omitzero"`
 }
 
-// MixinSchemas are the URLs of the mixins' JSON schemas, by mixin name.
-type MixinSchemas map[string]string
+// MixinSchemas are the URLs of the mixins' JSON schemas, by mixin name. A URL is
+// a string. Any other JSON value that the server holds under a name is a
+// [json.RawMessage], so that writing the map back loses nothing.
+type MixinSchemas map[string]any
 
-// UnmarshalJSON passes over entries that are no strings.
+// URL returns the URL under that name, or "" if there is none.
+func (m MixinSchemas) URL(name string) string {
+	url, _ := m[name].(string)
+	return url
+}
+
+// UnmarshalJSON keeps all entries. It never fails: JSON of another type than an
+// object changes nothing.
 func (m *MixinSchemas) UnmarshalJSON(data []byte) error {
 	if string(data) == "{}" { // of most profiles
 		*m = nil
 		return nil
 	}
-	*m = nil
-	if err := json.Unmarshal(data, (*map[string]string)(m)); err != nil {
-		var strange *json.UnmarshalTypeError // the decoder goes on after one
-		if !errors.As(err, &strange) || *m == nil {
-			return err
-		}
+	if urls := flatTexts(data); urls != nil { // of nearly all others
+		*m = urls
+		return nil
 	}
-	for name, url := range *m {
-		if url == "" {
-			delete(*m, name)
+	var entries map[string]json.RawMessage
+	_ = json.Unmarshal(data, &entries) // of another type there are none
+	if entries == nil {
+		return nil
+	}
+	*m = make(MixinSchemas, len(entries))
+	for name, value := range entries {
+		var url string
+		if value[0] == '"' && json.Unmarshal(value, &url) == nil {
+			(*m)[name] = url
+		} else {
+			(*m)[name] = value
 		}
 	}
 	return nil
+}
+
+// flatTexts reads a JSON object of plain strings without a decoder, which would
+// cost more than the rest of a profile's metadata. It is nil for all else.
+func flatTexts(data []byte) map[string]any {
+	if len(data) < 2 || data[0] != '{' || bytes.IndexByte(data, '\\') >= 0 || !utf8.Valid(data) {
+		return nil
+	}
+	entries := map[string]any{}
+	rest := data[1 : len(data)-1]
+	for {
+		var texts [2]string // a name and its value
+		for i := range texts {
+			rest = bytes.TrimLeft(rest, " \t\r\n:,")
+			if len(rest) == 0 && i == 0 {
+				return entries
+			}
+			if len(rest) == 0 || rest[0] != '"' {
+				return nil
+			}
+			end := bytes.IndexByte(rest[1:], '"')
+			if end < 0 {
+				return nil
+			}
+			texts[i], rest = string(rest[1:1+end]), rest[end+2:]
+		}
+		entries[texts[0]] = texts[1]
+	}
 }
 
 // SignUpRequest creates an account. fmt and slog show it without the passwords.
@@ -182,7 +209,7 @@ type SignUpRequest struct {
 	SignUp SignUpCredentials `json:"signup,omitzero"`
 }
 
-// Format masks the passwords for every verb of fmt.
+// Format masks the passwords for every verb of fmt but %p and %w.
 func (r SignUpRequest) Format(f fmt.State, verb rune) { formatMasked(f, verb, r.masked()) }
 
 // LogValue masks the passwords for slog.
@@ -204,7 +231,7 @@ type SignUpCredentials struct {
 	Password string `json:"password"`
 }
 
-// Format masks the password for every verb of fmt.
+// Format masks the password for every verb of fmt but %p and %w.
 func (c SignUpCredentials) Format(f fmt.State, verb rune) { formatMasked(f, verb, c.masked()) }
 
 // LogValue masks the password for slog.
@@ -232,6 +259,15 @@ type CustomerDetails struct {
 	B2B               B2B      `json:"b2b,omitzero"`
 	Metadata          Metadata `json:"metadata,omitzero"`
 	Mixins            Mixins   `json:"mixins,omitzero"`
+	// SendEmpty names the members that are sent although they are empty, in the
+	// API's words, such as "middleName". Other empty members are left out.
+	SendEmpty []string `json:"-"`
+}
+
+// MarshalJSON leaves out empty members, but for those in SendEmpty.
+func (d CustomerDetails) MarshalJSON() ([]byte, error) {
+	type plain CustomerDetails
+	return encodeWithEmpty(plain(d), d.SendEmpty)
 }
 
 // CustomerPatch changes some fields of a profile. Fields that aren't set stay
@@ -254,7 +290,7 @@ type CustomerPatch struct {
 	Mixins            Optional[Mixins]        `json:"mixins,omitzero"`
 }
 
-// B2BPatch changes what only business customers have.
+// B2BPatch changes the data of business customers.
 type B2BPatch struct {
 	CompanyRegistrationID Optional[string] `json:"companyRegistrationId,omitzero"`
 }
@@ -350,7 +386,8 @@ func ActivateWith(patch EmployeeCustomerPatch) ActivateOption {
 // arrived.
 //
 // Bearer: anonymous. Errors: *ArgumentError without an e-mail address or a
-// password and for an address without a contact name or with a comma in a tag,
+// password, for an address without a contact name or with a comma in a tag, and
+// for a name in SendEmpty that is no member,
 // ErrConflict for an address that has an account, ErrInvalidRequest,
 // ErrUnauthorized, ErrForbidden.
 //
@@ -385,6 +422,12 @@ func checkSignUp(req SignUpRequest) error {
 		if err := required("customerAddress.contactName", req.CustomerAddress.ContactName); err != nil {
 			return err
 		}
+	}
+	if err := checkSendEmpty("customerDetails.", req.CustomerDetails, req.CustomerDetails.SendEmpty); err != nil {
+		return err
+	}
+	if err := checkSendEmpty("customerAddress.", req.CustomerAddress, req.CustomerAddress.SendEmpty); err != nil {
+		return err
 	}
 	return checkTags(req.CustomerAddress.Tags)
 }

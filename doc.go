@@ -21,12 +21,27 @@
 // A customer's refresh token usually lives 24 hours and the access token 30
 // days, so an active customer is renewed in the background about every twelve
 // hours, and one who stays away goes on until the access token ends. A renewal
-// that fails changes nothing: only a definite no of the server ends a session.
-// An anonymous session that ended is replaced by a new one, which the observer
-// is told about (EventSessionReplaced: the cart is gone). A customer's is
-// [ErrSessionExpired] until the next login or logout. Who stays away longer, a
+// that fails ends no session, unless the answer is a definite no about the
+// refresh token; see below. An anonymous session that ended is replaced by a new
+// one, which the observer is told about (EventSessionReplaced: the cart is gone).
+// A customer's is [ErrSessionExpired] until the next login or logout. Who stays away longer, a
 // guest for a day and a customer for 30 days after the last token ended, is
 // forgotten, and comes back as a new guest.
+//
+// A definite no is a 400 or 401 of a refresh call whose body is an error in the
+// API's own shape, and names the refresh token or nothing that is known to be
+// something else; or the OAuth error invalid_grant; or a gateway's fault that
+// names the refresh token. A fault about the key, the tenant, the product, a
+// quota or the access token, another OAuth error, an empty answer, another page,
+// no answer, and every other status decide nothing: a call that waits for the
+// renewal fails with [ErrUnavailable], [ErrRateLimited] or what the table below
+// says of lost answers, and the next call tries again.
+//
+// Such a refusal that stays must not lock a visitor out. So it is tested once the
+// access token is over. A guest's session is replaced if a new anonymous
+// session can be had and a second refresh is refused as well. A customer's ends
+// when the same refusal has come three times over at least two minutes, each time
+// while an anonymous token could be had.
 //
 // # What is sent again
 //
@@ -41,15 +56,21 @@
 //	unsent      everything else that writes       only if the request surely never arrived, or after 429
 //	once        refreshes, Logout                 never, but for the exceptions below
 //
+// What surely never arrived is told by types, such as a dial that failed or an
+// HTTP/2 stream that was refused, and not by what an error or a peer says. A write
+// that an HTTP/2 server leaves behind with a GOAWAY has an unknown outcome.
+//
 // There are up to three tries with full jitter. Retry-After is honoured up to
 // 30 seconds and otherwise returned with the error. Nothing outlives the
 // caller's context, and a budget per client keeps an outage from doubling the
 // load.
 //
-// There are two exceptions. A call whose bearer the server rejects is sent once
-// more with a renewed bearer, a customer's refresh as well: the server has
-// refused the first unprocessed. And a guest's refresh whose answer was lost is
-// sent once more in a renewal of its own, because that risks a cart and no login.
+// There are three exceptions. A call whose bearer the server rejects is sent once
+// more with a renewed bearer, because the server has refused the first
+// unprocessed; a customer's refresh then once more with the customer's own. A
+// guest's refresh whose answer was lost is sent once more in a renewal of its own,
+// because that risks a cart and no login. And one that was refused for an unknown
+// reason is sent once more after the test above.
 //
 // # Errors
 //
@@ -63,29 +84,52 @@
 //	400, 413, 415, 422                               ErrInvalidRequest
 //	401 with a message or an empty body, on Login,
 //	    ChangePassword and RequestEmailChange        ErrInvalidCredentials, ErrUnauthorized
-//	401, the gateway's fault, or else an empty body  renewed once; then ErrUnauthorized
+//	401, the gateway's fault about the access token,
+//	    or else an empty body                        renewed once; then ErrUnauthorized
 //	401 with anything else                           ErrUnauthorized
 //	403                                              ErrForbidden
 //	404                                              ErrNotFound
 //	409, 412                                         ErrConflict
 //	429                                              ErrRateLimited, with RetryAfter
 //	408, 500 to 599                                  ErrUnavailable
-//	408, 502, 504 after something that writes        also ErrOutcomeUnknown
-//	3xx and every other status                       ErrBadResponse
-//	success, but HTML, cut, too large, or, where a
-//	    result is due, empty or of another shape     ErrBadResponse
-//	the same, after something that writes            also ErrOutcomeUnknown
-//	no answer, to something that only reads,
-//	    or surely never arrived                      ErrUnavailable
-//	no answer, and it may have arrived               ErrOutcomeUnknown
+//	300 to 499 but those above: 400, 401, 403, 404,
+//	    408, 409, 412, 413, 415, 422, 429            ErrBadResponse
+//	300 to 399, 408, 500 to 599 but 501, 503, 505,
+//	    after something that changes something       also ErrOutcomeUnknown
+//	200 to 299 that can't be used: HTML, an error,
+//	    too large, or, where a result is due, empty
+//	    or of another shape                          ErrBadResponse
+//	the same, after something that changes
+//	    something                                    also ErrOutcomeUnknown
+//	no answer, or a success that breaks off, to
+//	    something that only reads                    ErrUnavailable
+//	no answer, and the request surely never arrived  ErrUnavailable
+//	no answer, or a success that breaks off, and
+//	    the request may have arrived                 ErrOutcomeUnknown
+//	the same, for what may be sent again             also ErrUnavailable
 //	the caller's context ended                       context.Canceled, context.DeadlineExceeded;
 //	                                                 for what may have arrived also ErrOutcomeUnknown
-//	a refresh token refused (400, 401)               ErrSessionExpired, once the access token is over
+//	a definite no about a customer's refresh token   ErrSessionExpired, once the access token is over
+//	a renewal that was refused for another reason    ErrUnavailable, and not what the status says
+//	a new access token that has ended already        ErrBadResponse; no other is asked for in that call
 //	nothing is sent: no customer, or one too many    ErrNotLoggedIn, ErrLoggedIn
 //	    an input, an empty patch                     ErrInvalidRequest, ErrEmptyPatch
 //	    no employee, no live refresh token           ErrNoEmployee, ErrNotRefreshable
 //	    the client was closed                        ErrClosed
 //	the token store failed, or its row is damaged    ErrStoreUnavailable, ErrStoreCorrupt
+//
+// # Answers
+//
+// An answer is read member by member. A member that is missing, null or of
+// another JSON type than the documented one costs no other: a number is taken for
+// a string, and a string for a number, a bool or a date, where the meaning is
+// clear, and anything else leaves the field zero. Of two members with one name the
+// last counts. [WithRawResponse] gives a call's answer as it was sent, also what
+// has no field here.
+//
+// Bytes that are not UTF-8 are read as U+FFFD. A request that holds U+FFFD, other
+// than in a password or mail token, is ErrInvalidRequest: the bytes behind it
+// would be lost. So is one of more than 10 MiB. Nothing is sent then.
 //
 // # Secrets
 //
@@ -93,11 +137,11 @@
 // API puts tokens into URLs; the SDK puts them in at the last moment, behind
 // every logger and middleware. Request types hold passwords and mail tokens as
 // plain strings, because that is how the program got them. They mask them for
-// every verb of fmt, also in slices, maps and exported fields of other structs,
-// and as an attribute of slog. What doesn't ask a value how to print itself shows
-// them: json.Marshal, and thus slog's JSON handler for a request inside another
-// value, and fmt for an unexported field. The SDK itself logs no request and no
-// body.
+// every verb of fmt but %p and %w, also in slices, maps and exported fields of other
+// structs, and as an attribute of slog. What doesn't ask a value how to print itself
+// shows them: json.Marshal, and thus slog's JSON handler for a request inside
+// another value, fmt for an unexported field, and the verbs %p and %w, which are for
+// pointers and errors. The SDK itself logs no request and no body.
 //
 // # Tests
 //

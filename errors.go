@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/lifecycle"
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 	"github.com/emporix-community/emporix-go/internal/transport"
@@ -32,7 +33,8 @@ const (
 	// ErrRateLimited: too many requests (429); the error says how long to wait.
 	ErrRateLimited = sentinel.RateLimited
 	// ErrUnavailable: the service can't be reached, doesn't answer in time, or
-	// can't answer now (408, 5xx). The end of the caller's own context is not it.
+	// can't answer now (408, 5xx); or a renewal was refused for another reason than
+	// the refresh token. The end of the caller's own context is not it.
 	ErrUnavailable = sentinel.Unavailable
 	// ErrNotLoggedIn: the call needs a logged-in customer. Nothing was sent.
 	ErrNotLoggedIn = sentinel.NotLoggedIn
@@ -46,7 +48,9 @@ const (
 	// ErrNotRefreshable: the session lives, but no refresh token does.
 	ErrNotRefreshable = sentinel.NotRefreshable
 	// ErrOutcomeUnknown: the request may have been processed, but the answer is
-	// lost. Look before sending it again.
+	// lost, can't be read, or does not say. Look before sending it again. Together
+	// with ErrUnavailable for Addresses.Delete, AddTags and RemoveTags, which may be
+	// sent again.
 	ErrOutcomeUnknown = sentinel.OutcomeUnknown
 	// ErrBadResponse: the answer is not what the API promises.
 	ErrBadResponse = sentinel.BadResponse
@@ -79,10 +83,14 @@ type APIError struct {
 	Attempts   int           // how many requests were sent
 
 	kind         sentinel.Error
-	tokenFault   bool // the answer is about the bearer
+	rejects      lifecycle.Rejection // whether the answer is about the bearer
+	tokenOutcome lifecycle.Outcome   // of a token call
+	about        wire.Subject
 	foreign      bool // the body is none of the API's: a proxy's page, or anything
-	unknown      bool // the request may have been processed
+	outcome      outcome
+	reason       string // why a success is none
 	lateDeadline bool
+	scopes       string // 403: the scope that the call needs, and those that were granted
 }
 
 // ErrorDetail is one cause of an APIError.
@@ -124,8 +132,11 @@ func (e *APIError) Error() string {
 
 func (e *APIError) hint() string {
 	var hints []string
-	if e.unknown {
-		hints = append(hints, lookFirst)
+	if e.reason != "" {
+		hints = append(hints, e.reason)
+	}
+	if e.outcome != decided {
+		hints = append(hints, e.outcome.hint())
 	}
 	switch {
 	case e.lateDeadline:
@@ -136,11 +147,55 @@ func (e *APIError) hint() string {
 	if e.StatusCode >= 300 && e.StatusCode < 400 && e.StatusCode != http.StatusNotModified {
 		hints = append(hints, "redirects are never followed, because tokens would follow them; check the base URL")
 	}
+	if e.scopes != "" {
+		hints = append(hints, e.scopes)
+	}
 	return strings.Join(hints, "; ")
 }
 
-// lookFirst is what ErrOutcomeUnknown means.
-const lookFirst = "it may have been processed; look before sending it again"
+// outcome says whether a call that failed may have been done all the same.
+type outcome uint8
+
+const (
+	decided    outcome = iota // it was not, or it only reads
+	unknown                   // it may have been
+	repeatable                // it may have been, and ends in the same state when it is sent again
+)
+
+func (o outcome) hint() string {
+	if o == repeatable {
+		return "it may have been processed; sending it again does no harm"
+	}
+	return "it may have been processed; look before sending it again"
+}
+
+// outcomeOfLost is the outcome of an operation whose answer is lost, can't be
+// read, or does not say what happened.
+func outcomeOfLost(op *operation.Operation) outcome {
+	switch op.Retry {
+	case operation.Safe:
+		return decided
+	case operation.Repeatable:
+		return repeatable
+	default:
+		return unknown
+	}
+}
+
+// isAmbiguous reports the statuses that do not say whether the request was
+// processed. A 4xx refuses it, but for a timeout; 501, 503 and 505 say that the
+// server did not take it. Every other server error may have come after the work, a
+// success that can't be used came after it, and a redirect is what many servers
+// answer to a form that they have processed.
+func isAmbiguous(status int) bool {
+	switch status {
+	case http.StatusNotImplemented, http.StatusServiceUnavailable, http.StatusHTTPVersionNotSupported:
+		return false
+	case http.StatusRequestTimeout:
+		return true
+	}
+	return status < 400 || status >= 500
+}
 
 func tries(n int) string {
 	if n == 1 {
@@ -157,7 +212,9 @@ func (e *APIError) Is(target error) bool {
 	case error(ErrUnauthorized):
 		return e.StatusCode == http.StatusUnauthorized
 	case error(ErrOutcomeUnknown):
-		return e.unknown
+		return e.outcome != decided
+	case error(sentinel.NotTheCustomer):
+		return e.StatusCode == http.StatusUnauthorized && e.kind == ErrUnauthorized && e.about == wire.SubjectOther
 	case context.DeadlineExceeded:
 		return e.lateDeadline
 	}
@@ -178,7 +235,7 @@ type TransportError struct {
 	Err       error
 
 	kind    sentinel.Error
-	unknown bool // the request may have been processed
+	outcome outcome
 }
 
 // Error says which operation failed, why, and what that means.
@@ -191,19 +248,23 @@ func (e *TransportError) Error() string {
 		what = "not sent"
 	case ErrOutcomeUnknown:
 		what = "the answer was lost"
+	case ErrUnavailable:
+		if e.outcome != decided {
+			what = "the answer was lost"
+		}
 	}
 	if e.Attempts > 1 {
 		what += " (" + tries(e.Attempts) + ")"
 	}
-	if e.unknown {
-		end = "; " + lookFirst
+	if e.outcome != decided {
+		end = "; " + e.outcome.hint()
 	}
 	return fmt.Sprintf("emporix: %s: %s: %v%s", e.Operation, what, e.Err, end)
 }
 
 // Is matches ErrOutcomeUnknown beside the sentinel that Unwrap returns.
 func (e *TransportError) Is(target error) bool {
-	return e.unknown && target == error(ErrOutcomeUnknown)
+	return e.outcome != decided && target == error(ErrOutcomeUnknown)
 }
 
 // Unwrap returns the sentinel and the cause.
@@ -298,24 +359,20 @@ func apiError(op *operation.Operation, a *transport.Answer) *APIError {
 	e := &APIError{
 		Operation: op.Name, StatusCode: a.Status, Code: a.Scrub(p.Code), Message: a.Scrub(p.Message), MoreInfo: a.Scrub(p.MoreInfo),
 		RequestID: a.Scrub(requestID(a.Header)), RetryAfter: a.RetryAfter, Attempts: a.Attempts, lateDeadline: a.LateDeadline,
-		kind: kindOf(a.Status), foreign: p.HTML || p.Other,
+		kind: kindOf(a.Status),
 	}
 	for _, d := range p.Details {
 		e.Details = append(e.Details, ErrorDetail{
 			Field: a.Scrub(d.Field), Type: a.Scrub(d.Type), Message: a.Scrub(d.Message), MoreInfo: a.Scrub(d.MoreInfo),
 		})
 	}
-	if a.Status == http.StatusUnauthorized {
-		e.tokenFault = p.Fault || p.Empty && !op.PasswordCall
-		if op.PasswordCall && !e.tokenFault && !e.foreign {
-			e.kind = ErrInvalidCredentials
-		}
+	if a.Cut { // what is missing may say otherwise
+		p.Empty, p.Other = false, true
 	}
-	if unrepeatable(op) {
-		switch a.Status {
-		case http.StatusRequestTimeout, http.StatusBadGateway, http.StatusGatewayTimeout:
-			e.unknown = true // a proxy answered for a server that may have gone on
-		}
+	e.foreign = p.HTML || p.Other
+	judge(e, op, p)
+	if isAmbiguous(a.Status) || a.MaybeDone {
+		e.outcome = outcomeOfLost(op)
 	}
 	return e
 }
@@ -331,11 +388,6 @@ func requestID(h http.Header) string {
 	return ""
 }
 
-// unrepeatable reports operations whose outcome matters when it isn't known.
-func unrepeatable(op *operation.Operation) bool {
-	return op.Retry == operation.Unsent || op.Retry == operation.Once
-}
-
 // callFailed turns a call without a usable answer into an error.
 func callFailed(op *operation.Operation, err error) error {
 	var f *transport.Failure
@@ -349,12 +401,17 @@ func callFailed(op *operation.Operation, err error) error {
 	case f.Kind == transport.Invalid:
 		e.kind = ErrInvalidRequest
 	case f.Kind == transport.Unreadable:
-		e.kind = ErrBadResponse
-		e.unknown = unrepeatable(op)
-	case f.Kind == transport.Lost && unrepeatable(op):
-		e.kind, e.unknown = ErrOutcomeUnknown, true
+		e.kind, e.outcome = ErrBadResponse, outcomeOfLost(op)
+	case f.Kind == transport.Lost:
+		e.outcome = outcomeOfLost(op)
+		switch {
+		case e.outcome == unknown:
+			e.kind = ErrOutcomeUnknown
+		case f.Ended:
+			e.kind = "" // the service had no chance to answer
+		}
 	case f.Ended:
-		e.kind = "" // the service had no chance to answer
+		e.kind = ""
 	}
 	return e
 }

@@ -218,7 +218,7 @@ func TestErrorsWithoutAnAnswer(t *testing.T) {
 		"write, refused": {signUp, refused, []string{"unavailable"}, "emporix: Customers.SignUp: no answer (3 tries): dial tcp: connection refused"},
 		"read, lost":     {get, io.ErrUnexpectedEOF, []string{"unavailable"}, "emporix: Customers.Get: no answer (3 tries): unexpected EOF"},
 		"write, lost":    {signUp, io.ErrUnexpectedEOF, []string{"outcome unknown"}, "emporix: Customers.SignUp: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
-		"delete, lost":   {remove, io.ErrUnexpectedEOF, []string{"unavailable"}, "emporix: Addresses.Delete: no answer (3 tries): unexpected EOF"},
+		"delete, lost":   {remove, io.ErrUnexpectedEOF, []string{"unavailable", "outcome unknown"}, "emporix: Addresses.Delete: the answer was lost (3 tries): unexpected EOF; it may have been processed; sending it again does no harm"},
 		"login, lost":    {login, io.ErrUnexpectedEOF, []string{"outcome unknown"}, "emporix: Auth.Login: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
 		"logout, lost": {func(ctx context.Context, c *emporix.Client) error { return c.Auth.Logout(ctx) }, io.ErrUnexpectedEOF, []string{"outcome unknown"},
 			"emporix: Auth.Logout: the session is removed, but the server did not confirm it: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
@@ -233,7 +233,9 @@ func TestErrorsWithoutAnAnswer(t *testing.T) {
 				client := loggedIn(t, func(*http.Request) (*http.Response, error) { return nil, tt.err })
 				err := tt.call(t.Context(), client)
 				require.Error(t, err)
-				assert.Equal(t, tt.text, err.Error())
+				// The words of the standard library are its own to change.
+				text := strings.NewReplacer("dial tcp: connection refused", refused.Error(), "unexpected EOF", io.ErrUnexpectedEOF.Error()).Replace(tt.text)
+				assert.Equal(t, text, err.Error())
 				assert.ElementsMatch(t, tt.is, is(err))
 				assert.ErrorIs(t, err, tt.err, "the cause")
 				var transportErr *emporix.TransportError
@@ -259,7 +261,7 @@ func TestCancelledContexts(t *testing.T) {
 			cancel()
 			assert.ErrorIs(t, err, context.DeadlineExceeded, name)
 			assert.NotErrorIs(t, err, emporix.ErrUnavailable, "%s: nobody knows", name)
-			assert.Equal(t, name == "update" || name == "login", errors.Is(err, emporix.ErrOutcomeUnknown), name)
+			assert.Equal(t, name != "get", errors.Is(err, emporix.ErrOutcomeUnknown), name)
 		}
 		// Without a deadline the SDK's own ends a hung server.
 		began := time.Now()
@@ -306,7 +308,7 @@ func TestABadAnswerToAWriteLeavesTheOutcomeOpen(t *testing.T) {
 		"too large": {201, strings.Repeat(" ", 9<<20), "the answer is larger than 8388608 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := loggedIn(t, always(tt.status, tt.body))
+			client := loggedIn(t, always(tt.status, tt.body), patient)
 			err := signUp(t.Context(), client)
 			assert.Equal(t, "emporix: Customers.SignUp: bad response: "+tt.why+"; it may have been processed; look before sending it again", err.Error())
 			assert.ElementsMatch(t, []string{"bad response", "outcome unknown"}, is(err))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/emporix-community/emporix-go/internal/bounded"
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
 )
 
@@ -56,6 +57,14 @@ var eventKinds = map[lifecycle.EventKind]EventKind{
 	lifecycle.EventStoreWriteFailed: EventStoreWriteFailed,
 }
 
+// notifier returns what events are handed to; nil if nothing asks for them.
+func (c *core) notifier() func(lifecycle.Event) {
+	if c.logger == nil && c.observer == nil {
+		return nil
+	}
+	return c.notify
+}
+
 func (c *core) notify(e lifecycle.Event) {
 	event := Event{Kind: eventKinds[e.Kind], Session: sessionKinds[e.Session], Key: e.Key, Err: e.Err}
 	if c.observer != nil {
@@ -79,4 +88,41 @@ func (c *core) notify(e lifecycle.Event) {
 	if c.observer != nil {
 		c.observer(event)
 	}
+}
+
+// mostLogging is how many log lines may be left in a handler that does not return;
+// further lines are dropped until it does.
+const mostLogging = 16
+
+const logHandler = "the log handler"
+
+// write writes a log line, and waits for it no longer than ctx lasts.
+func (c *core) write(ctx context.Context, level slog.Level, text string, attrs []slog.Attr) {
+	if c.calls.Left(logHandler) >= mostLogging {
+		return
+	}
+	line := ctx
+	if ctx.Err() != nil { // the line may be about that
+		later, cancel := bounded.Linger(ctx)
+		defer cancel()
+		line = later
+	}
+	_, _ = bounded.Do(line, &c.calls, logHandler, func() struct{} {
+		if c.logger.Enabled(ctx, level) {
+			c.logger.LogAttrs(ctx, level, text, attrs...)
+		}
+		return struct{}{}
+	}, nil)
+}
+
+// isPlain reports a handler of log/slog's own, which says at once what it is for.
+func isPlain(logger *slog.Logger) bool {
+	if logger == nil {
+		return false
+	}
+	switch logger.Handler().(type) {
+	case *slog.TextHandler, *slog.JSONHandler:
+		return true
+	}
+	return false
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/bounded"
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
 	"github.com/emporix-community/emporix-go/internal/transport"
 	"github.com/emporix-community/emporix-go/internal/wire"
@@ -22,15 +23,20 @@ type hostBinding struct {
 
 // HTTPClient returns an http.Client for other Emporix services, such as carts
 // and prices, that acts for this session: with the customer's bearer, else the
-// anonymous one, obtained and renewed like everything else. A bearer that the
-// server rejects is renewed and the request sent once more, if its body can be
-// read again (GetBody). The SDK repeats nothing else; net/http may, when a kept
-// connection dies. Redirects are returned as they are.
+// anonymous one, obtained and renewed like everything else. After a 401 that is
+// the gateway's fault about the access token, or that is empty, the bearer is
+// renewed and the request sent once more, if its body can be read again (GetBody).
+// An empty one ends no session. Any other 401, such as "no API product match", is
+// the service's answer and changes nothing. The SDK repeats nothing else; net/http
+// may, when a kept connection dies. Redirects are returned as they are.
 //
 // The wait for an answer's headers is bounded by Timeouts.Attempt; then the
 // error is ErrUnavailable, or ErrOutcomeUnknown for a request that may change
 // something. Reading the body is bounded by the request's context only, because
-// its size is unknown: give each request the context of the visitor's.
+// its size is unknown: give each request the context of the visitor's. A 401 is
+// looked into for as long again; if its body has not ended then, it is returned as it
+// is, and nothing is renewed. All of this holds also for a transport or a middleware
+// that does not hear its context.
 //
 // Requests to any other scheme, host or port than the base URL's are refused
 // with ErrInvalidRequest. A request that brings an Authorization header of its
@@ -55,11 +61,13 @@ type visitorTransport struct {
 
 type bearerKey struct{}
 
+const requestBody = "the request's body"
+
 // RoundTrip sends a request for the session.
 func (t *visitorTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.roundTrip(req)
 	if err != nil && req.Body != nil {
-		_ = req.Body.Close()
+		_ = bounded.NewBody(req.Context(), &t.session.core().calls, requestBody, req.Body).Close()
 	}
 	return resp, err
 }
@@ -86,10 +94,11 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 	if err != nil || resp == nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
-	if !tokenFault(resp) {
+	rejection := t.rejectionOf(ctx, resp)
+	if rejection == lifecycle.NotTheBearer {
 		return resp, nil
 	}
-	renewed, ok, err := c.sessions.Renew(ctx, &s.visitor, lifecycle.WantAny, token)
+	renewed, ok, err := c.renewRejected(ctx, &s.visitor, lifecycle.WantAny, token, rejection)
 	if err != nil {
 		_ = resp.Body.Close()
 		return nil, ofCall(ctx, "Session.HTTPClient", err)
@@ -97,7 +106,7 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 	if !ok {
 		return resp, nil
 	}
-	again, ok := rewound(req)
+	again, ok := t.rewound(req)
 	if !ok { // the next request has the new token
 		return resp, nil
 	}
@@ -119,7 +128,7 @@ func (t *visitorTransport) send(req *http.Request) (*http.Response, error) {
 		}
 		e := &TransportError{Operation: "Session.HTTPClient", Attempts: 1, Err: transport.TimedOut(limit), kind: ErrUnavailable}
 		if req.Method != "" && req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != http.MethodOptions {
-			e.kind, e.unknown = ErrOutcomeUnknown, true
+			e.kind, e.outcome = ErrOutcomeUnknown, unknown
 		}
 		return nil, e
 	case err != nil || resp == nil:
@@ -160,7 +169,7 @@ func withBearer(req *http.Request, bearer Secret) *http.Request {
 }
 
 // rewound returns the request with its body at the start, if that can be had.
-func rewound(req *http.Request) (*http.Request, bool) {
+func (t *visitorTransport) rewound(req *http.Request) (*http.Request, bool) {
 	again := req.Clone(req.Context())
 	if req.Body == nil || req.Body == http.NoBody {
 		return again, true
@@ -168,28 +177,43 @@ func rewound(req *http.Request) (*http.Request, bool) {
 	if req.GetBody == nil {
 		return nil, false
 	}
-	var err error
-	again.Body, err = req.GetBody()
-	return again, err == nil
+	type result struct {
+		body io.ReadCloser
+		err  error
+	}
+	got, err := bounded.Do(req.Context(), &t.session.core().calls, requestBody, func() (r result) {
+		r.body, r.err = req.GetBody()
+		return r
+	}, func(late result) {
+		if late.body != nil {
+			_ = late.body.Close()
+		}
+	})
+	again.Body = got.body
+	return again, err == nil && got.err == nil
 }
 
-// tokenFault looks at a 401 and leaves the body as it was.
-func tokenFault(resp *http.Response) bool {
+// rejectionOf looks at a 401, no longer than an attempt may take, and leaves the
+// body as it was.
+func (t *visitorTransport) rejectionOf(ctx context.Context, resp *http.Response) lifecycle.Rejection {
 	const enough = 64 << 10
 	if resp.Body == nil { // from a transport that is not net/http's
 		resp.Body = http.NoBody
 	}
-	head, err := io.ReadAll(io.LimitReader(resp.Body, enough))
-	rest := resp.Body
+	c := t.session.core()
+	looking, cancel := context.WithTimeout(ctx, c.attemptTimeout)
+	defer cancel()
+	rest := bounded.NewBody(looking, &c.calls, "the transport's response body", resp.Body)
+	head, err := io.ReadAll(io.LimitReader(rest, enough))
+	rest.Within(ctx)
 	resp.Body = struct {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(head), rest), rest}
 	if err != nil || len(head) == enough {
-		return false
+		return lifecycle.NotTheBearer
 	}
-	p := wire.DecodeProblem(head, resp.Header.Get("Content-Type"))
-	return p.Fault || p.Empty
+	return lifecycle.Rejects(resp.StatusCode, wire.DecodeProblem(head, resp.Header.Get("Content-Type")), false)
 }
 
 func (b hostBinding) accepts(req *http.Request) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
@@ -15,9 +16,6 @@ import (
 	"github.com/emporix-community/emporix-go/internal/transport"
 	"github.com/emporix-community/emporix-go/internal/wire"
 )
-
-// employeeScope is what Customers.Activate needs.
-const employeeScope = "customer.customer_manage"
 
 // issuer makes the token calls of the life cycle over the pipeline.
 type issuer struct{ core *core }
@@ -67,7 +65,7 @@ func (i issuer) Employee(ctx context.Context) (lifecycle.Grant, error) {
 	}
 	form := url.Values{
 		"grant_type": {"client_credentials"}, "client_id": {i.core.employeeID},
-		"client_secret": {i.core.employeeSecret.Reveal()}, "scope": {employeeScope},
+		"client_secret": {i.core.employeeSecret.Reveal()}, "scope": {operation.CustomersActivate.Scope},
 	}
 	return i.issue(ctx, "employee", transport.Call{
 		Op: operation.OAuthToken, Body: []byte(form.Encode()), ContentType: "application/x-www-form-urlencoded",
@@ -89,7 +87,8 @@ func (i issuer) issue(ctx context.Context, name string, call transport.Call) (li
 		failed := &lifecycle.CallError{Outcome: outcome, Err: &AuthError{Op: name, Err: err}}
 		var apiErr *APIError
 		if errors.As(err, &apiErr) {
-			failed.RetryAfter = apiErr.RetryAfter
+			failed.RetryAfter, failed.Refusal = apiErr.RetryAfter, fmt.Sprint(apiErr.StatusCode, " ", apiErr.Code)
+			failed.Company = apiErr.about == wire.SubjectLegalEntity
 		}
 		return lifecycle.Grant{}, failed
 	}
@@ -105,6 +104,8 @@ func (c *core) grant(ctx context.Context, call transport.Call) (lifecycle.Grant,
 	}
 	defer answer.Release()
 	grant, err := tokenGrant(call.Op, answer, began)
+	c.logOdd(ctx, call.Op, grant.Odd)
+	c.scopes.keep(call.Op, grant)
 	return grant, lifecycle.Unknown, err
 }
 
@@ -113,40 +114,17 @@ func tokenGrant(op *operation.Operation, answer *transport.Answer, began time.Ti
 	err := strangeBody(bytes.TrimSpace(answer.Body), media)
 	var token wire.Token
 	if err == nil {
-		if token, err = wire.DecodeToken(answer.Body); err != nil {
+		read := wire.DecodeToken
+		if op.Bearer == operation.None && op != operation.OAuthToken {
+			read = wire.DecodeAnonymousToken
+		}
+		if token, err = read(answer.Body); err != nil {
 			err = fmt.Errorf("no token in the answer (%d bytes of %s): %w", len(answer.Body), media, err)
 		}
 	}
 	if err != nil {
 		return lifecycle.Grant{}, badResponse(op, answer, err)
 	}
-	return lifecycle.Grant{Token: token, SentAt: began}, nil
-}
-
-// outcomeOf says what a failed token call means. Only a definite no, in a shape
-// that the API itself writes, is Refused.
-func outcomeOf(op *operation.Operation, err error) lifecycle.Outcome {
-	var apiErr *APIError
-	if errors.As(err, &apiErr) {
-		switch apiErr.StatusCode {
-		case http.StatusBadRequest, http.StatusUnauthorized:
-			switch {
-			case apiErr.foreign:
-				return lifecycle.Failed
-			case apiErr.tokenFault && op.Bearer == operation.Anonymous:
-				return lifecycle.BearerRefused
-			}
-			return lifecycle.Refused
-		case http.StatusTooManyRequests:
-			return lifecycle.NotSent
-		case http.StatusRequestTimeout, http.StatusBadGateway, http.StatusGatewayTimeout:
-			return lifecycle.Unknown
-		}
-		return lifecycle.Failed
-	}
-	var lost *TransportError
-	if errors.As(err, &lost) && (errors.Is(lost, ErrOutcomeUnknown) || errors.Is(lost, ErrBadResponse)) {
-		return lifecycle.Unknown
-	}
-	return lifecycle.NotSent
+	date, _ := http.ParseTime(strings.TrimSpace(answer.Header.Get("Date"))) // zero if there is none
+	return lifecycle.Grant{Token: token, SentAt: began, Date: date}, nil
 }

@@ -2,6 +2,7 @@ package emporix_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -203,4 +204,21 @@ func TestLife_L12_TheOldKeyIsDeadAfterMoveTo(t *testing.T) {
 		require.NoError(t, customerCall(t.Context(), moved))
 		fake.AssertCalls(t, "Auth.Login", 1)
 	})
+}
+
+// What is not about the legal entity is no answer to the switch.
+func TestLife_L11_ARefusedSwitch(t *testing.T) {
+	for body, unavailable := range map[string]bool{
+		notTheBearer["key"]: true, notTheBearer["product"]: true, notTheBearer["OAuth"]: true,
+		`{"status":400,"type":"bad_request","message":"No.","details":[{"field":"legalEntityId"}]}`: false,
+	} {
+		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+			logIn(t, client.OwnSession())
+			fails(t, fake, 400, body, -1, "Auth.Refresh")
+			_, err := client.Auth.SwitchLegalEntity(t.Context(), "company")
+			assert.Equal(t, unavailable, errors.Is(err, emporix.ErrUnavailable), body)
+			assert.Equal(t, !unavailable, errors.Is(err, emporix.ErrInvalidRequest), body)
+			assert.Equal(t, emporix.SessionCustomer, info(t, client.OwnSession()).Kind)
+		})
+	}
 }

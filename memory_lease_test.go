@@ -1,6 +1,7 @@
 package emporix_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixtest"
 )
 
 func acquire(t *testing.T, s emporix.LeaseTokenStore, key string, ttl time.Duration) (abandoned bool, err error) {
@@ -78,5 +80,58 @@ func TestMemoryStoreRemembersAbandonedLeases(t *testing.T) {
 		abandoned, err := acquire(t, store, "abandoned0", time.Second)
 		require.NoError(t, err)
 		assert.False(t, abandoned, "the row is gone")
+	})
+}
+
+// A lease is over at the moment that it names, and given back late it settles
+// nothing.
+func TestMemoryStoreEndsLeasesInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := emporix.NewMemoryStore(0)
+		save(t, store, "a", "x", 1, time.Hour)
+		_, err := acquire(t, store, "a", time.Second)
+		require.NoError(t, err)
+		time.Sleep(time.Second - 1)
+		acquired, _, err := store.Acquire(t.Context(), "a", "another", time.Second)
+		require.NoError(t, err)
+		assert.False(t, acquired)
+		time.Sleep(time.Nanosecond)
+		left, err := store.Remaining(t.Context(), "a", "me")
+		require.NoError(t, err)
+		assert.Zero(t, left)
+		require.NoError(t, store.Release(t.Context(), "a", "me"))
+		acquired, abandoned, err := store.Acquire(t.Context(), "a", "another", time.Second)
+		require.NoError(t, err)
+		assert.True(t, acquired)
+		assert.True(t, abandoned)
+	})
+}
+
+type ownersOf struct {
+	emporix.LeaseTokenStore
+	owners map[string]bool
+}
+
+func (s *ownersOf) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
+	s.owners[owner] = true
+	return s.LeaseTokenStore.Acquire(ctx, key, owner, ttl)
+}
+
+func TestOwnersOfLeasesAreShortAndPrintable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &ownersOf{emporix.NewMemoryStore(0), map[string]bool{}}
+		fake := emporixtest.New(t)
+		client := fake.Client(t, emporix.WithTokenStore(store))
+		for range 10 {
+			require.NoError(t, anonymousCall(t.Context(), client.OwnSession()))
+			_, err := client.Auth.Refresh(t.Context())
+			require.NoError(t, err)
+			synctest.Wait()
+			time.Sleep(time.Minute)
+		}
+		assert.Greater(t, len(store.owners), 5)
+		for owner := range store.owners {
+			assert.Regexp(t, `^[!-~]{1,64}$`, owner)
+		}
 	})
 }

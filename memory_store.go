@@ -15,9 +15,9 @@ import (
 const DefaultMemoryRows = 1_000_000
 
 // NewMemoryStore returns a token store in this process's memory. It holds at
-// most maxRows rows (0: DefaultMemoryRows); when it is full, a row that ends
-// soon makes room. It needs no goroutine: expired rows go when others are
-// written. Sessions end with the process.
+// most maxRows rows (0: DefaultMemoryRows), or up to 63 more where that is less than
+// 1000. When it is full, a row that ends soon makes room. It needs no goroutine:
+// expired rows go when others are written. Sessions end with the process.
 func NewMemoryStore(maxRows int) LeaseTokenStore {
 	if maxRows <= 0 {
 		maxRows = DefaultMemoryRows

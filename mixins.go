@@ -1,6 +1,7 @@
 package emporix
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 type Mixins = map[string]json.RawMessage
 
 // ErrNoMixin says that there is no mixin of that name. Customers carry mixins
-// only when Customers.Get was asked for them: Expand("mixin:*").
+// if Customers.Get was asked for them: Expand("mixin:*").
 const ErrNoMixin = sentinel.Error("emporix: no such mixin")
 
 // GetMixin decodes the mixin of that name. It fails with ErrNoMixin where the
@@ -38,8 +39,8 @@ func GetMixin[T any](m Mixins, name string) (T, error) {
 //
 //	mixins, err := emporix.SetMixin(me.Mixins, "loyalty", Loyalty{Level: 3})
 //
-// It fails with an *ArgumentError for an empty name, and where value can't be
-// encoded as JSON.
+// It fails with an *ArgumentError for an empty name and for text that is not
+// UTF-8, and with another error where value can't be encoded as JSON.
 func SetMixin[T any](m Mixins, name string, value T) (Mixins, error) {
 	if name == "" {
 		return m, &ArgumentError{Field: "name", Reason: "is empty"}
@@ -48,10 +49,29 @@ func SetMixin[T any](m Mixins, name string, value T) (Mixins, error) {
 	if err != nil {
 		return m, fmt.Errorf("emporix: mixin %q can't be encoded: %w", name, withoutInput(err))
 	}
+	if replacesBytes(raw) {
+		return m, &ArgumentError{Field: "value", Reason: "holds text that is not valid UTF-8"}
+	}
 	out := make(Mixins, len(m)+1)
 	maps.Copy(out, m)
 	out[name] = raw
 	return out, nil
+}
+
+// replacesBytes reports whether the encoder has put an escaped U+FFFD where bytes
+// were no UTF-8. It writes a U+FFFD that was in the text as it is.
+func replacesBytes(encoded []byte) bool {
+	for {
+		before, after, found := bytes.Cut(encoded, []byte(`\ufffd`))
+		if !found {
+			return false
+		}
+		backslashes := len(before) - len(bytes.TrimRight(before, `\`))
+		if backslashes%2 == 0 {
+			return true
+		}
+		encoded = after
+	}
 }
 
 // withoutInput drops what encoding/json quotes of the value: mixins hold

@@ -4,11 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 )
 
 // Optional is a field of a patch. It has three states: the zero Optional is
 // absent and leaves the stored value alone, Set replaces it (also by an empty
-// value), and Null removes it.
+// value, which a nil map or slice is), and Null removes it.
 //
 // In structs of your own, tag such a field with omitzero, for example
 // `json:"nickname,omitzero"`. An absent Optional without that tag fails to
@@ -46,12 +47,29 @@ func (o Optional[T]) Value() (T, bool) { return o.value, o.state == set }
 func (o Optional[T]) MarshalJSON() ([]byte, error) {
 	switch o.state {
 	case set:
-		return json.Marshal(o.value)
+		body, err := json.Marshal(o.value)
+		if string(body) == "null" { // of a nil map or list, which only Null may make a removal
+			return emptyOf(reflect.TypeFor[T](), body), err
+		}
+		return body, err
 	case null:
 		return []byte("null"), nil
 	default:
 		return nil, errors.New("emporix: an absent Optional can't be encoded; give its field the omitzero tag")
 	}
+}
+
+func emptyOf(typ reflect.Type, otherwise []byte) []byte {
+	_, encodesItself := reflect.Zero(typ).Interface().(json.Marshaler)
+	switch {
+	case encodesItself || typ.Kind() == reflect.Slice && typ.Elem().Kind() == reflect.Uint8:
+		return otherwise
+	case typ.Kind() == reflect.Map:
+		return []byte("{}")
+	case typ.Kind() == reflect.Slice:
+		return []byte("[]")
+	}
+	return otherwise
 }
 
 // UnmarshalJSON decodes null into Null and anything else into Set.

@@ -2,6 +2,7 @@ package emporix_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"testing"
 
@@ -130,4 +131,39 @@ func TestMixinErrors(t *testing.T) {
 	out, err := emporix.SetMixin(mixins, "bad", math.NaN())
 	assert.ErrorContains(t, err, "bad")
 	assert.NotContains(t, out, "bad")
+}
+
+// The encoder would replace what is no UTF-8 without a word.
+func TestSetMixinRefusesDamagedText(t *testing.T) {
+	type loyalty struct {
+		Note string `json:"note"`
+		raw  string
+	}
+	for note, ok := range map[string]bool{"M\xfcller": false, "Müller": true, "a\ufffdb": true, `\ufffd`: true, `\\ufffd` + "\xff": false, "": true} {
+		before := emporix.Mixins{"other": json.RawMessage("1")}
+		mixins, err := emporix.SetMixin(before, "loyalty", loyalty{Note: note, raw: "\xff"})
+		if !ok {
+			assert.ErrorIs(t, err, emporix.ErrInvalidRequest, "%q", note)
+			assert.Equal(t, before, mixins)
+			continue
+		}
+		require.NoError(t, err, "%q", note)
+		got, err := emporix.GetMixin[loyalty](mixins, "loyalty")
+		require.NoError(t, err)
+		assert.Equal(t, note, got.Note)
+	}
+}
+
+func TestMixinSchemasAreReadOrLeftAlone(t *testing.T) {
+	for _, data := range []string{`null`, `true`, `0`, `-1.5e300`, `"text"`, `[]`, `[{"a":1}]`} {
+		m := emporix.MixinSchemas{}
+		require.NoError(t, json.Unmarshal([]byte(`{"kept":"https://x.example"}`), &m))
+		before := fmt.Sprint(m)
+		assert.NoError(t, m.UnmarshalJSON([]byte(data)), data)
+		assert.Equal(t, before, fmt.Sprint(m), data)
+	}
+	for _, data := range []string{`{}`, `{"a":null,"b":1,"c":[],"d":{"e":{}},"f":"https://x.example","f":true}`} {
+		var m emporix.MixinSchemas
+		assert.NoError(t, m.UnmarshalJSON([]byte(data)), data)
+	}
 }

@@ -33,12 +33,17 @@ type SessionContext struct {
 }
 
 // Timeouts bound what the SDK does. A zero field keeps its default. The
-// deadline of the caller's context always counts as well.
+// deadline of the caller's context always counts as well: a call is back at most
+// 100 ms after it. All of this also holds where a store, a transport or other code
+// that was given to the client does not hear its context; it is then left behind,
+// and Client.Close names it.
 type Timeouts struct {
 	Attempt time.Duration // one request and its whole answer; default 10 s
-	// One renewal of a session, from reading the store to having written it;
-	// default 30 s. While another process renews it, waiting for that may take as
-	// long before.
+	// One renewal of a session, from reading the store to the server's answer;
+	// default 30 s. Writing the answer may take 5 s more. While another process
+	// renews the session, waiting for that may take as long before. Over a store
+	// without leases, a renewal that the server refuses waits for the row of another
+	// process, Attempt and 5 s at most, before it ends or replaces the session.
 	Refresh time.Duration
 	Store   time.Duration // one operation of the token store; default 2 s
 }
@@ -87,9 +92,13 @@ func WithBaseURL(baseURL string) Option {
 	return func(c *config) { c.baseURL, c.names.baseURL = baseURL, "WithBaseURL" }
 }
 
-// WithTransport sets what requests go to the network with. It sees them as the
-// server does, with their secrets: instrument with WithMiddleware instead. Set
-// the pings of an http.Transport (HTTP2.SendPingTimeout): without them HTTP/2
+// WithTransport sets what requests go to the network with. It sees requests as the
+// server does: this API puts refresh tokens, access tokens and opt-in tokens into
+// URLs. A transport that records URLs or headers, such as otelhttp's, would record
+// them; tracing and logging belong to WithMiddleware, which sees placeholders. A
+// client whose transport is no *http.Transport says so in the log, once, at warn.
+//
+// Set the pings of an http.Transport (HTTP2.SendPingTimeout): without them HTTP/2
 // does not notice a connection that died.
 func WithTransport(transport http.RoundTripper) Option {
 	return func(c *config) {
@@ -102,9 +111,11 @@ func WithTransport(transport http.RoundTripper) Option {
 }
 
 // WithHTTPClient takes the transport and the timeout (as the limit of one
-// attempt) of an http.Client. The client is read once and never changed; its
-// cookie jar and redirect policy are not used: cookies of one visitor must not
-// reach another, and tokens must not follow a redirect.
+// attempt) of an http.Client. The client is read once and never changed. Without a
+// transport it uses http.DefaultTransport, as net/http does. The transport sees
+// tokens in URLs: what WithTransport says of tracing holds here as well. Its Jar is
+// not used: cookies of one visitor must not reach another. Its CheckRedirect is not
+// called: redirects are never followed, because tokens would follow them.
 func WithHTTPClient(client *http.Client) Option {
 	return func(c *config) {
 		if client == nil {
@@ -115,8 +126,9 @@ func WithHTTPClient(client *http.Client) Option {
 			c.refuse("WithHTTPClient", "has a nil pointer for a transport")
 			return
 		}
-		if client.Transport != nil {
-			c.base = client.Transport
+		c.base = client.Transport
+		if c.base == nil {
+			c.base = defaultTransport{}
 		}
 		if client.Timeout > 0 {
 			c.timeouts.Attempt = client.Timeout
@@ -124,12 +136,31 @@ func WithHTTPClient(client *http.Client) Option {
 	}
 }
 
+// defaultTransport is what net/http uses for a client without a transport: what
+// http.DefaultTransport is when a request is sent.
+type defaultTransport struct{}
+
+func (defaultTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// networkOf returns net/http's own transport if base is that and nothing else.
+func networkOf(base http.RoundTripper) (*http.Transport, bool) {
+	if _, isDefault := base.(defaultTransport); isDefault {
+		base = http.DefaultTransport
+	}
+	network, ok := base.(*http.Transport)
+	return network, ok
+}
+
 // WithMiddleware wraps the SDK's transport, the last one outermost; it is the
 // place for tracing and metrics. A middleware sees every attempt, with
 // placeholders where tokens, passwords and codes go, and without a body. It may
 // add headers, which win over the SDK's own. A request whose method or URL it
 // changes is refused, and so is one that it sends twice. Answers of calls that
-// carry secrets show no body.
+// carry secrets show no body. An httptrace.ClientTrace in the context of a call,
+// also one that a middleware puts there, sees the real headers, Authorization
+// among them (WroteHeaderField): keep their values out of traces.
 func WithMiddleware(middleware func(http.RoundTripper) http.RoundTripper) Option {
 	return func(c *config) {
 		if middleware == nil {
@@ -145,6 +176,19 @@ func WithMiddleware(middleware func(http.RoundTripper) http.RoundTripper) Option
 	}
 }
 
+// chain returns the middleware as one; nil if there is none.
+func (c *config) chain() func(http.RoundTripper) http.RoundTripper {
+	if len(c.middleware) == 0 {
+		return nil
+	}
+	return func(next http.RoundTripper) http.RoundTripper {
+		for _, wrap := range c.middleware {
+			next = wrap(next)
+		}
+		return next
+	}
+}
+
 // noTransport stands for a middleware that returned none.
 type noTransport struct{}
 
@@ -154,7 +198,9 @@ func (noTransport) RoundTrip(*http.Request) (*http.Response, error) {
 
 // WithLogger sets where the SDK logs to: calls at debug, logins and logouts at
 // info, what endangers a session at warn. No line holds a secret, an e-mail
-// address or a URL. Without it nothing is logged.
+// address or a URL. Without it nothing is logged. A call waits for its handler no
+// longer than its context lasts; while 16 lines about calls are left in a handler that
+// does not return, further ones are dropped.
 func WithLogger(logger *slog.Logger) Option { return func(c *config) { c.logger = logger } }
 
 // WithTokenStore sets where sessions are kept; the default is NewMemoryStore(0).
@@ -225,7 +271,8 @@ func WithEmployeeCredentials(clientID, clientSecret string) Option {
 
 // WithEmployeeToken sets a function that returns an employee's access token
 // with the scope customer.customer_manage. It is called for each call that
-// needs one, and does its own caching.
+// needs one, in a goroutine of its own, and does its own caching. It is waited for as
+// long as the call's context lasts.
 func WithEmployeeToken(token func(ctx context.Context) (Secret, error)) Option {
 	return func(c *config) {
 		if token == nil {
@@ -245,11 +292,19 @@ func WithForegroundRenewal() Option { return func(c *config) { c.foreground = tr
 // WithUserAgent appends to the User-Agent header, such as "shop/1.4".
 func WithUserAgent(suffix string) Option { return func(c *config) { c.userAgent = suffix } }
 
-// WithObserver sets a function that is told what happens to sessions. It is
-// called outside every lock, in the goroutine that caused the event, and whoever
-// waits for a renewal waits for it, so it should be quick. It may call the SDK.
-// A panic in it is contained. Events of renewals in the background arrive after
-// the call that began them.
+// WithObserver sets a function that is told what happens to sessions. It is called
+// outside every lock, in a goroutine of its own; the events of one session one after
+// the other, in their order, those of different sessions at once, up to 64. It may
+// call the SDK. A panic in it is contained. Events of renewals in the background
+// arrive after the call that began them.
+//
+// The call that caused an event waits until the observer has returned, so it should
+// be quick: but not longer than its context lasts, nor than two seconds, nor behind
+// another event of the session, and not at all while an earlier event has taken
+// longer than that. So an observer that does not return holds up nothing but further
+// events of that session, and, when it does so 64 times, all events. Up to 1024
+// events wait then; further ones are dropped, and Client.Close says how many. A log
+// handler (WithLogger) that does not return has the same effect.
 func WithObserver(observer func(Event)) Option { return func(c *config) { c.observer = observer } }
 
 // DefaultBaseURL is where the API is.

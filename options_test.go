@@ -1,12 +1,18 @@
 package emporix_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -304,3 +310,110 @@ func TestHeadersThatOptionsSet(t *testing.T) {
 }
 
 type typedNilStore struct{ emporix.TokenStore }
+
+// A client without a transport means what net/http means by it, at each request:
+// whoever mocks http.DefaultTransport mocks this client, too.
+func TestAClientWithoutATransport(t *testing.T) {
+	before := http.DefaultTransport
+	t.Cleanup(func() { http.DefaultTransport = before })
+	fake := emporixtest.New(t)
+	for name, mine := range map[string]*http.Client{"the default": http.DefaultClient, "a zero one": {}} {
+		client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL(fake.URL()), emporix.WithHTTPClient(mine))
+		require.NoError(t, err)
+		seen := 0
+		http.DefaultTransport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			seen++
+			return fake.Transport().RoundTrip(r)
+		})
+		_, err = client.Customers.Get(t.Context())
+		assert.NoError(t, err, name)
+		assert.Equal(t, 2, seen, name)
+		require.NoError(t, client.Close(context.Background()))
+	}
+}
+
+// The timeout of a client is the limit of one attempt.
+func TestTheTimeoutOfAClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mine := &http.Client{Timeout: 3 * time.Second, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})}
+		client, err := emporix.NewClient("acme", "storefront", emporix.WithHTTPClient(mine), emporix.WithRetries(emporix.Retries{MaxAttempts: 1}))
+		require.NoError(t, err)
+		began := time.Now()
+		_, err = client.Auth.Anonymous(t.Context(), emporix.SessionContext{})
+		assert.ErrorIs(t, err, emporix.ErrUnavailable)
+		assert.Equal(t, 3*time.Second, time.Since(began))
+		require.NoError(t, client.Close(context.Background()))
+	})
+}
+
+// A transport that is none of net/http's may record the URLs that it sees: the log
+// says so, once, and where recording belongs.
+func TestATransportThatSeesSecretsIsNamedOnce(t *testing.T) {
+	type recording struct{ http.RoundTripper }
+	for name, tt := range map[string]struct {
+		option emporix.Option
+		lines  int
+	}{
+		"the SDK's own":           {emporix.WithUserAgent("x"), 0},
+		"net/http's":              {emporix.WithTransport(&http.Transport{}), 0},
+		"net/http's default":      {emporix.WithHTTPClient(&http.Client{}), 0},
+		"net/http's, in a client": {emporix.WithHTTPClient(&http.Client{Transport: http.DefaultTransport}), 0},
+		"another":                 {emporix.WithTransport(recording{http.DefaultTransport}), 1},
+		"another, in a client":    {emporix.WithHTTPClient(&http.Client{Transport: recording{http.DefaultTransport}}), 1},
+		"middleware":              {emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper { return recording{next} }), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			client, err := emporix.NewClient("acme", "storefront", tt.option, emporix.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+			require.NoError(t, err)
+			assert.Equal(t, tt.lines, strings.Count(log.String(), "\n"), log.String())
+			if tt.lines > 0 {
+				assert.Contains(t, log.String(), "level=WARN")
+				assert.Contains(t, log.String(), "WithMiddleware")
+				assert.Contains(t, log.String(), "recording")
+			}
+			require.NoError(t, client.Close(context.Background()))
+		})
+	}
+}
+
+func TestAMiddlewareSeesEveryAttemptWithoutABody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		below, seen := 0, 0
+		fake := emporixtest.New(t)
+		unreachable := false
+		client := fake.Client(t,
+			emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+				below++
+				if unreachable {
+					return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+				}
+				return fake.Transport().RoundTrip(r)
+			})),
+			emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+				return roundTripper(func(r *http.Request) (*http.Response, error) {
+					seen++
+					if r.Body != nil {
+						body, err := io.ReadAll(r.Body)
+						assert.NoError(t, err)
+						assert.Empty(t, body, r.URL.Path)
+					}
+					return next.RoundTrip(r)
+				})
+			}))
+		signUp := func() error {
+			_, err := client.Customers.SignUp(t.Context(), emporix.SignUpRequest{Email: "jo@example.com", Password: "correct horse"})
+			return err
+		}
+		require.NoError(t, signUp())
+		assert.Equal(t, 2, seen, "a token and the sign-up")
+		unreachable = true
+		assert.ErrorIs(t, signUp(), emporix.ErrUnavailable)
+		assert.ErrorIs(t, get(t.Context(), client), emporix.ErrUnavailable)
+		assert.Equal(t, 2+3+3, seen)
+		assert.Equal(t, seen, below)
+	})
+}

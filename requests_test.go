@@ -93,6 +93,7 @@ func TestBadInputIsRefusedBeforeTheNetwork(t *testing.T) {
 			return customers.Activate(ctx, "1", emporix.ActivateWith(emporix.EmployeeCustomerPatch{ContactEmail: emporix.Null[string]()}))
 		}},
 		"add without a name":      {"contactName", add(emporix.AddressRequest{City: "Berlin"})},
+		"add with an ID":          {"id", add(emporix.AddressRequest{ContactName: "Jo", ID: "a1"})},
 		"add as default":          {"isDefault", add(emporix.AddressRequest{ContactName: "Jo", IsDefault: true})},
 		"add with a comma in tag": {"tags", add(emporix.AddressRequest{ContactName: "Jo", Tags: []string{"A,B"}})},
 		"add with an empty tag":   {"tags", add(emporix.AddressRequest{ContactName: "Jo", Tags: []string{""}})},
@@ -165,7 +166,7 @@ func TestCustomerDecodesWhatTheServerSends(t *testing.T) {
 		DefaultAddress: &emporix.Address{ID: "a1"},
 		B2B:            emporix.B2B{CompanyRegistrationID: "123", LegalEntities: []emporix.LegalEntity{{ID: "L", Name: "N", ContactAssignmentID: "A"}}},
 		Mixins:         emporix.Mixins{"loyalty": json.RawMessage(`{"level":3}`)},
-		Metadata:       emporix.Metadata{Version: 2, Mixins: emporix.MixinSchemas{"loyalty": "https://x.example/s.json"}},
+		Metadata:       emporix.Metadata{Version: 2, Mixins: emporix.MixinSchemas{"loyalty": "https://x.example/s.json", "odd": json.RawMessage("7"), "none": json.RawMessage("null")}},
 		LastLogin:      time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
 	}, c)
 	assert.False(t, c.IsAnonymous())
@@ -179,12 +180,30 @@ func TestCustomerDecodesWhatTheServerSends(t *testing.T) {
 
 func TestCustomerLastLoginCostsNobodyTheProfile(t *testing.T) {
 	for text, want := range map[string]time.Time{
-		`null`: {}, `""`: {}, `"yesterday"`: {}, `1739527200000`: {}, `{}`: {},
-		`"2025-02-14T10:00:00Z"`:           time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
-		`"2025-02-14T11:00:00.500+01:00"`:  time.Date(2025, 2, 14, 10, 0, 0, 5e8, time.UTC),
-		`"2025-02-14T11:00:00\u002b01:00"`: time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
-		`"2025-02-14T11:00:00.000+0100"`:   time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
-		`"2025-02-14T10:00:00"`:            time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`null`: {}, `""`: {}, `"yesterday"`: {}, `{}`: {}, `true`: {}, `-1`: {}, `1e300`: {}, `"2025-02-30"`: {}, `"25:00"`: {},
+		`1739527200000`:                              time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`1739527200`:                                 time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`1739527200.5`:                               time.Date(2025, 2, 14, 10, 0, 0, 5e8, time.UTC),
+		`"1739527200000"`:                            time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`"2025-02-14T10:00Z"`:                        time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`"2025-02-14T10:00"`:                         time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`"2025-02-14T11:00+0100"`:                    time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`"2025-02-14T11:00+01"`:                      time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`"2025-02-14"`:                               time.Date(2025, 2, 14, 0, 0, 0, 0, time.UTC),
+		`"20250214"`:                                 time.Date(2025, 2, 14, 0, 0, 0, 0, time.UTC),
+		`"20250214T100000Z"`:                         time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`"2025-02-14 10:00:00"`:                      time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`"2025-02-14 10:00:00.5 +0000"`:              time.Date(2025, 2, 14, 10, 0, 0, 5e8, time.UTC),
+		`"2025-02-14t10:00:00z"`:                     time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`"2025-02-14T10:00:00,5Z"`:                   time.Date(2025, 2, 14, 10, 0, 0, 5e8, time.UTC),
+		`"2025-02-14T10:00:00.123456789Z"`:           time.Date(2025, 2, 14, 10, 0, 0, 123456789, time.UTC),
+		`"2025-02-14T10Z"`:                           time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`"2025-02-14T11:00:00+01:00[Europe/Berlin]"`: time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`"2025-02-14T10:00:00Z"`:                     time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`"2025-02-14T11:00:00.500+01:00"`:            time.Date(2025, 2, 14, 10, 0, 0, 5e8, time.UTC),
+		`"2025-02-14T11:00:00\u002b01:00"`:           time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`"2025-02-14T11:00:00.000+0100"`:             time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
+		`"2025-02-14T10:00:00"`:                      time.Date(2025, 2, 14, 10, 0, 0, 0, time.UTC),
 	} {
 		var c emporix.Customer
 		require.NoError(t, json.Unmarshal([]byte(`{"firstName":"Jo","lastLogin":`+text+`}`), &c), text)

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync"
 	"syscall"
@@ -155,22 +157,56 @@ func TestADeleteThatFindsNothing(t *testing.T) {
 	})
 }
 
+// What an early try may have done stays so, whatever the tries after it met, also
+// when the bearer had to be renewed in between.
+func TestWhatMayBeDoneStaysSo(t *testing.T) {
+	lost := func() (*http.Response, error) { return nil, io.ErrUnexpectedEOF }
+	status := func(status int, body string) func() (*http.Response, error) {
+		return func() (*http.Response, error) { return reply(status, body), nil }
+	}
+	for name, tt := range map[string]struct {
+		answers []func() (*http.Response, error)
+		is      []string
+	}{
+		"lost, busy, gone":             {[]func() (*http.Response, error){lost, status(429, ""), status(404, "")}, nil},
+		"lost, rejected, gone":         {[]func() (*http.Response, error){lost, status(401, gateway), status(404, "")}, nil},
+		"lost, busy, rejected, gone":   {[]func() (*http.Response, error){lost, status(429, ""), status(401, gateway), status(404, "")}, nil},
+		"busy, rejected, gone":         {[]func() (*http.Response, error){status(429, ""), status(401, gateway), status(404, "")}, []string{"not found"}},
+		"lost, busy, busy":             {[]func() (*http.Response, error){lost, status(429, ""), status(429, "")}, []string{"rate limited", "outcome unknown"}},
+		"busy, busy, busy":             {[]func() (*http.Response, error){status(429, ""), status(429, ""), status(429, "")}, []string{"rate limited"}},
+		"502, busy, forbidden":         {[]func() (*http.Response, error){status(502, ""), status(429, ""), status(403, "")}, []string{"forbidden", "outcome unknown"}},
+		"lost, rejected, rejected":     {[]func() (*http.Response, error){lost, status(401, gateway), status(401, gateway)}, []string{"unauthorized", "outcome unknown"}},
+		"rejected, rejected":           {[]func() (*http.Response, error){status(401, gateway), status(401, gateway)}, []string{"unauthorized"}},
+		"lost, no connection, nothing": {[]func() (*http.Response, error){lost, func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} }, func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} }}, []string{"unavailable", "outcome unknown"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				left := tt.answers
+				client := loggedIn(t, func(r *http.Request) (*http.Response, error) {
+					if strings.HasSuffix(r.URL.Path, "/refreshauthtoken") {
+						return reply(200, strings.Replace(customerTokens, "customer-access", "customer-renewed", 1)), nil
+					}
+					next := left[0]
+					left = left[1:]
+					return next()
+				})
+				err := remove(t.Context(), client)
+				assert.ElementsMatch(t, tt.is, is(err), "%v", err)
+				assert.Equal(t, tt.is == nil, err == nil, err)
+				assert.Empty(t, left)
+			})
+		})
+	}
+}
+
 // What surely was not sent, or not taken, is sent again, whatever it is; except
 // where once means once.
 func TestUnsentRequestsAreSentAgain(t *testing.T) {
 	for name, call := range writes {
 		for failure, fail := range map[string]func() (*http.Response, error){
-			"no connection": func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} },
-			"stream refused": func() (*http.Response, error) {
-				return nil, errors.New("stream error: stream ID 3; REFUSED_STREAM; received from peer")
-			},
-			"server leaving": func() (*http.Response, error) {
-				return nil, errors.New("http2: Transport received Server's graceful shutdown GOAWAY")
-			},
-			"closed before": func() (*http.Response, error) {
-				return nil, errors.New("net/http: cannot rewind body after connection loss")
-			},
-			"429": func() (*http.Response, error) { return reply(429, ""), nil },
+			"no connection":  func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} },
+			"stream refused": func() (*http.Response, error) { return nil, fmt.Errorf("sent: %w", streamError{3, 7, nil}) },
+			"429":            func() (*http.Response, error) { return reply(429, ""), nil },
 		} {
 			t.Run(name+", "+failure, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -197,6 +233,93 @@ func TestUnsentRequestsAreSentAgain(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// streamError fills in whatever has its fields, as net/http's own does.
+type streamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (e streamError) Error() string { return "a stream error" }
+
+func (e streamError) As(target any) bool {
+	to := reflect.ValueOf(target).Elem()
+	if to.Kind() != reflect.Struct || to.NumField() != 3 || to.Type().Field(1).Name != "Code" {
+		return false
+	}
+	to.Field(1).SetUint(uint64(e.Code))
+	return true
+}
+
+// What an error says is no proof: its words may be the server's. Only types are.
+func TestWordsOfAnErrorProveNothing(t *testing.T) {
+	refused := errors.New("stream error: stream ID 3; REFUSED_STREAM; received from peer")
+	for name, failure := range map[string]error{
+		"a stream refused":  refused,
+		"net/http about it": fmt.Errorf("http2: Transport: cannot retry err [%w] after Request.Body was written; define Request.GetBody to avoid this error", refused),
+		"a server leaving":  errors.New("http2: Transport received Server's graceful shutdown GOAWAY"),
+		"no connection":     errors.New("http2: client conn could not be established"),
+		"no rewinding":      errors.New("net/http: cannot rewind body after connection loss"),
+		"a dial":            errors.New("dial tcp 127.0.0.1:443: connect: connection refused"),
+		"a status line":     errors.New(`net/http: HTTP/1.x transport connection broken: malformed HTTP version "REFUSED_STREAM"`),
+		"another code":      streamError{3, 8, nil},
+		"a read":            &net.OpError{Op: "read", Err: syscall.ECONNRESET},
+	} {
+		for op, call := range writes {
+			t.Run(op+", "+name, func(t *testing.T) {
+				t.Parallel()
+				seen := 0
+				client := loggedIn(t, func(*http.Request) (*http.Response, error) { seen++; return nil, failure })
+				assert.ErrorIs(t, call(t.Context(), client), emporix.ErrOutcomeUnknown)
+				assert.Equal(t, 1, seen)
+			})
+		}
+	}
+}
+
+// A peer that does the work and says otherwise in its status line is believed
+// nothing.
+func TestAPeerThatClaimsToHaveRefused(t *testing.T) {
+	for _, line := range []string{
+		"HTTP/1.1 REFUSED_STREAM x", "REFUSED_STREAM", "HTTP/1.1 200 OK\r\nREFUSED_STREAM graceful shutdown GOAWAY",
+		"http2: Transport: cannot retry err [stream error: stream ID 3; REFUSED_STREAM; received from peer] after Request.Body was written; define Request.GetBody to avoid this error",
+		"net/http: cannot rewind body after connection loss", "client conn could not be established",
+	} {
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			done := 0
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				switch {
+				case strings.HasSuffix(r.URL.Path, "/anonymous/login"):
+					_, _ = io.WriteString(w, anonymousTokens)
+				case strings.HasSuffix(r.URL.Path, "/login"):
+					_, _ = io.WriteString(w, customerTokens)
+				default:
+					mu.Lock()
+					done++
+					mu.Unlock()
+					conn, _, err := w.(http.Hijacker).Hijack()
+					if assert.NoError(t, err) {
+						_, _ = io.WriteString(conn, line+"\r\n\r\n")
+						_ = conn.Close()
+					}
+				}
+			}))
+			t.Cleanup(server.Close)
+			client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL(server.URL))
+			require.NoError(t, err)
+			t.Cleanup(func() { assert.NoError(t, client.Close(context.Background())) })
+			require.NoError(t, login(t.Context(), client))
+			assert.ErrorIs(t, writes["Addresses.Add"](t.Context(), client), emporix.ErrOutcomeUnknown)
+			mu.Lock()
+			defer mu.Unlock()
+			assert.Equal(t, 1, done)
+		})
 	}
 }
 

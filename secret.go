@@ -3,8 +3,8 @@ package emporix
 import "github.com/emporix-community/emporix-go/internal/secret"
 
 // Secret is a token, password or code. No verb of fmt, no encoder and no slog
-// handler prints it, wherever it is nested; they show "[redacted]". Its methods
-// are Reveal, which returns the value and is the only way out, IsZero and Equal.
+// handler prints it, wherever it is nested; they show "[redacted]". Reveal
+// returns the value and is the only way out; IsZero and Equal ask about it.
 // The zero value is the empty secret.
 type Secret = secret.Secret
 

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/bounded"
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
@@ -40,6 +40,7 @@ func (s *Session) do(ctx context.Context, r request) error {
 	}
 	c, began := s.core(), time.Now()
 	answer, err := c.authorized(ctx, &s.visitor, call)
+	c.explainScopes(r.op, err)
 	c.log(ctx, r.op, answer, err, began)
 	if err != nil {
 		return ofCall(ctx, r.op.Name, err)
@@ -111,10 +112,11 @@ func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transp
 	}
 	call.Bearer = token.Bearer
 	answer, err := c.send(ctx, call)
-	if !isTokenFault(err) || call.Op.Retry == operation.Once {
+	rejection := rejectionIn(err)
+	if rejection == lifecycle.NotTheBearer || call.Op.Retry == operation.Once {
 		return answer, err
 	}
-	renewed, ok, renewErr := c.sessions.Renew(ctx, v, want, token)
+	renewed, ok, renewErr := c.renewRejected(ctx, v, want, token, rejection)
 	switch {
 	case renewErr != nil:
 		return nil, renewErr
@@ -122,12 +124,22 @@ func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transp
 		return nil, err
 	}
 	call.Bearer = renewed.Bearer
+	call.MaybeDone = errors.Is(err, ErrOutcomeUnknown) // by a try before the one that was rejected
 	before := attemptsOf(err)
 	answer, err = c.send(ctx, call)
 	if answer != nil {
 		answer.Attempts += before
 	}
 	return answer, countMore(err, before)
+}
+
+// renewRejected renews a token that was rejected.
+func (c *core) renewRejected(ctx context.Context, v *lifecycle.Visitor, want lifecycle.Want, token lifecycle.Token, how lifecycle.Rejection) (lifecycle.Token, bool, error) {
+	if how == lifecycle.PerhapsTheBearer {
+		renewed, ok := c.sessions.RenewDoubtful(ctx, v, want, token)
+		return renewed, ok, nil
+	}
+	return c.sessions.Renew(ctx, v, want, token)
 }
 
 // attemptsOf returns how many requests an error of send tells of.
@@ -164,29 +176,35 @@ func (c *core) suppliedToken(ctx context.Context) (Secret, error) {
 // callEmployeeToken contains a panic of the user's function. Its value may hold
 // anything and is not repeated.
 func (c *core) callEmployeeToken(ctx context.Context) (token Secret, err error) {
+	type result struct {
+		token Secret
+		err   error
+	}
 	defer func() {
 		if recover() != nil {
 			err = &ArgumentError{Field: "WithEmployeeToken", Reason: "panicked"}
 		}
 	}()
-	return c.employeeToken(ctx)
-}
-
-func isTokenFault(err error) bool {
-	if err == nil { // the usual case, for nothing
-		return false
+	got, err := bounded.Do(ctx, &c.calls, "the employee token function", func() (r result) {
+		r.token, r.err = c.employeeToken(ctx)
+		return r
+	}, nil)
+	if err != nil {
+		return Secret{}, err
 	}
-	var apiErr *APIError
-	return errors.As(err, &apiErr) && apiErr.tokenFault
+	return got.token, got.err
 }
 
-// send carries a call to the server; the answer is a success.
+// send carries a call to the server; the answer's status is a success. Which one
+// does not matter: a write that is answered 2xx was done, and what the call
+// returns has to be in the body whatever the status.
 func (c *core) send(ctx context.Context, call transport.Call) (*transport.Answer, error) {
 	answer, err := c.pipeline.Send(ctx, call)
 	if err != nil {
 		return nil, callFailed(call.Op, err)
 	}
-	if slices.Contains(call.Op.Success, answer.Status) {
+	keepRaw(ctx, call.Op, answer)
+	if answer.Status >= 200 && answer.Status <= 299 {
 		return answer, nil
 	}
 	if answer.Status == http.StatusNotFound && answer.MaybeDone && call.Op.Method == http.MethodDelete && call.Op.Retry == operation.Repeatable {
@@ -259,14 +277,22 @@ func wrap(op string, err error) error {
 }
 
 func (c *core) log(ctx context.Context, op *operation.Operation, answer *transport.Answer, err error, began time.Time) {
-	if c.logger == nil || !c.logger.Enabled(ctx, slog.LevelDebug) {
+	if c.logger == nil || c.plainLogger && !c.logger.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("operation", op.Name), slog.Duration("duration", time.Since(began))}
 	if answer != nil {
 		attrs = append(attrs, slog.Int("status", answer.Status), slog.Int("attempts", answer.Attempts))
 	}
-	c.logger.LogAttrs(ctx, slog.LevelDebug, "emporix: call", append(attrs, errorAttrs(err)...)...)
+	attrs = append(attrs, errorAttrs(err)...)
+	c.write(ctx, slog.LevelDebug, "emporix: call", attrs)
+}
+
+// logOdd tells of a token answer that was taken although it is not as documented.
+func (c *core) logOdd(ctx context.Context, op *operation.Operation, odd []string) {
+	if c.logger != nil && len(odd) > 0 {
+		c.logger.LogAttrs(ctx, slog.LevelWarn, "emporix: odd token answer", slog.String("operation", op.Name), slog.String("odd", strings.Join(odd, "; ")))
+	}
 }
 
 // errorAttrs says what a log line may say about an error: not the server's own

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
+	"github.com/emporix-community/emporix-go/internal/wire"
 )
 
 // Session is one visitor's view of the client: the same services, with this
@@ -185,10 +186,10 @@ func jwtExpiry(token Secret) time.Time {
 	}
 	data, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(payload, "="))
 	var claims struct {
-		Expires float64 `json:"exp"`
+		Expires wire.Time `json:"exp"` // a number by RFC 7519, a string where it was re-encoded
 	}
-	if err != nil || json.Unmarshal(data, &claims) != nil || claims.Expires <= 0 || claims.Expires > 1e11 {
+	if err != nil || json.Unmarshal(data, &claims) != nil || claims.Expires.IsZero() {
 		return time.Time{}
 	}
-	return time.Unix(int64(claims.Expires), 0)
+	return time.Unix(claims.Expires.Unix(), 0)
 }

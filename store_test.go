@@ -51,6 +51,23 @@ func TestBuiltInStores(t *testing.T) {
 	})
 }
 
+func TestSmallMemoryStoresAreBounded(t *testing.T) {
+	for _, rows := range []int{1, 2, 63, 64, 65, 300, 999} {
+		store := emporix.NewMemoryStore(rows)
+		for i := range 5000 {
+			save(t, store, fmt.Sprint(i), "x", 1, time.Hour)
+		}
+		live := 0
+		for i := range 5000 {
+			if load(t, store, fmt.Sprint(i)) != "" {
+				live++
+			}
+		}
+		assert.LessOrEqual(t, live, rows+63, rows)
+		assert.GreaterOrEqual(t, live, rows, rows)
+	}
+}
+
 func TestMemoryStoreIsBounded(t *testing.T) {
 	const rows = 64 * 20
 	store := emporix.NewMemoryStore(rows)

@@ -26,7 +26,18 @@ import (
 //
 // A failed operation returns an error and changes nothing, or is a write whose
 // fate is unknown; the SDK then reads before it goes on. An operation whose
-// context has ended fails. An error shows no key and no row.
+// context has ended fails. An error shows no key and no row. Operations run in
+// goroutines of their own. One that does not return when its context ends is left:
+// the SDK takes it for failed, and Client.Close names it. What it does later loses
+// nothing: a lease is given back, and a row that was written out of turn is written
+// again.
+//
+// Where several processes share a store without SaveIf, one can overwrite what
+// another has written since it looked: a login, a renewal or a logout may be undone,
+// and the SDK can't tell. Within one process the writes of a row wait for each other.
+// The SDK does not promise more over such a store. A store that has a method
+// OneProcess() says that no other process uses it: a renewal that the server refuses
+// then ends or replaces a session at once (see LeaseTokenStore).
 type TokenStore interface {
 	// Load returns the row of key. A row that is absent or has expired is
 	// found == false with a nil error. The caller may keep data and change it. It
@@ -64,7 +75,10 @@ type ConditionalTokenStore interface {
 // LeaseTokenStore is a ConditionalTokenStore that lends a row to one owner at a
 // time. The SDK finds it by type assertion. With it, one of the processes that
 // share a visitor refreshes and the others wait for its row; without it, two may
-// send the same refresh token, and the one that is refused reads the row again.
+// send the same refresh token, and the one that is refused reads the row again, for
+// as long as the other may still be writing it: Timeouts.Attempt and 5 s. Only then is
+// the session over; at the latest after twice that time, if the other's answer was
+// lost.
 //
 // Leases live beside the rows. A lease is no lock on the row: everybody may
 // read and write it. A row that is absent can be lent; Load finds nothing there.

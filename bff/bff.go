@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
@@ -60,7 +61,9 @@ type Options struct {
 	BeforeLogin func(ctx context.Context, guest *emporix.Session) error
 	// AfterLogin is called after every login, before the answer; merge the carts
 	// here. The login stands whatever it returns: the caller gets its error as a
-	// *HookError together with the result.
+	// *HookError together with the result. It has a minute, also when the browser
+	// goes away. At the request's own deadline the caller gets a *HookError, and the
+	// hook goes on.
 	AfterLogin func(ctx context.Context, customer *emporix.Session, login *Login) error
 	// Providers are the identity providers of social logins, by a name of your own.
 	Providers map[string]Provider
@@ -68,7 +71,9 @@ type Options struct {
 	// 100); the oldest is logged out when another one begins.
 	MaxSessions int
 	// ErrorPage answers in place of Error's plain text. It writes the status. What
-	// Handler itself refuses has no Visit: use FromContext there, not From.
+	// Handler itself refuses has no Visit: use FromContext there, not From. The page
+	// is sent when ErrorPage returns; the plain text is, if that takes longer than the
+	// request has.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, err error)
 	// Site is what a new visitor's guest session begins with: currency, site,
 	// language, by host or path. It then begins with the visit's first Session,
@@ -91,6 +96,7 @@ type BFF struct {
 	keep        keeper
 	index       *index // nil with sessions in cookies
 	touchPace   time.Duration
+	logStuck    atomic.Bool
 }
 
 // New returns a BFF over a client. Visitors are kept in the client's token
@@ -161,26 +167,46 @@ func New(client *emporix.Client, opts Options) (*BFF, error) {
 	return b, nil
 }
 
-// Handler is the middleware. It refuses what other sites cause, and gives every
-// request a Visit. It reads and writes nothing until the visit is used.
+// Handler is the middleware. It refuses unsafe requests from other sites, and
+// gives every request a Visit. It reads and writes nothing until the visit is used.
 func (b *BFF) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := b.accepts(r); err != nil {
 			b.Error(w, r, err)
 			return
 		}
+		readOnly, err := b.readOnly(r)
+		if err != nil {
+			b.Error(w, r, err)
+			return
+		}
 		state := &visit{
-			b: b, readOnly: prefetch(r) || b.opts.ReadOnly != nil && b.opts.ReadOnly(r),
+			b: b, readOnly: readOnly,
 			withheld:  b.opts.Strict && r.Header.Get("Sec-Fetch-Site") == "cross-site",
 			presented: func() []*http.Cookie { return r.CookiesNamed(b.cookie) }, busy: make(chan struct{}, 1),
 		}
 		if b.opts.Site != nil {
 			state.site = func() emporix.SessionContext { return b.opts.Site(r) }
 		}
-		out := &writer{ResponseWriter: w, visit: state}
-		defer out.begin() // also for what answers in place of a handler that panicked
-		next.ServeHTTP(out, r.WithContext(context.WithValue(r.Context(), visitKey{}, &Visit{inner: func() *visit { return state }})))
+		in := r.WithContext(context.WithValue(r.Context(), visitKey{}, &Visit{inner: func() *visit { return state }}))
+		out, done := &writer{ResponseWriter: w, visit: state, request: in}, false
+		if _, sealed := b.keep.(*sealedKeeper); sealed {
+			out.before = w.Header().Clone()
+		}
+		defer func() { // also for what answers in place of a handler that panicked
+			out.failed = !done
+			out.begin()
+		}()
+		next.ServeHTTP(out, in)
+		done = true
 	})
+}
+
+func (b *BFF) readOnly(r *http.Request) (bool, error) {
+	if prefetch(r) || b.opts.ReadOnly == nil {
+		return prefetch(r), nil
+	}
+	return runHook(r.Context(), "Options.ReadOnly", func() (bool, error) { return b.opts.ReadOnly(r), nil })
 }
 
 func (b *BFF) accepts(r *http.Request) error {
@@ -222,8 +248,27 @@ func prefetch(r *http.Request) bool {
 }
 
 func (b *BFF) log(ctx context.Context, message string, err error) {
-	if b.opts.Logger != nil {
-		b.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "bff: "+message, slog.Any("error", err))
+	b.tell(ctx, slog.LevelWarn, message, slog.Any("error", err))
+}
+
+// tell writes a line to the logger. While one does not return, lines are dropped.
+func (b *BFF) tell(ctx context.Context, level slog.Level, message string, attrs ...slog.Attr) {
+	if b.opts.Logger == nil || b.logStuck.Load() {
+		return
+	}
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	var returned atomic.Bool
+	_, err := await(limited, func(context.Context) (struct{}, error) {
+		defer func() { returned.Store(true); b.logStuck.Store(false) }()
+		b.opts.Logger.LogAttrs(context.WithoutCancel(ctx), level, "bff: "+message, attrs...)
+		return struct{}{}, nil
+	})
+	if errors.Is(err, errStuck) {
+		b.logStuck.Store(true)
+		if returned.Load() { // just now
+			b.logStuck.Store(false)
+		}
 	}
 }
 

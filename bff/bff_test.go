@@ -40,7 +40,7 @@ func TestACookieOnlyWhenASessionIsNeeded(t *testing.T) {
 	assert.Equal(t, http.SameSiteLaxMode, set.SameSite)
 	assert.Equal(t, "/", set.Path)
 	assert.Empty(t, set.Domain)
-	assert.Equal(t, 90*24*3600, set.MaxAge)
+	assert.InDelta(t, 90*24*3600, set.MaxAge, 5) // whole seconds, and a machine may be slow
 	assert.NotContains(t, s.store.dump(), set.Value, "the store has a hash of it")
 
 	assert.Nil(t, b.do("GET", "/page").set, "it is set once")

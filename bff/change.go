@@ -3,6 +3,7 @@ package bff
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
@@ -12,11 +13,36 @@ import (
 // browser goes away: half a login helps nobody.
 const changeLimit = time.Minute
 
-// change runs do on the visitor's session under a new key. If do succeeds the
-// visitor gets a new ID, and the old one is worth nothing: nobody who knew it
-// gains by what do did. Else the visitor keeps both ID and session. The new ID
-// is written before do, so that an outage changes nothing.
-func (v *visit) change(ctx context.Context, do func(ctx context.Context, s *emporix.Session, r *record) error) error {
+// A change gives the visitor a new ID. It takes these steps, each of which may
+// fail, and after each of which the process may end:
+//
+//  1. the new row is written, promised: no cookie names it yet
+//  2. the old row is claimed; it names the new row and the new key
+//  3. the session moves from the old key to the new one
+//  4. the work is done: login, password change, company switch
+//  5. the new row is listed among the customer's sessions
+//  6. the new row is settled
+//  7. the old row is superseded
+//
+// The new row decides, because each of its states follows from one conditional
+// save: promised becomes settled (the change stands), or abandoned (it was taken
+// back), and neither becomes the other. Who finds a claimed old row concludes:
+//
+//	the new row is     the change          the old ID
+//	promised           is under way, or    waits; after the change's time it is
+//	                   its process ended   abandoned by whoever finds it
+//	abandoned          was taken back      goes on with the session it had
+//	settled            stands              is worth nothing, though step 7 is missing
+//	not there          stood, and the new  is worth nothing
+//	                   ID has ended since
+//
+// The old ID never goes on with a session that the work has made: of a login,
+// the session is compared with the one there was before (record.From), and a
+// customer's session that has moved must still be good at the API. Where a
+// process ends between steps 4 and 6, the answer that would have had the new ID
+// is lost too: after a password change or company switch the visitor goes on with
+// the old ID, and after a login as a guest.
+func (v *visit) change(ctx context.Context, login bool, do func(ctx context.Context, s *emporix.Session, r *record) error) (err error) {
 	switch {
 	case v.readOnly:
 		return ErrReadOnly
@@ -27,65 +53,60 @@ func (v *visit) change(ctx context.Context, do func(ctx context.Context, s *empo
 		return err
 	}
 	defer v.release()
-	r := newRecord()
-	old, err := v.claimed(ctx, v.known, r.Key)
+	old, err := v.present(ctx)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeLimit)
-	defer cancel()
-
-	if old != nil {
-		r.Began, r.Customer, r.LoggedIn = old.Began, old.Customer, old.LoggedIn
-	}
-	next, err := v.b.keep.issue(ctx, r)
-	if err != nil {
-		v.unclaim(ctx, old)
-		return err
-	}
-	session := v.b.client.Session(next.Key)
-	if old != nil {
-		moved, err := v.b.client.Session(old.Key).MoveTo(ctx, next.Key)
-		switch {
-		case errors.Is(err, emporix.ErrStoreCorrupt): // there is nothing that could be moved
-		case err != nil:
-			v.discard(ctx, next)
-			v.unclaim(ctx, old)
+	if old != nil && old.Customer != "" && v.b.index != nil { // before anything is changed
+		if err := v.b.index.usable(ctx, old.Customer); err != nil {
 			return err
-		default:
-			session = moved
 		}
-	} else if err := v.greet(ctx, next); err != nil {
+	}
+	ctx, cancel := detach(ctx)
+	defer cancel()
+	if v.withheld && (old == nil || v.passes()) {
+		defer func() { // who is not logged in stays a guest for this request only
+			if guest := v.now(); err != nil && guest != nil {
+				v.discard(ctx, guest)
+				v.pass(guest)
+			}
+		}()
+	}
+	old, next, err := v.claimed(ctx, old, login)
+	if err != nil {
 		return err
 	}
-	customer, loggedIn := next.Customer, next.LoggedIn
+	r := next.record
+	if old != nil {
+		r.Began, r.Customer, r.LoggedIn, r.Listed = old.Began, old.Customer, old.LoggedIn, old.Listed
+	}
+	session, err := v.moved(ctx, old, next)
+	if err != nil {
+		return err
+	}
 	if err := do(ctx, session, &r); err != nil {
-		v.stay(ctx, session, old, next)
+		v.stay(ctx, session, old, next, err)
 		return err
 	}
-	if r.Customer != customer || r.LoggedIn != loggedIn || r.Began != next.Began {
-		var known *visitor
-		if known, err = v.b.keep.update(ctx, next, func(now *record) {
-			now.Customer, now.LoggedIn, now.Began = r.Customer, r.LoggedIn, r.Began
-		}); err == nil {
-			next = known
-		}
-	}
-	if err == nil {
-		err = v.settle(ctx, old, next)
-	}
+	next, err = v.settle(ctx, old, next, r)
 	if err != nil {
 		v.undo(ctx, session, next)
+		if !login && errors.Is(err, emporix.ErrStoreUnavailable) {
+			return fmt.Errorf("%w: %w", errNotKept, err)
+		}
 		return err
 	}
 	if old != nil {
-		if err := v.b.keep.supersede(ctx, old, next); err != nil {
-			v.b.log(ctx, "an ID that is worth nothing could not be removed", err)
-		}
+		v.leave(ctx, old, next)
 	}
+	v.become(next, false)
 	v.session = session
 	return nil
 }
+
+// errNotKept is what remains of a change that was made at the API and could not
+// be written here.
+var errNotKept = fmt.Errorf("bff: %w: the change was made, but the visitor's new ID could not be saved, so the customer was logged out", emporix.ErrOutcomeUnknown)
 
 // successor is who the visitor is now, where a request that was faster has given
 // them a new ID.
@@ -96,109 +117,190 @@ func (v *visit) successor(ctx context.Context) (*visitor, error) {
 			return who, err
 		}
 		before := who
-		who, err = v.settled(ctx, func() (*visitor, error) { return v.b.keep.successor(ctx, before) })
+		who, err = v.found(ctx, func() (*visitor, error) { return v.b.keep.successor(ctx, before) })
+		if err == nil {
+			who, err = v.recovered(ctx, who)
+		}
+		if errors.Is(err, errChanged) { // look again
+			who, err = before, nil
+		}
 	}
 	return nil, errBusy
 }
 
-// claimed reserves the visitor for one change. Nil is a stranger, or a visitor
-// who got a new ID a moment ago.
-func (v *visit) claimed(ctx context.Context, find func(context.Context) (*visitor, error), to string) (*visitor, error) {
+// present is the visitor who may be changed: nil for a stranger, and for a
+// visitor who got a new ID a moment ago.
+func (v *visit) present(ctx context.Context) (*visitor, error) {
+	old, err := v.known(ctx)
+	if err == nil && (old == nil || old.Superseded) {
+		v.become(nil, false)
+		return nil, nil
+	}
+	return old, err
+}
+
+// claimed promises the visitor a new ID, and reserves the old one for this change:
+// steps 1 and 2.
+func (v *visit) claimed(ctx context.Context, old *visitor, login bool) (claimed, next *visitor, err error) {
+	promised := newRecord()
+	promised.State = statePromised
+	if next, err = v.b.keep.issue(ctx, promised); err != nil {
+		return nil, nil, err
+	}
 	for range saveTries {
-		old, err := find(ctx)
-		switch {
-		case err != nil:
-			return nil, err
-		case old == nil || old.Superseded:
-			v.become(nil, false)
-			return nil, nil
+		if old == nil {
+			return nil, next, nil
 		}
-		claimed, err := v.b.keep.claim(ctx, old, to)
-		if err != nil || claimed != nil {
-			return claimed, err
+		from := ""
+		if login {
+			if from, err = v.from(ctx, old); err != nil {
+				break
+			}
+		}
+		claimed, err = v.b.keep.claim(ctx, old, next, from)
+		if err != nil { // it may be reserved; then the promise is needed to find out
+			return nil, nil, err
+		}
+		if claimed != nil {
+			return claimed, next, nil
 		}
 		v.opened = false // another request was faster
+		if old, err = v.present(ctx); err != nil {
+			break
+		}
 	}
-	return nil, errBusy
+	v.discard(ctx, next)
+	if err == nil {
+		err = errBusy
+	}
+	return nil, nil, err
 }
 
-func (v *visit) unclaim(ctx context.Context, old *visitor) {
+// from names the session that a login begins over, so that it can be told from
+// the one that the login makes.
+func (v *visit) from(ctx context.Context, old *visitor) (string, error) {
+	const unknown = "?"
+	if old.Customer == "" {
+		return unknown, nil
+	}
+	info, err := inTime(ctx, v.b.client.Session(old.Key).Info)
+	switch {
+	case errors.Is(err, emporix.ErrStoreCorrupt):
+		return unknown, nil
+	case err != nil:
+		return "", err
+	}
+	return sessionName(info), nil
+}
+
+func sessionName(info emporix.SessionInfo) string {
+	if info.Kind != emporix.SessionCustomer || info.SessionID == "" {
+		return "?"
+	}
+	return digest("session", info.SessionID)
+}
+
+// moved takes the session to its new key: step 3.
+func (v *visit) moved(ctx context.Context, old, next *visitor) (*emporix.Session, error) {
+	session := v.b.client.Session(next.Key)
 	if old == nil {
-		return
+		return session, v.greet(ctx, next)
 	}
-	if _, err := v.b.keep.update(ctx, old, func(r *record) { r.Changing, r.Moving = 0, "" }); err != nil {
-		v.b.log(ctx, "a visitor stays reserved for a minute", err)
-	}
-}
-
-// recovered takes over from a process that ended in the middle of a change: the
-// session may be where it was being taken. One that has become a customer's
-// meanwhile is not for whoever knows the guest's ID.
-func (v *visit) recovered(ctx context.Context, found *visitor) (*visitor, error) {
-	if found == nil || found.Superseded || found.Moving == "" || v.readOnly {
-		return found, nil
-	}
-	kind := func(key string) (emporix.SessionKind, error) {
-		info, err := v.b.client.Session(key).Info(ctx)
-		if errors.Is(err, emporix.ErrStoreCorrupt) {
-			return emporix.SessionNone, nil
-		}
-		return info.Kind, err
-	}
-	here, err := kind(found.Key)
-	if err != nil {
-		return nil, err
-	}
-	there, err := kind(found.Moving)
-	if err != nil {
-		return nil, err
-	}
-	moved := here == emporix.SessionNone && there != emporix.SessionNone && (there == emporix.SessionCustomer) == (found.Customer != "")
-	return v.b.keep.update(ctx, found, func(r *record) {
-		if moved {
-			r.Key = found.Moving
-		}
-		r.Changing, r.Moving = 0, ""
+	moved, err := inTime(ctx, func(ctx context.Context) (*emporix.Session, error) {
+		return v.b.client.Session(old.Key).MoveTo(ctx, next.Key)
 	})
+	switch {
+	case errors.Is(err, emporix.ErrStoreCorrupt): // there is nothing that could be moved
+		return session, nil
+	case err != nil:
+		v.goBack(ctx, old, next, "")
+		return nil, err
+	}
+	return moved, nil
 }
 
-// settle makes next the visitor: listed among the customer's sessions, in a
-// cookie that fits.
-func (v *visit) settle(ctx context.Context, old, next *visitor) error {
-	if v.b.index != nil && next.Customer != "" {
-		if err := v.b.index.add(ctx, next, old); err != nil {
-			return err
+// settle makes next the visitor: steps 5 and 6. A session in a cookie must fit.
+func (v *visit) settle(ctx context.Context, old, next *visitor, r record) (*visitor, error) {
+	if v.b.index != nil && r.Customer != "" {
+		listed, err := v.b.index.add(ctx, next.id, &r, old)
+		if err != nil {
+			return next, err
+		}
+		r.Listed = listed
+	}
+	settled, err := v.b.keep.update(ctx, next, func(now *record) {
+		now.State, now.Customer, now.LoggedIn, now.Listed, now.Began = stateSettled, r.Customer, r.LoggedIn, r.Listed, r.Began
+	})
+	if err != nil {
+		return next, err
+	}
+	_, _, err = v.b.keep.cookie(settled)
+	return settled, err
+}
+
+// leave ends the old ID: step 7. If that fails, whoever finds the old row does it.
+func (v *visit) leave(ctx context.Context, old, next *visitor) {
+	if err := v.b.keep.supersede(ctx, old, next, saveTries); err != nil {
+		v.b.log(ctx, "an ID that is worth nothing could not be removed", err)
+	}
+	if v.b.index != nil && old.Customer != "" {
+		if err := v.b.index.remove(ctx, old.Customer, old.id); err != nil {
+			v.b.log(ctx, "the list of a customer's sessions could not be updated", err)
 		}
 	}
-	if _, _, err := v.b.keep.cookie(next); err != nil {
-		return err
-	}
-	v.become(next, false)
-	return nil
 }
 
 // undo ends a session that must not be: one that nobody could log out
 // everywhere, or that fits into no cookie.
 func (v *visit) undo(ctx context.Context, session *emporix.Session, next *visitor) {
-	if err := session.Auth.Logout(ctx); err != nil && !errors.Is(err, emporix.ErrNotLoggedIn) {
+	if err := endSession(ctx, session); err != nil {
 		v.b.log(ctx, "a login that was undone was not confirmed to be", err)
 	}
 	v.discard(ctx, next)
 	v.become(nil, true)
 }
 
-// stay leaves the visitor with the old ID for the session, which has moved; where
-// there is none, or it can't be written, with the new one.
-func (v *visit) stay(ctx context.Context, session *emporix.Session, old, next *visitor) {
-	if old != nil {
-		if kept, err := v.b.keep.update(ctx, old, func(r *record) { r.Key, r.Changing, r.Moving = next.Key, 0, "" }); err == nil {
-			v.discard(ctx, next)
-			v.become(kept, false)
-			return
-		}
+// spentError marks a login that failed after it had made a session: the visitor
+// does not go on with that.
+type spentError struct{ error }
+
+func (e spentError) Unwrap() error { return e.error }
+
+// stay leaves the visitor with the old ID for the session, which has moved. Who
+// had none keeps the new one.
+func (v *visit) stay(ctx context.Context, session *emporix.Session, old, next *visitor, failed error) {
+	var spent spentError
+	switch {
+	case old != nil && errors.As(failed, &spent):
+		v.goBack(ctx, old, next, randomValue())
+		return
+	case old != nil:
+		v.goBack(ctx, old, next, next.Key)
+		return
+	case errors.As(failed, &spent):
+		v.discard(ctx, next)
+		v.become(nil, false)
+		return
 	}
-	if err := v.settle(ctx, old, next); err != nil {
+	settled, err := v.settle(ctx, nil, next, next.record)
+	if err != nil {
 		v.b.log(ctx, "a session could not be kept", err)
 		v.undo(ctx, session, next)
+		return
 	}
+	v.become(settled, false)
+}
+
+// goBack takes a change back for the request that made it.
+func (v *visit) goBack(ctx context.Context, old, next *visitor, key string) {
+	ctx, cancel := detach(ctx) // the change's own time may be up
+	defer cancel()
+	kept, err := v.takeBack(ctx, old, next, key)
+	if err != nil {
+		v.b.log(ctx, "a change of the visitor's ID is left to be taken back by their next request", err)
+		v.b.keep.finished(ctx, next)
+		v.opened = false
+		kept = nil
+	}
+	v.become(kept, false)
 }

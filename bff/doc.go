@@ -1,6 +1,6 @@
 // Package bff gives every visitor of a web shop a session of their own, on a
-// backend that serves browsers: the browser holds one cookie, and no token ever
-// reaches it. It is net/http middleware, so chi, echo and gin take it as it is
+// backend that serves browsers: the browser holds one cookie, and no token that
+// it could read. It is net/http middleware, so chi, echo and gin take it as it is
 // (gin.Engine and echo.Echo are http.Handlers: wrap them).
 //
 //	client, err := emporix.NewClient(tenant, clientID, emporix.WithTokenStore(store))
@@ -32,7 +32,8 @@
 // A request that does not ask for the session costs nothing. One that does costs
 // one read of the store for the visitor, and one for the session when that is
 // first used; neither calls the API while the session's token is good. A first
-// contact costs one write, and a visit is noted by a write at most once an hour.
+// contact costs a write for the visitor and one for the session. A visit is noted by
+// a write at most once an hour, or in a thirtieth of Options.Idle if that is less.
 //
 // # Sessions in cookies
 //
@@ -50,5 +51,7 @@
 //
 // While the store fails, Session returns emporix.ErrStoreUnavailable, which
 // [BFF.Error] answers with 503: no new session is begun in place of one that
-// could not be read, and no row is written that was not read.
+// could not be read, and no row is written that was not read. The same goes for
+// rows and cookies of a newer version of this package, while a roll-out is under
+// way.
 package bff

@@ -1,12 +1,16 @@
 package bff
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
 // Errors to branch on with errors.Is, beside those of package emporix.
@@ -29,9 +33,9 @@ var (
 	ErrNeedsStore = errors.New("bff: logging out everywhere needs a token store; sessions in cookies can't be found")
 )
 
-// HookError is a hook that failed or panicked.
+// HookError is a hook that failed, panicked, or did not return in time.
 type HookError struct {
-	Hook string // "BeforeLogin" or "AfterLogin"
+	Hook string // "BeforeLogin", "AfterLogin", "Options.Site" or "Options.ReadOnly"
 	Err  error
 }
 
@@ -47,6 +51,7 @@ var statuses = []struct {
 	err    error
 	status int
 }{
+	{errNotKept, http.StatusBadGateway},
 	{ErrCrossOrigin, http.StatusForbidden},
 	{ErrState, http.StatusBadRequest},
 	{ErrSocialRefused, http.StatusUnauthorized},
@@ -59,9 +64,9 @@ var statuses = []struct {
 	{emporix.ErrInvalidCredentials, http.StatusUnauthorized},
 	{emporix.ErrUnauthorized, http.StatusUnauthorized},
 	{emporix.ErrNotRefreshable, http.StatusUnauthorized},
+	{emporix.ErrOutcomeUnknown, http.StatusBadGateway}, // before those of which nothing is lost
 	{emporix.ErrRateLimited, http.StatusServiceUnavailable},
 	{emporix.ErrUnavailable, http.StatusServiceUnavailable},
-	{emporix.ErrOutcomeUnknown, http.StatusBadGateway},
 	{emporix.ErrClosed, http.StatusServiceUnavailable},
 	{emporix.ErrInvalidRequest, http.StatusBadRequest},
 	{emporix.ErrEmptyPatch, http.StatusBadRequest},
@@ -76,6 +81,13 @@ var statuses = []struct {
 // Status is the HTTP status that tells a browser about an error of this package
 // or of package emporix; 500 for any other.
 func Status(err error) int {
+	var auth *emporix.AuthError
+	if errors.As(err, &auth) && auth.Op != "refresh" && errors.Is(err, emporix.ErrUnauthorized) {
+		return http.StatusServiceUnavailable // the shop's own client ID was refused: a login would not help
+	}
+	if errors.Is(err, sentinel.NotTheCustomer) {
+		return http.StatusServiceUnavailable // nor would it here
+	}
 	for _, s := range statuses {
 		if errors.Is(err, s.err) {
 			return s.status
@@ -116,8 +128,7 @@ func (b *BFF) Error(w http.ResponseWriter, r *http.Request, err error) {
 	if status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "5")
 	}
-	if b.opts.ErrorPage != nil {
-		b.opts.ErrorPage(w, r, status, err)
+	if b.opts.ErrorPage != nil && b.errorPage(w, r, status, err) {
 		return
 	}
 	h.Del("Content-Length")
@@ -127,4 +138,48 @@ func (b *BFF) Error(w http.ResponseWriter, r *http.Request, err error) {
 		text = "This request was refused, because it did not come from this site's own pages."
 	}
 	http.Error(w, text, status)
+}
+
+// errorPage sends what Options.ErrorPage writes, if that returns in time. It is
+// kept until then, because what goes on writing must not write into another text.
+func (b *BFF) errorPage(w http.ResponseWriter, r *http.Request, status int, err error) bool {
+	ctx, cancel := detach(r.Context())
+	defer cancel()
+	limited, cancel := bounded(ctx, changeLimit)
+	defer cancel()
+	header := w.Header().Clone()
+	page, pageErr := await(limited, func(context.Context) (*page, error) {
+		p := &page{header: header}
+		b.opts.ErrorPage(p, r, status, err)
+		return p, nil
+	})
+	if pageErr != nil {
+		b.log(r.Context(), "Options.ErrorPage failed", pageErr)
+		return false
+	}
+	clear(w.Header())
+	maps.Copy(w.Header(), page.header)
+	w.WriteHeader(cmp.Or(page.status, http.StatusOK))
+	_, _ = w.Write(page.body.Bytes())
+	return true
+}
+
+// page is an answer that is kept.
+type page struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (p *page) Header() http.Header { return p.header }
+
+func (p *page) WriteHeader(status int) {
+	if p.status == 0 && status >= 200 {
+		p.status = status
+	}
+}
+
+func (p *page) Write(data []byte) (int, error) {
+	p.WriteHeader(http.StatusOK)
+	return p.body.Write(data)
 }

@@ -2,6 +2,7 @@ package bff
 
 import (
 	"context"
+	crand "crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,105 +24,173 @@ type index struct {
 type listing struct {
 	Version    int     `json:"v"`
 	Generation uint64  `json:"g"`
-	Ended      int64   `json:"e,omitempty"` // unix milliseconds; sessions that began before are over
+	Write      string  `json:"w,omitempty"` // names the write, so that its writer knows it again
+	Ended      uint64  `json:"e,omitempty"` // generation of the last logout everywhere; sessions listed before are over
+	Lost       int64   `json:"l,omitempty"` // unix milliseconds: when a damaged list was replaced; it may have named more sessions
 	Sessions   []entry `json:"s,omitempty"` // the oldest first
 }
 
 type entry struct {
 	ID string `json:"i"`
-	At int64  `json:"t"` // unix milliseconds
+	At int64  `json:"t"` // unix milliseconds, by the clock of the replica of the login
 }
+
+func (l *listing) encode() []byte {
+	data, err := json.Marshal(l)
+	if err != nil { // strings and numbers always encode
+		panic("bff: a list does not encode")
+	}
+	return data
+}
+
+// listSlack is how much longer a list and its entries stay than the sessions, so
+// that none is forgotten early where the clocks of replicas differ.
+const listSlack = 24 * time.Hour
 
 func (x *index) row(customer string) string {
 	return x.rows.key("customer", digest("customer", customer))
 }
 
 func (x *index) read(ctx context.Context, customer string) (listing, error) {
-	data, found, err := x.rows.load(ctx, x.row(customer))
-	if err != nil || !found {
+	data, found, err := x.rows.loadAgain(ctx, x.row(customer))
+	switch {
+	case errors.Is(err, emporix.ErrStoreCorrupt): // as a store says that seals its rows
+		return listing{}, errDamagedList
+	case err != nil || !found:
 		return listing{Version: recordVersion}, err
+	}
+	if err := tooNew(data, "the list of a customer's sessions"); err != nil {
+		return listing{}, err
 	}
 	var l listing
 	if json.Unmarshal(data, &l) != nil || l.Version != recordVersion || l.Generation == 0 {
-		return l, fmt.Errorf("bff: %w: the list of a customer's sessions is damaged, or of a newer version", emporix.ErrStoreUnavailable)
+		return listing{}, errDamagedList
 	}
 	return l, nil
 }
 
-// update changes the list, however many do it at once.
+// update changes the list, however many do it at once. change is given the list
+// with the generation that it will have.
 func (x *index) update(ctx context.Context, customer string, change func(*listing) error) error {
+	lost := int64(0)
 	for try := range 4 * saveTries {
 		l, err := x.read(ctx, customer)
+		if errors.Is(err, errDamagedList) {
+			if l, err = x.replace(ctx, customer); errors.Is(err, errChanged) { // by another request
+				if !pause(ctx, writePause) {
+					return context.Cause(ctx)
+				}
+				continue
+			}
+		}
 		if err != nil {
 			return err
 		}
+		// Another request may have begun a list between the removal and this write.
+		lost = max(lost, l.Lost)
+		l.Lost = lost
 		before := l.Generation
+		l.Generation, l.Write = nextGeneration(before), crand.Text()
 		if err := change(&l); err != nil {
 			return err
 		}
-		l.Generation = nextGeneration(before)
-		data, err := json.Marshal(l)
-		if err != nil {
-			return err
-		}
-		saved, err := x.rows.saveIf(ctx, x.row(customer), data, before, l.Generation, x.b.opts.Absolute)
+		saved, err := x.rows.saveIf(ctx, x.row(customer), l.encode(), before, l.Generation, x.b.opts.Absolute+listSlack, saveTries)
 		if err != nil || saved {
 			return err
 		}
-		pause := time.NewTimer(rand.N(time.Duration(min(try, 6)+1) * 5 * time.Millisecond)) // #nosec G404 -- jitter
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
+		if !pause(ctx, rand.N(time.Duration(min(try, 6)+1)*5*time.Millisecond)) { // #nosec G404 -- jitter
 			return context.Cause(ctx)
 		}
 	}
 	return fmt.Errorf("bff: %w: the list of the customer's sessions kept changing", emporix.ErrStoreUnavailable)
 }
 
-// add lists a session in place of the one that it follows. A session that began
-// before its customer was logged out everywhere is refused.
-func (x *index) add(ctx context.Context, v, follows *visitor) error {
-	var oldest []entry
-	err := x.update(ctx, v.Customer, func(l *listing) error {
-		if v.LoggedIn <= l.Ended {
-			return fmt.Errorf("bff: %w: the customer was logged out everywhere meanwhile", emporix.ErrSessionExpired)
-		}
-		dead := time.Now().Add(-x.b.opts.Absolute).UnixMilli()
-		l.Sessions = slices.DeleteFunc(l.Sessions, func(e entry) bool {
-			return e.At < dead || follows != nil && e.ID == follows.id || e.ID == v.id
-		})
-		oldest = nil
-		if spare := len(l.Sessions) + 1 - x.b.opts.MaxSessions; spare > 0 {
-			oldest = slices.Clone(l.Sessions[:spare])
-			l.Sessions = slices.Delete(l.Sessions, 0, spare)
-		}
-		l.Sessions = append(l.Sessions, entry{ID: v.id, At: v.LoggedIn})
-		return nil
-	})
-	if err != nil {
+// errDamagedList: which sessions a customer has can't be read.
+var errDamagedList = fmt.Errorf("bff: %w: the list of a customer's sessions is damaged", emporix.ErrStoreCorrupt)
+
+// usable reports whether the list can be read, or can be replaced.
+func (x *index) usable(ctx context.Context, customer string) error {
+	if _, err := x.read(ctx, customer); !errors.Is(err, errDamagedList) {
 		return err
-	}
-	if _, err := x.end(ctx, v.Customer, oldest); err != nil {
-		x.b.log(ctx, "a customer's oldest session was not logged out", err)
-	}
-	if follows != nil && follows.Customer != "" && follows.Customer != v.Customer {
-		if err := x.remove(ctx, follows.Customer, follows.id); err != nil {
-			x.b.log(ctx, "the list of a customer's sessions could not be updated", err)
-		}
 	}
 	return nil
 }
 
-func (x *index) remove(ctx context.Context, customer, id string) error {
+// replace removes a damaged list, so that its customer can log in. One request
+// does that; errChanged means that it is another one. The list that follows must
+// not be removed with it: so the mark stays, and the row is looked at again.
+func (x *index) replace(ctx context.Context, customer string) (listing, error) {
+	mark := listing{Version: recordVersion, Generation: nextGeneration(0), Write: crand.Text()}
+	row := x.rows.key("repair", digest("customer", customer))
+	marked, err := x.rows.saveIf(ctx, row, mark.encode(), 0, mark.Generation, changeLimit, saveTries)
+	if err != nil {
+		return listing{}, err
+	}
+	if !marked {
+		return listing{}, errChanged
+	}
+	l, err := x.read(ctx, customer)
+	if !errors.Is(err, errDamagedList) {
+		return l, err
+	}
+	if err := x.rows.delete(ctx, x.row(customer)); err != nil {
+		return listing{}, err
+	}
+	x.b.log(ctx, "a customer's sessions are listed anew; those from before are not found when the customer is logged out everywhere", errDamagedList)
+	return listing{Version: recordVersion, Lost: time.Now().UnixMilli()}, nil
+}
+
+// add lists a session beside the one that it follows, and returns the generation
+// of the list in which its login is. A session whose login was listed before its
+// customer was logged out everywhere is refused.
+func (x *index) add(ctx context.Context, id string, r *record, follows *visitor) (listed uint64, err error) {
+	former := ""
+	if follows != nil {
+		former = follows.id
+	}
+	listed = r.Listed
+	var oldest []entry
+	err = x.update(ctx, r.Customer, func(l *listing) error {
+		if listed == 0 { // of a login: it counts from the first try
+			listed = l.Generation
+		}
+		if listed <= l.Ended {
+			return fmt.Errorf("bff: %w: the customer was logged out everywhere meanwhile", emporix.ErrSessionExpired)
+		}
+		dead := time.Now().Add(-x.b.opts.Absolute - listSlack).UnixMilli()
+		l.Sessions = slices.DeleteFunc(l.Sessions, func(e entry) bool { return e.At < dead || e.ID == id })
+		oldest = slices.DeleteFunc(slices.Clone(l.Sessions), func(e entry) bool { return e.ID == former })
+		oldest = oldest[:max(len(oldest)+1-x.b.opts.MaxSessions, 0)]
+		l.Sessions = append(l.Sessions, entry{ID: id, At: r.LoggedIn})
+		return nil
+	})
+	if err != nil || len(oldest) == 0 {
+		return listed, err
+	}
+	if err := x.endAll(ctx, r.Customer, oldest); err != nil { // what goes on stays listed
+		x.b.log(ctx, "a customer's oldest session was not logged out", err)
+	}
+	return listed, nil
+}
+
+func (x *index) remove(ctx context.Context, customer string, ids ...string) error {
 	return x.update(ctx, customer, func(l *listing) error {
-		l.Sessions = slices.DeleteFunc(l.Sessions, func(e entry) bool { return e.ID == id })
+		l.Sessions = slices.DeleteFunc(l.Sessions, func(e entry) bool { return slices.Contains(ids, e.ID) })
 		return nil
 	})
 }
 
+// endAll logs sessions out and takes those that are over from the list.
+func (x *index) endAll(ctx context.Context, customer string, sessions []entry) error {
+	over, err := x.end(ctx, sessions)
+	if len(over) == 0 {
+		return err
+	}
+	return errors.Join(err, x.remove(ctx, customer, over...))
+}
+
 // end logs sessions out, a few at a time, and returns those that are over.
-func (x *index) end(ctx context.Context, customer string, sessions []entry) (over []string, err error) {
+func (x *index) end(ctx context.Context, sessions []entry) (over []string, err error) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	slots := make(chan struct{}, 8)
@@ -129,7 +198,7 @@ func (x *index) end(ctx context.Context, customer string, sessions []entry) (ove
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			gone, endErr := x.endOne(ctx, customer, e.ID)
+			gone, endErr := x.endOne(ctx, e.ID)
 			mu.Lock()
 			defer mu.Unlock()
 			if gone {
@@ -142,56 +211,91 @@ func (x *index) end(ctx context.Context, customer string, sessions []entry) (ove
 	return over, err
 }
 
-func (x *index) endOne(ctx context.Context, customer, id string) (gone bool, err error) {
+// endOne ends an ID and its session; either is enough for nobody to be logged in
+// with it. A change that is under way is ended at both its places.
+func (x *index) endOne(ctx context.Context, id string) (gone bool, err error) {
 	keep := &storeKeeper{b: x.b, rows: x.rows}
-	who, err := keep.read(ctx, id)
+	who, err := keep.visitor(ctx, id, x.rows.loadAgain)
 	if err != nil {
 		return false, err
 	}
-	if who == nil || who.Customer != customer {
+	if who == nil || who.Superseded {
 		return true, nil
 	}
-	// The ID first: from here on no request finds the session.
-	if err := keep.discard(ctx, who); err != nil {
-		return false, err
+	places := []*visitor{who}
+	if who.Moving != "" {
+		next, err := keep.visitor(ctx, who.Next, x.rows.loadAgain)
+		if err != nil {
+			return false, err
+		}
+		if next != nil && next.State != stateSettled { // a settled one is listed itself, perhaps for somebody else
+			places = append(places, next)
+		}
 	}
-	err = x.b.client.Session(who.Key).Auth.Logout(ctx)
-	if errors.Is(err, emporix.ErrNotLoggedIn) {
-		err = nil
+	var unwritten, unconfirmed error
+	for _, place := range places {
+		// The ID first: from here on no request finds the session.
+		idErr := keep.discard(ctx, place)
+		err := endSession(ctx, x.b.client.Session(place.Key))
+		switch {
+		case idErr == nil, !errors.Is(err, emporix.ErrStoreUnavailable) && !errors.Is(err, emporix.ErrClosed) && !errors.Is(err, errStuck):
+			unconfirmed = errors.Join(unconfirmed, notRemoved(err))
+		default:
+			unwritten = errors.Join(unwritten, idErr, err) // idErr says that the store is unavailable
+		}
 	}
-	return true, err
+	return unwritten == nil, errors.Join(unwritten, unconfirmed)
+}
+
+// notRemoved is the error of a logout whose visitor ID is over all the same: the
+// customer is logged out, whatever the store says of the session.
+func notRemoved(err error) error {
+	if !errors.Is(err, emporix.ErrStoreUnavailable) { // also none
+		return err
+	}
+	return fmt.Errorf("bff: %w: the customer is logged out, and the session's tokens could not be removed: %v", emporix.ErrUnavailable, err) //nolint:errorlint // it must not say that the customer may be logged in
 }
 
 // LogoutEverywhere logs a customer out of all sessions that began before now, in
 // whichever browser and on whichever replica. Sessions are removed here whatever
 // the server says; an error that is not emporix.ErrStoreUnavailable means that
 // the server did not confirm all of them. After emporix.ErrStoreUnavailable some
-// sessions may go on: try again. With sessions in cookies it is ErrNeedsStore.
+// sessions may go on: try again. After emporix.ErrStoreCorrupt some may go on too,
+// until they end by themselves: the list that named them was damaged, and was
+// replaced. With sessions in cookies it is ErrNeedsStore.
 func (b *BFF) LogoutEverywhere(ctx context.Context, customerNumber string) error {
+	return b.logoutEverywhere(ctx, customerNumber)
+}
+
+var errLostSessions = fmt.Errorf("bff: %w: the list of the customer's sessions was damaged and has been replaced; sessions that only the damaged one named were not logged out", emporix.ErrStoreCorrupt)
+
+// logoutEverywhere also ends sessions that are known, but may not be listed.
+func (b *BFF) logoutEverywhere(ctx context.Context, customerNumber string, known ...entry) error {
 	if b.index == nil {
 		return ErrNeedsStore
 	}
 	if customerNumber == "" {
 		return &emporix.ArgumentError{Field: "customerNumber", Reason: "is empty"}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeLimit)
+	ctx, cancel := detach(ctx)
 	defer cancel()
 	var sessions []entry
-	ended := time.Now().UnixMilli()
+	var lost error
 	err := b.index.update(ctx, customerNumber, func(l *listing) error {
-		l.Ended = max(l.Ended, ended)
-		sessions = slices.Clone(l.Sessions) // also those of a replica whose clock is ahead
-		for _, e := range sessions {
-			l.Ended = max(l.Ended, e.At)
+		l.Ended = l.Generation
+		sessions, lost = slices.Clone(l.Sessions), nil
+		for _, k := range known {
+			if !slices.ContainsFunc(sessions, func(e entry) bool { return e.ID == k.ID }) {
+				sessions = append(sessions, k)
+			}
+		}
+		if l.Lost != 0 && l.Lost >= time.Now().Add(-b.opts.Absolute-listSlack).UnixMilli() {
+			lost = errLostSessions
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	over, err := b.index.end(ctx, customerNumber, sessions)
-	return errors.Join(err, b.index.update(ctx, customerNumber, func(l *listing) error {
-		l.Sessions = slices.DeleteFunc(l.Sessions, func(e entry) bool { return slices.Contains(over, e.ID) })
-		return nil
-	}))
+	return errors.Join(b.index.endAll(ctx, customerNumber, sessions), lost)
 }

@@ -195,13 +195,13 @@ func (s *shop) open(with setup) {
 	var err error
 	s.b, err = bff.New(s.client, with.options)
 	require.NoError(s.t, err)
-	mux := http.NewServeMux()
+	mux, b := http.NewServeMux(), s.b // requests may outlive the next open
 	do := func(pattern string, work func(ctx context.Context, r *http.Request, v *bff.Visit) (string, error)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			text, err := work(r.Context(), r, bff.From(r))
 			if err != nil {
 				w.Header().Set("X-Error", err.Error())
-				s.b.Error(w, r, err)
+				b.Error(w, r, err)
 				return
 			}
 			_, _ = w.Write([]byte(text))

@@ -92,13 +92,24 @@ func (r *ring) seal(plain []byte, purpose string) ([]byte, error) {
 	return aead.Seal(out, nil, plain, sealData(out, purpose)), nil // #nosec G407 -- NewGCMWithRandomNonce makes its own
 }
 
+// newer reports a text that a newer version has sealed with a key of this ring,
+// which every version writes in the same place.
+func (r *ring) newer(sealed []byte) bool {
+	return len(sealed) >= sealOverhead && sealed[0] > sealVersion && r.holder(sealed) >= 0
+}
+
+// holder is the key with which a text was sealed, -1 if it is not in the ring.
+func (r *ring) holder(sealed []byte) int {
+	return slices.IndexFunc(r.keys, func(k ringKey) bool { return bytes.Equal(k.id[:], sealed[1:1+keyIDSize]) })
+}
+
 // open returns false for whatever this ring has not sealed for this purpose; why
 // is nobody's business.
 func (r *ring) open(sealed []byte, purpose string) ([]byte, bool) {
 	if len(sealed) < sealOverhead || sealed[0] != sealVersion {
 		return nil, false
 	}
-	i := slices.IndexFunc(r.keys, func(k ringKey) bool { return bytes.Equal(k.id[:], sealed[1:1+keyIDSize]) })
+	i := r.holder(sealed)
 	if i < 0 {
 		return nil, false
 	}

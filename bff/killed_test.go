@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/bff"
@@ -120,5 +122,53 @@ func TestAReplicaIsKilledRightAfterALogin(t *testing.T) {
 		b.cookie = planted
 		assert.NotContains(t, b.ok("GET", "/info"), "customer")
 		assert.Equal(t, nobody, b.ok("GET", "/page"))
+	})
+}
+
+// Somebody logs in over another customer, and the write that ends the old ID is
+// missing: what the other one ends is not theirs.
+func TestALogoutEverywhereOfTheCustomerBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{})
+		ann := emporixtest.Customer{Email: "ann@example.com", Password: jo.Password}
+		number := s.fake.AddCustomer(t, ann).CustomerNumber
+		b, old := s.browser(), s.browser()
+		b.login()
+		old.cookie = b.cookie
+		visitors := s.rows(visitorRows)
+		require.Len(t, visitors, 1)
+		var row string
+		for key := range visitors {
+			row = key
+		}
+		// The process ends right after the new row was settled.
+		store := &faulty{ConditionalTokenStore: s.store}
+		written := 0
+		s.store.onWrite = func(key string) {
+			if strings.Contains(key, visitorRows) && key != row {
+				if written++; written == 2 {
+					store.mu.Lock()
+					store.armed, store.fault = true, fault{how: "always"}
+					store.mu.Unlock()
+				}
+			}
+		}
+		s.open(setup{client: withStore(store)})
+		w := b.serve(func(_ http.ResponseWriter, r *http.Request) {
+			_, err := bff.From(r).Login(r.Context(), emporix.LoginRequest{Email: ann.Email, Password: ann.Password})
+			assert.NoError(t, err)
+		})
+		require.Len(t, w.Result().Cookies(), 1)
+		b.cookie = w.Result().Cookies()[0].Value
+		s.store.onWrite = nil
+		assert.Contains(t, s.rows(visitorRows)[row], `"m":`, "its end was not written")
+
+		s.open(setup{})
+		require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
+		assert.Equal(t, number, b.ok("GET", "/page"))
+		assert.Equal(t, nobody, old.ok("GET", "/page"))
+		require.NoError(t, s.b.LogoutEverywhere(t.Context(), number))
+		assert.Equal(t, nobody, b.ok("GET", "/page"))
+		time.Sleep(2 * time.Minute)
 	})
 }

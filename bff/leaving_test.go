@@ -3,6 +3,7 @@ package bff_test
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -33,8 +34,9 @@ func TestTheBrowserGoesAwayDuringALogout(t *testing.T) {
 					copied.cookie = b.cookie
 					s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Logout", Delay: 3 * time.Second})
 					b.serve(func(_ http.ResponseWriter, r *http.Request) {
-						ctx, cancel := context.WithTimeout(r.Context(), patience)
+						ctx, cancel := context.WithCancel(r.Context())
 						defer cancel()
+						time.AfterFunc(patience, cancel)
 						assert.NoError(t, logout(bff.From(r), ctx), "%s, %s", what, where)
 					})
 					s.fake.AssertCalls(t, "Auth.Logout", 1)
@@ -45,23 +47,86 @@ func TestTheBrowserGoesAwayDuringALogout(t *testing.T) {
 	}
 }
 
-func TestTheBrowserGoesAwayDuringAHook(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		merged := false
-		s := newShop(t, setup{options: bff.Options{AfterLogin: func(ctx context.Context, customer *emporix.Session, _ *bff.Login) error {
-			time.Sleep(2 * time.Second)
-			_, err := customer.Customers.Get(ctx)
-			merged = err == nil
-			return err
-		}}})
-		s.browser().serve(func(_ http.ResponseWriter, r *http.Request) {
-			ctx, cancel := context.WithTimeout(r.Context(), time.Second)
-			defer cancel()
-			_, err := bff.From(r).Login(ctx, jo)
-			assert.NoError(t, err)
+// At its deadline a logout is answered, and goes on.
+func TestTheDeadlineOfALogout(t *testing.T) {
+	for where, logout := range map[string]func(*bff.Visit, context.Context) error{
+		"here": (*bff.Visit).Logout, "everywhere": (*bff.Visit).LogoutEverywhere,
+	} {
+		inBothModes(t, func(t *testing.T, sealed bool) {
+			if sealed && where == "everywhere" {
+				return
+			}
+			synctest.Test(t, func(t *testing.T) {
+				s := newShop(t, setup{sealed: sealed})
+				b, copied := s.browser(), s.browser()
+				b.login()
+				copied.cookie = b.cookie
+				s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Logout", Delay: 3 * time.Second})
+				w := b.serve(func(_ http.ResponseWriter, r *http.Request) {
+					ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+					defer cancel()
+					began := time.Now()
+					err := logout(bff.From(r), ctx)
+					assert.ErrorIs(t, err, emporix.ErrUnavailable, where)
+					assert.NotErrorIs(t, err, emporix.ErrStoreUnavailable, "the customer is logged out here")
+					assert.LessOrEqual(t, time.Since(began), 1100*time.Millisecond)
+				})
+				require.Len(t, w.Result().Cookies(), 1)
+				assert.Negative(t, w.Result().Cookies()[0].MaxAge)
+				assert.Equal(t, nobody, copied.ok("GET", "/page"))
+				time.Sleep(5 * time.Second)
+				journal := s.fake.Journal()
+				assert.True(t, slices.ContainsFunc(journal, func(e emporixtest.Entry) bool { return e.Operation == "Auth.Logout" && e.Status == 204 }), "the server has heard of it")
+			})
 		})
-		assert.True(t, merged, "the cart is merged all the same")
-	})
+	}
+}
+
+// The cart is merged all the same. Only a request's own deadline is kept, because
+// the hook may never return.
+func TestTheBrowserGoesAwayDuringAHook(t *testing.T) {
+	for what, leave := range map[string]func(context.Context) (context.Context, context.CancelFunc){
+		"gone": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(time.Second, cancel)
+			return ctx, cancel
+		},
+		"deadline": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, time.Second)
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			merged := false
+			s := newShop(t, setup{options: bff.Options{AfterLogin: func(ctx context.Context, customer *emporix.Session, _ *bff.Login) error {
+				time.Sleep(2 * time.Second)
+				_, err := customer.Customers.Get(ctx)
+				merged = err == nil
+				return err
+			}}})
+			b := s.browser()
+			w := b.serve(func(_ http.ResponseWriter, r *http.Request) {
+				ctx, cancel := leave(r.Context())
+				defer cancel()
+				began := time.Now()
+				login, err := bff.From(r).Login(ctx, jo)
+				if what == "gone" {
+					assert.NoError(t, err)
+					return
+				}
+				assert.Less(t, time.Since(began), time.Second+100*time.Millisecond)
+				assert.True(t, login.LoggedIn, "the login stands")
+				var hook *bff.HookError
+				assert.ErrorAs(t, err, &hook)
+				assert.ErrorIs(t, err, context.DeadlineExceeded)
+			})
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			assert.True(t, merged, what)
+			require.Len(t, w.Result().Cookies(), 1)
+			b.cookie = w.Result().Cookies()[0].Value
+			assert.Equal(t, s.number, b.ok("GET", "/page"))
+		})
+	}
 }
 
 func TestTheBrowserGoesAwayBeforeALogin(t *testing.T) {
@@ -180,4 +245,34 @@ func TestTheCallerGoesAwayDuringALogoutEverywhere(t *testing.T) {
 	cancel()
 	require.NoError(t, s.b.LogoutEverywhere(ctx, s.number))
 	assert.Equal(t, nobody, b.ok("GET", "/page"))
+}
+
+// A log-out that the store's failure keeps from being looked at is unavailable: the
+// customer is told nothing wrong, and stays logged in.
+func TestALogoutWhileTheStoreFails(t *testing.T) {
+	for what, fail := range map[string][2]error{"down": {errDown, errDown}, "reading": {errDown, nil}, "writing": {nil, errDown}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t, setup{})
+			b, guest := s.browser(), s.browser()
+			b.login()
+			guest.ok("GET", "/page")
+			cookie := b.cookie
+			s.store.fail(fail[0], fail[1])
+			out := b.do("POST", "/logout")
+			assert.Equal(t, 503, out.StatusCode, what)
+			assert.Contains(t, out.Header.Get("X-Error"), "token store unavailable", what)
+			assert.Equal(t, cookie, b.cookie, what)
+			if fail[0] != nil {
+				assert.Equal(t, 503, guest.do("POST", "/logout").StatusCode, what)
+				assert.Equal(t, 503, b.do("POST", "/everywhere").StatusCode, what)
+			}
+			s.store.fail(nil, nil)
+			if fail[0] != nil {
+				assert.Equal(t, s.number, b.ok("GET", "/page"), what)
+			}
+			b.do("POST", "/logout")
+			assert.Equal(t, nobody, b.ok("GET", "/page"), what)
+			time.Sleep(2 * time.Minute)
+		})
+	}
 }

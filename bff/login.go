@@ -21,7 +21,8 @@ type Login struct {
 
 // Login logs the visitor in, and gives them a new ID. The session goes on as the
 // customer's, with the cart. A wrong password changes nothing. The login ends as
-// it should even when the browser goes away meanwhile. It costs two calls of the
+// it should even when the browser goes away meanwhile, but not past the deadline of
+// ctx: what is cut off then logs nobody in. It costs two calls of the
 // API: the login, and the profile, whose customer number is what logging out
 // everywhere goes by. A *HookError of BeforeLogin means that nobody is logged
 // in; one of AfterLogin comes with the result, and the login stands. Where the
@@ -71,70 +72,76 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 		if err != nil {
 			return nil, err
 		}
-		if err := contained("BeforeLogin", func() error { return hook(ctx, guest) }); err != nil {
+		if _, err := runHook(ctx, "BeforeLogin", func() (struct{}, error) { return struct{}{}, hook(ctx, guest) }); err != nil {
 			return nil, err
 		}
 	}
 	var login Login
 	var customer *emporix.Session
-	err := in.change(ctx, func(ctx context.Context, s *emporix.Session, r *record) error {
+	err := in.change(ctx, true, func(ctx context.Context, s *emporix.Session, r *record) error {
 		customer = s
 		var err error
-		if login.Guest, err = s.Info(ctx); err != nil {
+		if login.Guest, err = inTime(ctx, s.Info); err != nil {
 			return err
 		}
-		if login.LoginResult, err = call(ctx, s); err != nil || !login.LoggedIn {
+		err = timely(ctx, func(ctx context.Context) (err error) {
+			login.LoginResult, err = call(ctx, s)
+			return err
+		})
+		if err != nil || !login.LoggedIn {
 			return err
 		}
-		login.Customer, err = s.Customers.Get(ctx)
+		err = timely(ctx, func(ctx context.Context) (err error) {
+			login.Customer, err = s.Customers.Get(ctx)
+			return err
+		})
 		if err == nil && (login.Customer.CustomerNumber == "" || login.Customer.IsAnonymous()) {
 			err = fmt.Errorf("bff: %w: the profile after a login has no customer number", emporix.ErrBadResponse)
 		}
+		if err == nil && in.b.index != nil { // must be readable, for the login to be listed
+			err = in.b.index.usable(ctx, login.Customer.CustomerNumber)
+		}
 		if err != nil {
-			return errors.Join(err, s.Auth.Logout(ctx)) // who it is must be known
+			return spentError{errors.Join(err, endSession(ctx, s))} // who it is must be known
 		}
 		now := time.Now()
-		r.Customer, r.LoggedIn, r.Began = login.Customer.CustomerNumber, now.UnixMilli(), now.Unix()
+		r.Customer, r.LoggedIn, r.Listed, r.Began = login.Customer.CustomerNumber, now.UnixMilli(), 0, now.Unix()
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	if hook := in.b.opts.AfterLogin; hook != nil && login.LoggedIn {
-		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeLimit)
-		defer cancel()
-		if err := contained("AfterLogin", func() error { return hook(detached, customer, &login) }); err != nil {
+		detached, cancel := detach(ctx)
+		waiting, left := detached, context.CancelFunc(func() {})
+		if deadline, found := ctx.Deadline(); found { // a browser that has gone is no reason to hurry
+			waiting, left = context.WithDeadline(detached, deadline)
+		}
+		defer left()
+		given := login // the hook may go on when this has returned
+		_, err := runHook(waiting, "AfterLogin", func() (struct{}, error) {
+			defer cancel()
+			return struct{}{}, hook(detached, customer, &given)
+		})
+		if err != nil {
 			return &login, err
 		}
+		login = given
 	}
 	return &login, nil
 }
 
-// contained runs a hook, and turns a panic into an error.
-func contained(name string, hook func() error) (err error) {
-	failed := true
-	defer func() {
-		if failed {
-			_ = recover()
-			err = &HookError{Hook: name, Err: errPanic}
-		}
-	}()
-	err = hook()
-	failed = false
-	if err != nil {
-		return &HookError{Hook: name, Err: err}
-	}
-	return nil
-}
-
 // SwitchLegalEntity makes the customer act for a company, and gives them a new
 // ID. Errors: those of emporix.AuthService.SwitchLegalEntity,
-// emporix.ErrStoreUnavailable, ErrTooLate, ErrReadOnly.
+// emporix.ErrStoreUnavailable (nothing has changed, unless the error is
+// emporix.ErrOutcomeUnknown too: then the customer is logged out), ErrTooLate,
+// ErrReadOnly.
 func (v *Visit) SwitchLegalEntity(ctx context.Context, legalEntityID string) (info emporix.SessionInfo, err error) {
-	err = v.inner().change(ctx, func(ctx context.Context, s *emporix.Session, _ *record) error {
-		var err error
-		info, err = s.Auth.SwitchLegalEntity(ctx, legalEntityID)
-		return err
+	err = v.inner().change(ctx, false, func(ctx context.Context, s *emporix.Session, _ *record) error {
+		return timely(ctx, func(ctx context.Context) (err error) {
+			info, err = s.Auth.SwitchLegalEntity(ctx, legalEntityID)
+			return err
+		})
 	})
 	return info, err
 }
@@ -142,16 +149,18 @@ func (v *Visit) SwitchLegalEntity(ctx context.Context, legalEntityID string) (in
 // ChangePassword changes the customer's password, and gives them a new ID. Their
 // other sessions go on, as far as the server lets them; LogoutEverywhere ends
 // those. Errors: those of emporix.CredentialsService.ChangePassword,
-// emporix.ErrStoreUnavailable (the password is as it was), ErrTooLate,
-// ErrReadOnly.
+// emporix.ErrStoreUnavailable (the password is as it was, unless the error is
+// emporix.ErrOutcomeUnknown too: then it is changed, and the customer logged
+// out), ErrTooLate, ErrReadOnly.
 func (v *Visit) ChangePassword(ctx context.Context, req emporix.ChangePasswordRequest) error {
-	return v.inner().change(ctx, func(ctx context.Context, s *emporix.Session, _ *record) error {
-		return s.Credentials.ChangePassword(ctx, req)
+	return v.inner().change(ctx, false, func(ctx context.Context, s *emporix.Session, _ *record) error {
+		return timely(ctx, func(ctx context.Context) error { return s.Credentials.ChangePassword(ctx, req) })
 	})
 }
 
 // Logout logs the customer out, here whatever the server says, and removes the
-// cookie: whoever comes next is a new visitor. Errors: those of
+// cookie: whoever comes next is a new visitor. At the deadline of ctx the call of
+// the server goes on, and the error is emporix.ErrUnavailable. Errors: those of
 // emporix.AuthService.Logout, ErrTooLate, ErrReadOnly. After
 // emporix.ErrStoreUnavailable the customer may still be logged in; after any
 // other error but emporix.ErrNotLoggedIn they are not.
@@ -163,47 +172,72 @@ func (v *Visit) Logout(ctx context.Context) error {
 	case in.late():
 		return ErrTooLate
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeLimit) // also for who closes the tab at once
+	ctx, cancel := detach(ctx) // also for who closes the tab at once
 	defer cancel()
 	if err := in.hold(ctx); err != nil {
 		return err
 	}
 	defer in.release()
-	// Reserved, so that no other request moves the session out of reach meanwhile;
-	// and whoever switched the company a moment ago is logged out all the same.
-	who, err := in.claimed(ctx, in.successor, "")
-	if err != nil {
-		return err
+	for range saveTries {
+		// Whoever switched the company a moment ago is logged out all the same.
+		who, err := in.successor(ctx)
+		if err != nil {
+			return err
+		}
+		if who == nil {
+			in.become(nil, false)
+			return emporix.ErrNotLoggedIn
+		}
+		if done, err := in.logout(ctx, who); done {
+			return err
+		}
+		in.opened = false // another request was faster
 	}
-	if who == nil {
-		return emporix.ErrNotLoggedIn
+	return errBusy
+}
+
+// logout ends the visitor's ID and then the session. Either is enough for nobody
+// to be logged in with this ID. It is not done if the record has changed.
+func (v *visit) logout(ctx context.Context, who *visitor) (done bool, err error) {
+	session := v.b.client.Session(who.Key)
+	info, err := inTime(ctx, session.Info)
+	switch {
+	case errors.Is(err, emporix.ErrStoreCorrupt): // the row goes
+	case err != nil:
+		return true, err
+	case info.Kind != emporix.SessionCustomer && !info.Expired && who.Customer == "":
+		return true, emporix.ErrNotLoggedIn
 	}
-	customer := who.Customer
-	err = in.b.client.Session(who.Key).Auth.Logout(ctx)
-	if errors.Is(err, emporix.ErrStoreUnavailable) || errors.Is(err, emporix.ErrClosed) || errors.Is(err, emporix.ErrNotLoggedIn) && customer == "" {
-		in.unclaim(ctx, who)
-		return err
+	retired, idErr := v.b.keep.retire(ctx, who)
+	if idErr == nil && !retired {
+		return false, nil
 	}
-	if errors.Is(err, emporix.ErrNotLoggedIn) { // it had ended by itself, long ago
-		err = nil
+	err = endSession(ctx, session) // nil also where it had ended by itself, long ago
+	switch {
+	case idErr == nil:
+		err = notRemoved(err)
+	case errors.Is(err, errStuck): // before or after it was removed
+		return true, fmt.Errorf("bff: %w: %w", emporix.ErrStoreUnavailable, err)
+	case errors.Is(err, emporix.ErrStoreUnavailable) || errors.Is(err, emporix.ErrClosed):
+		return true, err
 	}
-	if keepErr := in.b.keep.supersede(ctx, who, nil); keepErr != nil {
-		in.b.log(ctx, "the ID of a customer who has logged out could not be removed", keepErr)
+	if idErr != nil {
+		v.b.log(ctx, "the ID of a customer who has logged out could not be removed", idErr)
 	}
-	if in.b.index != nil && customer != "" {
-		if indexErr := in.b.index.remove(ctx, customer, who.id); indexErr != nil {
-			in.b.log(ctx, "the list of a customer's sessions could not be updated", indexErr)
+	if v.b.index != nil && who.Customer != "" {
+		if err := v.b.index.remove(ctx, who.Customer, who.id); err != nil {
+			v.b.log(ctx, "the list of a customer's sessions could not be updated", err)
 		}
 	}
-	in.become(nil, true)
-	return err
+	v.become(nil, true)
+	return true, err
 }
 
 // LogoutEverywhere logs the visiting customer out of all their sessions, this
 // one included. Errors: emporix.ErrNotLoggedIn, those of BFF.LogoutEverywhere
 // and of Logout.
 func (v *Visit) LogoutEverywhere(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeLimit)
+	ctx, cancel := detach(ctx)
 	defer cancel()
 	in := v.inner()
 	switch {
@@ -223,14 +257,14 @@ func (v *Visit) LogoutEverywhere(ctx context.Context) error {
 	if who == nil || who.Customer == "" {
 		return emporix.ErrNotLoggedIn
 	}
-	info, err := in.b.client.Session(who.Key).Info(ctx)
+	info, err := inTime(ctx, in.b.client.Session(who.Key).Info)
 	switch {
 	case err != nil:
 		return err
 	case info.Kind != emporix.SessionCustomer:
 		return emporix.ErrNotLoggedIn
 	}
-	err = in.b.LogoutEverywhere(ctx, who.Customer)
+	err = in.b.logoutEverywhere(ctx, who.Customer, entry{ID: who.id})
 	if err == nil || !errors.Is(err, emporix.ErrStoreUnavailable) && !errors.Is(err, ErrNeedsStore) {
 		in.become(nil, true)
 	}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -24,51 +23,42 @@ type ProxyRules struct {
 	// Prefix is what comes before the API's path in this shop's URLs, such as
 	// "/api/emporix".
 	Prefix string
-	// Headers are request headers to pass on, beside the usual ones about content,
-	// language and conditions.
+	// Headers are request headers to pass on beside those of PassedRequestHeaders.
+	// Credentials, cookies, the tenant, hop-by-hop and forwarding headers, and those
+	// that replace the method or the path stay here even when they are listed.
 	Headers []string
+	// ResponseHeaders are headers of answers to pass on beside those of
+	// PassedResponseHeaders. Cookies, hop-by-hop headers and those that Proxy sets
+	// itself (Cache-Control, Content-Security-Policy, Cross-Origin-Resource-Policy,
+	// X-Content-Type-Options) stay here even when they are listed.
+	ResponseHeaders []string
 	// MaxBody is how long a request's body may be; the default is 1 MiB.
 	MaxBody int64
 }
 
-var passedHeaders = []string{
-	"Accept", "Accept-Language", "Content-Type", "Content-Language", "If-Match", "If-None-Match", "If-Modified-Since",
-	"If-Unmodified-Since", "Range", "X-Version",
-}
-
-// droppedHeaders of answers would speak for the API's host, not for this one, or
-// to the servers and caches in front of it.
-var droppedHeaders = append([]string{
-	"Set-Cookie", "Www-Authenticate", "Proxy-Authenticate", "Strict-Transport-Security", "Clear-Site-Data", "Alt-Svc",
-	"Service-Worker-Allowed", "Refresh", "Link", "Server", "Timing-Allow-Origin", "Cross-Origin-Resource-Policy",
-	"X-Accel-Redirect", "X-Sendfile", "X-Lighttpd-Send-File",
-}, cacheHeaders...)
-
 // Proxy lets the browser call other Emporix services with the visitor's session,
-// without ever seeing a token. Only what rules allow is passed on; of the
-// browser's headers, neither Authorization nor Cookie is. Redirects, cookies and
-// foreign-origin rules of the API do not reach the browser. Put it behind
-// Handler, under Prefix.
+// without ever seeing a token. Only what rules allow is passed on, and of the
+// headers only those of PassedRequestHeaders and PassedResponseHeaders, and those
+// that rules add. Trailers are not passed on, and a redirect of the API is a 502.
+// What is passed on says Cache-Control: no-store. Put it behind Handler, under Prefix.
 func (b *BFF) Proxy(rules ProxyRules) (http.Handler, error) {
-	passed := append(slices.Clone(passedHeaders), rules.Headers...)
+	var problems []error
+	request := headerSet(PassedRequestHeaders(), rules.Headers, staysHere, &problems)
+	response := headerSet(PassedResponseHeaders(), rules.ResponseHeaders, staysThere, &problems)
 	proxy := &httputil.ReverseProxy{
-		Transport: proxyTransport{}, ModifyResponse: tameResponse, ErrorHandler: b.Error,
+		Transport: proxyTransport{}, ErrorHandler: b.Error,
+		ModifyResponse: func(resp *http.Response) error { return tameResponse(resp, response) },
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(b.baseURL)
-			out := make(http.Header)
-			for _, name := range passed {
-				if values := pr.In.Header.Values(name); len(values) > 0 {
-					out[http.CanonicalHeaderKey(name)] = values
-				}
+			// Without what the browser's Connection header names: that was for this hop.
+			pr.Out.Header = request.of(pr.Out.Header)
+			pr.Out.Trailer = nil
+			if pr.In.Header.Get("If-Range") != "" && pr.Out.Header.Get("If-Range") == "" {
+				pr.Out.Header.Del("Range") // a part of a file that may have changed
 			}
-			for _, name := range []string{"Authorization", "Cookie", "Proxy-Authorization", "Emporix-Tenant", "Host", "Connection", "Upgrade"} {
-				out.Del(name)
-			}
-			pr.Out.Header = out
 		},
 	}
 	mux := http.NewServeMux()
-	var problems []error
 	for _, pattern := range rules.Allow {
 		if err := b.allow(mux, pattern, proxy); err != nil {
 			problems = append(problems, err)
@@ -180,21 +170,14 @@ type untraced struct {
 func (c untraced) Value(key any) any { return c.values.Value(key) }
 
 // tameResponse keeps an answer of the API from acting as a page of this site.
-func tameResponse(resp *http.Response) error {
+func tameResponse(resp *http.Response, passed headers) error {
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.StatusCode != http.StatusNotModified {
 		return fmt.Errorf("bff: %w: the API answered with a redirect", emporix.ErrBadResponse)
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return fmt.Errorf("bff: %w: the API answered with another protocol", emporix.ErrBadResponse)
 	}
-	for _, name := range droppedHeaders {
-		resp.Header.Del(name)
-	}
-	for name := range resp.Header {
-		if strings.HasPrefix(name, "Access-Control-") {
-			delete(resp.Header, name)
-		}
-	}
+	resp.Header = passed.of(resp.Header)
 	resp.Header.Set("Cache-Control", "no-store")
 	resp.Header.Set("X-Content-Type-Options", "nosniff")
 	resp.Header.Set("Content-Security-Policy", "default-src 'none'; sandbox")

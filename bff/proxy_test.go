@@ -7,8 +7,11 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
+	"os"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -236,6 +239,249 @@ func TestTheTokenProxyKeepsEarlyHintsToItself(t *testing.T) {
 	out := b.do("GET", "/api/cart/acme/carts/c1")
 	assert.Equal(t, []int{200}, statuses)
 	assert.Equal(t, "DENY", out.Header.Get("X-Frame-Options"))
+}
+
+// hostileResponse are headers that would speak for the API's host, or to what
+// stands between the shop and the browser.
+var hostileResponse = []string{
+	"NEL", "Report-To", "Reporting-Endpoints", "Set-Login", "Sec-Session-Registration", "Content-Security-Policy", "Content-Security-Policy-Report-Only",
+	"Referrer-Policy", "X-Reproxy-Url", "X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Buffering", "X-Accel-Charset", "X-Accel-Limit-Rate", "X-Sendfile",
+	"X-Lighttpd-Send-File", "X-Lighttpd-Send-Tempfile", "Clear-Site-Data", "Set-Cookie", "Set-Cookie2", "Alt-Svc", "Alt-Used", "Link", "Refresh", "Location",
+	"Content-Location", "Trailer", "Strict-Transport-Security", "Public-Key-Pins", "Expect-CT", "Permissions-Policy", "Feature-Policy", "Document-Policy",
+	"Cross-Origin-Opener-Policy", "Cross-Origin-Embedder-Policy", "Cross-Origin-Resource-Policy", "Origin-Agent-Cluster", "Origin-Trial", "Accept-CH", "Critical-CH",
+	"Service-Worker-Allowed", "SourceMap", "X-SourceMap", "Speculation-Rules", "Supports-Loading-Mode", "No-Vary-Search", "Observe-Browsing-Topics",
+	"Activate-Storage-Access", "Attribution-Reporting-Register-Source", "Login-Status", "Sec-Session-Challenge", "Timing-Allow-Origin", "Access-Control-Allow-Origin",
+	"Access-Control-Allow-Credentials", "Access-Control-Expose-Headers", "WWW-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Authorization", "Server",
+	"Via", "Age", "Expires", "Pragma", "Cache-Control", "CDN-Cache-Control", "Surrogate-Control", "Surrogate-Key", "X-Frame-Options", "X-Permitted-Cross-Domain-Policies",
+	"X-DNS-Prefetch-Control", "X-Robots-Tag", "X-Powered-By", "Keep-Alive", "Connection", "Upgrade", "Large-Allocation", "Use-As-Dictionary", "Emporix-Tenant", "X-Unknown",
+}
+
+// Of an answer only what the list names reaches the browser.
+func TestTheTokenProxyPassesAnswersByAList(t *testing.T) {
+	s, carts := newCartShop(t)
+	b := s.browser()
+	b.login()
+	proxy, err := s.b.Proxy(bff.ProxyRules{Prefix: "/api", Allow: []string{"GET /cart/{tenant}/carts/{id}"}, ResponseHeaders: []string{
+		"x-own", "Set-Cookie", "cache-control", "CDN-Cache-Control", "Content-Security-Policy", "Trailer", "connection", "Proxy-Authenticate",
+	}})
+	require.NoError(t, err)
+	s.handler = s.b.Handler(proxy)
+	carts.serve = func(w http.ResponseWriter, _ *http.Request) {
+		for _, name := range append(hostileResponse, bff.PassedResponseHeaders()...) {
+			w.Header().Set(name, "hostile")
+		}
+		w.Header()["x-own"] = []string{"1"} // not canonical, as a test double may write it
+		w.Header()["Trailer:Set-Cookie"] = []string{"api=1"}
+		w.Header().Set("Content-Length", "2")
+		_, _ = io.WriteString(w, "{}")
+	}
+	out := b.do("GET", "/api/cart/acme/carts/c1")
+	require.Equal(t, 200, out.StatusCode)
+	passed := map[string]bool{"X-Own": true}
+	for _, name := range bff.PassedResponseHeaders() {
+		passed[name] = true
+		assert.NotEmpty(t, out.Header.Get(name), name)
+	}
+	own := map[string]string{
+		"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; sandbox",
+		"Cross-Origin-Resource-Policy": "same-origin", "X-Content-Type-Options": "nosniff",
+	}
+	for name, values := range out.Header {
+		if value, found := own[name]; found {
+			assert.Equal(t, []string{value}, values, name)
+			continue
+		}
+		assert.True(t, passed[name], "%s: %s", name, values)
+	}
+	assert.Equal(t, "1", out.Header.Get("X-Own"))
+}
+
+// Of a browser's headers only what the list names reaches the API.
+func TestTheTokenProxyPassesRequestsByAList(t *testing.T) {
+	s, carts := newCartShop(t)
+	names := []string{
+		"Authorization", "Proxy-Authorization", "Proxy-Connection", "Cookie2", "Emporix-Tenant", "Legal-Entity-Id", "Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host",
+		"X-Forwarded-Proto", "X-Forwarded-Prefix", "X-Real-Ip", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url", "Te", "Trailer", "Keep-Alive",
+		"Transfer-Encoding", "Upgrade", "Expect", "Origin", "Referer", "User-Agent", "Dnt", "Cache-Control", "Pragma", "Accept-Encoding", "Sec-Fetch-Mode", "Sec-Ch-Ua",
+		"Upgrade-Insecure-Requests", "Save-Data", "Priority", "Traceparent", "Baggage", "X-B3-Traceid", "True-Client-Ip", "Cf-Connecting-Ip", "X-Api-Key", "X-Unknown",
+	}
+	proxy, err := s.b.Proxy(bff.ProxyRules{Prefix: "/api", Allow: []string{"GET /cart/{tenant}/carts/{id}"}, Headers: append([]string{"x-shop", "X-Nominated"}, names[:24]...)})
+	require.NoError(t, err)
+	s.handler = s.b.Handler(proxy)
+	b := s.browser()
+	for _, name := range names {
+		b.header.Set(name, "hostile")
+	}
+	for _, name := range bff.PassedRequestHeaders() {
+		b.header.Set(name, "passed")
+	}
+	b.header.Set("Connection", "X-Nominated")
+	b.header.Set("X-Nominated", "hostile")
+	b.header.Set("X-Shop", "passed")
+	require.Equal(t, 200, b.do("GET", "/api/cart/acme/carts/c1").StatusCode)
+	require.Len(t, carts.seen, 1)
+	got := carts.seen[0]
+	for _, name := range append(bff.PassedRequestHeaders(), "X-Shop") {
+		assert.Equal(t, []string{"passed"}, got.Header[name], name)
+	}
+	for name, values := range got.Header {
+		switch name {
+		case "Authorization", "Emporix-Tenant", "User-Agent", "X-Shop":
+			assert.NotContains(t, values, "hostile", name)
+		default:
+			assert.Contains(t, bff.PassedRequestHeaders(), name)
+		}
+	}
+}
+
+// A browser announces trailers; the API hears of none.
+func TestTheTokenProxyPassesNoTrailersOn(t *testing.T) {
+	s := newShop(t, setup{})
+	heard := make(chan *http.Request, 1)
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		heard <- r
+		w.Header().Set("Trailer", "Set-Cookie, X-Late")
+		_, _ = io.WriteString(w, "{}")
+		w.Header().Set("Set-Cookie", "api=1")
+		w.Header().Set("X-Late", "1")
+		w.Header().Set(http.TrailerPrefix+"X-Later", "1")
+	}))
+	t.Cleanup(api.Close)
+	s.open(setup{client: []emporix.Option{emporix.WithTransport(toAPI{s.fake.Transport(), api})}})
+	shop := httptest.NewServer(s.handler)
+	t.Cleanup(shop.Close)
+	r, err := http.NewRequestWithContext(t.Context(), "POST", shop.URL+"/api/cart/acme/carts", io.NopCloser(strings.NewReader("{}")))
+	require.NoError(t, err)
+	r.Trailer = http.Header{"X-Sum": {"1"}, "Authorization": {"Bearer mine"}}
+	resp, err := shop.Client().Do(r)
+	require.NoError(t, err)
+	_, err = io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, 200, resp.StatusCode)
+	assert.Empty(t, resp.Trailer)
+	assert.Empty(t, resp.Header.Get("Trailer"))
+	got := <-heard
+	assert.Empty(t, got.Trailer)
+	assert.Empty(t, got.Header.Get("Trailer"))
+}
+
+// toAPI sends calls of the cart service over a socket.
+type toAPI struct {
+	next http.RoundTripper
+	api  *httptest.Server
+}
+
+func (a toAPI) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !strings.HasPrefix(r.URL.Path, "/cart") {
+		return a.next.RoundTrip(r)
+	}
+	there := r.Clone(r.Context())
+	there.URL.Scheme, there.URL.Host, there.Host = "http", a.api.Listener.Addr().String(), ""
+	return a.api.Client().Transport.RoundTrip(there)
+}
+
+// A download that goes on after the file has changed begins anew, and conditions
+// are the API's to judge.
+func TestTheTokenProxyKeepsWhatBelongsTogether(t *testing.T) {
+	s := newShop(t, setup{})
+	var mu sync.Mutex
+	tag, content := `"1"`, "first version"
+	stored := ""
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if r.Method == http.MethodPost {
+			body, _ := io.ReadAll(r.Body)
+			stored = r.Header.Get("Content-Encoding") + " " + r.Header.Get("Content-Range") + " " + string(body)
+			return
+		}
+		w.Header().Set("ETag", tag)
+		w.Header().Set("Vary", "Accept-Language")
+		w.Header().Set("Content-Language", "en")
+		http.ServeContent(w, r, "invoice.pdf", time.Time{}, strings.NewReader(content))
+	}))
+	t.Cleanup(api.Close)
+	s.open(setup{client: []emporix.Option{emporix.WithTransport(toAPI{s.fake.Transport(), api})}})
+	shop := httptest.NewServer(s.handler)
+	t.Cleanup(shop.Close)
+	get := func(header ...string) (int, http.Header, string) {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", shop.URL+"/api/cart/acme/carts/c1", nil)
+		require.NoError(t, err)
+		for i := 0; i < len(header); i += 2 {
+			r.Header.Add(header[i], header[i+1])
+		}
+		resp, err := shop.Client().Do(r)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		return resp.StatusCode, resp.Header, string(body)
+	}
+	status, h, body := get("Range", "bytes=0-4")
+	assert.Equal(t, 206, status)
+	assert.Equal(t, "first", body)
+	assert.Equal(t, []string{"bytes 0-4/13", "bytes", `"1"`, "Accept-Language", "en"},
+		[]string{h.Get("Content-Range"), h.Get("Accept-Ranges"), h.Get("ETag"), h.Get("Vary"), h.Get("Content-Language")})
+	status, _, body = get("Range", "bytes=5-", "If-Range", `"1"`)
+	assert.Equal(t, 206, status)
+	assert.Equal(t, " version", body)
+	mu.Lock()
+	tag, content = `"2"`, "SECOND VERSION"
+	mu.Unlock()
+	status, _, body = get("Range", "bytes=5-", "If-Range", `"1"`)
+	assert.Equal(t, 200, status)
+	assert.Equal(t, "SECOND VERSION", body)
+	status, _, body = get("Range", "bytes=5-", "If-Range", `"1"`, "Connection", "If-Range")
+	assert.Equal(t, 200, status, "one without the other is no request of the browser's")
+	assert.Equal(t, "SECOND VERSION", body)
+	for _, row := range []struct {
+		name, value string
+		want        int
+	}{
+		{"If-None-Match", `"2"`, 304}, {"If-None-Match", `"1"`, 200}, {"If-Match", `"1"`, 412}, {"If-Match", `"2"`, 200},
+	} {
+		status, h, _ = get(row.name, row.value)
+		assert.Equal(t, row.want, status, "%s: %s", row.name, row.value)
+		if status == 304 {
+			assert.Equal(t, `"2"`, h.Get("ETag"))
+		}
+	}
+
+	r, err := http.NewRequestWithContext(t.Context(), "POST", shop.URL+"/api/cart/acme/carts", strings.NewReader("packed"))
+	require.NoError(t, err)
+	r.Header.Set("Content-Encoding", "gzip")
+	r.Header.Set("Content-Range", "bytes 0-5/10")
+	resp, err := shop.Client().Do(r)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	mu.Lock()
+	defer mu.Unlock()
+	assert.Equal(t, "gzip bytes 0-5/10 packed", stored, "a body goes with what says how to read it")
+}
+
+func TestTheTokenProxyRefusesNamesThatAreNone(t *testing.T) {
+	s := newShop(t, setup{})
+	for _, name := range []string{"", "X Shop", "X-Shop:", "Größe", "X-Shop\r\n"} {
+		for _, rules := range []bff.ProxyRules{{Headers: []string{name}}, {ResponseHeaders: []string{name}}} {
+			rules.Allow = []string{"GET /cart/{tenant}/carts"}
+			_, err := s.b.Proxy(rules)
+			require.ErrorIs(t, err, emporix.ErrInvalidRequest, "%q", name)
+			assert.ErrorContains(t, err, "is no name of a header")
+		}
+	}
+}
+
+// The README names the headers that pass.
+func TestTheREADMENamesTheHeadersThatPass(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	_, table, _ := strings.Cut(string(text), "| from the browser to the API | from the API to the browser |\n|---|---|\n| ")
+	row, _, _ := strings.Cut(table, " |\n")
+	there, back, _ := strings.Cut(row, " | ")
+	assert.Equal(t, "`"+strings.Join(bff.PassedRequestHeaders(), "`, `")+"`", there)
+	assert.Equal(t, "`"+strings.Join(bff.PassedResponseHeaders(), "`, `")+"`", back)
 }
 
 type marked struct{}

@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
@@ -16,17 +18,31 @@ import (
 type record struct {
 	Version    int       `json:"v"`
 	Generation uint64    `json:"g"`
+	Write      string    `json:"w,omitempty"` // names the write, so that its writer knows it again
 	Key        string    `json:"k"`           // of the session; changes with every login
 	Began      int64     `json:"b"`           // unix seconds; the absolute lifetime counts from here
 	Seen       int64     `json:"s"`           // unix seconds
 	Customer   string    `json:"c,omitempty"` // customer number
 	LoggedIn   int64     `json:"l,omitempty"` // unix milliseconds
+	Listed     uint64    `json:"e,omitempty"` // generation of the customer's list in which the login was listed
+	State      state     `json:"p,omitempty"`
 	Superseded bool      `json:"x,omitempty"` // the visitor has another ID now
 	Next       string    `json:"n,omitempty"` // where that one's record is; not the ID itself
 	Changing   int64     `json:"h,omitempty"` // unix milliseconds; until then a request may be giving the visitor a new ID
-	Moving     string    `json:"m,omitempty"` // where that request takes the session
+	Moving     string    `json:"m,omitempty"` // where that request takes the session; Next is where its record is
+	From       string    `json:"f,omitempty"` // that request logs in: over which session
 	Social     []pending `json:"o,omitempty"`
 }
+
+// state is how far the change has come that gives a visitor this record; see
+// visit.change.
+type state string
+
+const (
+	stateSettled   state = ""
+	statePromised  state = "p" // the change is under way, or its process has ended
+	stateAbandoned state = "a" // the change was taken back and can't be settled any more
+)
 
 const recordVersion = 1
 
@@ -39,6 +55,19 @@ func newRecord() record {
 	return record{Version: recordVersion, Key: randomValue(), Began: now.Unix(), Seen: now.Unix()}
 }
 
+// end makes an ID worth nothing. Whoever presents it gets a session that never
+// was a customer's, also where the old one could not be removed.
+func (r *record) end(id, next string) {
+	r.Superseded, r.Key, r.Next = true, digest("superseded", id), next
+	r.Customer, r.LoggedIn, r.Listed, r.Social = "", 0, 0, nil
+	r.Changing, r.Moving, r.From = 0, "", ""
+}
+
+// release ends the reservation for a change, with the session at key.
+func (r *record) release(key string) {
+	r.Key, r.Changing, r.Moving, r.Next, r.From = key, 0, "", "", ""
+}
+
 func (r *record) encode() []byte {
 	data, err := json.Marshal(r)
 	if err != nil { // strings and numbers always encode
@@ -49,15 +78,26 @@ func (r *record) encode() []byte {
 
 // decodeRecord reads a record; its errors hold nothing of it.
 func decodeRecord(data []byte) (record, error) {
+	if err := tooNew(data, "the visitor's record"); err != nil {
+		return record{}, err
+	}
 	var r record
-	err := json.Unmarshal(data, &r)
-	switch {
-	case err == nil && r.Version > recordVersion:
-		return r, fmt.Errorf("%w: the visitor's record has version %d, this program reads %d", emporix.ErrStoreUnavailable, r.Version, recordVersion)
-	case err != nil || r.Version != recordVersion || !wellFormed(r.Key) || r.Generation == 0:
+	if json.Unmarshal(data, &r) != nil || r.Version != recordVersion || !wellFormed(r.Key) || r.Generation == 0 {
 		return r, errDamaged
 	}
 	return r, nil
+}
+
+// tooNew refuses what a newer program has written, whatever else is in it: it is
+// neither damaged nor to be overwritten.
+func tooNew(data []byte, what string) error {
+	var row struct {
+		Version int `json:"v"`
+	}
+	if json.Unmarshal(data, &row) == nil && row.Version > recordVersion {
+		return fmt.Errorf("bff: %w: %s has version %d, and this program reads %d; finish the roll-out", emporix.ErrStoreUnavailable, what, row.Version, recordVersion)
+	}
+	return nil
 }
 
 type damaged struct{}
@@ -121,14 +161,25 @@ type keeper interface {
 	open(ctx context.Context, value string) (*visitor, error)
 	// issue gives a record a new ID.
 	issue(ctx context.Context, r record) (*visitor, error)
+	// passing gives a record an ID for one request, and keeps nothing.
+	passing(r record) *visitor
 	// update changes the record of a visitor who still has this ID and this key.
 	update(ctx context.Context, v *visitor, change func(*record)) (*visitor, error)
-	// claim reserves the visitor for one change, which takes the session to another
-	// key, if to is not ""; nil if another request was faster.
-	claim(ctx context.Context, v *visitor, to string) (*visitor, error)
-	// supersede ends an ID whose visitor has another one now, or none with a nil next.
-	supersede(ctx context.Context, v, next *visitor) error
-	// successor returns who a superseded visitor is now, nil if there is none.
+	// claim reserves the visitor for one change, which gives them next; from is what
+	// record.From says. Nil if another request was faster. After an error the
+	// visitor may be reserved.
+	claim(ctx context.Context, v, next *visitor, from string) (*visitor, error)
+	// underWay reports whether the change that reserved the visitor may still be
+	// going on.
+	underWay(ctx context.Context, v *visitor) (bool, error)
+	// finished tells that the change to next, which could not be taken back, is not
+	// under way any more.
+	finished(ctx context.Context, next *visitor)
+	// supersede ends an ID whose visitor has another one now.
+	supersede(ctx context.Context, v, next *visitor, tries int) error
+	// retire ends an ID without another one; false if the record has changed.
+	retire(ctx context.Context, v *visitor) (bool, error)
+	// successor returns who has the ID that follows v's, nil if there is none.
 	successor(ctx context.Context, v *visitor) (*visitor, error)
 	// discard forgets an ID that nobody has.
 	discard(ctx context.Context, v *visitor) error
@@ -137,3 +188,16 @@ type keeper interface {
 	// cookie returns the value that the browser must be given now, if any.
 	cookie(v *visitor) (value string, changed bool, err error)
 }
+
+// newerCookie refuses the cookie of a newer program, which begins with its
+// version. IDs of this version have none.
+func newerCookie(value string) error {
+	version, _, found := strings.Cut(value, ".")
+	number, isVersion := strings.CutPrefix(version, "v")
+	if n, err := strconv.ParseUint(number, 10, 16); found && isVersion && err == nil && n > 1 {
+		return errNewerCookie
+	}
+	return nil
+}
+
+var errNewerCookie = fmt.Errorf("bff: %w: the visitor's cookie is of a newer version than this program; finish the roll-out", emporix.ErrStoreUnavailable)

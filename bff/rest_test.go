@@ -89,17 +89,19 @@ func TestWhatFailsLeavesNoRows(t *testing.T) {
 
 // A customer who is in no list could not be logged out everywhere.
 func TestALoginThatCannotBeListed(t *testing.T) {
-	s := newShop(t, setup{})
-	b := s.browser()
-	b.ok("GET", "/page")
-	s.store.failKeys = "/bff/customer/"
-	assert.Equal(t, 503, b.do("POST", "/login password=correct+horse").StatusCode)
-	assert.Empty(t, b.cookie)
-	s.fake.AssertCalls(t, "Auth.Logout", 1)
-	assert.Equal(t, 1, s.store.live(t, visitorRows), "the guest's")
-	s.store.failKeys = ""
-	b.login()
-	assert.Equal(t, s.number, b.ok("GET", "/page"))
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{})
+		b := s.browser()
+		b.ok("GET", "/page")
+		s.store.failKeys = "/bff/customer/"
+		assert.Equal(t, 503, b.do("POST", "/login password=correct+horse").StatusCode)
+		assert.Empty(t, b.cookie)
+		s.fake.AssertCalls(t, "Auth.Logout", 1)
+		assert.Equal(t, 1, s.store.live(t, visitorRows), "the guest's")
+		s.store.failKeys = ""
+		b.login()
+		assert.Equal(t, s.number, b.ok("GET", "/page"))
+	})
 }
 
 // Test and production, or two shops, in one store and with one key.
@@ -156,4 +158,37 @@ func TestOptionsAreCopied(t *testing.T) {
 		require.NoError(t, err)
 		return u.Host
 	}())
+}
+
+// Who has a new ID has no longer a life for it: the absolute lifetime counts from
+// the login.
+func TestANewIDIsNoNewLife(t *testing.T) {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t, setup{sealed: sealed})
+			b := s.browser()
+			b.ok("GET", "/page")
+			time.Sleep(48 * time.Hour)
+			b.login()
+			login := b.ok("GET", "/since")
+			assert.Equal(t, time.Now().UTC().Format(time.DateOnly), login)
+			time.Sleep(12 * time.Hour)
+			b.ok("GET", "/page")
+			time.Sleep(20 * time.Hour)
+			b.ok("POST", "/password password=correct+horse")
+			assert.Equal(t, login, b.ok("GET", "/since"))
+			assert.Equal(t, s.number, b.ok("GET", "/page"))
+		})
+	})
+}
+
+func TestAFirstContactIsTwoWrites(t *testing.T) {
+	s := newShop(t, setup{})
+	b := s.browser()
+	b.ok("GET", "/static")
+	_, writes := s.store.cost()
+	assert.Zero(t, writes)
+	b.ok("GET", "/page")
+	_, writes = s.store.cost()
+	assert.Equal(t, 2, writes, "the visitor and the session")
 }

@@ -1,9 +1,10 @@
 package bff
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"hash/maphash"
 	"strings"
 	"time"
@@ -12,8 +13,9 @@ import (
 )
 
 const (
-	saveTries  = 8
-	storeLimit = 2 * time.Second // one operation
+	saveTries  = 8 // over rows that keep changing, and over a store that fails
+	writeLimit = 5 * time.Second
+	writePause = 50 * time.Millisecond
 )
 
 // rows are this package's own rows in the token store. A store without a
@@ -37,48 +39,84 @@ func newRows(store emporix.TokenStore, visitorRows string) *rows {
 
 func (r *rows) key(kind, id string) string { return r.scope + "bff/" + kind + "/" + id }
 
-// guarded runs one store operation, contains a panic in it, and says what failed.
-func guarded(ctx context.Context, what string, do func(context.Context) error) (err error) {
-	limited, cancel := context.WithTimeout(ctx, storeLimit)
-	defer cancel()
-	defer func() {
-		if recover() != nil {
-			err = errPanic
-		}
-		switch {
-		case err != nil && ctx.Err() != nil:
-			err = fmt.Errorf("bff: %s the visitor's record: %w", what, context.Cause(ctx))
-		case err != nil:
-			err = fmt.Errorf("bff: %w: %s the visitor's record failed: %w", emporix.ErrStoreUnavailable, what, err)
-		}
-	}()
-	return do(limited)
-}
-
 func (r *rows) load(ctx context.Context, key string) (data []byte, found bool, err error) {
-	err = guarded(ctx, "reading", func(ctx context.Context) error {
-		var err error
-		data, found, err = r.store.Load(ctx, key)
-		return err
+	type row struct {
+		data  []byte
+		found bool
+	}
+	now, err := ask(ctx, "reading", func(ctx context.Context) (row, error) {
+		data, found, err := r.store.Load(ctx, key)
+		return row{data, found}, err
 	})
-	return data, found && err == nil, err
+	return now.data, now.found && err == nil, err
 }
 
+// loadAgain reads a row, and tries again while the store fails.
+func (r *rows) loadAgain(ctx context.Context, key string) (data []byte, found bool, err error) {
+	_, err = again(ctx, saveTries, func(ctx context.Context) (bool, error) {
+		var err error
+		data, found, err = r.load(ctx, key)
+		return found, err
+	})
+	return data, found, err
+}
+
+// delete removes a row, and tries again while the store fails.
 func (r *rows) delete(ctx context.Context, key string) error {
-	return guarded(ctx, "removing", func(ctx context.Context) error { return r.store.Delete(ctx, key) })
+	_, err := again(ctx, saveTries, func(ctx context.Context) (bool, error) {
+		return ask(ctx, "removing", func(ctx context.Context) (bool, error) { return true, r.store.Delete(ctx, key) })
+	})
+	return err
 }
 
-func (r *rows) saveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (saved bool, err error) {
-	err = guarded(ctx, "writing", func(ctx context.Context) error {
-		var err error
-		if r.conditional != nil {
-			saved, err = r.conditional.SaveIf(ctx, key, data, expected, generation, ttl)
-		} else {
-			saved, err = r.compareAndSave(ctx, key, data, expected, generation, ttl)
-		}
-		return err
+// save writes a row that only one request knows of.
+func (r *rows) save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
+	_, err := again(ctx, saveTries, func(ctx context.Context) (bool, error) {
+		return ask(ctx, "writing", func(ctx context.Context) (bool, error) { return true, r.store.Save(ctx, key, data, generation, ttl) })
 	})
-	return saved && err == nil, err
+	return err
+}
+
+// saveIf writes a row in place of the one with the expected generation. It
+// recognises its own row where the store applied a write and lost the answer, or
+// applied it twice: data must be unlike that of any other write. An error means
+// that the row may have been written.
+func (r *rows) saveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration, tries int) (bool, error) {
+	return again(ctx, tries, func(ctx context.Context) (bool, error) {
+		saved, err := ask(ctx, "writing", func(ctx context.Context) (bool, error) {
+			if r.conditional != nil {
+				return r.conditional.SaveIf(ctx, key, data, expected, generation, ttl)
+			}
+			return r.compareAndSave(ctx, key, data, expected, generation, ttl)
+		})
+		if err == nil && saved || errors.Is(err, errStuck) {
+			return saved, err
+		}
+		present, found, readErr := r.load(ctx, key)
+		switch {
+		case readErr != nil && err == nil:
+			return false, readErr
+		case readErr == nil && found && bytes.Equal(present, data):
+			return true, nil
+		}
+		return false, err
+	})
+}
+
+// again repeats what fails, a few times and with growing pauses, unless the store
+// did not even return.
+func again(ctx context.Context, tries int, do func(context.Context) (bool, error)) (done bool, err error) {
+	limited, cancel := bounded(ctx, writeLimit)
+	defer cancel()
+	for try := range tries {
+		if try > 0 && !pause(limited, writePause<<min(try-1, 5)) {
+			break
+		}
+		if done, err = do(ctx); err == nil || errors.Is(err, errStuck) || ctx.Err() != nil {
+			break
+		}
+	}
+	return done && err == nil, err
 }
 
 func (r *rows) compareAndSave(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {

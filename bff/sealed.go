@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
@@ -17,8 +19,9 @@ import (
 // maxCookie is what browsers take, name and attributes included.
 const maxCookie = 4096
 
-// clockSkew is how far ahead another replica's clock may be.
-const clockSkew = 2 * time.Minute
+// clockSkew is how far ahead the clock of the replica may be that sealed a cookie.
+// The seal says that the cookie is ours; what is further ahead is a mistake.
+const clockSkew = 24 * time.Hour
 
 // CookieStore keeps sessions in the visitors' own cookies, sealed. It is a token
 // store for a client made with emporix.WithForegroundRenewal:
@@ -35,8 +38,8 @@ const clockSkew = 2 * time.Minute
 //     makes its calls, before it writes.
 //   - An old cookie is as good as the present one until it ends: a logout removes
 //     the cookie from the browser, and ends the tokens at the API, but a copy made
-//     before can't be told from the original by another process. This process
-//     remembers for an hour.
+//     before can't be told from the original by another process, or after a
+//     restart. A process remembers the last 100,000 that it ended.
 //   - Two tabs that renew at the same time are one renewal in one process. In two
 //     processes both send the same refresh token; where the server takes one only
 //     once, one of them loses. Keep a visitor on one replica.
@@ -59,6 +62,7 @@ type cookieRows struct {
 	limit int
 	mu    sync.Mutex
 	rows  map[string]cookieRow
+	ended map[string]cookieRow // notes about IDs that are worth nothing
 }
 
 type cookieRow struct {
@@ -98,7 +102,7 @@ func DevelopmentCookieStore(logger *slog.Logger) *CookieStore {
 }
 
 func newCookieStore(r *ring, once bool) *CookieStore {
-	inner := &cookieRows{keys: r, once: once, limit: memoryRows, rows: map[string]cookieRow{}}
+	inner := &cookieRows{keys: r, once: once, limit: memoryRows, rows: map[string]cookieRow{}, ended: map[string]cookieRow{}}
 	return &CookieStore{inner: func() *cookieRows { return inner }}
 }
 
@@ -128,6 +132,10 @@ func (s *CookieStore) SaveIf(ctx context.Context, key string, data []byte, expec
 	return s.inner().put(key, data, generation, func(now cookieRow) bool { return now.generation == expected }, memoryLife), nil
 }
 
+// OneProcess tells package emporix that it need not wait for a row that another
+// process may be writing: what another replica writes goes to the visitor's browser.
+func (s *CookieStore) OneProcess() {}
+
 // Delete forgets a session.
 func (s *CookieStore) Delete(ctx context.Context, key string) error {
 	if ctx.Err() != nil {
@@ -137,16 +145,24 @@ func (s *CookieStore) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
+// table is where a row is kept: sessions in use must not crowd out what ended.
+func (c *cookieRows) table(key string) map[string]cookieRow {
+	if strings.HasPrefix(key, supersededNote("")) {
+		return c.ended
+	}
+	return c.rows
+}
+
 func (c *cookieRows) drop(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.rows, key)
+	delete(c.table(key), key)
 }
 
 func (c *cookieRows) get(key string) (cookieRow, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	row, found := c.rows[key]
+	row, found := c.table(key)[key]
 	now := time.Now()
 	if !found || !now.Before(row.until) {
 		return cookieRow{}, false
@@ -162,32 +178,32 @@ func (c *cookieRows) get(key string) (cookieRow, bool) {
 func (c *cookieRows) put(key string, data []byte, generation uint64, agrees func(cookieRow) bool, life time.Duration) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now()
-	present := c.rows[key]
+	now, rows := time.Now(), c.table(key)
+	present := rows[key]
 	if !now.Before(present.until) {
 		present = cookieRow{}
 	}
 	if !agrees(present) {
 		return false
 	}
-	c.rows[key] = cookieRow{data: append([]byte(nil), data...), generation: generation, until: now.Add(life)}
+	rows[key] = cookieRow{data: append([]byte(nil), data...), generation: generation, until: now.Add(life)}
 	// Look at a few others: what has ended goes, and in a full store the one that
 	// was used least recently.
 	seen, oldest, end := 0, "", time.Time{}
-	for other, row := range c.rows { // starts anywhere
+	for other, row := range rows { // starts anywhere
 		if seen++; seen > 8 {
 			break
 		}
 		switch {
 		case other == key:
 		case !now.Before(row.until):
-			delete(c.rows, other)
+			delete(rows, other)
 		case oldest == "" || row.until.Before(end):
 			oldest, end = other, row.until
 		}
 	}
-	if len(c.rows) > c.limit && oldest != "" {
-		delete(c.rows, oldest)
+	if len(rows) > c.limit && oldest != "" {
+		delete(rows, oldest)
 	}
 	return true
 }
@@ -196,10 +212,14 @@ func (c *cookieRows) put(key string, data []byte, generation uint64, agrees func
 type sealedKeeper struct {
 	b     *BFF
 	store *CookieStore
+	// tooLargeUntil is when the next guest's session may begin, in unix
+	// nanoseconds; 0 while they fit.
+	tooLargeUntil atomic.Int64
 }
 
 // content is what a cookie holds.
 type content struct {
+	Version    int             `json:"v"`
 	Issued     int64           `json:"i"` // unix seconds
 	Record     record          `json:"r"`
 	Generation uint64          `json:"g,omitempty"` // of the session
@@ -221,19 +241,28 @@ func (k *sealedKeeper) open(ctx context.Context, value string) (*visitor, error)
 	if len(value) > maxCookie {
 		return nil, nil
 	}
+	if err := newerCookie(value); err != nil {
+		return nil, err
+	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(value)
-	plain, ok := k.store.inner().keys.open(sealed, k.purpose())
-	if err != nil || !ok { // an error leaves what came before it decoded
-		if k.b.opts.Logger != nil { // anybody can send this: it must not fill the log
-			k.b.opts.Logger.DebugContext(ctx, "bff: a cookie was sealed under another key, or by nobody: the visitor begins anew")
-		}
+	readable := err == nil // an error leaves what came before it decoded
+	if readable && k.store.inner().keys.newer(sealed) {
+		return nil, errNewerCookie
+	}
+	plain, ours := k.store.inner().keys.open(sealed, k.purpose())
+	if !readable || !ours {
+		// Anybody can send this: it must not fill the log.
+		k.b.tell(ctx, slog.LevelDebug, "a cookie was sealed under another key, or by nobody: the visitor begins anew")
 		return nil, nil
+	}
+	if err := tooNew(plain, "the visitor's cookie"); err != nil {
+		return nil, err
 	}
 	var c content
 	now := time.Now()
-	readable := json.Unmarshal(plain, &c) == nil
+	readable = json.Unmarshal(plain, &c) == nil
 	switch {
-	case !readable || c.Record.Version != recordVersion || !wellFormed(c.Record.Key):
+	case !readable || c.Version != recordVersion || c.Record.Version != recordVersion || !wellFormed(c.Record.Key):
 		k.b.log(ctx, "a visitor begins anew", errDamaged)
 		return nil, nil
 	case time.Unix(c.Issued, 0).After(now.Add(clockSkew)) || now.Sub(time.Unix(c.Issued, 0)) >= k.b.opts.Idle:
@@ -276,9 +305,9 @@ func (k *sealedKeeper) follow(v *visitor) *visitor {
 	return &now
 }
 
-func (k *sealedKeeper) issue(_ context.Context, r record) (*visitor, error) {
-	return &visitor{record: r, fresh: true}, nil
-}
+func (k *sealedKeeper) passing(r record) *visitor { return &visitor{record: r, fresh: true} }
+
+func (k *sealedKeeper) issue(_ context.Context, r record) (*visitor, error) { return k.passing(r), nil }
 
 func (k *sealedKeeper) update(_ context.Context, v *visitor, change func(*record)) (*visitor, error) {
 	changed := *v
@@ -294,7 +323,7 @@ func (k *sealedKeeper) update(_ context.Context, v *visitor, change func(*record
 	return &changed, nil
 }
 
-func (k *sealedKeeper) claim(_ context.Context, v *visitor, _ string) (*visitor, error) {
+func (k *sealedKeeper) claim(_ context.Context, v, _ *visitor, _ string) (*visitor, error) {
 	until := time.Now().Add(changeLimit).UnixMilli()
 	if !k.store.inner().put(changingNote(v.Key), []byte{1}, 0, func(now cookieRow) bool { return now.data == nil }, changeLimit) {
 		return nil, nil
@@ -304,13 +333,29 @@ func (k *sealedKeeper) claim(_ context.Context, v *visitor, _ string) (*visitor,
 	return &claimed, nil
 }
 
-func (k *sealedKeeper) supersede(_ context.Context, v, next *visitor) error {
-	note := []byte{}
-	if next != nil {
-		note = []byte(next.Key)
-	}
-	k.store.inner().put(supersededNote(v.Key), note, 0, func(cookieRow) bool { return true }, memoryLife)
+func (k *sealedKeeper) underWay(_ context.Context, v *visitor) (bool, error) {
+	return time.Now().UnixMilli() < v.Changing, nil // both by this process's clock
+}
+
+func (k *sealedKeeper) finished(context.Context, *visitor) {}
+
+func (k *sealedKeeper) supersede(_ context.Context, v, next *visitor, _ int) error {
+	k.end(v, next.Key)
 	return nil
+}
+
+func (k *sealedKeeper) end(v *visitor, next string) {
+	// As long as the old cookie could be opened.
+	k.store.inner().put(supersededNote(v.Key), []byte(next), 0, func(cookieRow) bool { return true }, k.b.opts.Idle+clockSkew)
+}
+
+func (k *sealedKeeper) retire(ctx context.Context, v *visitor) (bool, error) {
+	claimed, err := k.claim(ctx, v, nil, "")
+	if err != nil || claimed == nil {
+		return false, err
+	}
+	k.end(v, "")
+	return true, nil
 }
 
 func (k *sealedKeeper) successor(_ context.Context, v *visitor) (*visitor, error) {
@@ -356,7 +401,7 @@ func (k *sealedKeeper) cookie(v *visitor) (value string, changed bool, err error
 	if v = k.follow(v); v.Superseded {
 		return "", false, nil
 	}
-	c := content{Issued: time.Now().Unix(), Record: v.kept(), Generation: v.row, Session: v.session}
+	c := content{Version: recordVersion, Issued: time.Now().Unix(), Record: v.kept(), Generation: v.row, Session: v.session}
 	if row, found := k.store.inner().get(k.row(v.Key)); found && row.generation != v.row {
 		c.Generation, c.Session, changed = row.generation, row.data, true
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -225,6 +226,159 @@ func TestASessionThatFitsIntoNoCookie(t *testing.T) {
 	assert.ErrorIs(t, s.b.LogoutEverywhere(context.Background(), s.number), bff.ErrNeedsStore)
 }
 
+// A tenant whose guests' tokens fit into no cookie: the page's author gets the
+// error, and pages begin no sessions that can't be kept.
+func TestAGuestWhoFitsIntoNoCookie(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		var errs []error
+		s := newShop(t, setup{sealed: true, options: bff.Options{
+			Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			ErrorPage: func(w http.ResponseWriter, r *http.Request, status int, err error) {
+				_, visited := bff.FromContext(r.Context())
+				assert.True(t, visited)
+				errs = append(errs, err)
+				http.Error(w, "sorry", status)
+			},
+		}})
+		huge, err := json.Marshal("x." + strings.Repeat("y", 5000))
+		require.NoError(t, err)
+		s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Set: map[string]json.RawMessage{"refresh_token": huge}, Times: 3})
+		var all []*browser
+		page := func(b *browser) {
+			t.Helper()
+			out := b.do("GET", "/page")
+			assert.Equal(t, 500, out.StatusCode)
+			assert.Nil(t, out.set)
+			assert.NotContains(t, out.body, nobody, "of the handler's page nothing is left")
+			require.NotEmpty(t, errs)
+			assert.ErrorIs(t, errs[len(errs)-1], bff.ErrCookieTooLarge)
+			errs = nil
+		}
+		for range 5 {
+			all = append(all, s.browser())
+			for range 3 {
+				page(all[len(all)-1])
+			}
+		}
+		s.fake.AssertCalls(t, "Auth.Anonymous", 1)
+		assert.Contains(t, all[0].ok("GET", "/info"), "none", "pages that only look are shown")
+		assert.Equal(t, 1, strings.Count(log.String(), "does not fit into a cookie; no other one is begun"))
+		customer := s.browser()
+		customer.login() // whose tokens do fit
+		assert.Equal(t, s.number, customer.ok("GET", "/page"))
+		s.fake.AssertCalls(t, "Auth.Anonymous", 2)
+
+		time.Sleep(time.Minute)
+		for _, b := range all {
+			page(b)
+		}
+		s.fake.AssertCalls(t, "Auth.Anonymous", 3)
+
+		time.Sleep(time.Minute) // the tenant's tokens are shorter now
+		for _, b := range all {
+			assert.Equal(t, nobody, b.ok("GET", "/page"))
+			assert.NotEmpty(t, b.cookie)
+		}
+		s.fake.AssertCalls(t, "Auth.Anonymous", 3+len(all))
+	})
+}
+
+// However the page is written, the error comes in its place.
+func TestThePageOfAGuestWhoFitsIntoNoCookie(t *testing.T) {
+	for what, row := range map[string]struct {
+		cookie bool // from a page that asked the API for nothing
+		answer http.HandlerFunc
+	}{
+		"nothing": {false, func(http.ResponseWriter, *http.Request) {}},
+		"text": {false, func(w http.ResponseWriter, _ *http.Request) {
+			_, err := io.WriteString(w, "page")
+			assert.NoError(t, err)
+		}},
+		"status": {false, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204); w.WriteHeader(200) }},
+		"copied": {false, func(w http.ResponseWriter, _ *http.Request) {
+			n, _ := io.Copy(w, strings.NewReader("page"))
+			assert.EqualValues(t, 4, n)
+		}},
+		"stream": {false, func(w http.ResponseWriter, _ *http.Request) {
+			assert.NoError(t, http.NewResponseController(w).Flush())
+			_, _ = io.WriteString(w, "page")
+		}},
+		"redirect": {false, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/page", http.StatusSeeOther) }},
+		"file":     {false, func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "doc.go") }},
+		"hijacked": {false, func(w http.ResponseWriter, _ *http.Request) {
+			_, _, err := http.NewResponseController(w).Hijack()
+			assert.ErrorIs(t, err, bff.ErrTooLate)
+			assert.ErrorIs(t, err, bff.ErrCookieTooLarge)
+		}},
+		"known": {true, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "page") }},
+	} {
+		s := newShop(t, setup{sealed: true})
+		b := s.browser()
+		if row.cookie {
+			w := b.serve(func(_ http.ResponseWriter, r *http.Request) { begins(t, r) })
+			b.cookie = w.Result().Cookies()[0].Value
+		}
+		huge, err := json.Marshal("x." + strings.Repeat("y", 5000))
+		require.NoError(t, err)
+		s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Set: map[string]json.RawMessage{"refresh_token": huge}, Times: -1})
+		for i := range 3 {
+			resp := b.over(func(w http.ResponseWriter, r *http.Request) {
+				session, err := bff.From(r).Session(r.Context())
+				if err != nil {
+					assert.NotZero(t, i, what)
+					assert.ErrorIs(t, err, bff.ErrCookieTooLarge, what)
+					s.b.Error(w, r, err)
+					return
+				}
+				_, err = session.Customers.Get(r.Context())
+				assert.NoError(t, err)
+				w.Header().Set("Refresh", "0; url=/next")
+				w.Header().Set("Content-Disposition", "attachment")
+				row.answer(w, r)
+			})
+			body, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			assert.Equal(t, 500, resp.StatusCode, what)
+			assert.Equal(t, "Something went wrong here.\n", string(body), what)
+			assert.Equal(t, []string{"no-store"}, resp.Header.Values("Cache-Control"), what)
+			assert.Empty(t, resp.Header.Get("Location")+resp.Header.Get("Last-Modified")+resp.Header.Get("Refresh")+resp.Header.Get("Content-Disposition"), what)
+			assert.Empty(t, resp.Cookies(), what)
+		}
+		s.fake.AssertCalls(t, "Auth.Anonymous", 1)
+	}
+}
+
+// A handler that panics is answered by what stands around it.
+func TestAPanicOfAGuestWhoFitsIntoNoCookie(t *testing.T) {
+	s := newShop(t, setup{sealed: true})
+	huge, err := json.Marshal("x." + strings.Repeat("y", 5000))
+	require.NoError(t, err)
+	s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Set: map[string]json.RawMessage{"refresh_token": huge}})
+	w := httptest.NewRecorder()
+	assert.Panics(t, func() {
+		s.b.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			session, err := bff.From(r).Session(r.Context())
+			assert.NoError(t, err)
+			_, err = session.Customers.Get(r.Context())
+			assert.NoError(t, err)
+			panic("x")
+		})).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "https://shop.example/", nil))
+	})
+	assert.Empty(t, w.Body.String())
+}
+
+// A session begins with the page that asks for it, and goes on with the next.
+func TestAGuestInACookieCostsOneCall(t *testing.T) {
+	s := newShop(t, setup{sealed: true})
+	b := s.browser()
+	for range 3 {
+		b.serve(func(_ http.ResponseWriter, r *http.Request) { _, _ = bff.From(r).Info(r.Context()) })
+		assert.Equal(t, nobody, b.ok("GET", "/page"))
+	}
+	s.fake.AssertCalls(t, "Auth.Anonymous", 1)
+}
+
 // FuzzReturnTo finds no way from a social login to another site, read as a browser
 // reads it.
 func FuzzReturnTo(f *testing.F) {
@@ -266,5 +420,54 @@ func FuzzSealedCookie(f *testing.F) {
 			assert.NoError(t, err)
 			assert.Equal(t, emporix.SessionNone, info.Kind)
 		})).ServeHTTP(httptest.NewRecorder(), r)
+	})
+}
+
+// Sessions in memory are bounded, and end with their time; what they are is in the
+// cookies. What has ended is remembered for as long as its cookie could be opened.
+func TestSealedSessionsInMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{})
+		store := newCookieStore(t, cookieKey)
+		bff.Bound(store, 10)
+		s.open(setup{client: []emporix.Option{emporix.WithTokenStore(store), emporix.WithForegroundRenewal()}})
+		var visitors []*browser
+		for range 60 {
+			b := s.browser()
+			b.ok("GET", "/page")
+			visitors = append(visitors, b)
+			time.Sleep(time.Second)
+		}
+		sessions, _ := bff.Kept(store)
+		assert.LessOrEqual(t, sessions, 10)
+		for _, b := range visitors {
+			assert.Contains(t, b.ok("GET", "/info"), "anonymous")
+		}
+		s.fake.AssertCalls(t, "Auth.Anonymous", 60)
+
+		bff.Bound(store, 1000)
+		b, old := s.browser(), s.browser()
+		b.login()
+		old.cookie = b.cookie
+		b.ok("POST", "/password password=correct+horse")
+		for range 100 {
+			s.browser().ok("GET", "/page")
+		}
+		for _, after := range []time.Duration{0, time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 2 * time.Hour, 24 * time.Hour, 29 * 24 * time.Hour} {
+			time.Sleep(after)
+			assert.Equal(t, nobody, old.raw("GET", "/page", "__Host-emporix="+old.cookie).body, "%s: this process remembers", after)
+		}
+		for range 100 { // each look at a few
+			s.browser().ok("GET", "/page")
+		}
+		sessions, _ = bff.Kept(store)
+		assert.Less(t, sessions, 202, "those that nobody used went")
+		for range 10 {
+			b := s.browser()
+			b.ok("POST", "/login password=another+one")
+			time.Sleep(32 * 24 * time.Hour)
+		}
+		_, ended := bff.Kept(store)
+		assert.Less(t, ended, 8, "and what could not be presented any more")
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,36 @@ type Provider struct {
 	RedirectURI string
 	// Scopes default to openid, email and profile.
 	Scopes []string
+	// Configuration is the name of the provider's configuration at Emporix. Where a
+	// tenant has several, the state has to begin with it: with a name here, it is
+	// "{configuration}--{random}"; see StateConfiguration. Up to 100 letters, digits,
+	// dots, underscores and single hyphens inside.
+	Configuration string
+}
+
+const stateMark = "--"
+
+var configurationName = regexp.MustCompile(`^[A-Za-z0-9._]+(-[A-Za-z0-9._]+)*$`)
+
+const maxConfiguration = 100
+
+// newState returns a state that nobody guesses.
+func (p Provider) newState() string {
+	if p.Configuration == "" {
+		return rand.Text()
+	}
+	return p.Configuration + stateMark + rand.Text()
+}
+
+// StateConfiguration returns the name that a state of a social login begins with,
+// "" if it begins with none. It does not tell whether the state is a good one:
+// FinishSocialLogin does.
+func StateConfiguration(state string) string {
+	name, _, found := strings.Cut(state, stateMark)
+	if !found || len(name) > maxConfiguration || !configurationName.MatchString(name) {
+		return ""
+	}
+	return name
 }
 
 func (p Provider) check() string {
@@ -37,6 +68,9 @@ func (p Provider) check() string {
 	}
 	if p.ClientID == "" {
 		return "has no ClientID"
+	}
+	if p.Configuration != "" && (len(p.Configuration) > maxConfiguration || !configurationName.MatchString(p.Configuration)) {
+		return "has a Configuration that a state can't begin with: up to 100 letters, digits, dots, underscores and single hyphens inside"
 	}
 	return ""
 }
@@ -88,7 +122,7 @@ func (v *Visit) BeginSocialLogin(ctx context.Context, provider, returnTo string)
 	if who.Superseded {
 		return "", errChanged
 	}
-	state, verifier := rand.Text(), randomValue()
+	state, verifier := p.newState(), randomValue()
 	now := time.Now()
 	kept, err := in.b.keep.update(ctx, who, func(r *record) {
 		r.Social = slices.DeleteFunc(slices.Clone(r.Social), func(o pending) bool { return o.Until <= now.Unix() })
@@ -135,7 +169,7 @@ func (v *Visit) FinishSocialLogin(ctx context.Context, callback url.Values) (log
 		return nil, "", err
 	}
 	code := callback["code"]
-	if callback.Has("error") || len(code) != 1 || code[0] == "" || len(code[0]) > 4096 {
+	if strings.Join(callback["error"], "") != "" || len(code) != 1 || code[0] == "" || len(code[0]) > 4096 {
 		return nil, begun.ReturnTo, ErrSocialRefused
 	}
 	redirect := v.inner().b.opts.Providers[begun.Provider].RedirectURI
@@ -179,13 +213,13 @@ func (v *visit) take(ctx context.Context, callback url.Values) (pending, error) 
 		found = pending{}
 		if at := slices.IndexFunc(r.Social, mine); at >= 0 {
 			found = r.Social[at]
-			r.Social = slices.Delete(slices.Clone(r.Social), at, at+1)
+			r.Social = slices.DeleteFunc(slices.Clone(r.Social), mine) // also where a lost answer made it two
 		}
 	})
 	if err == nil {
 		v.replace(kept)
 	}
-	_, configured := v.b.opts.Providers[found.Provider]
+	provider, configured := v.b.opts.Providers[found.Provider]
 	switch {
 	case err != nil:
 		return pending{}, err
@@ -193,6 +227,8 @@ func (v *visit) take(ctx context.Context, callback url.Values) (pending, error) 
 		return pending{}, ErrState
 	case !configured:
 		return pending{}, fmt.Errorf("%w: %w", ErrState, ErrNoProvider)
+	case StateConfiguration(state[0]) != provider.Configuration: // begun before the options changed
+		return pending{}, fmt.Errorf("%w: it was begun with another configuration of the provider", ErrState)
 	}
 	return found, nil
 }

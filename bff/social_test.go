@@ -1,6 +1,7 @@
 package bff_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
@@ -64,6 +65,79 @@ func TestSocialLogin(t *testing.T) {
 		assert.Equal(t, 400, b.do("GET", callback).StatusCode, "a state works once")
 		s.fake.AssertCalls(t, "Auth.SocialLogin", 1)
 	})
+}
+
+// With several identity providers, the state begins with the name of a
+// configuration.
+func TestStatesThatNameTheirConfiguration(t *testing.T) {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		named := func(configuration string) setup {
+			p := providers["idp"]
+			p.Configuration = configuration
+			return setup{sealed: sealed, options: bff.Options{Providers: map[string]bff.Provider{"idp": p}}}
+		}
+		s := newShop(t, named("my-shop.google_2"))
+		require.NoError(t, s.fake.Server().AddSocialIdentity("code-1", emporixtest.Identity{Email: jo.Email}))
+		b := s.browser()
+		states := map[string]bool{}
+		state := ""
+		for range 3 {
+			state = begin(t, b, "").Get("state")
+			name, random, found := strings.Cut(state, "--")
+			require.True(t, found)
+			assert.Equal(t, "my-shop.google_2", name)
+			assert.GreaterOrEqual(t, len(random), 26)
+			assert.NotContains(t, random, "-")
+			assert.Equal(t, name, bff.StateConfiguration(state))
+			states[random] = true
+		}
+		assert.Len(t, states, 3)
+		_, random, _ := strings.Cut(state, "--")
+		for _, other := range []string{random, "other--" + random, "my-shop.google_2-" + random, "my-shop.google_2--" + random + "x", "my-shop.google_2--"} {
+			assert.Equal(t, 400, b.do("GET", "/callback?"+url.Values{"state": {other}, "code": {"code-1"}}.Encode()).StatusCode, other)
+		}
+		s.fake.AssertCalls(t, "Auth.SocialLogin", 0)
+		assert.Equal(t, 200, b.do("GET", "/callback?"+url.Values{"state": {state}, "code": {"code-1"}}.Encode()).StatusCode)
+		s.fake.AssertCalls(t, "Auth.SocialLogin", 1)
+	})
+	for state, want := range map[string]string{
+		"google--ABC": "google", "my-shop--ABC": "my-shop", "g--a--b": "g", "ABC": "", "": "", "--ABC": "", "a b--ABC": "", "google-ABC": "", "-a--ABC": "",
+		strings.Repeat("a", 101) + "--ABC": "",
+	} {
+		assert.Equal(t, want, bff.StateConfiguration(state), state)
+	}
+}
+
+func TestAStateOfAnotherConfigurationIsNotTaken(t *testing.T) {
+	s := newShop(t, setup{options: bff.Options{Providers: providers}})
+	b := s.browser()
+	state := begin(t, b, "").Get("state")
+	p := providers["idp"]
+	p.Configuration = "google"
+	s.open(setup{options: bff.Options{Providers: map[string]bff.Provider{"idp": p}}})
+	out := b.do("GET", "/callback?"+url.Values{"state": {state}, "code": {"code-1"}}.Encode())
+	assert.Equal(t, 400, out.StatusCode)
+	assert.Contains(t, out.Header.Get("X-Error"), bff.ErrState.Error())
+	s.fake.AssertCalls(t, "Auth.SocialLogin", 0)
+}
+
+func TestConfigurationsThatNoStateCanBeginWith(t *testing.T) {
+	client := emporixtest.New(t).Client(t)
+	for name, good := range map[string]bool{
+		"google": true, "my-shop": true, "a-b-c": true, "A.b_9": true, strings.Repeat("a", 100): true,
+		"my--shop": false, "-google": false, "google-": false, "-": false, "--": false, "my shop": false, "a/b": false, "a&b": false, "ü": false, "a%2Db": false,
+		"a\n": false, "google\n": false, strings.Repeat("a", 101): false,
+	} {
+		p := providers["idp"]
+		p.Configuration = name
+		_, err := bff.New(client, bff.Options{Providers: map[string]bff.Provider{"idp": p}})
+		if good {
+			assert.NoError(t, err, "%q", name)
+			continue
+		}
+		require.ErrorIs(t, err, emporix.ErrInvalidRequest, "%q", name)
+		assert.ErrorContains(t, err, "Configuration")
+	}
 }
 
 // redeemed keeps the queries with which codes are redeemed.
@@ -204,4 +278,42 @@ func TestOptionsAreChecked(t *testing.T) {
 		assert.ErrorIs(t, err, emporix.ErrInvalidRequest, "%v", rules)
 	}
 	assert.Panics(t, func() { bff.From(&http.Request{}) })
+}
+
+func TestHooksOfEveryLogin(t *testing.T) {
+	var heard []string
+	s := newShop(t, setup{
+		options: bff.Options{
+			Providers:   providers,
+			BeforeLogin: func(context.Context, *emporix.Session) error { heard = append(heard, "before"); return nil },
+			AfterLogin:  func(context.Context, *emporix.Session, *bff.Login) error { heard = append(heard, "after"); return nil },
+		},
+		fake: []emporixtest.Option{emporixtest.Assume(func(a *emporixtest.Assumptions) { a.DoubleOptIn, a.OptInLogsIn = true, true })},
+	})
+	require.NoError(t, s.fake.Server().AddSubjectToken("idp.t0k3n", emporixtest.Identity{Email: jo.Email}, ""))
+	require.NoError(t, s.fake.Server().AddSocialIdentity("code-1", emporixtest.Identity{Email: jo.Email}))
+	for what, login := range map[string]func(b *browser){
+		"password": func(b *browser) { b.login() },
+		"exchange": func(b *browser) { b.ok("POST", "/exchange token=idp.t0k3n") },
+		"social": func(b *browser) {
+			b.ok("GET", "/callback?"+url.Values{"state": {begin(t, b, "/").Get("state")}, "code": {"code-1"}}.Encode())
+		},
+		"sign-up": func(b *browser) {
+			b.serve(func(_ http.ResponseWriter, r *http.Request) {
+				session, err := bff.From(r).Session(r.Context())
+				assert.NoError(t, err)
+				_, err = session.Customers.SignUp(r.Context(), emporix.SignUpRequest{Email: "ann@example.com", Password: "a new password"})
+				assert.NoError(t, err)
+				login, err := bff.From(r).ConfirmSignUp(r.Context(), s.fake.LatestMail(t, emporixfake.MailOptIn, "ann@example.com").Token)
+				assert.NoError(t, err)
+				assert.True(t, login.LoggedIn)
+			})
+		},
+	} {
+		b := s.browser()
+		b.ok("GET", "/page")
+		heard = nil
+		login(b)
+		assert.Equal(t, []string{"before", "after"}, heard, what)
+	}
 }

@@ -2,6 +2,7 @@ package bff
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -20,19 +21,27 @@ type storeKeeper struct {
 func (k *storeKeeper) row(id string) string { return k.rows.key("visitor", id) }
 
 func (k *storeKeeper) open(ctx context.Context, value string) (*visitor, error) {
+	if err := newerCookie(value); err != nil {
+		return nil, err
+	}
 	if !wellFormed(value) {
 		return nil, nil
 	}
 	v, err := k.read(ctx, digest("visitor", value))
-	if v != nil {
-		v.value = value
+	if v == nil || v.State != stateSettled { // no browser was given that one
+		return nil, err
 	}
+	v.value = value
 	return v, err
 }
 
-// read returns nil for a row that is absent or damaged.
 func (k *storeKeeper) read(ctx context.Context, id string) (*visitor, error) {
-	data, found, err := k.rows.load(ctx, k.row(id))
+	return k.visitor(ctx, id, k.rows.load)
+}
+
+// visitor returns nil for a row that is absent or damaged.
+func (k *storeKeeper) visitor(ctx context.Context, id string, load func(context.Context, string) ([]byte, bool, error)) (*visitor, error) {
+	data, found, err := load(ctx, k.row(id))
 	if err != nil || !found {
 		return nil, err
 	}
@@ -47,41 +56,56 @@ func (k *storeKeeper) read(ctx context.Context, id string) (*visitor, error) {
 	return &visitor{record: r, id: id}, nil
 }
 
-func (k *storeKeeper) issue(ctx context.Context, r record) (*visitor, error) {
-	v := &visitor{record: r, value: randomValue(), fresh: true}
-	v.id = digest("visitor", v.value)
-	v.Generation = nextGeneration(0)
-	saved, err := k.rows.saveIf(ctx, k.row(v.id), v.encode(), 0, v.Generation, v.ttl(&k.b.opts, time.Now()))
-	if err == nil && !saved {
-		err = fmt.Errorf("%w: a new visitor's row exists already", emporix.ErrStoreUnavailable)
-	}
-	if err != nil {
+// save writes next in place of v's record.
+func (k *storeKeeper) save(ctx context.Context, v *visitor, next record, tries int) (*visitor, error) {
+	next.Generation, next.Write = nextGeneration(v.Generation), rand.Text()
+	saved, err := k.rows.saveIf(ctx, k.row(v.id), next.encode(), v.Generation, next.Generation, next.ttl(&k.b.opts, time.Now()), tries)
+	if err != nil || !saved {
 		return nil, err
 	}
-	return v, nil
+	changed := *v
+	changed.record = next
+	return &changed, nil
+}
+
+func (k *storeKeeper) passing(r record) *visitor {
+	value := randomValue()
+	return &visitor{record: r, id: digest("visitor", value), value: value, fresh: true}
+}
+
+func (k *storeKeeper) issue(ctx context.Context, r record) (*visitor, error) {
+	v := k.passing(record{})
+	tries := 1 // a stranger's page does not wait for a store that fails
+	if r.State == statePromised {
+		tries = saveTries
+	}
+	issued, err := k.save(ctx, v, r, tries)
+	if err == nil && issued == nil {
+		err = fmt.Errorf("bff: %w: a new visitor's row exists already", emporix.ErrStoreUnavailable)
+	}
+	return issued, err
 }
 
 func (k *storeKeeper) update(ctx context.Context, v *visitor, change func(*record)) (*visitor, error) {
+	return k.updateIn(ctx, v, saveTries, change)
+}
+
+func (k *storeKeeper) updateIn(ctx context.Context, v *visitor, tries int, change func(*record)) (*visitor, error) {
 	for range saveTries {
 		next := v.record
 		change(&next)
-		next.Generation = nextGeneration(v.Generation)
-		saved, err := k.rows.saveIf(ctx, k.row(v.id), next.encode(), v.Generation, next.Generation, next.ttl(&k.b.opts, time.Now()))
-		changed := *v
-		if err != nil {
-			return nil, err
-		}
-		if saved {
-			changed.record = next
-			return &changed, nil
+		saved, err := k.save(ctx, v, next, tries)
+		if err != nil || saved != nil {
+			return saved, err
 		}
 		now, err := k.read(ctx, v.id)
 		switch {
 		case err != nil:
 			return nil, err
-		case now == nil || now.Superseded || now.Key != v.Key:
+		case now == nil || now.Superseded || now.Key != v.Key || now.State != v.State || now.Next != v.Next:
 			return nil, errChanged
 		}
+		changed := *v
 		changed.record = now.record
 		v = &changed
 	}
@@ -90,32 +114,81 @@ func (k *storeKeeper) update(ctx context.Context, v *visitor, change func(*recor
 
 var errChanged = fmt.Errorf("%w: another request of the visitor's has changed the session meanwhile", emporix.ErrConflict)
 
-func (k *storeKeeper) claim(ctx context.Context, v *visitor, to string) (*visitor, error) {
-	claimed := *v
-	claimed.Generation = nextGeneration(v.Generation)
-	claimed.Changing, claimed.Moving = time.Now().Add(changeLimit).UnixMilli(), to
-	saved, err := k.rows.saveIf(ctx, k.row(v.id), claimed.encode(), v.Generation, claimed.Generation, claimed.ttl(&k.b.opts, time.Now()))
-	if err != nil || !saved {
+// change names the row that is there while a change may be under way. The store
+// drops it in time, by its own clock.
+func (k *storeKeeper) change(id string) string { return k.rows.key("change", id) }
+
+func (k *storeKeeper) claim(ctx context.Context, v, next *visitor, from string) (*visitor, error) {
+	mark := listing{Version: recordVersion, Generation: nextGeneration(0)}
+	if err := k.rows.save(ctx, k.change(next.id), mark.encode(), mark.Generation, changeLimit); err != nil {
 		return nil, err
 	}
-	return &claimed, nil
+	reserved := v.record
+	reserved.Changing = time.Now().Add(changeLimit).UnixMilli()
+	reserved.Moving, reserved.Next, reserved.From = next.Key, next.id, from
+	claimed, err := k.save(ctx, v, reserved, saveTries)
+	if err != nil || claimed != nil {
+		if err != nil { // it may have been written
+			k.finished(ctx, next)
+		}
+		return claimed, err
+	}
+	now, err := k.read(ctx, v.id)
+	if err != nil || now == nil || now.Superseded || now.Next != next.id {
+		return nil, err
+	}
+	now.value, now.fresh = v.value, v.fresh // it was written, and then noted by another request
+	return now, nil
 }
 
-func (k *storeKeeper) supersede(ctx context.Context, v, next *visitor) error {
-	_, err := k.update(ctx, v, func(r *record) {
-		r.Superseded, r.Customer, r.LoggedIn, r.Changing, r.Moving, r.Social = true, "", 0, 0, "", nil
-		if next != nil {
-			r.Next = next.id
-		}
-	})
+// clockSlack is how far the clocks of two replicas may differ, where the store
+// keeps rows longer than it was told.
+const clockSlack = 2 * time.Minute
+
+func (k *storeKeeper) underWay(ctx context.Context, v *visitor) (bool, error) {
+	if !time.Now().Before(time.UnixMilli(v.Changing).Add(clockSlack)) {
+		return false, nil
+	}
+	if _, found, err := k.rows.load(ctx, k.change(v.Next)); err != nil || !found {
+		return false, err
+	}
+	next, err := k.read(ctx, v.Next)
+	return next != nil && next.State == statePromised, err
+}
+
+func (k *storeKeeper) finished(ctx context.Context, next *visitor) {
+	if err := k.rows.delete(ctx, k.change(next.id)); err != nil {
+		k.b.log(ctx, "a visitor stays reserved for a minute", err)
+	}
+}
+
+func (k *storeKeeper) supersede(ctx context.Context, v, next *visitor, tries int) error {
+	_, err := k.updateIn(ctx, v, tries, func(r *record) { r.end(v.id, next.id) })
 	return err
 }
 
+func (k *storeKeeper) retire(ctx context.Context, v *visitor) (bool, error) {
+	over := v.record
+	over.end(v.id, "")
+	ended, err := k.save(ctx, v, over, saveTries)
+	return ended != nil, err
+}
+
+// successor also returns a visitor whose change has not been settled.
 func (k *storeKeeper) successor(ctx context.Context, v *visitor) (*visitor, error) {
 	if v.Next == "" {
 		return nil, nil
 	}
-	return k.read(ctx, v.Next)
+	next, err := k.read(ctx, v.Next)
+	if next == nil && err == nil && v.Moving != "" {
+		// It goes last when a change is taken back: is this one still open?
+		now, err := k.read(ctx, v.id)
+		if err == nil && (now == nil || now.Next != v.Next) {
+			err = errChanged
+		}
+		return nil, err
+	}
+	return next, err
 }
 
 func (k *storeKeeper) discard(ctx context.Context, v *visitor) error {
@@ -136,7 +209,7 @@ func (k *storeKeeper) prepare(ctx context.Context, v *visitor, s *emporix.Sessio
 	if time.Since(time.Unix(v.Seen, 0)) < k.b.touchPace {
 		return v, nil
 	}
-	noted, err := k.update(ctx, v, func(r *record) { r.Seen = time.Now().Unix() })
+	noted, err := k.updateIn(ctx, v, 1, func(r *record) { r.Seen = max(r.Seen, time.Now().Unix()) })
 	if err == nil {
 		return noted, nil
 	}

@@ -3,11 +3,13 @@ package bff_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/bff"
 )
 
@@ -52,4 +54,43 @@ func TestAStrictCookieIsNotOverwritten(t *testing.T) {
 	link := s.browser()
 	link.header.Set("Sec-Fetch-Site", "cross-site")
 	assert.NotNil(t, link.do("GET", "/page").set, "SameSite=Lax comes along with links")
+}
+
+// What gets no cookie leaves no row of a visitor behind, whatever it does.
+func TestAPassingGuestIsNotKept(t *testing.T) {
+	for _, target := range []string{"GET /page", "GET /social", "POST /login password=wrong+password", "GET /page then POST /login password=wrong+password"} {
+		s := newShop(t, setup{options: bff.Options{Strict: true, Providers: providers, TrustedOrigins: []string{"https://m.shop.example"}}})
+		link := s.browser()
+		link.header.Set("Sec-Fetch-Site", "cross-site")
+		link.header.Set("Origin", "https://m.shop.example")
+		first, second, both := strings.Cut(target, " then ")
+		if both { // in one request
+			r := httptest.NewRequestWithContext(t.Context(), "GET", "https://shop.example/", nil)
+			r.Header.Set("Sec-Fetch-Site", "cross-site")
+			w := httptest.NewRecorder()
+			s.b.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				session := func() string {
+					begins(t, r)
+					session, err := bff.From(r).Session(r.Context())
+					assert.NoError(t, err)
+					_, err = session.Customers.Get(r.Context())
+					assert.NoError(t, err)
+					info, err := session.Info(r.Context())
+					assert.NoError(t, err)
+					assert.NotEmpty(t, info.SessionID)
+					return info.SessionID
+				}
+				before := session()
+				_, err := bff.From(r).Login(r.Context(), emporix.LoginRequest{Email: jo.Email, Password: "wrong password"})
+				assert.ErrorIs(t, err, emporix.ErrInvalidCredentials)
+				assert.Equal(t, before, session(), "the guest goes on in the same request")
+			})).ServeHTTP(w, r)
+			assert.Empty(t, w.Result().Cookies())
+			assert.NotEmpty(t, second)
+		} else {
+			method, path, _ := strings.Cut(first, " ")
+			assert.Nil(t, link.do(method, path).set, target)
+		}
+		assert.Zero(t, s.store.live(t, visitorRows), target)
+	}
 }

@@ -35,6 +35,7 @@ type visit struct {
 	dropped bool       // the browser's cookie is to be removed
 	passing bool       // a guest for this request only
 	begun   bool       // the answer has begun
+	came    string     // customer number of the visitor who came, "" for a guest
 }
 
 func (v *visit) hold(ctx context.Context) error {
@@ -100,6 +101,21 @@ func (v *visit) abandon() {
 	v.visitor, v.dropped = nil, true
 }
 
+// arrived keeps which customer came with the request.
+func (v *visit) arrived(customer string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.came = customer
+}
+
+// left reports that the customer who came with the request has left this
+// browser: logged out, or another customer has logged in.
+func (v *visit) left() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.came != "" && (v.visitor == nil || v.visitor.Customer != v.came)
+}
+
 // begin tells that the answer begins now.
 func (v *visit) begin() {
 	v.mu.Lock()
@@ -108,27 +124,23 @@ func (v *visit) begin() {
 }
 
 // seal returns the cookie to write, if any.
-func (v *visit) seal() *http.Cookie {
+func (v *visit) seal() (*http.Cookie, error) {
 	v.mu.Lock()
 	visitor, dropped, passing := v.visitor, v.dropped, v.passing
 	v.mu.Unlock()
 	switch {
 	case v.readOnly || passing:
-		return nil
+		return nil, nil
 	case visitor == nil && dropped:
-		return v.b.newCookie("", 0)
+		return v.b.newCookie("", 0), nil
 	case visitor == nil || visitor.Superseded:
-		return nil
+		return nil, nil
 	}
 	value, changed, err := v.b.keep.cookie(visitor)
-	switch {
-	case err != nil:
-		v.b.log(context.Background(), "the visitor's cookie could not be written", err)
-		return nil
-	case !changed:
-		return nil
+	if err != nil || !changed {
+		return nil, err
 	}
-	return v.b.newCookie(value, visitor.ttlOfCookie(&v.b.opts))
+	return v.b.newCookie(value, visitor.ttlOfCookie(&v.b.opts)), nil
 }
 
 func (r *record) ttlOfCookie(o *Options) time.Duration {
@@ -147,12 +159,12 @@ func (v *visit) known(ctx context.Context) (*visitor, error) {
 		return nil, nil
 	}
 	open := func() (*visitor, error) { return v.b.keep.open(ctx, cookies[0].Value) }
-	found, err := v.settled(ctx, open)
-	if err == nil {
-		found, err = v.recovered(ctx, found)
-	}
-	if errors.Is(err, errChanged) { // another request has recovered it
-		found, err = v.settled(ctx, open)
+	var found *visitor
+	err := errChanged
+	for try := 0; try < saveTries && errors.Is(err, errChanged); try++ { // another request was faster
+		if found, err = v.found(ctx, open); err == nil {
+			found, err = v.recovered(ctx, found)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -163,6 +175,12 @@ func (v *visit) known(ctx context.Context) (*visitor, error) {
 		found = nil
 	}
 	v.become(found, false)
+	if found != nil {
+		v.arrived(found.Customer)
+	}
+	if found != nil && v.late() {
+		v.b.log(ctx, "a session is used after the answer had begun: caches and the browser may keep that answer", ErrTooLate)
+	}
 	return found, nil
 }
 
@@ -171,23 +189,22 @@ const patience = 15 * time.Second
 
 var errBusy = fmt.Errorf("bff: %w: another request of the visitor's is logging in or out", emporix.ErrUnavailable)
 
-// settled finds a visitor, once no other request is giving them a new ID: whose
+// found finds a visitor, once no other request is giving them a new ID: whose
 // login fails twice by a double click, or who has other tabs, keeps the cart.
-func (v *visit) settled(ctx context.Context, find func() (*visitor, error)) (*visitor, error) {
+func (v *visit) found(ctx context.Context, find func() (*visitor, error)) (*visitor, error) {
 	began := time.Now()
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
 		found, err := find()
-		if err != nil || found == nil || found.Superseded || time.Now().UnixMilli() >= found.Changing {
+		if err != nil || found == nil || found.Superseded || found.Changing == 0 {
+			return found, err
+		}
+		if busy, err := v.b.keep.underWay(ctx, found); err != nil || !busy {
 			return found, err
 		}
 		if time.Since(began) >= patience {
 			return nil, errBusy
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !pause(ctx, wait) {
 			return nil, context.Cause(ctx)
 		}
 	}
@@ -221,10 +238,12 @@ func (v *visit) use(ctx context.Context) (*emporix.Session, error) {
 		case v.late():
 			return nil, ErrTooLate
 		}
-		if who, err = v.b.keep.issue(ctx, newRecord()); err != nil {
+		if v.withheld {
+			who = v.b.keep.passing(newRecord())
+		} else if who, err = v.b.keep.issue(ctx, newRecord()); err != nil {
 			return nil, err
 		}
-		if err := v.greet(ctx, who); err != nil {
+		if err := v.startGuest(ctx, who); err != nil {
 			return nil, err
 		}
 		v.pass(who)
@@ -257,7 +276,12 @@ func (v *visit) greet(ctx context.Context, who *visitor) error {
 	if v.site == nil {
 		return nil
 	}
-	_, err := v.b.client.Session(who.Key).Auth.Anonymous(ctx, v.site())
+	limited, cancel := bounded(ctx, changeLimit)
+	defer cancel()
+	begin, err := runHook(limited, "Options.Site", func() (emporix.SessionContext, error) { return v.site(), nil })
+	if err == nil {
+		_, err = v.b.client.Session(who.Key).Auth.Anonymous(ctx, begin)
+	}
 	if err != nil { // an outage of the API must not fill the store
 		v.discard(ctx, who)
 	}
@@ -266,7 +290,7 @@ func (v *visit) greet(ctx context.Context, who *visitor) error {
 
 // discard forgets an ID that no browser has.
 func (v *visit) discard(ctx context.Context, unused *visitor) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeLimit)
+	ctx, cancel := detach(ctx)
 	defer cancel()
 	if err := v.b.keep.discard(ctx, unused); err != nil {
 		v.b.log(ctx, "an unused ID could not be removed", err)
@@ -280,7 +304,9 @@ func (v *visit) discard(ctx context.Context, unused *visitor) {
 // the API, but for Options.Site and for renewals that wait. Errors:
 // emporix.ErrStoreUnavailable (nothing was begun, and nothing is lost),
 // ErrTooLate, ErrReadOnly, and with sessions in cookies those of
-// emporix.Session.Renew.
+// emporix.Session.Renew, and ErrCookieTooLarge: this session does not fit, or a
+// guest's did not within the last minute. The page whose guest turns out not to
+// fit is answered with that error, as by Error, in place of its handler.
 func (v *Visit) Session(ctx context.Context) (*emporix.Session, error) {
 	in := v.inner()
 	if err := in.hold(ctx); err != nil {

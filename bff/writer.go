@@ -2,10 +2,14 @@ package bff
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -13,8 +17,12 @@ import (
 // else of the wrapped writer is reached through http.ResponseController.
 type writer struct {
 	http.ResponseWriter
-	visit *visit
-	begun bool
+	visit    *visit
+	request  *http.Request
+	before   http.Header // as it was when the handler was called; with sessions in cookies only
+	begun    bool
+	failed   bool // the handler panicked
+	replaced bool // the answer is an error, not the handler's
 }
 
 // Unwrap is for http.ResponseController.
@@ -25,18 +33,26 @@ func (w *writer) WriteHeader(status int) {
 	if status >= 200 || status == http.StatusSwitchingProtocols {
 		w.begin()
 	}
-	w.ResponseWriter.WriteHeader(status)
+	if !w.replaced {
+		w.ResponseWriter.WriteHeader(status)
+	}
 }
 
 // Write writes the cookie, the headers and then the data.
 func (w *writer) Write(data []byte) (int, error) {
 	w.begin()
+	if w.replaced {
+		return len(data), nil
+	}
 	return w.ResponseWriter.Write(data)
 }
 
 // ReadFrom keeps sendfile.
 func (w *writer) ReadFrom(from io.Reader) (int64, error) {
 	w.begin()
+	if w.replaced {
+		return io.Copy(io.Discard, from)
+	}
 	return io.Copy(w.ResponseWriter, from)
 }
 
@@ -53,8 +69,10 @@ func (w *writer) Flush() { _ = w.FlushError() }
 // headers of their own, so it is refused while the browser must be given a
 // cookie: begin the session with a page.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if !w.begun && w.visit.seal() != nil {
-		return nil, nil, errHijacked
+	if !w.begun {
+		if cookie, err := w.visit.seal(); cookie != nil || err != nil {
+			return nil, nil, errors.Join(errHijacked, err)
+		}
 	}
 	w.begin()
 	return http.NewResponseController(w.ResponseWriter).Hijack()
@@ -69,23 +87,55 @@ func (w *writer) begin() {
 	w.begun = true
 	w.visit.begin()
 	h := w.Header()
-	cookie := w.visit.seal()
+	cookie, err := w.visit.seal()
+	if err != nil {
+		if !w.failed && w.visit.lost(err) {
+			w.replace(err)
+			return
+		}
+		w.visit.b.log(context.Background(), "the visitor's cookie could not be written", err)
+	}
 	switch {
 	case cookie != nil:
 		http.SetCookie(w.ResponseWriter, cookie)
 		h.Set("Cache-Control", "no-store")
-	case w.visit.now() != nil && h.Get("Cache-Control") == "": // a cache must not show it to somebody else
-		h.Set("Cache-Control", "private, no-cache")
+		if w.visit.left() && h.Get("Clear-Site-Data") == "" {
+			// Chromium restores pages from memory although they say no-store.
+			h.Set("Clear-Site-Data", `"cache"`)
+		}
+	case w.visit.now() != nil && h.Get("Cache-Control") == "":
+		// With no-cache, the browser's back button still shows the page after the logout.
+		h.Set("Cache-Control", "no-store")
 	default:
 		return
 	}
-	for _, name := range cacheHeaders {
-		h.Del(name)
+	for name := range h {
+		if overrulesCacheControl(name) {
+			delete(h, name)
+		}
 	}
 }
 
-// cacheHeaders are what some caches obey before Cache-Control.
-var cacheHeaders = []string{"Cdn-Cache-Control", "Cloudflare-Cdn-Cache-Control", "Surrogate-Control", "X-Accel-Expires"}
+// replace answers with an error in place of the handler, which wrote nothing so
+// far. What the handler writes is dropped.
+func (w *writer) replace(err error) {
+	w.replaced = true
+	h := w.ResponseWriter.Header()
+	clear(h)
+	maps.Copy(h, w.before)
+	w.visit.b.Error(w.ResponseWriter, w.request, err)
+}
+
+// overrulesCacheControl reports headers that some caches obey before
+// Cache-Control: the targeted fields of RFC 9213, whose names end alike, and
+// three that are older.
+func overrulesCacheControl(name string) bool {
+	switch name = http.CanonicalHeaderKey(name); name {
+	case "Surrogate-Control", "Edge-Control", "X-Accel-Expires":
+		return true
+	}
+	return strings.HasSuffix(name, "-Cache-Control")
+}
 
 // newCookie is the visitor's cookie; an empty value removes it.
 func (b *BFF) newCookie(value string, life time.Duration) *http.Cookie {

@@ -1,7 +1,7 @@
 // Package e2e walks the pages of examples/bff in a browser, as a person would:
-// every page on a desk and on a phone, two visitors at once, and a customer
-// whose replica is killed. It has tests only, and a module of its own, because
-// nobody who uses the SDK needs a browser.
+// pages on a desk and on a phone, two visitors at once, and a customer
+// whose replica is killed. It is a module of its own, because users of the
+// SDK need no browser.
 //
 // The tests need Chromium, and one of them a Redis server; Debian's packages are
 // chromium and redis-server. Without them they are skipped, or fail where

@@ -27,6 +27,7 @@ func (a answer) encoded() answer {
 }
 
 func writeAnswer(w http.ResponseWriter, a answer) {
+	limitAnswer(w)
 	a = a.encoded()
 	if a.raw != nil {
 		w.Header().Set("Content-Type", "application/json")

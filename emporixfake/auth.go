@@ -3,7 +3,6 @@ package emporixfake
 import (
 	"fmt"
 	"net/http"
-	"strings"
 )
 
 func (t *tenant) anonymousAllowed(c *call) *answer {
@@ -34,7 +33,11 @@ func (t *tenant) anonymousRefresh(c *call) answer {
 	if refusal := t.anonymousAllowed(c); refusal != nil {
 		return *refusal
 	}
-	old, good := t.redeem(c.query.Get("refresh_token"), anonymousToken, c.now)
+	refreshToken := c.query.Get("refresh_token")
+	if refreshToken == "" {
+		refreshToken = t.refreshTokenOf(c.query.Get("anonymous_token"))
+	}
+	old, good := t.redeem(refreshToken, anonymousToken, c.now)
 	if !good {
 		return t.refreshRefused()
 	}
@@ -226,8 +229,12 @@ func (t *tenant) employeeToken(c *call) answer {
 		return refuse(http.StatusUnauthorized, "invalid_client")
 	}
 	scope := t.tenantScope()
-	if asked := form.Get("scope"); asked == "" || hasScope(asked, employeeScope) {
-		scope = strings.Join([]string{employeeScope, scope}, " ")
+	asked := form.Get("scope")
+	setDefault(&asked, employeeScopes[0])
+	for _, name := range employeeScopes {
+		if hasScope(asked, name) {
+			scope = name + " " + scope
+		}
 	}
 	access := t.issueAccess(employeeToken, nil, "", scope, t.cfg.Lifetimes.Employee, c.now)
 	return ok(object{

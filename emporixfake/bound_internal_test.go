@@ -1,6 +1,7 @@
 package emporixfake
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -22,4 +23,22 @@ func TestTokensAreBounded(t *testing.T) {
 	assert.NotContains(t, tn.refresh, firstRefresh.value)
 	assert.Len(t, tn.secrets.known, maxSecrets)
 	assert.Len(t, tn.secrets.list(), maxSecrets)
+}
+
+func TestMailsAndCustomersAreBounded(t *testing.T) {
+	tn := newTenant(Config{}.withDefaults(), newSecretBook())
+	jo := tn.newCustomer("", "jo@example.com")
+	for range maxMails + 2 {
+		tn.send(&call{now: time.Now()}, &mail{Mail: Mail{Kind: MailOptIn, Email: "jo@example.com"}, customer: jo})
+	}
+	assert.Len(t, tn.mails, 10_000)
+	for i := len(tn.customers); i < 100_000; i++ {
+		tn.customers[strconv.Itoa(i)] = jo
+	}
+	_, err := tn.addCustomer(Customer{Email: "another@example.com"})
+	assert.ErrorContains(t, err, "no more customers")
+	_, refusal := tn.customerOf(Identity{Email: "another@example.com"}, true)
+	assert.NotNil(t, refusal)
+	assert.Len(t, tn.customers, 100_000)
+	assert.Equal(t, []int{200_000, 200_000, 10_000, 1000, 10_000, 100}, []int{maxTokens, maxSecrets, maxEntries, maxAddresses, maxCompanies, maxEntities}, "as doc.go says")
 }

@@ -75,6 +75,7 @@ func (c Config) withDefaults() Config {
 		assumptions := DefaultAssumptions()
 		c.Assumptions = &assumptions
 	}
+	c.Assumptions = c.Assumptions.withStatuses()
 	if c.Now == nil {
 		c.Now = time.Now
 	}

@@ -25,6 +25,9 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 	var body any
 	err := checkVisitor(r)
 	if err == nil {
+		err = s.bufferBody(r)
+	}
+	if err == nil {
 		body, err = s.control(r)
 	}
 	status := http.StatusOK
@@ -50,6 +53,11 @@ var (
 // loopback: those that say where they are from, and those that gave their own
 // name this address. Without a socket there is no browser.
 func checkVisitor(r *http.Request) error {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "none", "same-origin":
+	default:
+		return errForeignOrigin
+	}
 	for _, origin := range r.Header.Values("Origin") {
 		if from, err := url.Parse(origin); err != nil || from.Host == "" || !strings.EqualFold(from.Host, r.Host) {
 			return errForeignOrigin
@@ -133,13 +141,23 @@ func control[In, Out any](r *http.Request, do func(In) (Out, error)) (any, error
 	return do(in)
 }
 
-func readControl(r *http.Request, into any) error {
+// bufferBody reads the body of a request, within the limits that all have.
+func (s *Server) bufferBody(r *http.Request) error {
 	if r.Body == nil {
 		r.Body = http.NoBody
 	}
-	raw, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	raw, err := s.readAll(r)
 	if err != nil || len(raw) > maxBody {
 		return errors.New("the request body can't be read, or is too large")
+	}
+	r.Body = io.NopCloser(bytes.NewReader(raw))
+	return nil
+}
+
+func readControl(r *http.Request, into any) error {
+	raw, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
 	}
 	if err := decodeStrictly(raw, into); err != nil {
 		return fmt.Errorf("the request body is not what it should be: %w", err)
@@ -184,19 +202,18 @@ func (s *Server) controlClock(r *http.Request) (any, error) {
 // controlFaults takes one fault or a list of them.
 func (s *Server) controlFaults(r *http.Request) (any, error) {
 	return control(r, func(in json.RawMessage) ([]Fault, error) {
-		var faults []Fault
-		var err error
+		list := []json.RawMessage{in}
 		if bytes.HasPrefix(bytes.TrimSpace(in), []byte("[")) {
-			err = json.Unmarshal(in, &faults)
-		} else {
-			faults = make([]Fault, 1)
-			err = json.Unmarshal(in, &faults[0])
+			if err := json.Unmarshal(in, &list); err != nil {
+				return nil, errors.New("the list of faults can't be read")
+			}
 		}
-		if err != nil {
-			return nil, fmt.Errorf("the fault is not what it should be: %w", inWords(err))
-		}
-		for _, f := range faults {
-			if err := s.checkFault(f); err != nil {
+		faults := make([]Fault, len(list))
+		for i, raw := range list {
+			if err := faults[i].read(raw); err != nil {
+				return nil, fmt.Errorf("the fault is not what it should be: %w", err)
+			}
+			if err := s.checkFault(faults[i]); err != nil {
 				return nil, err
 			}
 		}

@@ -182,15 +182,15 @@ func TestReadSeed(t *testing.T) {
 		c.fake.Reset()
 	}
 	for says, raw := range map[string]string{
-		"unknown field":           `{"customer":[]}`,
-		"it is empty":             ``,
-		"something after its end": `{} {}`,
-		"email is empty":          `{"customers":[{}]}`,
-		"number is in use":        `{"customers":[{"email":"a","customerNumber":"00000001"},{"email":"b","customerNumber":"00000001"}]}`,
-		"8 digits":                `{"customers":[{"email":"a","customerNumber":"0"}]}`,
-		"id is empty":             `{"companies":[{}]}`,
-		"code or the e-mail":      `{"identities":{"":{}}}`,
-		"token or the e-mail":     `{"subjects":[{}]}`,
+		`it has no member "customer"`: `{"customer":[]}`,
+		"it is empty":                 ``,
+		"something after its end":     `{} {}`,
+		"email is empty":              `{"customers":[{}]}`,
+		"number is in use":            `{"customers":[{"email":"a","customerNumber":"00000001"},{"email":"b","customerNumber":"00000001"}]}`,
+		"8 digits":                    `{"customers":[{"email":"a","customerNumber":"0"}]}`,
+		"id is empty":                 `{"companies":[{}]}`,
+		"code or the e-mail":          `{"identities":{"":{}}}`,
+		"token or the e-mail":         `{"subjects":[{}]}`,
 	} {
 		_, err := emporixfake.ReadSeed(strings.NewReader(raw))
 		assert.ErrorContains(t, err, strings.TrimPrefix(says, "number "), raw)
@@ -320,21 +320,28 @@ func TestControlSpeaksWithoutGo(t *testing.T) {
 		{"clock", ``, "it is empty"},
 		{"clock", ` `, "it is empty"},
 		{"faults", `null`, "it is null"},
-		{"clock", `{"advance":5}`, "advance must be a string, not this number"},
+		{"clock", `{"advance":5}`, "advance must be a string, not a number"},
 		{"clock", `[]`, "it must be an object, not an array"},
-		{"clock", `{"back":"1h"}`, `unknown field "back"`},
+		{"clock", `{"back":"1h"}`, `it has no member "back"`},
 		{"clock", `{"advance":`, "breaks off"},
-		{"clock", `{advance}`, "not JSON at byte 2"},
+		{"clock", `{advance}`, "it is not JSON, near byte"},
 		{"clock", `{} {}`, "after its end"},
-		{"faults", `{"status":"503"}`, "status must be an integer, not this string"},
-		{"faults", `[{"after":1}]`, "after must be true or false, not this number"},
-		{"faults", `[7]`, "it must be an object, not this number"},
-		{"faults", `{"wait":"1s"}`, `unknown field "wait"`},
+		{"clock", `{} ]`, "after its end"},
+		{"faults", `{"status":"503"}`, "status must be an integer, not a string"},
+		{"faults", `[{"after":1}]`, "after must be true or false, not a number"},
+		{"faults", `[null]`, "it is null"},
+		{"faults", `{"times":1e3}`, "times must be an integer, and not so large"},
+		{"faults", `{"headers":{"Via":1}}`, "headers.Via must be a string, not a number"},
+		{"faults", `{"rawBody":{}}`, "rawBody must be a string, not an object"},
+		{"faults", `{"delay":5}`, "delay must be a string, not a number"},
+		{"clock", `{"Advance":"1h"}`, `it has no member "Advance"`},
+		{"faults", `[7]`, "it must be an object, not a number"},
+		{"faults", `{"wait":"1s"}`, `it has no member "wait"`},
 		{"faults", `{"status":503,"headers":{"Retry After":"1"}}`, `the header "Retry After" can't be sent so`},
 		{"faults", `{"status":503,"headers":{"Via":"a\nb"}}`, `the header "Via" can't be sent so`},
-		{"faults", `{"drop":"x"}`, "drop must be an array, not this string"},
-		{"customers", `{"email":"a","addresses":[7]}`, "addresses must be an object, not this number"},
-		{"companies", `{"id":"x","contacts":[{"email":true}]}`, "contacts.email must be a string, not true or false"},
+		{"faults", `{"drop":"x"}`, "drop must be an array, not a string"},
+		{"customers", `{"email":"a","addresses":[7]}`, "addresses[0] must be an object, not a number"},
+		{"companies", `{"id":"x","contacts":[{"email":true}]}`, "contacts[0].email must be a string, not true or false"},
 	} {
 		said := c.must(400, "POST", "/__fake/"+tc.path, tc.body).text("error")
 		assert.Contains(t, said, tc.says, tc.body)
@@ -364,4 +371,24 @@ func TestWordsOfTheAPIAreNoSecrets(t *testing.T) {
 		assert.NotContains(t, secrets, word)
 	}
 	assert.Contains(t, secrets, "a secret")
+}
+
+func TestControlStaysShort(t *testing.T) {
+	c := newFake(t)
+	said := c.must(400, "POST", "/__fake/clock", `{"`+strings.Repeat("x", 5000)+`":1}`).text("error")
+	assert.Less(t, len(said), 200)
+	large := `{"email":"jo@example.com"}` + strings.Repeat(" ", 10<<20)
+	assert.Contains(t, c.must(400, "POST", "/__fake/customers", large).text("error"), "too large")
+	c.must(200, "POST", "/__fake/customers", large[:1<<20])
+}
+
+func TestMissingListsWhatNeverSucceeded(t *testing.T) {
+	c := newFake(t)
+	assert.Len(t, c.fake.Coverage().Missing(), 26)
+	guest, _ := c.visitor()
+	guest.must(401, "POST", "/customer/acme/login", object{"email": joEmail, "password": "wrong password"})
+	missing := c.fake.Coverage().Missing()
+	assert.NotContains(t, missing, "Auth.Anonymous")
+	assert.Contains(t, missing, "Auth.Login", "it was called, and refused")
+	assert.Len(t, missing, 25)
 }

@@ -30,12 +30,22 @@ func (t *tenant) signUp(c *call) answer {
 	if len(t.customers) >= maxCustomers {
 		return problem(http.StatusInsufficientStorage, "The fake takes no more customers; reset it.")
 	}
+	entities := takeLegalEntities(details)
+	if len(entities) > maxEntities {
+		return badField("customerDetails.b2b.legalEntities", "invalid_length", fmt.Sprintf("must have at most %d items", maxEntities))
+	}
+	if t.cfg.Assumptions.SignUpAssignsLegalEntities && len(t.companies)+len(entities) > maxCompanies {
+		return problem(http.StatusInsufficientStorage, "The fake takes no more companies; reset it.")
+	}
 	cu := t.newCustomer("", login)
 	cu.password = password
 	cu.active = !t.cfg.Assumptions.ActivationNeeded && !t.cfg.Assumptions.DoubleOptIn
 	cu.profile["contactEmail"] = email
 	cu.change(details)
 	cu.version = 1
+	if t.cfg.Assumptions.SignUpAssignsLegalEntities {
+		t.assign(cu, entities)
+	}
 	if given, isObject := c.body["customerAddress"].(object); isObject {
 		delete(given, "id")
 		cu.addAddress(given)
@@ -44,6 +54,31 @@ func (t *tenant) signUp(c *call) answer {
 		t.send(c, &mail{Mail: Mail{Kind: MailOptIn, Email: login}, customer: cu})
 	}
 	return created(cu.number)
+}
+
+// takeLegalEntities removes the companies from the details of a sign-up.
+func takeLegalEntities(details object) []any {
+	b2b, _ := details["b2b"].(object)
+	entities, _ := b2b["legalEntities"].([]any)
+	delete(b2b, "legalEntities")
+	return entities
+}
+
+// assign makes a new customer a contact of companies. An unknown company is made,
+// and a known one keeps its name.
+func (t *tenant) assign(cu *customer, entities []any) {
+	for _, entity := range entities {
+		given, _ := entity.(object)
+		id, contactID := textIn(given, "id"), textIn(given, "contactAssignmentId")
+		if cu.assigned(id) {
+			continue
+		}
+		if t.companies[id] == nil {
+			t.companies[id] = &company{id: id, name: textIn(given, "name")}
+		}
+		setDefault(&contactID, randomHex(6))
+		cu.entities = append(cu.entities, assignment{t.companies[id], contactID})
+	}
 }
 
 // missingForCompany lists what a profile with a registration number lacks.
@@ -211,6 +246,9 @@ func (t *tenant) updateProfile(c *call) answer {
 func (t *tenant) patchProfile(c *call, cu *customer) answer {
 	if refusal := t.staleVersion(c.body, cu.version); refusal != nil {
 		return *refusal
+	}
+	if email, given := c.body["contactEmail"]; given && email == "" {
+		return badField("contactEmail", "invalid_length", "must not be empty")
 	}
 	after := object{}
 	merge(after, without(cu.profile, "mixins"))

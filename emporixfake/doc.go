@@ -18,6 +18,16 @@
 // 403; a body, query or content type that the API's description does not allow
 // is 400 in the API's error shape with details; a duplicate e-mail is 409.
 //
+// A query parameter or a body that an operation does not declare is 400 too. The
+// API's schemas allow members that they do not declare, and the fake ignores
+// them, as it ignores a bearer at the two anonymous operations. The switches
+// UndeclaredQueryIsRefused, UndeclaredBodyIsRefused, UndeclaredMembersAreRefused
+// and UndeclaredBearerIsRefused change each of these. Whatever the fake accepts
+// beyond the description is a row of [Server.Assumptions] with Lenient set.
+//
+// A request may have 60 KiB of headers, 10 KiB of URL and 10 MiB of body, which
+// must arrive within 30 seconds; the answer must be taken within a minute.
+//
 // # Documented and assumed
 //
 // Not everything is documented by the vendor. [Server.Assumptions] is the table
@@ -26,12 +36,18 @@
 // whether refresh tokens rotate, how long a rotated one still works, whether
 // its reuse ends the session, whether accounts need activation, and more.
 //
+// # Web pages
+//
+// Pages of other origins may call the API from a browser: the fake answers their
+// preflight requests (CORS), unless CrossOriginCallsAreAllowed is off. They can't
+// call the control interface.
+//
 // # Time, faults, mails
 //
 // [Server.Advance] moves the fake's clock. [Server.Fail] makes chosen calls
 // fail, before or after their effect. [Server.Outbox] has the mails that
 // customers got, [Server.Journal] the requests without their secrets,
-// [Server.Coverage] what was called, and [Server.Secrets] every secret, to look
+// [Server.Coverage] what was called, and [Server.Secrets] the secrets, to look
 // for in output that must not have one.
 //
 // # Control interface
@@ -53,8 +69,8 @@
 //	POST   /__fake/revoke             {"kind":"access"|"refresh","who":"customer number or session ID"}
 //
 // It has no password, and shows mail tokens: listen on loopback only. Requests
-// with an Origin of another site are 403, and so are those under a Host that is
-// neither loopback nor the address that it listens on.
+// with an Origin or a Sec-Fetch-Site of another origin are 403, and so are those
+// under a Host that is neither loopback nor the address that it listens on.
 //
 // # Identities
 //
@@ -67,5 +83,6 @@
 //
 // It remembers at most 200,000 tokens of each kind and as many secrets, 10,000
 // mails and journal entries, of which the oldest go first, and 100,000
-// customers with 1,000 addresses each.
+// customers with 1,000 addresses each. Sign-ups make at most 10,000 companies,
+// 100 each.
 package emporixfake

@@ -86,6 +86,7 @@ func (f *Fault) changeMembers(raw []byte) []byte {
 }
 
 func (f *Fault) write(w http.ResponseWriter, ans answer) {
+	limitAnswer(w)
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	if ans.raw != nil {

@@ -81,12 +81,17 @@ func (f Fault) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads what MarshalJSON writes, and retryAfter as a number too.
-// It refuses members that it does not know.
+// It refuses members that it does not know, and leaves f as it is for null.
 func (f *Fault) UnmarshalJSON(raw []byte) error {
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.DisallowUnknownFields()
+	if string(bytes.TrimSpace(raw)) == "null" {
+		return nil
+	}
+	return f.read(raw)
+}
+
+func (f *Fault) read(raw []byte) error {
 	var in jsonFault
-	if err := decoder.Decode(&in); err != nil {
+	if err := decodeStrictly(raw, &in); err != nil {
 		return err
 	}
 	*f = Fault(in.plainFault)

@@ -15,7 +15,7 @@ type Entry struct {
 	Time           time.Time `json:"time"`
 	Method         string    `json:"method"`
 	Path           string    `json:"path"`
-	Operation      string    `json:"operation,omitempty"` // empty if no route fits
+	Operation      string    `json:"operation,omitempty"` // empty if no route fits, and of a preflight
 	Bearer         string    `json:"bearer,omitempty"`    // "none", "anonymous", "customer", "employee", "unknown", "expired …", "revoked …"
 	CustomerNumber string    `json:"customerNumber,omitempty"`
 	Status         int       `json:"status"` // 0 if the connection was cut before an answer

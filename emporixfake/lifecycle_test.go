@@ -249,6 +249,7 @@ func TestExchange(t *testing.T) {
 	require.NoError(t, c.fake.AddSubjectToken("dead", emporixfake.Identity{Email: "pl@example.com", Inactive: true}, ""))
 	assert.Equal(t, 200, exchange("pl-token&config=site_PL").status)
 	assert.Equal(t, 200, exchange("fake-subject:ex@example.com&config=site_PL").status)
+	assert.Equal(t, 200, exchange("fake-subject:ex@example.com:2&config=site_PL").status)
 	for _, query := range []string{"pl-token", "dead", "unknown"} {
 		assert.Equal(t, 401, exchange(query).status, query)
 	}

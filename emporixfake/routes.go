@@ -3,6 +3,7 @@ package emporixfake
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -22,7 +23,9 @@ type operation struct {
 	method     string
 	pattern    []string // segments; "{name}" matches one that is not empty
 	bearer     bearerNeed
-	query      []string // declared parameters; a trailing "?" marks an optional one
+	query      []string          // declared parameters; a trailing "?" marks an optional one
+	instead    map[string]string // the optional parameter that may stand for a required one
+	tolerated  []string          // parameters that are not declared, but sent by other SDKs
 	body       *schema
 	mergePatch bool // application/merge-patch+json is accepted too
 	form       bool
@@ -54,8 +57,10 @@ func operationTable() []*operation {
 
 	add("Auth.Anonymous", "GET", login+"login", noBearer, (*tenant).anonymousLogin,
 		"tenant", "client_id", "currency?", "siteCode?", "language?", "targetLocation?")
-	add("Auth.RefreshAnonymous", "GET", login+"refresh", noBearer, (*tenant).anonymousRefresh,
+	refresh := add("Auth.RefreshAnonymous", "GET", login+"refresh", noBearer, (*tenant).anonymousRefresh,
 		"tenant", "client_id", "refresh_token", "anonymous_token?")
+	refresh.instead = map[string]string{"refresh_token": "anonymous_token"}
+	refresh.tolerated = []string{"currency?", "siteCode?", "language?", "targetLocation?"}
 	takes(add("Auth.Login", "POST", service+"/login", anonymousBearer, (*tenant).login), credentialsSchema)
 	add("Auth.SocialLogin", "POST", service+"/socialLogin", anonymousBearer, (*tenant).socialLogin,
 		"code", "redirect_uri", "code_verifier?")
@@ -104,9 +109,10 @@ func Operations() []string {
 	return names
 }
 
-// route finds the operation of a request. The path is taken as it was sent:
-// nothing is cleaned, and no route redirects.
-func (s *Server) route(r *http.Request) (*operation, map[string]string) {
+// route finds the operation of a request with a method. The path is taken as it
+// was sent: nothing is cleaned, and no route redirects. Of two patterns that match
+// the one with fewer variables counts, whatever the method, as OpenAPI says.
+func (s *Server) route(r *http.Request, method string) (*operation, map[string]string) {
 	path := r.URL.EscapedPath()
 	if !strings.HasPrefix(path, "/") {
 		return nil, nil
@@ -119,18 +125,28 @@ func (s *Server) route(r *http.Request) (*operation, map[string]string) {
 		}
 		segments[i] = plain
 	}
+	var found *operation
+	var foundVars map[string]string
+	fewest := len(segments) + 1
 	for _, op := range s.operations {
-		if op.method != r.Method || len(op.pattern) != len(segments) {
+		vars, matches := op.match(segments)
+		if !matches || len(vars) > fewest {
 			continue
 		}
-		if vars, matches := op.match(segments); matches {
-			return op, vars
+		if len(vars) < fewest {
+			fewest, found, foundVars = len(vars), nil, nil
+		}
+		if op.method == method {
+			found, foundVars = op, vars
 		}
 	}
-	return nil, nil
+	return found, foundVars
 }
 
 func (op *operation) match(segments []string) (map[string]string, bool) {
+	if len(op.pattern) != len(segments) {
+		return nil, false
+	}
 	vars := map[string]string{}
 	for i, want := range op.pattern {
 		if name, isVar := variable(want); isVar {
@@ -147,4 +163,13 @@ func variable(segment string) (string, bool) {
 		return segment[1 : len(segment)-1], true
 	}
 	return "", false
+}
+
+// takesNoBearer is set for the two anonymous operations; OAuth has its own use
+// of the header.
+func (op *operation) takesNoBearer() bool { return op.bearer == noBearer && !op.form }
+
+// declares says whether a query parameter is one of the operation.
+func (op *operation) declares(name string) bool {
+	return slices.Contains(op.query, name) || slices.Contains(op.query, name+"?") || slices.Contains(op.tolerated, name+"?")
 }

@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// schema is as much of JSON Schema as the API's request bodies use. Members
-// that it does not name are allowed and ignored, as the API's schemas say.
+// schema is as much of JSON Schema as the API's request bodies use. check allows
+// members that it does not name, as the API's schemas do; undeclared lists them.
 type schema struct {
 	kind     string // "string", "boolean", "integer", "object", "array", "any object"
 	min, max int    // length of a string; 0 is none
@@ -85,10 +85,19 @@ var (
 		"metadata": metadataSchema, "isDefault": flag(), "country": textOf(2, 2), "id": text(),
 	}), "contactName")
 
+	legalEntitySchema = objectOf(map[string]*schema{"id": textOf(1, 0), "name": text(), "contactAssignmentId": text()}, "id")
+	// The vendor's tutorial signs up with b2b.legalEntities; the API's schema does
+	// not name them.
+	signupDetailsSchema = objectOf(with(profileMembers, map[string]*schema{
+		"b2b": objectOf(map[string]*schema{
+			"companyRegistrationId": text(), "legalEntities": {kind: "array", items: legalEntitySchema},
+		}),
+	}))
+
 	credentialsSchema = objectOf(map[string]*schema{"email": textOf(1, 0), "password": textOf(minPassword, 0)}, "email", "password")
 	signupSchema      = objectOf(map[string]*schema{
 		"email": textOf(1, 0), "password": textOf(1, 0),
-		"customerDetails": profileSchema, "customerAddress": signupAddressSchema, "signup": credentialsSchema,
+		"customerDetails": signupDetailsSchema, "customerAddress": signupAddressSchema, "signup": credentialsSchema,
 	}, "email", "password")
 	resendSchema         = objectOf(map[string]*schema{"email": text()}, "email")
 	resetSchema          = objectOf(map[string]*schema{"email": text(), "site": text()}, "email")
@@ -183,20 +192,30 @@ func (s *schema) checkMembers(at string, value object, mergePatch bool) []errorD
 	return all
 }
 
-// unnamed is the way to the first member that the schema does not name, or "".
-func (s *schema) unnamed(at string, value object) string {
-	for _, name := range slices.Sorted(maps.Keys(value)) {
-		sub := s.members[name]
-		if sub == nil {
-			return at + "." + name
+// undeclared lists the members that the schema does not name.
+func (s *schema) undeclared(at string, value any) []errorDetail {
+	var all []errorDetail
+	switch value := value.(type) {
+	case []any:
+		for i, item := range value {
+			if s.items != nil {
+				all = append(all, s.items.undeclared(fmt.Sprintf("%s[%d]", at, i), item)...)
+			}
 		}
-		if inner, isObject := value[name].(object); isObject && sub.kind == "object" {
-			if found := sub.unnamed(at+"."+name, inner); found != "" {
-				return found
+	case object:
+		if s.kind != "object" {
+			return nil
+		}
+		for _, name := range slices.Sorted(maps.Keys(value)) {
+			way := strings.TrimPrefix(at+"."+name, ".")
+			if sub := s.members[name]; sub == nil {
+				all = append(all, errorDetail{cutTo(way, 200), "invalid_value", "is not a member of this request"})
+			} else {
+				all = append(all, sub.undeclared(way, value[name])...)
 			}
 		}
 	}
-	return ""
+	return all
 }
 
 // pick keeps the members that the schema names.

@@ -272,8 +272,8 @@ func (t *tenant) addCustomer(c Customer) (Customer, error) {
 		if details := signupAddressSchema.check("addresses", plain, false); details != nil {
 			return c, fmt.Errorf("%s %s", details[0].Field, details[0].Message)
 		}
-		if name := signupAddressSchema.unnamed("addresses", plain); name != "" {
-			return c, fmt.Errorf("%s is no member of an address", name)
+		if unknown := signupAddressSchema.undeclared("addresses", plain); unknown != nil {
+			return c, fmt.Errorf("%s is no member of an address", unknown[0].Field)
 		}
 		if id := textIn(plain, "id"); id != "" {
 			if ids[id] {

@@ -2,23 +2,18 @@ package emporixfake
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"sync"
 	"time"
 )
 
-const (
-	maxBody = 10 << 20 // documented: requests of at most 10 MB
-	maxURL  = 10 << 10 // documented: URLs of at most 10 KB
-)
-
 // Server is a fake Emporix: an [http.Handler] that keeps the state of one
 // tenant. It is safe for concurrent use.
 type Server struct {
-	cfg        Config
-	operations []*operation
+	cfg         Config
+	operations  []*operation
+	largeBodies chan struct{} // a place for each large body that is being read
 
 	mu      sync.Mutex // over everything below; never held across I/O or a wait
 	offset  time.Duration
@@ -32,7 +27,7 @@ type Server struct {
 // New makes a fake tenant. It panics if the configuration is not valid; check a
 // seed that others wrote with ReadSeed.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg.withDefaults(), operations: operationTable(), secrets: newSecretBook()}
+	s := &Server{cfg: cfg.withDefaults(), operations: operationTable(), largeBodies: make(chan struct{}, largeBodies), secrets: newSecretBook()}
 	s.secrets.add(s.cfg.BackendSecret)
 	s.Reset()
 	return s
@@ -54,7 +49,7 @@ func (s *Server) Reset() {
 	}
 }
 
-// Config answers a copy of the configuration, with every default filled in.
+// Config answers a copy of the configuration, with the defaults filled in.
 func (s *Server) Config() Config { return s.cfg.clone() }
 
 // Assumptions is the table of documented and assumed behaviour, with the
@@ -89,7 +84,7 @@ func (s *Server) Now() time.Time {
 
 func (s *Server) now() time.Time { return s.cfg.Now().Add(s.offset) }
 
-// Secrets lists every secret that the server ever issued or was given: tokens,
+// Secrets lists the secrets that the server issued or was given: tokens,
 // passwords, codes, but no words of the API itself, such as refresh_token. It
 // keeps the newest 200,000.
 func (s *Server) Secrets() []string {
@@ -116,17 +111,28 @@ func (s *Server) RevokeRefresh(who string) int {
 // ServeHTTP answers one request. It panics with [http.ErrAbortHandler], which
 // net/http turns into a cut connection, when a fault asks for that.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	limitBody(w, r)
 	if isControl(r) {
 		s.serveControl(w, r)
 		return
 	}
-	op, vars := s.route(r)
+	s.allowCrossOrigin(w, r)
+	if headerSize(r.Header) > maxHeader {
+		s.recordUnrouted(r, http.StatusRequestHeaderFieldsTooLarge)
+		writeAnswer(w, problem(http.StatusRequestHeaderFieldsTooLarge, "The headers of the request are too large."))
+		return
+	}
+	if s.isPreflight(r) {
+		s.servePreflight(w, r)
+		return
+	}
+	op, vars := s.route(r, r.Method)
 	if op == nil {
-		s.recordUnknown(r)
+		s.recordUnrouted(r, http.StatusNotFound)
 		writeAnswer(w, notFound("The requested resource does not exist."))
 		return
 	}
-	c := readCall(r, op, vars)
+	c := s.readCall(r, op, vars)
 	entry, fault := s.arrive(c, r.Method)
 	if fault != nil {
 		s.serveFault(w, r, fault, c, entry)
@@ -138,11 +144,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // readCall reads all that an operation needs of a request.
-func readCall(r *http.Request, op *operation, vars map[string]string) *call {
+func (s *Server) readCall(r *http.Request, op *operation, vars map[string]string) *call {
 	c := &call{op: op, vars: vars, header: r.Header, urlTooLong: len(r.RequestURI) > maxURL || len(r.URL.RawQuery) > maxURL}
-	if (op.body != nil || op.form) && r.Body != nil {
-		raw, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	switch declared := op.body != nil || op.form; {
+	case r.Body == nil || r.Body == http.NoBody:
+	case declared:
+		raw, err := s.readAll(r)
 		c.raw, c.cutShort, c.tooLarge = raw, err != nil, len(raw) > maxBody
+	default:
+		c.hasBody = hasAny(r.Body)
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	c.query, c.queryBroken = query, err != nil
@@ -197,9 +207,9 @@ func (s *Server) finish(entry *Entry, effect, sent int) {
 	s.journal.add(*entry)
 }
 
-// recordUnknown writes down a request that no route fits.
-func (s *Server) recordUnknown(r *http.Request) {
+// recordUnrouted writes down a request that is no call of an operation.
+func (s *Server) recordUnrouted(r *http.Request, status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.journal.add(Entry{Time: s.now(), Method: cutTo(r.Method, 16), Path: s.redactUnknown(r.URL.Path), Status: http.StatusNotFound})
+	s.journal.add(Entry{Time: s.now(), Method: cutTo(r.Method, 16), Path: s.redactUnknown(r.URL.Path), Status: status})
 }

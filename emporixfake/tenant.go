@@ -11,7 +11,9 @@ import (
 const (
 	maxTokens    = 200_000
 	maxCustomers = 100_000
-	maxAddresses = 1_000 // per customer
+	maxAddresses = 1_000  // per customer
+	maxCompanies = 10_000 // made by sign-ups
+	maxEntities  = 100    // of a sign-up
 )
 
 // tenant is the state. Its methods run under the server's mutex.

@@ -45,6 +45,7 @@ type refreshToken struct {
 type family struct {
 	session     string
 	customer    *customer
+	newest      *refreshToken
 	revoked     bool // with all its tokens
 	loggedOut   bool // its refresh tokens only
 	accessLife  time.Duration
@@ -58,7 +59,8 @@ const customerScopes = "approval.approval_manage_own approval.approval_read_own 
 	"order.history_view order.order_readascustomer order.order_updateascustomer quote.quote_manage_own quote.quote_read_own " +
 	"returns.returns_manage_own returns.returns_read_own"
 
-const employeeScope = "customer.customer_manage"
+// employeeScopes are those of which the operations of employees need one.
+var employeeScopes = []string{"customer.customer_manage", "customer.customer_manage_own"}
 
 func (t *tenant) tenantScope() string { return "tenant=" + t.cfg.Tenant }
 
@@ -75,7 +77,7 @@ func (t *tenant) issueAccess(kind tokenKind, f *family, entity, scope string, li
 
 func (t *tenant) issueRefresh(kind tokenKind, f *family, access *accessToken, expires time.Time) *refreshToken {
 	token := &refreshToken{value: randomText(32), kind: kind, family: f, access: access, expires: expires}
-	t.refresh[token.value] = token
+	t.refresh[token.value], f.newest = token, token
 	t.refreshAge.push(token.value, maxTokens, func(oldest string) { delete(t.refresh, oldest) })
 	t.secrets.add(token.value)
 	return token
@@ -146,8 +148,11 @@ func (t *tenant) authorize(c *call) *answer {
 	if c.token == nil {
 		return &refusal
 	}
-	right := false
-	switch c.op.bearer {
+	right, need := false, c.op.bearer
+	if c.op.name == "Auth.Refresh" && t.cfg.Assumptions.RefreshWantsCustomerBearer {
+		need = customerBearer
+	}
+	switch need {
 	case anonymousBearer:
 		right = token.kind == anonymousToken
 	case customerBearer:
@@ -161,7 +166,7 @@ func (t *tenant) authorize(c *call) *answer {
 		refusal = invalidToken()
 		return &refusal
 	}
-	if token.kind == employeeToken && !hasScope(token.scope, employeeScope) {
+	if token.kind == employeeToken && !hasScope(token.scope, employeeScopes[0]) && !hasScope(token.scope, employeeScopes[1]) {
 		refusal = forbidden()
 		return &refusal
 	}
@@ -175,6 +180,16 @@ func hasScope(scopes, want string) bool {
 		}
 	}
 	return false
+}
+
+// refreshTokenOf is the refresh token of the session of an anonymous access
+// token, which may have expired; "" if there is none.
+func (t *tenant) refreshTokenOf(anonymous string) string {
+	token := t.access[anonymous]
+	if token == nil || token.kind != anonymousToken || token.revoked {
+		return ""
+	}
+	return token.family.newest.value
 }
 
 // redeem checks a refresh token of a kind; renew uses it up.

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -23,6 +25,7 @@ type call struct {
 
 	queryBroken, tooLarge, urlTooLong bool
 	cutShort                          bool // the body broke off; what arrived may look whole
+	hasBody                           bool // where none is declared
 
 	token      *accessToken // of the bearer, when it is good
 	bearerKind string       // for the journal
@@ -57,37 +60,57 @@ func (t *tenant) serve(c *call) answer {
 	if refusal := t.authorize(c); refusal != nil {
 		return *refusal
 	}
-	if details := c.checkQuery(); details != nil {
-		return badRequest("The request is not valid.", details...)
+	if _, given := bearerValue(c.header); given && c.op.takesNoBearer() && t.cfg.Assumptions.UndeclaredBearerIsRefused {
+		return badField("Authorization", "invalid_value", "is not a header of this operation")
+	}
+	if details := c.checkQuery(t.cfg.Assumptions.UndeclaredQueryIsRefused); details != nil {
+		return badRequest("The request is not valid.", firstOf(details)...)
+	}
+	if c.hasBody && t.cfg.Assumptions.UndeclaredBodyIsRefused {
+		return badField("", "invalid_value", "This operation takes no request body.")
 	}
 	if c.op.body != nil {
-		if refusal := c.readBody(); refusal != nil {
+		if refusal := c.readBody(t.cfg.Assumptions.UndeclaredMembersAreRefused); refusal != nil {
 			return *refusal
 		}
 	}
 	return c.op.handle(t, c)
 }
 
-func (c *call) checkQuery() []errorDetail {
+// checkQuery lists what is wrong with the query; strict is about parameters that
+// the operation does not declare.
+func (c *call) checkQuery(strict bool) []errorDetail {
 	var details []errorDetail
 	if c.queryBroken {
 		details = append(details, errorDetail{Type: "invalid_query", Message: "The query is not encoded as it must be."})
 	}
-	for _, name := range c.op.query {
+	for _, name := range slices.Concat(c.op.query, c.op.tolerated) {
 		required := !strings.HasSuffix(name, "?")
 		name = strings.TrimSuffix(name, "?")
 		values := c.query[name]
 		switch {
 		case len(values) > 1:
 			details = append(details, errorDetail{name, "invalid_query", "must be given once"})
-		case required && (len(values) == 0 || values[0] == ""):
+		case required && c.query.Get(name) == "" && c.query.Get(c.op.instead[name]) == "":
 			details = append(details, errorDetail{name, "missing_value", "is required"})
+		}
+	}
+	if strict && !c.op.form {
+		for _, name := range slices.Sorted(maps.Keys(c.query)) {
+			if !c.op.declares(name) {
+				details = append(details, errorDetail{cutTo(name, 64), "invalid_query", "is not a parameter of this operation"})
+			}
 		}
 	}
 	return details
 }
 
-func (c *call) readBody() *answer {
+// firstOf keeps an error answer short.
+func firstOf(details []errorDetail) []errorDetail { return details[:min(len(details), 50)] }
+
+// readBody decodes and checks the body; strict is about members that the
+// operation does not declare.
+func (c *call) readBody(strict bool) *answer {
 	refuse := func(a answer) *answer { return &a }
 	if c.tooLarge {
 		return refuse(badRequest("The request body is too large."))
@@ -125,11 +148,12 @@ func (c *call) readBody() *answer {
 	if !isObject {
 		return refuse(badField("", "invalid_type", "The request body must be an object."))
 	}
-	if details := c.op.body.check("", body, c.mergePatch); details != nil {
-		if len(details) > 50 {
-			details = details[:50]
-		}
-		return refuse(badRequest("The request is not valid.", details...))
+	details := c.op.body.check("", body, c.mergePatch)
+	if strict {
+		details = append(details, c.op.body.undeclared("", body)...)
+	}
+	if details != nil {
+		return refuse(badRequest("The request is not valid.", firstOf(details)...))
 	}
 	c.body = c.op.body.pick(body)
 	return nil
@@ -178,6 +202,11 @@ func (c *call) form() (url.Values, bool) {
 		return nil, false
 	}
 	form, err := url.ParseQuery(string(c.raw))
+	for _, values := range form {
+		if len(values) > 1 { // RFC 6749, section 3.2
+			return nil, false
+		}
+	}
 	return form, err == nil
 }
 

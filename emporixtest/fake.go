@@ -108,6 +108,7 @@ func (f *Fake) listen() {
 	serving, cancel := context.WithCancel(context.Background())
 	server := httptest.NewUnstartedServer(f.server)
 	server.Config.DisableGeneralOptionsHandler = true // OPTIONS * is no operation of the API
+	server.Config.ReadHeaderTimeout, server.Config.IdleTimeout = 10*time.Second, 2*time.Minute
 	server.Config.BaseContext = func(net.Listener) context.Context { return serving }
 	server.Start()
 	transport := &http.Transport{}
@@ -141,7 +142,7 @@ func (f *Fake) showJournal() {
 // Server is the fake itself, for what has no shorthand here.
 func (f *Fake) Server() *emporixfake.Server { return f.server }
 
-// URL is the base URL: in memory one that only Transport knows.
+// URL is the base URL: in memory one that Transport answers.
 func (f *Fake) URL() string { return f.url }
 
 // Transport carries requests to the fake. In memory it knows no other host.

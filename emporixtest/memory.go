@@ -4,11 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 )
+
+// bodyTime is what a caller gets to send a body, as over a socket.
+const bodyTime = 30 * time.Second
+
+var errBodyTooLate = errors.New("emporixtest: the request body did not arrive in time")
 
 // memoryTransport carries requests to a handler without a socket. Each runs in
 // a goroutine with a context of its own: like a real server, the handler goes on
@@ -58,6 +65,9 @@ func (m *memoryTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
+	if served.Body != http.NoBody {
+		served.Body = m.carry(req)
+	}
 	w := newResponse(req.Method)
 	go m.serve(w, served)
 
@@ -68,6 +78,30 @@ func (m *memoryTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, ctx.Err()
 	}
 	return w.answer(req)
+}
+
+// carry gives the handler what the caller's body has. That ends with the bytes,
+// the caller's context or the fake, or when they did not all come in bodyTime.
+// Only a body whose Read ignores its Close keeps the goroutine for longer.
+func (m *memoryTransport) carry(req *http.Request) io.ReadCloser {
+	reading, writing := io.Pipe()
+	done := sync.OnceFunc(func() { _ = req.Body.Close() })
+	arriving, stop := context.WithTimeoutCause(req.Context(), bodyTime, errBodyTooLate)
+	leave := func() {
+		_ = writing.CloseWithError(context.Cause(arriving))
+		done()
+	}
+	forget := context.AfterFunc(arriving, leave)
+	unlink := context.AfterFunc(m.serving, stop)
+	go func() {
+		_, err := io.Copy(writing, req.Body)
+		_ = writing.CloseWithError(err)
+		done()
+		unlink()
+		forget()
+		stop()
+	}()
+	return reading
 }
 
 func (m *memoryTransport) serve(w *response, r *http.Request) {

@@ -133,3 +133,13 @@ func TestShortSecretsAreWords(t *testing.T) {
 		assert.Equal(t, clean, fake.AssertNoSecrets(&recorder{}, []byte(text)), text)
 	}
 }
+
+func TestLengthsOfShortSecrets(t *testing.T) {
+	for secret, want := range map[string]struct{ alone, inside bool }{
+		"abcde": {false, false}, "abcdef": {true, false}, "abcdefghijk": {true, false}, "abcdefghijkl": {true, true},
+	} {
+		h := newHaystack([]string{secret})
+		assert.Equal(t, want.alone, len(h.find([]byte("say "+secret+" twice"))) > 0, secret)
+		assert.Equal(t, want.inside, len(h.find([]byte("sayX"+secret+"Xtwice"))) > 0, secret)
+	}
+}

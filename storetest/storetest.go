@@ -46,6 +46,7 @@ type Option func(*suite)
 type suite struct {
 	advance func(time.Duration)
 	bubble  bool
+	lose    func()
 }
 
 // Clock tells how to move the store's clock on, for a store that has one of its
@@ -59,6 +60,15 @@ func Clock(advance func(time.Duration)) Option {
 // that goes on.
 func Virtual() Option {
 	return func(s *suite) { s.bubble, s.advance = true, time.Sleep }
+}
+
+// LoseAnswers tells how to lose an answer: after lose, the backend does the next
+// operation of the store, and the answer doesn't arrive, as if the connection had
+// broken in between. Run then also proves that the store, or the driver below it
+// that asks again, doesn't take its own write for another's. Nothing else of Run
+// needs it.
+func LoseAnswers(lose func()) Option {
+	return func(s *suite) { s.lose = lose }
 }
 
 // Run proves a store in subtests of t. newStore is called for each of them, and
@@ -76,7 +86,7 @@ func Run(t *testing.T, newStore func(t *testing.T) Store, options ...Option) {
 		t.Fatal("newStore returned nil")
 	}
 	checkMethods(t, probe)
-	for _, c := range casesFor(probe) {
+	for _, c := range casesFor(probe, s.lose) {
 		t.Run(c.name, func(t *testing.T) {
 			if s.bubble {
 				synctest.Test(t, func(t *testing.T) { c.run(newTrial(t, newStore(t), s.advance)) })
@@ -116,9 +126,13 @@ func kindOf(s Store) kind {
 	return plain
 }
 
-func casesFor(s Store) []testCase {
+func casesFor(s Store, lose func()) []testCase {
+	groups := [][]testCase{rowCases, conditionalCases, leaseCases}
+	if lose != nil {
+		groups = append(groups, lostCases(lose))
+	}
 	var out []testCase
-	for _, group := range [][]testCase{rowCases, conditionalCases, leaseCases} {
+	for _, group := range groups {
 		for _, c := range group {
 			if c.needs <= kindOf(s) {
 				out = append(out, c)

@@ -129,14 +129,14 @@ func TestTheModelPasses(t *testing.T) {
 	Run(t, func(*testing.T) Store { return newModel("") }, Virtual())
 	t.Run("with a clock of its own", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			for _, c := range casesFor(newModel("")) {
+			for _, c := range casesFor(newModel(""), nil) {
 				assert.Empty(t, complaints(t, c, newModel(""), time.Sleep), c.name)
 			}
 		})
 	})
 	t.Run("polled", func(t *testing.T) { // time is virtual, but the suite does not know
 		synctest.Test(t, func(t *testing.T) {
-			for _, c := range casesFor(newModel("")) {
+			for _, c := range casesFor(newModel(""), nil) {
 				assert.Empty(t, complaints(t, c, newModel(""), nil), c.name)
 			}
 		})
@@ -152,7 +152,7 @@ func TestTheModelPasses(t *testing.T) {
 func TestBrokenStoresAreFound(t *testing.T) {
 	for bug, where := range broken {
 		t.Run(bug, func(t *testing.T) {
-			cases := casesFor(newModel(""))
+			cases := casesFor(newModel(""), nil)
 			at := slices.IndexFunc(cases, func(c testCase) bool { return c.name == where })
 			require.GreaterOrEqual(t, at, 0, where)
 			for way, advance := range map[string]func(time.Duration){"advanced": time.Sleep, "polled": nil} {
@@ -211,7 +211,7 @@ func TestUpgradesAreFound(t *testing.T) {
 				return
 			}
 			assert.Empty(t, r.said)
-			assert.Len(t, casesFor(tt.store), tt.cases)
+			assert.Len(t, casesFor(tt.store, nil), tt.cases)
 		})
 	}
 }

@@ -13,17 +13,31 @@
 //		…
 //	}
 //
+// # What is accepted
+//
 // Nothing here was tried on a delivery of a live tenant. The vendor's text says
-// that the body is signed with its keys sorted, and its sample shows one with
-// keys that are not: both are accepted, since both need the secret. The signature
-// does not tell deliveries apart: keep the IDs of events that must not be
-// processed twice, and don't trust an event that is older than you expect.
+// that the body is signed without space and with its keys sorted, and its sample
+// shows one with keys that are not: both are accepted, since both need the secret.
+// Keys are sorted as JavaScript sorts them, by UTF-16 code units. Numbers may be
+// signed as they are or as JavaScript writes them (1.0 as 1); of the latter, the
+// signature covers only what a double holds.
+//
+// # What is not
+//
+// Only the strategy "http" is signed like this. With "svix_shared", which is the
+// vendor's default, and "svix", deliveries are signed by Svix, with the headers
+// svix-id, svix-timestamp and svix-signature. This package can't verify those: use
+// Svix's own library, or switch the tenant to "http".
+//
+// The signature does not tell deliveries apart: keep the IDs of events that must
+// not be processed twice, and don't trust an event that is older than you expect.
 //
 // Events hold tokens (password reset, opt-in, change of e-mail address): keep
 // bodies out of logs.
 package webhook
 
 import (
+	"crypto/fips140"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -46,6 +60,10 @@ var (
 	ErrTooLarge = fmt.Errorf("webhook: the event is longer than %d bytes", MaxBody)
 )
 
+// minFIPSSecret is the length in bytes of the shortest key that crypto/hmac takes
+// where FIPS 140-3 is enforced: with a shorter one it panics.
+const minFIPSSecret = 14
+
 // Verifier checks signatures. It is safe for many goroutines, and prints nothing of
 // its secrets.
 type Verifier struct {
@@ -54,7 +72,8 @@ type Verifier struct {
 
 // NewVerifier returns a verifier for events that were signed with one of the
 // secrets: to change the secret, give both until the last event under the old one
-// has come. An empty secret, or none, is an error.
+// has come. An empty secret, or none, is an error, and with GODEBUG=fips140=only one
+// of less than 14 bytes.
 func NewVerifier(secrets ...string) (*Verifier, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("webhook: there is no secret; anybody could send events")
@@ -62,6 +81,9 @@ func NewVerifier(secrets ...string) (*Verifier, error) {
 	for i, secret := range secrets {
 		if secret == "" {
 			return nil, fmt.Errorf("webhook: secret %d is empty; anybody could send events", i+1)
+		}
+		if fips140.Enforced() && len(secret) < minFIPSSecret {
+			return nil, fmt.Errorf("webhook: secret %d has %d bytes; with GODEBUG=fips140=only at least %d are needed", i+1, len(secret), minFIPSSecret)
 		}
 	}
 	secrets = append([]string(nil), secrets...)
@@ -89,26 +111,37 @@ func (v *Verifier) Read(r *http.Request) ([]byte, error) {
 	case len(body) > MaxBody:
 		return nil, ErrTooLarge
 	}
-	if err := v.Verify(body, signatures[0]); err != nil {
-		return nil, err
-	}
-	return body, nil
+	return v.verify(body, signatures[0])
 }
 
-// Verify checks the signature of a body, as it is or with its keys sorted. The
-// error is ErrSignature.
+// Verify checks the signature of a body, as it is or with its keys sorted. Where a
+// key is there twice in one object, the signature covers the last one only: use
+// Read, which returns the body without the others. The error is ErrSignature.
 func (v *Verifier) Verify(body []byte, signature string) error {
+	_, err := v.verify(body, signature)
+	return err
+}
+
+// verify returns what the signature covers.
+func (v *Verifier) verify(body []byte, signature string) ([]byte, error) {
 	given, err := base64.StdEncoding.DecodeString(signature)
 	if err != nil || len(given) != sha256.Size {
-		return ErrSignature
+		return nil, ErrSignature
 	}
 	if v.signed(body, given) {
-		return nil
+		return body, nil
 	}
-	if sorted, err := canonical(body); err == nil && v.signed(sorted, given) {
-		return nil
+	sorted, repeated := forms(body)
+	for _, form := range sorted {
+		if !v.signed(form, given) {
+			continue
+		}
+		if repeated {
+			return form, nil
+		}
+		return body, nil
 	}
-	return ErrSignature
+	return nil, ErrSignature
 }
 
 func (v *Verifier) signed(body, given []byte) bool {

@@ -4,9 +4,11 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -44,7 +46,7 @@ func TestSignatures(t *testing.T) {
 		"sorted, without the space": {"{ \"b\" : [ 1, 2 ],\n \"a\" : 2 }", `{"a":2,"b":[1,2]}`},
 		"numbers as they are":       {`{"b":1.50,"a":12345678901234567890,"c":1e3}`, `{"a":12345678901234567890,"b":1.50,"c":1e3}`},
 		"text beyond ASCII":         {`{"b":"Grüße <&> \u2028 \ud83d\ude00","a":"\u0001\b\f\n\r\t\"\\\/"}`, "{\"a\":\"\\u0001\\b\\f\\n\\r\\t\\\"\\\\/\",\"b\":\"Grüße <&> \u2028 😀\"}"},
-		"sorted by bytes":           {`{"é":1,"z":2,"Z":3,"":4}`, `{"":4,"Z":3,"z":2,"é":1}`},
+		"sorted, not by letter":     {`{"é":1,"z":2,"Z":3,"":4}`, `{"":4,"Z":3,"z":2,"é":1}`},
 		"nested":                    {strings.Repeat("[ ", 5000) + strings.Repeat("]", 5000), strings.Repeat("[", 5000) + strings.Repeat("]", 5000)},
 		"empty":                     {`{"b":{},"a":[]}`, `{"a":[],"b":{}}`},
 	} {
@@ -57,11 +59,95 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
+// vectors.json was written by JavaScript: testdata/vectors.js.
+func TestBodiesAsJavaScriptSignsThem(t *testing.T) {
+	verifier, err := webhook.NewVerifier(secret)
+	require.NoError(t, err)
+	data, err := os.ReadFile("testdata/vectors.json")
+	require.NoError(t, err)
+	var vectors []struct{ Sent, Signed string }
+	require.NoError(t, json.Unmarshal(data, &vectors))
+	require.Greater(t, len(vectors), 450)
+	for _, v := range vectors {
+		require.NoError(t, verifier.Verify([]byte(v.Sent), sign(secret, v.Signed)), "%s\nis signed as\n%s", v.Sent, v.Signed)
+		require.NoError(t, verifier.Verify([]byte(v.Signed), sign(secret, v.Signed)))
+		require.ErrorIs(t, verifier.Verify([]byte(v.Sent), sign(secret, v.Signed+" ")), webhook.ErrSignature, v.Sent)
+	}
+}
+
+// What other senders may make of a body: numbers as they are, every key in its
+// place as text.
+func TestBodiesAsOthersSignThem(t *testing.T) {
+	verifier, err := webhook.NewVerifier(secret)
+	require.NoError(t, err)
+	for sent, signed := range map[string]string{
+		`{"b":1.0,"a":1e400}`:           `{"a":1e400,"b":1.0}`,
+		`{"10":1,"9":2,"a":3.0}`:        `{"10":1,"9":2,"a":3.0}`,
+		`{"9":2.0,"10":1,"a":3}`:        `{"10":1,"9":2,"a":3}`,
+		`{"ﬁ":-0,"😀":2}`:                `{"😀":2,"ﬁ":-0}`,
+		`{"b":"\ud800","a":1.0}`:        `{"a":1.0,"b":"\ud800"}`,
+		`{"__proto__":{"b":1.0,"a":2}}`: `{"__proto__":{"a":2,"b":1.0}}`,
+		"{\"a\":1}\n":                   `{"a":1}`,
+		"\t[1.0\t,\t\"\\u00E9\"\t]\r\n": `[1.0,"é"]`,
+	} {
+		require.NoError(t, verifier.Verify([]byte(sent), sign(secret, signed)), sent)
+	}
+}
+
+// Bodies that the signature of another one does not cover.
+func TestOtherBodiesUnderASignature(t *testing.T) {
+	verifier, err := webhook.NewVerifier(secret)
+	require.NoError(t, err)
+	for sent, signed := range map[string]string{
+		`{"a":1,"__proto__":{"x":1}}`:  `{"a":1}`,
+		`{"a":"1"}`:                    `{"a":1}`,
+		`{"a":"\ud800"}`:               "{\"a\":\"\ufffd\"}",
+		`{"a":"\udbff"}`:               `{"a":"\udc00"}`,
+		"{\"a\":\"\xff\",\"A\":1}":     "{\"A\":1,\"a\":\"\ufffd\"}",
+		"\ufeff{\"b\":1,\"a\":2}":      `{"a":2,"b":1}`,
+		`{"b":1,"a":2}x`:               `{"a":2,"b":1}`,
+		`{"b":1,"a":2,}`:               `{"a":2,"b":1}`,
+		`{"b":01,"a":2}`:               `{"a":2,"b":1}`,
+		`{"b":[2,1],"a":2}`:            `{"a":2,"b":[1,2]}`,
+		`{"B":1,"a":2}`:                `{"a":2,"b":1}`,
+		`{"a":1,"b":{"c":1},"b":null}`: `{"a":1,"b":{"c":1}}`,
+		`{"a":9007199254740993}`:       `{"a":9007199254740994}`,
+		`{"a":2}`:                      `{"a":2,"b":1}`,
+		"":                             "null",
+		"   ":                          "",
+	} {
+		require.ErrorIs(t, verifier.Verify([]byte(sent), sign(secret, signed)), webhook.ErrSignature, sent)
+	}
+}
+
+// A body with a key that is there twice comes without what the signature does not
+// cover: encoding/json would read both.
+func TestAKeyThatIsThereTwice(t *testing.T) {
+	verifier, err := webhook.NewVerifier(secret)
+	require.NoError(t, err)
+	reads := func(want, sent, signed string) {
+		t.Helper()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/events", strings.NewReader(sent))
+		r.Header.Set(webhook.Header, sign(secret, signed))
+		body, err := verifier.Read(r)
+		require.NoError(t, err)
+		assert.Equal(t, want, string(body), "%s is read as %s", sent, body) // byte for byte
+	}
+	const signed = `{"a":1,"payload":{"token":"T"}}`
+	reads(signed, `{"payload":{"newEmail":"eve@example.com"},"a":1,"payload":{"token":"T"}}`, signed)
+	reads(signed, `{"payload":{"token":"E","t\u006fken":"T"},"a":1.0}`, signed)
+	const twice = `{"a":1,"a":2}`
+	reads(twice, twice, twice) // the sender has signed both
+	const spaced = `{"payload": {"token":"T"}, "a":1.0}`
+	reads(spaced, spaced, signed)
+}
+
 func TestForgedEvents(t *testing.T) {
 	verifier, err := webhook.NewVerifier(secret)
 	require.NoError(t, err)
 	const body = `{"b":1,"a":2}`
 	good := sign(secret, body)
+	require.Equal(t, 1<<20, webhook.MaxBody)
 	for name, tt := range map[string]struct {
 		body       string
 		signatures []string
@@ -79,6 +165,7 @@ func TestForgedEvents(t *testing.T) {
 		"more after it":          {body + body, []string{sign(secret, `{"a":2,"b":1}`)}, webhook.ErrSignature},
 		"nested too deep":        {strings.Repeat("[", 50_000) + strings.Repeat("]", 50_000), []string{good}, webhook.ErrSignature},
 		"too large":              {strings.Repeat(" ", webhook.MaxBody+1), []string{good}, webhook.ErrTooLarge},
+		"as long as it may be":   {strings.Repeat(" ", webhook.MaxBody), []string{sign(secret, strings.Repeat(" ", webhook.MaxBody))}, nil},
 		"signed with an old key": {body, []string{sign("old", body)}, webhook.ErrSignature},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,4 +198,17 @@ func TestSecretsOfWebhooks(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 		assert.NotContains(t, fmt.Sprintf(verb, verifier), "CANARY")
 	}
+}
+
+// Whatever comes is verified without a panic, and what is signed is accepted.
+func FuzzVerify(f *testing.F) {
+	for _, body := range []string{`{"b":1.0,"a":["x",null,true]}`, `{"\ud83d\ude00":"\ud800"}`, `[`, `{"a"`, `"\u12`, "", " ", `-`, `{"a":1,"a":2}`} {
+		f.Add([]byte(body))
+	}
+	verifier, err := webhook.NewVerifier(secret)
+	require.NoError(f, err)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		require.ErrorIs(t, verifier.Verify(body, sign("another", string(body))), webhook.ErrSignature)
+		require.NoError(t, verifier.Verify(body, sign(secret, string(body))))
+	})
 }

@@ -76,7 +76,7 @@ func openOffice(ctx context.Context, s settings) (*office, error) {
 		return nil, err
 	}
 	o.url = "http://" + listener.Addr().String()
-	o.server = &http.Server{Handler: o, ReadHeaderTimeout: time.Minute}
+	o.server = &http.Server{Handler: o, ReadHeaderTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 60 << 10}
 	go func() { _ = o.server.Serve(listener) }() // ends with close
 	return o, nil
 }
@@ -102,7 +102,7 @@ func (k *keeper) Write(data []byte) (int, error) {
 	return k.ResponseWriter.Write(data)
 }
 
-// ServeHTTP is the fake's, with every token written down before anybody has it.
+// ServeHTTP is the fake's; it writes the tokens down before it sends them.
 func (o *office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == whoPath {
 		o.who(w, r)

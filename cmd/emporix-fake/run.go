@@ -151,14 +151,8 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	serving, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	uploads := newUploads(fake)
-	server := &http.Server{
-		Handler: uploads,
-		// OPTIONS * is no operation of the API.
-		DisableGeneralOptionsHandler: true,
-		ReadHeaderTimeout:            10 * time.Second,
-		MaxHeaderBytes:               60 << 10,
-		BaseContext:                  func(net.Listener) context.Context { return serving },
-	}
+	server := newServer(uploads)
+	server.BaseContext = func(net.Listener) context.Context { return serving }
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()
 	select {
@@ -178,6 +172,20 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	}
 	fmt.Fprintln(stdout, "stopped")
 	return nil
+}
+
+// newServer bounds what a connection may take before and between its requests.
+// What a request may take, the fake bounds itself: a ReadTimeout would also end
+// the delay of a fault.
+func newServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler: handler,
+		// OPTIONS * is no operation of the API.
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            10 * time.Second,
+		IdleTimeout:                  2 * time.Minute,
+		MaxHeaderBytes:               60 << 10,
+	}
 }
 
 func readSeed(path string) (emporixfake.Seed, error) {

@@ -13,10 +13,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/emporixfake"
 )
 
 // start runs the command until the test ends, and answers its base URL.
@@ -139,10 +142,10 @@ func TestRefusals(t *testing.T) {
 		"bad tenant":       {[]string{"-tenant", "Acme"}, exitUsage, "lower-case"},
 		"empty ID":         {[]string{"-backend-client-id="}, exitUsage, "-backend-client-id is empty"},
 		"help":             {[]string{"-h"}, exitOK, "-addr-file"},
-		"busy port":        {[]string{"-addr", busy.Addr().String()}, exitError, "address already in use"},
-		"no such seed":     {[]string{"-seed", filepath.Join(dir, "none.json")}, exitError, "no such file"},
+		"busy port":        {[]string{"-addr", busy.Addr().String()}, exitError, "listen on -addr"},
+		"no such seed":     {[]string{"-seed", filepath.Join(dir, "none.json")}, exitError, "open -seed"},
 		"seed of no JSON":  {[]string{"-seed", seed("a.json", "customers:")}, exitError, "read the seed"},
-		"unknown member":   {[]string{"-seed", seed("b.json", `{"customers":[{"mail":"jo@example.com"}]}`)}, exitError, `unknown field "mail"`},
+		"unknown member":   {[]string{"-seed", seed("b.json", `{"customers":[{"mail":"jo@example.com"}]}`)}, exitError, `customers[0] has no member "mail"`},
 		"address member":   {[]string{"-seed", seed("e.json", `{"customers":[{"email":"a@b.c","addresses":[{"contactName":"A","steet":"B"}]}]}`)}, exitError, "addresses.steet is no member"},
 		"customer refused": {[]string{"-seed", seed("c.json", `{"customers":[{"email":"a@b.c"},{"email":"A@b.c"}]}`)}, exitError, "customer 2 of the seed: the e-mail is in use"},
 		"company refused":  {[]string{"-seed", seed("d.json", `{"companies":[{"id":"D1","contacts":[{"email":"x@y.z"}]}]}`)}, exitError, `no customer "x@y.z"`},
@@ -251,4 +254,55 @@ func TestStalledUploadDoesNotHoldUpTheEnd(t *testing.T) {
 	began := time.Now()
 	assert.Equal(t, exitOK, stop())
 	assert.Less(t, time.Since(began), shutdownTime)
+}
+
+// oneConn is a listener with a connection in memory, whose deadlines keep to
+// virtual time.
+type oneConn struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (l oneConn) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.conns:
+		return conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l oneConn) Close() error   { close(l.closed); return nil }
+func (l oneConn) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+// A connection ends whose headers do not arrive, or that is not used.
+func TestConnectionsEnd(t *testing.T) {
+	for name, tc := range map[string]struct {
+		sent   string
+		after  time.Duration
+		answer string
+	}{
+		"stalled header":    {"GET / HTTP/1.1\r\nHost: fake\r\n", 10 * time.Second, ""},
+		"idle":              {"GET / HTTP/1.1\r\nHost: fake\r\n\r\n", 2 * time.Minute, "HTTP/1.1 404 "},
+		"stalled body":      {"POST /customer/acme/login HTTP/1.1\r\nHost: fake\r\nContent-Length: 9\r\n\r\n", 30 * time.Second, "HTTP/1.1 401 "},
+		"too large headers": {"GET / HTTP/1.1\r\nHost: fake\r\nX: " + strings.Repeat("a", 70<<10) + "\r\n\r\n", 500 * time.Millisecond, "HTTP/1.1 431 "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				listener := oneConn{make(chan net.Conn, 1), make(chan struct{})}
+				server := newServer(newUploads(emporixfake.New(emporixfake.Config{})))
+				go func() { _ = server.Serve(listener) }()
+				defer server.Close()
+				ours, theirs := net.Pipe()
+				defer ours.Close()
+				listener.conns <- theirs
+				began := time.Now()
+				go func() { _, _ = io.WriteString(ours, tc.sent) }()
+				answer, err := io.ReadAll(ours)
+				require.NoError(t, err)
+				assert.True(t, strings.HasPrefix(string(answer), tc.answer), string(answer))
+				assert.LessOrEqual(t, time.Since(began), tc.after+time.Second) // net/http lingers for a moment
+			})
+		})
+	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,13 +34,23 @@ func (s *shop) overview(w http.ResponseWriter, r *http.Request, session *emporix
 	}{me, loginOf(me), companyName(me, info.LegalEntityID), info}})
 }
 
+// companies are those that the customer can act for, and the one that they act
+// for: left out, the next click would leave it.
+func companies(me *emporix.Customer, current string) []emporix.LegalEntity {
+	all := me.B2B.LegalEntities
+	if current == "" || slices.ContainsFunc(all, func(e emporix.LegalEntity) bool { return e.ID == current }) {
+		return all
+	}
+	return append(slices.Clone(all), emporix.LegalEntity{ID: current, Name: current})
+}
+
 func companyName(me *emporix.Customer, id string) string {
 	for _, company := range me.B2B.LegalEntities {
 		if company.ID == id {
 			return company.Name
 		}
 	}
-	return ""
+	return id
 }
 
 func profileForm() *form {
@@ -69,7 +80,8 @@ func profileValues(me *emporix.Customer) map[string]string {
 // is added to it, so that saving does not lose it.
 func (f *form) fill(values map[string]string) {
 	for _, in := range f.Fields {
-		in.Value = values[in.Name]
+		value := values[in.Name]
+		in.Value, in.Stored = value, &value
 		if in.Kind == "select" && !in.offers(in.Value) {
 			in.Options = append(in.Options, option{in.Value, in.Value})
 		}
@@ -87,9 +99,18 @@ func (f *form) conflict(stored map[string]string) bool {
 			f.Changed = append(f.Changed, difference{in.Label, shown(in, stored[in.Name]), shown(in, in.Value)})
 		}
 	}
+	for _, in := range f.Fields {
+		in.Error = "" // judged with the next click
+	}
 	f.field("version").Value = stored["version"]
 	f.Submit = "Save my version"
 	return len(f.Changed) > 0
+}
+
+// outdated reports that somebody else has saved since the form was opened.
+func (f *form) outdated() bool {
+	version := f.field("version")
+	return version.Stored != nil && version.Value != "" && version.Value != *version.Stored
 }
 
 func shown(in *field, value string) string {
@@ -109,21 +130,41 @@ func (s *shop) profile(w http.ResponseWriter, r *http.Request, session *emporix.
 	show := func(status int) {
 		s.show(w, r, status, "form", page{Title: "Your details", Section: "profile", Data: formPage{f, ""}})
 	}
-	if reads(r) {
-		me, err := session.Customers.Get(r.Context())
-		if err != nil {
-			s.failed(w, r, err)
-			return
-		}
+	me, err := session.Customers.Get(r.Context())
+	if err == nil && me.IsAnonymous() {
+		err = emporix.ErrNotLoggedIn
+	}
+	if err != nil && reads(r) {
+		s.failed(w, r, err)
+		return
+	}
+	if err == nil {
 		f.fill(profileValues(me))
+	}
+	if reads(r) {
 		show(http.StatusOK)
 		return
 	}
-	if !f.read(r) {
+	valid := f.read(r)
+	switch {
+	case errors.Is(err, emporix.ErrNotLoggedIn), errors.Is(err, emporix.ErrSessionExpired):
+		s.sendToLogin(w, r)
+		return
+	case err != nil:
+		s.formFailed(w, r, f, err, show)
+		return
+	case f.outdated():
+		if !f.conflict(profileValues(me)) {
+			to(w, r, "/account", "profile")
+			return
+		}
+		show(http.StatusConflict)
+		return
+	case !valid:
 		show(http.StatusUnprocessableEntity)
 		return
 	}
-	err := session.Customers.Update(r.Context(), emporix.CustomerPatch{
+	err = session.Customers.Update(r.Context(), emporix.CustomerPatch{
 		Title: orNull(f, "title"), FirstName: orNull(f, "firstName"), MiddleName: orNull(f, "middleName"), LastName: orNull(f, "lastName"),
 		ContactPhone: orNull(f, "contactPhone"), Company: orNull(f, "company"),
 		PreferredLanguage: orNull(f, "preferredLanguage"), PreferredCurrency: orNull(f, "preferredCurrency"),
@@ -182,7 +223,7 @@ func (s *shop) company(w http.ResponseWriter, r *http.Request, session *emporix.
 		Companies []emporix.LegalEntity
 		Current   string
 		Error     string
-	}{me.B2B.LegalEntities, info.LegalEntityID, ""}
+	}{companies(me, info.LegalEntityID), info.LegalEntityID, ""}
 	status := http.StatusOK
 	if r.Method == http.MethodPost {
 		chosen := strings.TrimSpace(r.PostFormValue("company"))

@@ -113,7 +113,16 @@ func (s *shop) editAddress(w http.ResponseWriter, r *http.Request, session *empo
 		show(http.StatusOK)
 		return
 	}
-	if !f.read(r) {
+	valid := f.read(r)
+	switch {
+	case f.outdated():
+		if !f.conflict(addressValues(address)) {
+			to(w, r, "/account/addresses", "address-saved")
+			return
+		}
+		show(http.StatusConflict)
+		return
+	case !valid:
 		show(http.StatusUnprocessableEntity)
 		return
 	}
@@ -158,6 +167,8 @@ func (s *shop) addTag(w http.ResponseWriter, r *http.Request, session *emporix.S
 		wrong = "Please type a label."
 	case strings.Contains(tag, ","):
 		wrong = "A label can't hold a comma. Add one label at a time."
+	case blank(tag) || strings.ContainsFunc(tag, untyped):
+		wrong = unseen
 	case utf8.RuneCountInString(tag) > 40:
 		wrong = "This is too long for a label."
 	}

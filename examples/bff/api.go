@@ -92,6 +92,12 @@ func (s *shop) apiLogin(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkedEmail("email", in.Email); err != nil {
+		return nil, err
+	}
+	if err := s.mayTry(r, in.Email); err != nil {
+		return nil, err
+	}
 	result, err := bff.From(r).Login(r.Context(), emporix.LoginRequest{Email: in.Email, Password: in.Password})
 	if err != nil {
 		return nil, loginError(err)
@@ -199,6 +205,9 @@ func (s *shop) apiPassword(r *http.Request) (any, error) {
 		New     string `json:"newPassword"`
 	}](r)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.mayTry(r, ""); err != nil {
 		return nil, err
 	}
 	err = bff.From(r).ChangePassword(r.Context(), emporix.ChangePasswordRequest{CurrentPassword: in.Current, NewPassword: in.New})

@@ -1,11 +1,21 @@
 package main
 
 import (
+	"errors"
 	"net/http"
+	"strings"
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/bff"
 )
+
+// checkedEmail refuses what a person can't see.
+func checkedEmail(field, email string) error {
+	if strings.ContainsFunc(email, invisible) {
+		return &emporix.ArgumentError{Field: field, Reason: "has characters that can't be seen"}
+	}
+	return nil
+}
 
 // apiSignUp takes the SDK's own request.
 func (s *shop) apiSignUp(r *http.Request, session *emporix.Session) (any, error) {
@@ -13,11 +23,19 @@ func (s *shop) apiSignUp(r *http.Request, session *emporix.Session) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	number, err := session.Customers.SignUp(r.Context(), in)
-	if err != nil {
-		return nil, signUpError(err)
+	if err := errors.Join(checkedEmail("email", in.Email), checkedEmail("customerDetails.contactEmail", in.CustomerDetails.ContactEmail)); err != nil {
+		return nil, err
 	}
-	return map[string]string{"customerNumber": number}, nil
+	even := evenly(r)
+	if err := s.mayTry(r, in.Email); err != nil {
+		return nil, err
+	}
+	number, err := session.Customers.SignUp(r.Context(), in)
+	if err == nil && s.tools != nil {
+		s.tools.note(number)
+	}
+	even()
+	return nil, untold(err)
 }
 
 func (s *shop) apiResendMail(r *http.Request, session *emporix.Session) (any, error) {
@@ -27,7 +45,16 @@ func (s *shop) apiResendMail(r *http.Request, session *emporix.Session) (any, er
 	if err != nil {
 		return nil, err
 	}
-	return nil, session.Customers.ResendActivation(r.Context(), in.Email)
+	if err := checkedEmail("email", in.Email); err != nil {
+		return nil, err
+	}
+	even := evenly(r)
+	if err := s.mayTry(r, in.Email); err != nil {
+		return nil, err
+	}
+	err = untold(session.Customers.ResendActivation(r.Context(), in.Email))
+	even()
+	return nil, err
 }
 
 // mailToken is what the link of a mail carries.
@@ -63,10 +90,16 @@ func (s *shop) apiChangeEmail(r *http.Request, session *emporix.Session) (any, e
 	if err != nil {
 		return nil, err
 	}
+	if err := checkedEmail("newEmail", in.NewEmail); err != nil {
+		return nil, err
+	}
+	if err := s.mayTry(r, ""); err != nil {
+		return nil, err
+	}
 	err = session.Credentials.RequestEmailChange(r.Context(), emporix.EmailChangeRequest{
 		Password: in.Password, NewEmail: in.NewEmail, SyncContactEmail: true,
 	})
-	return nil, currentPasswordError(err)
+	return nil, taken(currentPasswordError(err))
 }
 
 func (s *shop) apiForgottenPassword(r *http.Request, session *emporix.Session) (any, error) {
@@ -74,12 +107,24 @@ func (s *shop) apiForgottenPassword(r *http.Request, session *emporix.Session) (
 	if err != nil {
 		return nil, err
 	}
-	return nil, session.Credentials.RequestPasswordReset(r.Context(), in)
+	if err := checkedEmail("email", in.Email); err != nil {
+		return nil, err
+	}
+	even := evenly(r)
+	if err := s.mayTry(r, in.Email); err != nil {
+		return nil, err
+	}
+	err = untold(session.Credentials.RequestPasswordReset(r.Context(), in))
+	even()
+	return nil, err
 }
 
 func (s *shop) apiResetPassword(r *http.Request, session *emporix.Session) (any, error) {
 	in, err := readJSON[emporix.ResetPasswordRequest](r)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.mayTry(r, ""); err != nil {
 		return nil, err
 	}
 	return nil, session.Credentials.ResetPassword(r.Context(), in)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"log/slog"
 	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
 	"testing"
 	"testing/synctest"
@@ -36,9 +35,7 @@ func inVirtualTime(t *testing.T, test func(t *testing.T, fake *emporixtest.Fake,
 		fake := emporixtest.New(t, emporixtest.Seed(seed()))
 		handler, err := newShop(t.Context(), fake.Client(t), settings{url: url}, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
-		jar, err := cookiejar.New(nil)
-		require.NoError(t, err)
-		test(t, fake, &visitor{t, &place{url: url, fake: fake}, &http.Client{Jar: jar, Transport: inMemory{handler}}})
+		test(t, fake, &visitor{t, &place{url: url, fake: fake}, &http.Client{Jar: newJar(t), Transport: inMemory{handler}}})
 	})
 }
 

@@ -19,7 +19,10 @@ func startFake(ctx context.Context, byEmployee bool, lives emporixfake.Lifetimes
 	if err != nil {
 		return cfg, "", err
 	}
-	server := &http.Server{Handler: fake, ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{ // the fake bounds bodies itself
+		Handler: fake, DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 60 << 10,
+	}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	go func() { _ = server.Serve(listener) }()
 	return fake.Config(), "http://" + listener.Addr().String(), nil

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"net/http"
-	"net/mail"
 	"strings"
 	"unicode/utf8"
 
@@ -26,17 +25,16 @@ type form struct {
 type field struct {
 	Name, Label, Kind  string // Kind is the input's type, or "select"
 	Value, Hint, Error string
-	Ways               []link // that help with the error
 	Autocomplete       string
 	Required           bool
 	Half               bool // half of the width, where there is room
+	Known              bool // names an account that exists: its form is the API's business
 	Min, Max           int  // characters
 	Options            []option
+	Stored             *string // what is stored now, if something is: it is accepted as it is
 }
 
 type option struct{ Value, Label string }
-
-type link struct{ Href, Label string }
 
 // difference is a value that somebody else changed meanwhile.
 type difference struct{ Label, Theirs, Yours string }
@@ -85,6 +83,10 @@ func (f *form) read(r *http.Request) bool {
 	}
 	for _, in := range f.Fields {
 		in.Value = r.PostForm.Get(in.Name)
+		if in.untouched() {
+			in.Value, in.Error = *in.Stored, ""
+			continue
+		}
 		if in.Kind != "password" {
 			in.Value = strings.TrimSpace(in.Value)
 		}
@@ -99,6 +101,16 @@ func (f *form) read(r *http.Request) bool {
 	return !f.Failed()
 }
 
+// untouched reports that the field came back as it was shown. A browser shows one
+// line: line breaks are left out.
+func (in *field) untouched() bool {
+	if in.Stored == nil || in.Kind == "hidden" {
+		return false
+	}
+	line := strings.NewReplacer("\r", "", "\n", "").Replace
+	return line(in.Value) == line(*in.Stored)
+}
+
 func (in *field) complaint() string {
 	limit := in.Max
 	if limit == 0 {
@@ -106,6 +118,8 @@ func (in *field) complaint() string {
 	}
 	length := utf8.RuneCountInString(in.Value)
 	switch {
+	case in.Kind != "password" && in.Kind != "hidden" && in.Required && blank(in.Value):
+		return "Please fill in this field."
 	case in.Value == "" && in.Required && in.Kind == "password":
 		return "Please enter your " + strings.TrimPrefix(strings.ToLower(in.Label), "your ") + "."
 	case in.Value == "" && in.Required:
@@ -114,13 +128,15 @@ func (in *field) complaint() string {
 		return ""
 	case !utf8.ValidString(in.Value) || strings.ContainsFunc(in.Value, func(c rune) bool { return c < ' ' }):
 		return "This contains characters that we can't use."
+	case in.Kind == "email" && strings.ContainsFunc(in.Value, invisible), in.Kind != "password" && strings.ContainsFunc(in.Value, untyped):
+		return unseen
 	case length > limit:
 		return "This is too long."
 	case length < in.Min && in.Kind == "password":
 		return "Please choose a longer password."
 	case length < in.Min:
 		return "This is too short."
-	case in.Kind == "email" && !isEmail(in.Value):
+	case in.Kind == "email" && !in.Known && !isEmail(in.Value):
 		return "This does not look like an e-mail address. An example is name@example.com."
 	case in.Kind == "select" && !in.offers(in.Value):
 		return "Please choose one of the list."
@@ -135,11 +151,6 @@ func (in *field) offers(value string) bool {
 		}
 	}
 	return false
-}
-
-func isEmail(value string) bool {
-	parsed, err := mail.ParseAddress(value)
-	return err == nil && parsed.Address == value && strings.Contains(value[strings.LastIndex(value, "@"):], ".")
 }
 
 // fail takes the error of a call: into the field that it is about, or else into

@@ -7,6 +7,7 @@ require (
 	github.com/emporix-community/emporix-go/stores/redis v0.0.0
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/stretchr/testify v1.12.1
+	golang.org/x/time v0.15.0
 )
 
 require (

@@ -14,6 +14,13 @@ func emailField() *field {
 	return &field{Name: "email", Label: "E-mail address", Kind: "email", Required: true, Autocomplete: "username"}
 }
 
+// knownEmailField is for an address that has an account, whatever it looks like.
+func knownEmailField() *field {
+	f := emailField()
+	f.Known = true
+	return f
+}
+
 func oldPassword(name, label string) *field {
 	return &field{Name: name, Label: label, Kind: "password", Required: true, Autocomplete: "current-password"}
 }
@@ -32,7 +39,7 @@ type loginPage struct {
 
 func (s *shop) login(w http.ResponseWriter, r *http.Request) {
 	next := local(r.FormValue("next"))
-	f := &form{Action: "/login", Submit: "Log in", Fields: []*field{emailField(), oldPassword("password", "Password"),
+	f := &form{Action: "/login", Submit: "Log in", Fields: []*field{knownEmailField(), oldPassword("password", "Password"),
 		{Name: "next", Kind: "hidden", Value: next}}}
 	show := func(status int) {
 		f.field("next").Value = next
@@ -51,6 +58,10 @@ func (s *shop) login(w http.ResponseWriter, r *http.Request) {
 	}
 	if !f.read(r) {
 		show(http.StatusUnprocessableEntity)
+		return
+	}
+	if err := s.mayTry(r, f.value("email")); err != nil {
+		show(f.fail(err))
 		return
 	}
 	result, err := bff.From(r).Login(r.Context(), emporix.LoginRequest{Email: f.value("email"), Password: f.value("password")})

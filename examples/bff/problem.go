@@ -53,7 +53,7 @@ func explain(err error) problem {
 	case errors.Is(err, emporix.ErrStoreUnavailable):
 		return problem{http.StatusServiceUnavailable, "visit-unavailable", "We can't look up your visit just now",
 			"The place where we keep visits does not answer. Nothing is lost: if you were logged in, you still are. Please try again in a moment."}
-	case errors.Is(err, emporix.ErrRateLimited):
+	case errors.Is(err, emporix.ErrRateLimited), errors.Is(err, errTooManyTries):
 		return problem{http.StatusTooManyRequests, "too-many", "That was a bit much",
 			"There were too many requests. Please wait a minute and try again."}
 	case errors.Is(err, emporix.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, emporix.ErrClosed):
@@ -64,8 +64,6 @@ func explain(err error) problem {
 			"Our customer service gave an answer that we can't read. Please look whether it is done before you try again."}
 	case errors.Is(err, emporix.ErrNotRefreshable):
 		return problem{http.StatusConflict, "log-in-first", "Please log in again first", "Your session can't be changed any more. Log out, log in, and try again."}
-	case errors.Is(err, errAccountExists):
-		return problem{http.StatusConflict, "conflict", "You have an account", accountExists + " Log in, or ask for a new password."}
 	case errors.Is(err, emporix.ErrConflict):
 		return problem{http.StatusConflict, "conflict", "Somebody was faster", "This has changed, or exists already."}
 	case errors.Is(err, emporix.ErrNotFound):

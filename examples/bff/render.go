@@ -93,8 +93,11 @@ func (s *shop) render(w http.ResponseWriter, status int, name string, p page) {
 
 // retryLater says when to come back to what is not available.
 func retryLater(w http.ResponseWriter, status int) {
-	if status == http.StatusServiceUnavailable {
+	switch status {
+	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "5")
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", "60")
 	}
 }
 

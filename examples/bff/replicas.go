@@ -87,7 +87,7 @@ func runReplicas(ctx context.Context, s settings, stdout, stderr io.Writer) erro
 			return nil
 		}
 	}
-	server := &http.Server{Handler: f.handler(), ReadHeaderTimeout: 5 * time.Second}
+	server := newServer(f.handler())
 	fmt.Fprintf(stdout, "The shop is open: %s\n", s.url)
 	return serve(ctx, server, listener)
 }
@@ -233,6 +233,7 @@ func (f *front) proxy() http.Handler {
 		Transport: again{f, transport},
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(&url.URL{Scheme: "http", Host: "replica"})
+			pr.SetXForwarded()       // who asks, for the limiter; what the browser says of itself is dropped
 			pr.Out.Host = pr.In.Host // what the browser asked for, for the check of the origin
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {

@@ -202,3 +202,14 @@ func TestAReplicaThatHungComesBack(t *testing.T) {
 		require.Equal(t, map[string]int{"a": 5, "b": 5}, turns())
 	})
 }
+
+func TestAPageIsAskedForThreeTimesAtMost(t *testing.T) {
+	var asked atomic.Int64
+	die := func(http.ResponseWriter, *http.Request) { asked.Add(1); panic(http.ErrAbortHandler) }
+	url, _ := frontOf(t, die, die, die, die, die)
+	for range 5 {
+		asked.Store(0)
+		assert.NotEqual(t, http.StatusOK, ask(t, http.MethodGet, url))
+		assert.EqualValues(t, 3, asked.Load())
+	}
+}

@@ -53,7 +53,7 @@ func (s *shop) changeEmail(w http.ResponseWriter, r *http.Request, session *empo
 		if errors.Is(err, errWrongPassword) {
 			f.field("password").Error = "This is not your password."
 		}
-		return "email-mail", err
+		return "email-mail", taken(err)
 	})
 }
 
@@ -78,7 +78,10 @@ func (s *shop) securityForm(w http.ResponseWriter, r *http.Request, f *form, tit
 	if r.Method == http.MethodPost {
 		status = http.StatusUnprocessableEntity
 		if f.read(r) {
-			done, err := send()
+			done, err := "", s.mayTry(r, "")
+			if err == nil {
+				done, err = send()
+			}
 			if err == nil {
 				to(w, r, "/account/security", done)
 				return
@@ -129,14 +132,19 @@ func (s *shop) confirmEmail(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *shop) forgottenPassword(w http.ResponseWriter, r *http.Request) {
-	f := &form{Action: "/password/forgotten", Submit: "Send me a link", Cancel: "/login", Fields: []*field{emailField()}}
+	f := &form{Action: "/password/forgotten", Submit: "Send me a link", Cancel: "/login", Fields: []*field{knownEmailField()}}
 	status := http.StatusOK
 	if r.Method == http.MethodPost {
 		status = http.StatusUnprocessableEntity
 		if f.read(r) {
-			err := withSession(r, func(session *emporix.Session) error {
-				return session.Credentials.RequestPasswordReset(r.Context(), emporix.PasswordResetRequest{Email: f.value("email")})
-			})
+			even := evenly(r)
+			err := s.mayTry(r, f.value("email"))
+			if err == nil {
+				err = untold(withSession(r, func(session *emporix.Session) error {
+					return session.Credentials.RequestPasswordReset(r.Context(), emporix.PasswordResetRequest{Email: f.value("email")})
+				}))
+			}
+			even()
 			switch {
 			case err == nil:
 				to(w, r, "/login", "reset-mail") // the same for every address
@@ -160,11 +168,14 @@ func (s *shop) resetPassword(w http.ResponseWriter, r *http.Request) {
 	} else {
 		status = http.StatusUnprocessableEntity
 		if f.read(r) {
-			err := withSession(r, func(session *emporix.Session) error {
-				return session.Credentials.ResetPassword(r.Context(), emporix.ResetPasswordRequest{
-					Token: f.value("token"), Password: f.value("password"),
+			err := s.mayTry(r, "")
+			if err == nil {
+				err = withSession(r, func(session *emporix.Session) error {
+					return session.Credentials.ResetPassword(r.Context(), emporix.ResetPasswordRequest{
+						Token: f.value("token"), Password: f.value("password"),
+					})
 				})
-			})
+			}
 			switch {
 			case err == nil:
 				to(w, r, "/login", "password-reset")

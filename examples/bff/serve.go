@@ -70,7 +70,8 @@ func runShop(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	server := newServer(handler)
+	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	if s.replica == "" {
 		fmt.Fprintf(stdout, "The shop is open: %s\n", own)
 	} else {
@@ -85,8 +86,17 @@ func runShop(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	return err
 }
 
+// newServer ends what takes too long. Writing may take as long as a log-in, which
+// goes on when its page is given up.
+func newServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler: handler, MaxHeaderBytes: 64 << 10,
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 75 * time.Second, IdleTimeout: time.Minute,
+	}
+}
+
 func newShop(ctx context.Context, client *emporix.Client, s settings, log *slog.Logger) (http.Handler, error) {
-	shop := &shop{client: client, log: log, url: s.url, replica: s.replica, demo: s.demo}
+	shop := &shop{client: client, log: log, url: s.url, replica: s.replica, demo: s.demo, limits: newLimiter()}
 	var err error
 	shop.visits, err = bff.New(client, bff.Options{
 		Development: true, // http on loopback

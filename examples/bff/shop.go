@@ -22,6 +22,7 @@ type shop struct {
 	url     string // that visitors use
 	replica string // shown in the footer when there are several
 	demo    bool   // the seeded customers exist
+	limits  *limiter
 }
 
 // handler routes the pages. Whatever changes something is a POST.

@@ -48,10 +48,16 @@ type visitor struct {
 	http *http.Client
 }
 
-func (p *place) visitor(t *testing.T) *visitor {
+func newJar(t *testing.T) http.CookieJar {
+	t.Helper()
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
-	return &visitor{t, p, &http.Client{Jar: jar}}
+	return jar
+}
+
+func (p *place) visitor(t *testing.T) *visitor {
+	t.Helper()
+	return &visitor{t, p, &http.Client{Jar: newJar(t)}}
 }
 
 type seen struct {
@@ -184,17 +190,6 @@ func TestAnEmptyPasswordIsAskedForByItsName(t *testing.T) {
 	assert.Contains(t, got, "Please enter your current password.")
 	assert.Contains(t, got, "Please enter your new password.")
 	assert.Contains(t, v.post("/account/security/email").body, "Please enter your password.")
-}
-
-func TestASecondSignUpLeadsToTheAccountThatIsThere(t *testing.T) {
-	v := open(t).visitor(t)
-	got := v.post("/signup", "firstName", "Jo", "lastName", "Marsh", "email", "jo@example.com", "password", "seven wide rivers")
-	assert.Equal(t, http.StatusConflict, got.status)
-	assert.Equal(t, 2, strings.Count(got.body, `There is an account for this address already. <a href="/login">Log in</a> or `+
-		`<a href="/password/forgotten">ask for a new password</a>.`), "in the summary and beside the field")
-	got = v.json("POST", "/api/signup", `{"email":"jo@example.com","password":"seven wide rivers"}`)
-	assert.Equal(t, http.StatusConflict, got.status)
-	assert.JSONEq(t, `{"error":{"code":"conflict","message":"There is an account for this address already. Log in, or ask for a new password."}}`, got.body)
 }
 
 func TestPostsOfOtherSitesAreRefused(t *testing.T) {

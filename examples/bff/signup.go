@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/bff"
@@ -29,39 +30,52 @@ func (s *shop) signUp(w http.ResponseWriter, r *http.Request) {
 	}
 	email := f.value("email")
 	var number string
-	err := withSession(r, func(session *emporix.Session) (err error) {
+	even := evenly(r)
+	err := s.mayTry(r, email)
+	if err != nil {
+		show(f.fail(err))
+		return
+	}
+	err = withSession(r, func(session *emporix.Session) (err error) {
 		number, err = session.Customers.SignUp(r.Context(), emporix.SignUpRequest{
 			Email: email, Password: f.value("password"),
 			CustomerDetails: emporix.CustomerDetails{
 				ContactEmail: email, FirstName: f.value("firstName"), LastName: f.value("lastName"), Company: f.value("company"),
 			},
 		})
-		return signUpError(err)
+		return err
 	})
-	switch {
-	case errors.Is(err, errAccountExists):
-		taken := f.field("email")
-		taken.Error = accountExists
-		taken.Ways = []link{{"/login", "Log in"}, {"/password/forgotten", "ask for a new password"}}
-		show(http.StatusConflict)
-	case err != nil:
-		s.formFailed(w, r, f, err, show)
-	default:
-		s.show(w, r, http.StatusOK, "signedup", page{Title: "Nearly there", Data: struct {
-			Email, Number string
-			ByMail        bool
-		}{email, number, s.tools == nil || s.tools.confirmsByMail}})
+	if err == nil && s.tools != nil {
+		s.tools.note(number)
 	}
+	even()
+	if err := untold(err); err != nil {
+		s.formFailed(w, r, f, err, show)
+		return
+	}
+	s.show(w, r, http.StatusOK, "signedup", page{Title: "Nearly there", Data: struct {
+		Email  string
+		ByMail bool
+	}{email, s.tools == nil || s.tools.confirmsByMail}})
 }
 
-const accountExists = "There is an account for this address already."
+// taken drops the errors that tell a customer that a new address has an account:
+// a conflict, or what the API has against the address. Its form was checked here.
+func taken(err error) error {
+	var apiErr *emporix.APIError
+	aboutAddress := errors.As(err, &apiErr) && slices.ContainsFunc(apiErr.Details, func(d emporix.ErrorDetail) bool { return d.Field == "newEmail" })
+	if errors.Is(err, emporix.ErrConflict) || aboutAddress {
+		return nil
+	}
+	return err
+}
 
-var errAccountExists = errors.New("there is an account for this address already")
-
-// signUpError: nobody was faster, as after other conflicts.
-func signUpError(err error) error {
-	if errors.Is(err, emporix.ErrConflict) {
-		return errAccountExists
+// untold drops the errors that tell whether there is an account for an address,
+// and what state it is in: whoever asks is answered as if it had worked, and the
+// owner of the address has the mail.
+func untold(err error) error {
+	if errors.Is(err, emporix.ErrConflict) || errors.Is(err, emporix.ErrNotFound) || errors.Is(err, emporix.ErrForbidden) {
+		return nil
 	}
 	return err
 }
@@ -72,7 +86,12 @@ func (s *shop) resendMail(w http.ResponseWriter, r *http.Request) {
 		to(w, r, "/signup", "")
 		return
 	}
-	err := withSession(r, func(session *emporix.Session) error { return session.Customers.ResendActivation(r.Context(), email) })
+	even := evenly(r)
+	err := s.mayTry(r, email)
+	if err == nil {
+		err = untold(withSession(r, func(session *emporix.Session) error { return session.Customers.ResendActivation(r.Context(), email) }))
+	}
+	even()
 	if err != nil {
 		s.failed(w, r, err)
 		return

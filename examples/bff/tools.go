@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
@@ -21,7 +22,14 @@ type tools struct {
 	base           string
 	client         *http.Client
 	confirmsByMail bool // the fake sends a mail at sign-up; else an employee activates
+
+	newest atomic.Pointer[string] // customer number of the newest account, for the desk
 }
+
+// note keeps the customer number of a new account for the employee's desk. The
+// person who signs up is not shown it: an address that has an account would get
+// none.
+func (t *tools) note(number string) { t.newest.Store(&number) }
 
 // findTools asks base whether it is a fake.
 func findTools(ctx context.Context, base string) (*tools, error) {
@@ -106,6 +114,9 @@ func (s *shop) desk(w http.ResponseWriter, r *http.Request) {
 	f := &form{Action: "/desk", Submit: "Activate the account", Fields: []*field{
 		{Name: "customerNumber", Label: "Customer number", Kind: "text", Required: true, Max: 40, Value: r.URL.Query().Get("customerNumber")},
 	}}
+	if newest := s.tools.newest.Load(); newest != nil && f.value("customerNumber") == "" {
+		f.field("customerNumber").Value = *newest
+	}
 	status := http.StatusOK
 	if r.Method == http.MethodPost {
 		status = http.StatusUnprocessableEntity

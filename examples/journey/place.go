@@ -56,7 +56,8 @@ func ownFake(ctx context.Context) (*place, error) {
 		return nil, fmt.Errorf("start a fake: %w", err)
 	}
 	server := &http.Server{
-		Handler: emporixfake.New(emporixfake.Config{}), ReadHeaderTimeout: 10 * time.Second, DisableGeneralOptionsHandler: true,
+		Handler: emporixfake.New(emporixfake.Config{}), DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 60 << 10,
 	}
 	go func() { _ = server.Serve(listener) }() // ends with place.close
 	p, err := runningFake(ctx, "http://"+listener.Addr().String())

@@ -42,13 +42,12 @@ func memberPaths(prefix string, typ reflect.Type) []string {
 // is left out, "+" is added.
 var unlike = map[string][]string{
 	"Customers.SignUp": {
-		"-customerAddress.id", // the server's to choose
 		// Not described, but the vendor's tutorial signs up with them.
 		"+customerDetails.b2b.legalEntities", "+customerDetails.b2b.legalEntities.id",
 		"+customerDetails.b2b.legalEntities.name", "+customerDetails.b2b.legalEntities.contactAssignmentId",
 	},
 	// One type serves sign-up, where these are described, and adding.
-	"Addresses.Add": {"+isDefault", "+metadata.version"},
+	"Addresses.Add": {"+id", "+isDefault", "+metadata.version"},
 }
 
 // Nothing that a request can carry is missing, and nothing is made up.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/bounded"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
@@ -34,10 +35,10 @@ func (m *Manager) commit(v *Visitor, r, next *Record, tell func()) func() {
 	if truth.Generation != r.Generation {
 		return m.drop(v, next)
 	}
-	how, row, err := m.save(v, r, next, over)
+	how, row, err := m.save(m.ctx, v, r, next, over)
 	if how == beaten && next.outweighs(row, r) {
 		next.Generation = nextGeneration(row.Generation)
-		how, _, err = m.save(v, r, next, []uint64{row.Generation})
+		how, _, err = m.save(m.ctx, v, r, next, []uint64{row.Generation})
 	}
 	switch how {
 	case beaten:
@@ -60,13 +61,16 @@ func (m *Manager) drop(v *Visitor, r *Record) func() {
 
 // put makes build(row) the truth whatever the row has become meanwhile: the
 // last login wins, and so does a logout. It returns the record it replaced. An
-// error means that the store has not taken it yet.
-func (m *Manager) put(v *Visitor, known *Record, build func(*Record) *Record, event EventKind) (*Record, error) {
+// error means that the store has not taken it yet. When ctx ends, the record is
+// owed to the store from then on.
+func (m *Manager) put(ctx context.Context, v *Visitor, known *Record, build func(*Record) *Record, event EventKind) (*Record, error) {
+	writing, cancel := m.writing(ctx, v)
+	defer cancel()
 	for range writeTries {
 		epoch := m.epoch(v).Load()
 		truth, over := m.debts.truth(m.key(v), known)
 		next := build(truth)
-		how, row, err := m.save(v, truth, next, over)
+		how, row, err := m.save(writing, v, truth, next, over)
 		if how == beaten {
 			if row != nil {
 				known = row
@@ -76,12 +80,30 @@ func (m *Manager) put(v *Visitor, known *Record, build func(*Record) *Record, ev
 		m.setTrouble(v, func(t *trouble) { *t = trouble{} }) // it was the old session's
 		m.publish(v, next, epoch)
 		if how == owed {
-			m.notify(EventStoreWriteFailed, v, next.Kind, err)
+			m.inform(ctx, EventStoreWriteFailed, v, next.Kind, err)
 		}
-		m.tell(event, v, truth, next)()
+		kind := next.Kind
+		if event == EventLoggedOut {
+			kind = Customer
+		}
+		m.inform(ctx, event, v, kind, nil)
 		return truth, err
 	}
 	return known, fmt.Errorf("%w: the session kept changing while it was written", sentinel.StoreUnavailable)
+}
+
+// writing bounds the writes of a caller: the store is let end what takes a moment,
+// and a row in the SDK's own memory is always written.
+func (m *Manager) writing(caller context.Context, v *Visitor) (context.Context, context.CancelFunc) {
+	if m.prompt(v) {
+		return m.ctx, func() {}
+	}
+	ctx, cancel := bounded.Linger(caller)
+	stop := context.AfterFunc(m.ctx, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
 }
 
 // publish gives v its new record at once, unless something here has changed a
@@ -96,12 +118,8 @@ func (m *Manager) publish(v *Visitor, r *Record, epoch uint64) {
 
 // tell returns what tells the observer that next has followed r.
 func (m *Manager) tell(event EventKind, v *Visitor, r, next *Record) func() {
-	kind := next.Kind
-	if event == EventLoggedOut {
-		kind = Customer
-	}
 	return func() {
-		m.notify(event, v, kind, nil)
+		m.notify(event, v, next.Kind, nil)
 		if event == EventRefreshed && r.SessionID != next.SessionID {
 			m.notify(EventSessionIDChanged, v, next.Kind, nil)
 		}
@@ -110,8 +128,8 @@ func (m *Manager) tell(event EventKind, v *Visitor, r, next *Record) func() {
 
 // save writes next, which follows r, and keeps the book of what is owed. If it
 // was beaten by a row it returns that; there is none if it was beaten here.
-func (m *Manager) save(v *Visitor, r, next *Record, over []uint64) (how verdict, row *Record, err error) {
-	how, row, err = m.write(v, over, next)
+func (m *Manager) save(ctx context.Context, v *Visitor, r, next *Record, over []uint64) (how verdict, row *Record, err error) {
+	how, row, err = m.write(ctx, v, over, next)
 	switch how {
 	case written:
 		m.settle(v, next, over)
@@ -126,8 +144,8 @@ func (m *Manager) save(v *Visitor, r, next *Record, over []uint64) (how verdict,
 
 // write saves next in place of a row with one of the generations in over, and
 // tries again while the store fails. If it was beaten it returns the winner.
-func (m *Manager) write(v *Visitor, over []uint64, next *Record) (how verdict, row *Record, err error) {
-	ctx, cancel := context.WithTimeout(m.ctx, writeLimit)
+func (m *Manager) write(ctx context.Context, v *Visitor, over []uint64, next *Record) (how verdict, row *Record, err error) {
+	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
 	for try := range writeTries {
 		if try > 0 && !pause(ctx, writePause<<min(try-1, 5)) {

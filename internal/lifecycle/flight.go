@@ -105,6 +105,8 @@ func (m *Manager) join(ctx context.Context, v *Visitor, do work) error {
 
 // alone waits until no other flight is under way, then runs work and waits for it.
 func (m *Manager) alone(ctx context.Context, v *Visitor, do work) error {
+	own := do
+	do = func(flight context.Context) (func(), error) { return own(starterValues{flight, ctx}) }
 	for {
 		f, mine := m.launch(v, true, do)
 		err := m.wait(ctx, f)
@@ -112,6 +114,20 @@ func (m *Manager) alone(ctx context.Context, v *Visitor, do work) error {
 			return err
 		}
 	}
+}
+
+// starterValues is a flight's context that also has its starter's values.
+type starterValues struct {
+	context.Context
+	starter context.Context
+}
+
+// Value looks at the flight first: what ends it must not be the starter's.
+func (c starterValues) Value(key any) any {
+	if value := c.Context.Value(key); value != nil {
+		return value
+	}
+	return c.starter.Value(key)
 }
 
 func (m *Manager) wait(ctx context.Context, f *flight) error {

@@ -36,7 +36,12 @@ func TestL06_OnlyADefiniteNoEndsASession(t *testing.T) {
 		{Customer, NotSent, false, keep},
 		{Customer, Refused, true, keep},
 		{Customer, Refused, false, over},
-		{Customer, BearerRefused, false, over}, // twice, the second time with a brand-new bearer
+		{Customer, BearerRefused, true, keep},
+		{Customer, BearerRefused, false, keep}, // twice, the second time with a brand-new bearer
+		{Customer, Undecided, true, keep},
+		{Customer, Undecided, false, keep}, // once; see TestL06_TheSameRefusalAgainAndAgain
+		{Anonymous, Undecided, true, keep},
+		{Anonymous, Undecided, false, replaced}, // twice, with an anonymous login in between
 	} {
 		t.Run(fmt.Sprintf("%v %v alive=%v", tt.kind, tt.outcome, tt.alive), func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
@@ -72,7 +77,15 @@ func TestL06_OnlyADefiniteNoEndsASession(t *testing.T) {
 					assert.Equal(t, session, r.SessionID)
 					if tt.alive {
 						require.NoError(t, err)
-						assert.Equal(t, tt.outcome == Refused, r.Refresh.IsZero(), "a refused token is not sent again")
+						sent := w.office.count(op)
+						assert.Equal(t, tt.outcome == Refused && tt.kind == Customer, r.Refresh.IsZero(), "a guest's is kept until its replacement is in the store")
+						for range 2 {
+							w.token(v, want)
+							time.Sleep(30 * time.Second)
+						}
+						if tt.outcome == Refused {
+							assert.Equal(t, sent, w.office.count(op), "a refused token is not sent again")
+						}
 					} else {
 						require.ErrorIs(t, err, errWire)
 						w.token(v, want) // a better answer, and all is well

@@ -56,6 +56,9 @@ func TestL10_ARefusedUtilityBearerIsReplaced(t *testing.T) {
 			assert.Equal(t, "S1", w.info("jo").SessionID)
 			assert.Equal(t, Customer, w.info("jo").Kind)
 			assert.NotContains(t, w.told(), EventRefreshFailed)
+			calls := w.office.of(refreshCustomer)
+			assert.Regexp(t, "^A", calls[len(calls)-1].bearer, "the second one is anonymous too")
+			assert.Len(t, calls, 3)
 		})
 	}
 }

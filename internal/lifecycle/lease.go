@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/sentinel"
@@ -43,10 +44,17 @@ type lease struct {
 	// abandoned: the last owner may have died between sending the refresh token
 	// and writing what it got.
 	abandoned bool
+
+	mu    sync.Mutex
+	freed bool // it is given back, or never was needed
+	late  bool // it was acquired by a call that had been left
 }
 
 // errLeaseShort sends the leader back to the start: others may renew by now.
 var errLeaseShort = errors.New("the lease ran short before the refresh token was sent")
+
+// errRenewed sends it back, too: another process has renewed the session.
+var errRenewed = errors.New("another process has renewed the session")
 
 // acquire takes the lease. While another process has it, it watches the row;
 // done says that the row has changed.
@@ -63,7 +71,10 @@ func (m *Manager) acquire(ctx context.Context, v *Visitor, seen *Record) (l *lea
 		switch {
 		case err != nil:
 			if !m.debts.keepLease(m.key(v), l) {
-				m.detach(l.free) // perhaps only the answer was lost
+				l.forgo(true) // perhaps only the answer was lost
+			}
+			if ctx.Err() != nil {
+				return nil, false, fmt.Errorf("%w: the time for the session's renewal ended before it had the lease: %w", sentinel.Unavailable, context.Cause(ctx))
 			}
 			return nil, false, m.storeError(v, "reserving the session's renewal", err)
 		case acquired:
@@ -72,13 +83,16 @@ func (m *Manager) acquire(ctx context.Context, v *Visitor, seen *Record) (l *lea
 		if seen != nil {
 			row, err := m.look(ctx, v)
 			if err != nil {
+				l.forgo(false)
 				return nil, false, m.storeError(v, "reading the session", err)
 			}
 			if row.Generation != seen.Generation {
+				l.forgo(false)
 				return nil, true, nil
 			}
 		}
 		if !pause(ctx, wait/2+mathrand.N(wait)) { // #nosec G404 -- jitter
+			l.forgo(false)
 			return nil, false, fmt.Errorf("%w: another process has been renewing the session for too long: %w", sentinel.Unavailable, context.Cause(ctx))
 		}
 	}
@@ -91,15 +105,49 @@ func (l *lease) take(ctx context.Context) (acquired bool, err error) {
 		if try > 0 && !pause(ctx, firstPoll<<try) {
 			break
 		}
-		err = l.m.ask(ctx, func(ctx context.Context) (err error) {
-			acquired, l.abandoned, err = l.store.Acquire(ctx, l.m.key(l.v), l.owner, leaseTime)
-			return err
-		})
-		if err == nil {
-			return acquired, nil
+		got, err2 := l.ask(ctx)
+		if err = err2; err == nil {
+			l.abandoned = got.abandoned
+			return got.acquired, nil
 		}
 	}
 	return false, err
+}
+
+type acquisition struct{ acquired, abandoned bool }
+
+func (l *lease) ask(ctx context.Context) (acquisition, error) {
+	return ask(ctx, l.m, l.v, func(ctx context.Context) (got acquisition, err error) {
+		got.acquired, got.abandoned, err = l.store.Acquire(ctx, l.m.key(l.v), l.owner, leaseTime)
+		return got, err
+	}, l.arrivedLate)
+}
+
+// arrivedLate is told of an acquisition that nothing waited for. If the lease has
+// been given back before, it is given back again, also after Close: else it would
+// look as if its owner had died.
+func (l *lease) arrivedLate(got acquisition, err error) {
+	if err != nil || !got.acquired {
+		return
+	}
+	l.mu.Lock()
+	freed := l.freed
+	l.late = true
+	l.mu.Unlock()
+	if freed {
+		_ = l.giveBack(context.WithoutCancel(l.m.ctx)) // best effort: it ends by itself
+	}
+}
+
+// forgo ends the wait for the lease. perhaps says that it may have been acquired.
+func (l *lease) forgo(perhaps bool) {
+	l.mu.Lock()
+	l.freed = true
+	perhaps = perhaps || l.late
+	l.mu.Unlock()
+	if perhaps {
+		l.m.detach(l.free)
+	}
 }
 
 // sending is asked right before a refresh token is sent. The request that ctx
@@ -108,11 +156,10 @@ func (l *lease) sending(ctx context.Context) (context.Context, context.CancelFun
 	if l == nil {
 		return ctx, func() {}, nil
 	}
-	asked, left := time.Now(), time.Duration(0)
-	err := l.m.ask(ctx, func(ctx context.Context) (err error) {
-		left, err = l.store.Remaining(ctx, l.m.key(l.v), l.owner)
-		return err
-	})
+	asked := time.Now()
+	left, err := ask(ctx, l.m, l.v, func(ctx context.Context) (time.Duration, error) {
+		return l.store.Remaining(ctx, l.m.key(l.v), l.owner)
+	}, nil)
 	left -= time.Since(asked)
 	switch {
 	case err != nil:
@@ -140,7 +187,7 @@ func (l *lease) release() {
 	if l == nil || l.m.debts.keepLease(l.m.key(l.v), l) {
 		return
 	}
-	if l.giveBack() != nil {
+	if l.giveBack(l.m.ctx) != nil {
 		l.m.detach(l.free)
 	}
 }
@@ -152,14 +199,20 @@ func (l *lease) free() {
 		if try > 0 && !pause(l.m.ctx, writePause<<try) {
 			return
 		}
-		if l.giveBack() == nil {
+		if l.giveBack(l.m.ctx) == nil {
 			return
 		}
 	}
 }
 
-func (l *lease) giveBack() error {
-	return l.m.ask(l.m.ctx, func(ctx context.Context) error { return l.store.Release(ctx, l.m.key(l.v), l.owner) })
+func (l *lease) giveBack(ctx context.Context) error {
+	l.mu.Lock()
+	l.freed = true
+	l.mu.Unlock()
+	_, err := ask(ctx, l.m, l.v, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, l.store.Release(ctx, l.m.key(l.v), l.owner)
+	}, nil)
+	return err
 }
 
 // doubtful reports that the refresh token of r may have been sent by a process

@@ -144,6 +144,7 @@ func TestFleet_AStallBeforeSending(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inShop(t, 2, func(t *testing.T, s *shop) {
+				s.standsStill(0)
 				s.replicas[0].customer("jo")
 				time.Sleep(customerDue)
 				s.links[0].on("remaining", func() {
@@ -172,6 +173,7 @@ func TestFleet_AStallBeforeSending(t *testing.T) {
 // While one stalls, another renews; on waking, the first does not send.
 func TestFleet_AStallWhileAnotherRenews(t *testing.T) {
 	inShop(t, 2, func(t *testing.T, s *shop) {
+		s.standsStill(0)
 		s.guest("jo")
 		time.Sleep(guestOver)
 		s.links[0].on("remaining", func() { time.Sleep(leaseTime + time.Second) })
@@ -211,6 +213,7 @@ func TestFleet_AStallAfterTheLeaseWasChecked(t *testing.T) {
 		s.guest("jo")
 		time.Sleep(guestOver)
 		w := newWorldOver(t, s.office, s.lender.shelf, &stalling{link: s.links[0]})
+		w.m.cfg.PromptStore = true
 		s.links[0].used()
 		w.token(visitor("jo"), WantAnonymous)
 		assert.Equal(t, 2, s.links[0].used()["acquire"], "it starts over")

@@ -208,6 +208,10 @@ func inShop(t *testing.T, replicas int, test func(t *testing.T, s *shop)) {
 	})
 }
 
+// standsStill makes a pause in a replica's store one of the whole process: the
+// replica does not leave the call, as if it did not run.
+func (s *shop) standsStill(replica int) { s.replicas[replica].m.cfg.PromptStore = true }
+
 // slow makes the office slow at one thing.
 func (s *shop) slow(op string, took time.Duration) {
 	s.office.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {

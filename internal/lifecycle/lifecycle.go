@@ -60,6 +60,8 @@ type SessionContext struct {
 type Grant struct {
 	wire.Token
 	SentAt time.Time
+	// Date is the server's own time; zero if the answer does not say.
+	Date time.Time
 }
 
 // Issuer makes the token calls. Each sends at most what its name says and
@@ -88,11 +90,16 @@ const (
 	Refused
 	// BearerRefused: a no about the bearer that authorised the call.
 	BearerRefused
+	// Undecided: a no that does not say whether the refresh token is the reason.
+	Undecided
 )
 
 // CallError is a failed token call.
 type CallError struct {
 	Outcome    Outcome
+	Perhaps    bool   // BearerRefused by an empty answer
+	Refusal    string // tells one refusal from another: status and code
+	Company    bool   // the refusal names the legal entity
 	RetryAfter time.Duration
 	Err        error
 }

@@ -31,7 +31,7 @@ func (m *Manager) Login(ctx context.Context, v *Visitor, call func(context.Conte
 	}
 	g, err := call(ctx, bearer)
 	if outcome(err) == BearerRefused && err != nil && bearer.owner != nil {
-		renewed, ok, renewErr := m.Renew(ctx, v, WantAnonymous, bearer)
+		renewed, ok, renewErr := m.renewRejected(ctx, v, WantAnonymous, bearer, perhaps(err))
 		switch {
 		case renewErr != nil:
 			return Login{}, renewErr
@@ -50,7 +50,7 @@ func (m *Manager) Login(ctx context.Context, v *Visitor, call func(context.Conte
 		g.SessionID = bearer.SessionID
 	}
 	// An error here is told to the observer: the login stands, and is written later.
-	_, _ = m.put(v, before, func(current *Record) *Record { return begin(Customer, g, current.Generation) }, EventLoggedIn)
+	_, _ = m.put(ctx, v, before, func(current *Record) *Record { return begin(Customer, g, current.Generation) }, EventLoggedIn)
 	return Login{Grant: g, SessionID: g.SessionID, SessionChanged: g.SessionID != before.SessionID, Established: true}, nil
 }
 
@@ -93,7 +93,8 @@ func (m *Manager) Logout(ctx context.Context, v *Visitor, call func(context.Cont
 		return sentinel.NotLoggedIn
 	case err == nil:
 		known = s.record
-	case !errors.Is(err, sentinel.StoreCorrupt):
+	case ctx.Err() != nil: // it is read and removed all the same
+	case !errors.Is(err, sentinel.StoreCorrupt) && !errors.Is(err, sentinel.RowLocked):
 		return err
 	}
 	was, storeErr := m.remove(ctx, v, known)
@@ -104,8 +105,8 @@ func (m *Manager) Logout(ctx context.Context, v *Visitor, call func(context.Cont
 }
 
 // remove puts a tombstone in place of the session; where the store does not take
-// that, or nobody could read the row, it deletes the row. It goes on when the
-// caller leaves, and then tells the server too. It returns what it removed.
+// that, or the row can't be read, it deletes the row. It goes on when the caller
+// leaves, and then tells the server too. It returns what it removed.
 func (m *Manager) remove(ctx context.Context, v *Visitor, known *Record) (*Record, error) {
 	var was *Record
 	err, done := errPanic, make(chan struct{})
@@ -128,8 +129,17 @@ func (m *Manager) remove(ctx context.Context, v *Visitor, known *Record) (*Recor
 }
 
 func (m *Manager) bury(v *Visitor, known *Record) (was *Record, err error) {
+	if known == nil {
+		known, err = m.load(m.ctx, v)
+		switch {
+		case err == nil && known.Kind != Customer && !known.Ended:
+			return nil, sentinel.NotLoggedIn
+		case err != nil && !errors.Is(err, sentinel.StoreCorrupt) && !errors.Is(err, sentinel.RowLocked):
+			return nil, err
+		}
+	}
 	if known != nil {
-		was, err = m.put(v, known, func(current *Record) *Record { return current.gone(false) }, EventLoggedOut)
+		was, err = m.put(m.ctx, v, known, func(current *Record) *Record { return current.gone(false) }, EventLoggedOut)
 	}
 	if known == nil || err != nil {
 		err = m.discard(v)

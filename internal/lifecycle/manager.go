@@ -2,12 +2,12 @@ package lifecycle
 
 import (
 	"context"
-	"fmt"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/bounded"
 	"github.com/emporix-community/emporix-go/internal/secret"
 )
 
@@ -16,11 +16,14 @@ type Config struct {
 	Scope        string // names the rows of one tenant at one host
 	Store        Store
 	Issuer       Issuer
-	Notify       func(Event)    // called outside every lock; may be nil
+	Notify       func(Event)    // called outside every lock, in a goroutine of its own; may be nil
 	Context      SessionContext // what anonymous sessions start with
 	Foreground   bool           // no renewal in the background; see Due
 	RefreshLimit time.Duration  // a whole renewal, from reading the row to having written it; before that, as much for the wait for one's turn
+	CallLimit    time.Duration  // one token call; 0: no other process uses the store
 	StoreLimit   time.Duration  // one store operation
+	PromptStore  bool           // Store is the SDK's own memory, and always answers at once
+	Calls        *bounded.Calls // counts what the store and the observer left running; may be nil
 }
 
 // Manager keeps the sessions of one client.
@@ -35,6 +38,8 @@ type Manager struct {
 	// same visitor read it again. They are shared by hash: no state per visitor.
 	epochs [256]atomic.Uint64
 
+	ownBearer atomic.Bool // the server wants the customer's own bearer for a refresh
+
 	ctx    context.Context // of everything that runs detached
 	cancel context.CancelFunc
 	closed chan struct{}
@@ -45,7 +50,9 @@ type Manager struct {
 	running  map[*flight]struct{} // also those whose waiters have gone
 	troubles map[string]trouble
 
-	debts book // guards itself
+	debts  book   // guards itself
+	events events // guards itself
+	calls  *bounded.Calls
 }
 
 // New returns a Manager. Nothing runs until a token is asked for.
@@ -55,7 +62,10 @@ func New(cfg Config) *Manager {
 		cfg: cfg, store: conditional(cfg.Store), private: &cellar{rows: map[string]cell{}},
 		ctx: ctx, cancel: cancel, closed: make(chan struct{}),
 		flights: map[string]*flight{}, running: map[*flight]struct{}{}, troubles: map[string]trouble{},
-		debts: book{owed: map[string]debt{}},
+		debts: book{owed: map[string]debt{}}, events: events{sessions: map[string]*waitingEvents{}}, calls: cfg.Calls,
+	}
+	if m.calls == nil {
+		m.calls = new(bounded.Calls)
 	}
 	m.utility, m.staff = &Visitor{private: true}, &Visitor{private: true}
 	m.utility.Init("", "utility")
@@ -98,57 +108,4 @@ func (m *Manager) shut() bool {
 	default:
 		return false
 	}
-}
-
-// Close refuses new calls, lets what is running end until ctx does, and then
-// cancels what is left.
-func (m *Manager) Close(ctx context.Context) error {
-	m.mu.Lock()
-	if !m.isClosed {
-		m.isClosed = true
-		close(m.closed)
-	}
-	m.mu.Unlock()
-	for i := range m.epochs {
-		m.epochs[i].Add(1) // nobody goes on with what they hold
-	}
-	err := m.drain(ctx)
-	m.mu.Lock()
-	m.cancel() // nothing is detached from here on
-	m.mu.Unlock()
-	_ = m.drain(context.Background()) // their context is over
-	return err
-}
-
-// drain waits until nothing is running.
-func (m *Manager) drain(ctx context.Context) error {
-	for {
-		var f *flight
-		m.mu.Lock()
-		for f = range m.running {
-			break
-		}
-		m.mu.Unlock()
-		if f == nil {
-			return nil
-		}
-		select {
-		case <-f.ended:
-		case <-ctx.Done():
-			return fmt.Errorf("emporix: closing: renewals were cut short: %w", context.Cause(ctx))
-		}
-	}
-}
-
-// notify tells the observer; whatever the observer does stays there.
-func (m *Manager) notify(kind EventKind, v *Visitor, session Kind, err error) {
-	if m.cfg.Notify == nil || v.private {
-		return
-	}
-	defer func() { _ = recover() }()
-	event := Event{Kind: kind, Session: session, Err: err}
-	if v.prefix != "" {
-		event.Key = v.key
-	}
-	m.cfg.Notify(event)
 }

@@ -25,7 +25,7 @@ func (m *Manager) Move(caller context.Context, from, to *Visitor) error {
 			next := *r
 			next.Suspect = r.Suspect || suspect
 			next.Generation = nextGeneration(max(r.Generation, over))
-			switch how, _, err := m.write(to, []uint64{over}, &next); how {
+			switch how, _, err := m.write(m.ctx, to, []uint64{over}, &next); how {
 			case beaten:
 				return nil, fmt.Errorf("%w: the new session key is in use; give a new random one", sentinel.Conflict)
 			case owed: // the session stays where it is

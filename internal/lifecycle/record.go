@@ -2,7 +2,9 @@ package lifecycle
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/secret"
@@ -30,6 +32,7 @@ type Record struct {
 	SessionID    string
 	LegalEntity  string
 	Context      SessionContext
+	Refusals     refusals // of the refresh token, that name no reason
 }
 
 // row is the encoded form. Names are short because a shop keeps a million rows.
@@ -48,8 +51,18 @@ type row struct {
 	SessionID   string          `json:"n,omitempty"`
 	LegalEntity string          `json:"l,omitempty"`
 	Context     *SessionContext `json:"c,omitempty"`
+	Refusals    *refusalsRow    `json:"f,omitempty"`
 }
 
+type refusalsRow struct {
+	Count uint8  `json:"n"`
+	As    uint32 `json:"h"`
+	Since int64  `json:"t"` // unix milliseconds
+}
+
+// rowVersion grows when an older SDK could misread a row. The older one then
+// refuses the row and leaves it as it is, so a release that raises the version
+// should read the new rows one release before it writes them.
 const rowVersion = 1
 
 func (r *Record) encode() []byte {
@@ -69,6 +82,9 @@ func (r *Record) encode() []byte {
 	if r.Context != (SessionContext{}) {
 		out.Context = &r.Context
 	}
+	if f := r.Refusals; f.count > 0 {
+		out.Refusals = &refusalsRow{f.count, f.as, f.since.UnixMilli()}
+	}
 	data, err := json.Marshal(out)
 	if err != nil { // strings, numbers and booleans always encode
 		panic("emporix: a session record does not encode")
@@ -76,10 +92,18 @@ func (r *Record) encode() []byte {
 	return data
 }
 
-// decode reads a row. Its errors never hold what the row holds.
+// decode reads a row. Its errors never hold what the row holds. A row of a newer
+// version is not damaged: a roll-out is under way, and other processes read it.
 func decode(data []byte) (*Record, error) {
 	var in row
-	if err := json.Unmarshal(data, &in); err != nil {
+	err := json.Unmarshal(data, &in)
+	if err != nil || in.Version != rowVersion {
+		if version, newer := newerVersion(data); newer {
+			return nil, fmt.Errorf("%w: the session was written by a newer version of the SDK (row version %d; this process reads %d); nothing is lost: try again, and update this process",
+				sentinel.StoreUnavailable, version, rowVersion)
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: %d bytes that are no session record; Logout discards the row", sentinel.StoreCorrupt, len(data))
 	}
 	if in.Version != rowVersion {
@@ -105,7 +129,24 @@ func decode(data []byte) (*Record, error) {
 	if in.Context != nil {
 		r.Context = *in.Context
 	}
+	if f := in.Refusals; f != nil {
+		r.Refusals = refusals{f.Count, f.As, time.UnixMilli(f.Since)}
+	}
 	return r, nil
+}
+
+// newerVersion reports whether a row that can't be decoded is of a newer version,
+// whatever else is in it.
+func newerVersion(data []byte) (version uint64, newer bool) {
+	var members map[string]json.RawMessage // struct fields would match names of another case too
+	if json.Unmarshal(data, &members) != nil {
+		return 0, false
+	}
+	version, err := strconv.ParseUint(string(members["v"]), 10, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0, false
+	}
+	return version, version > rowVersion
 }
 
 // nextGeneration follows every generation seen so far, and the clock: a row
@@ -123,9 +164,8 @@ func begin(kind Kind, g Grant, previous uint64) *Record {
 
 // renew makes the next generation of a session. What the answer leaves out stays.
 func (r *Record) renew(g Grant) *Record {
-	next := *r
-	next.Generation = nextGeneration(r.Generation)
-	next.Suspect = false
+	next := r.next()
+	next.Suspect, next.Refusals = false, refusals{}
 	if g.SessionID != "" {
 		next.SessionID = g.SessionID
 	}
@@ -133,7 +173,7 @@ func (r *Record) renew(g Grant) *Record {
 		next.SaaS = g.SaaS
 	}
 	next.take(g)
-	return &next
+	return next
 }
 
 func (r *Record) take(g Grant) {
@@ -158,17 +198,22 @@ func (r *Record) take(g Grant) {
 // withoutRefresh returns the next generation with the refresh token gone: it was
 // refused, and must not be sent again.
 func (r *Record) withoutRefresh() *Record {
-	next := *r
-	next.Generation = nextGeneration(r.Generation)
-	next.Refresh, next.RefreshUntil, next.Suspect = secret.Secret{}, time.Time{}, false
-	return &next
+	next := r.next()
+	next.Refresh, next.RefreshUntil, next.Suspect, next.Refusals = secret.Secret{}, time.Time{}, false, refusals{}
+	return next
 }
 
 // suspected returns the next generation with its refresh token in doubt.
 func (r *Record) suspected() *Record {
+	next := r.next()
+	next.Suspect = true
+	return next
+}
+
+// next returns a copy of a later generation.
+func (r *Record) next() *Record {
 	next := *r
 	next.Generation = nextGeneration(r.Generation)
-	next.Suspect = true
 	return &next
 }
 

@@ -11,13 +11,13 @@ import (
 )
 
 // redeem sends the refresh token of r, and returns a CallError when it gave no
-// new tokens.
-func (m *Manager) redeem(ctx context.Context, r *Record, l *lease) (Grant, error) {
+// new tokens. dead says that the access token of r is of no use any more.
+func (m *Manager) redeem(ctx context.Context, r *Record, l *lease, dead bool) (Grant, error) {
 	switch r.Kind {
 	case Employee:
 		return m.cfg.Issuer.Employee(ctx)
 	case Customer:
-		return m.redeemCustomer(ctx, r, l, r.LegalEntity)
+		return m.redeemCustomer(ctx, r, l, r.LegalEntity, dead)
 	default:
 		return m.redeemAnonymous(ctx, r, l)
 	}
@@ -36,12 +36,49 @@ func (m *Manager) redeemAnonymous(ctx context.Context, r *Record, l *lease) (Gra
 
 // redeemCustomer is authorised by the client's utility anonymous session: any
 // anonymous token of the tenant will do, and the visitor's own ended at login.
-func (m *Manager) redeemCustomer(ctx context.Context, r *Record, l *lease, legalEntity string) (Grant, error) {
+// One half of the vendor's documentation asks for the customer's own access token
+// instead. It is tried when two anonymous ones were refused, and comes first from
+// then on, until an anonymous one works.
+func (m *Manager) redeemCustomer(ctx context.Context, r *Record, l *lease, legalEntity string, dead bool) (Grant, error) {
 	send := func(bearer secret.Secret) (Grant, error) {
 		return l.send(ctx, func(ctx context.Context) (Grant, error) {
 			return m.cfg.Issuer.RefreshCustomer(ctx, bearer, r.Refresh, legalEntity)
 		})
 	}
+	own := !dead && time.Now().Before(r.AccessUntil)
+	ownFirst := own && m.ownBearer.Load()
+	if ownFirst {
+		if g, err := send(r.Access); outcome(err) != BearerRefused {
+			return g, err
+		}
+	}
+	g, err := m.withUtility(ctx, send)
+	if err == nil {
+		m.ownBearer.Store(false)
+		return g, nil
+	}
+	if outcome(err) != BearerRefused {
+		return g, err
+	}
+	if own && !ownFirst {
+		g, ownErr := send(r.Access)
+		switch outcome(ownErr) {
+		case BearerRefused:
+		case Refused: // perhaps because of the kind of bearer, which was a guess
+			err = ownErr
+		default:
+			if ownErr == nil {
+				m.ownBearer.Store(true)
+			}
+			return g, ownErr
+		}
+	}
+	return Grant{}, undecide(err)
+}
+
+// withUtility sends with the utility session's bearer, and once more with a new
+// one if that is refused.
+func (m *Manager) withUtility(ctx context.Context, send func(secret.Secret) (Grant, error)) (Grant, error) {
 	wait, cancel := m.awaiting(ctx)
 	defer cancel()
 	bearer, err := m.Token(wait, m.utility, WantAnonymous)
@@ -56,15 +93,10 @@ func (m *Manager) redeemCustomer(ctx context.Context, r *Record, l *lease, legal
 	switch {
 	case renewErr != nil:
 		return Grant{}, &CallError{Outcome: Failed, Err: renewErr}
-	case !ok:
-		return Grant{}, &CallError{Outcome: Failed, Err: cause(err)}
+	case !ok: // this one is new already
+		return Grant{}, err
 	}
-	g, err = send(again.Access)
-	if outcome(err) == BearerRefused {
-		// The bearer is brand-new, so the no is about the refresh token.
-		return Grant{}, &CallError{Outcome: Refused, Err: cause(err)}
-	}
-	return g, err
+	return send(again.Access)
 }
 
 // callTime must be left for a call, or half of all the time that a renewal has:
@@ -92,24 +124,31 @@ func (m *Manager) awaiting(ctx context.Context) (context.Context, context.Cancel
 type aftermath uint8
 
 const (
-	unharmed    aftermath = iota // the next call may try again
-	dropRefresh                  // the refresh token is dead, the access token lives
-	holdRefresh                  // the refresh token may be spent
-	endGuest                     // another anonymous session takes its place
-	endCustomer                  // the customer has to log in again
+	unharmed     aftermath = iota // the next call may try again
+	dropRefresh                   // the refresh token is dead, the access token lives
+	holdRefresh                   // the refresh token is not sent again while the access token lives
+	endGuest                      // another anonymous session takes its place
+	endCustomer                   // the customer has to log in again
+	tryGuest                      // only an experiment can tell: experiment.go
+	countRefusal                  // only repetition can tell: experiment.go
 )
 
 func (r *Record) after(o Outcome, alive bool) aftermath {
+	guest, customer := r.Kind == Anonymous, r.Kind == Customer
 	switch {
-	case r.Kind == Employee:
-		return unharmed
-	case o == Refused && alive:
+	case o == Refused && alive && customer:
 		return dropRefresh
-	case o == Refused && r.Kind == Anonymous:
+	case o == Refused && alive && guest && !r.Suspect:
+		return holdRefresh // it is kept until its replacement is in the store
+	case o == Refused && !alive && guest:
 		return endGuest
-	case o == Refused:
+	case o == Refused && !alive && customer:
 		return endCustomer
-	case o == Unknown && r.Kind == Customer && !r.Suspect:
+	case o == Undecided && !alive && guest:
+		return tryGuest
+	case o == Undecided && !alive && customer:
+		return countRefusal
+	case o == Unknown && customer && !r.Suspect:
 		// A strict server ends the session when the token is sent again. So it is
 		// held back for as long as the access token lives.
 		return holdRefresh

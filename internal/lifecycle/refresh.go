@@ -33,9 +33,9 @@ func (m *Manager) leased(v *Visitor, seen *Record, act func(context.Context, *Re
 			if err != nil || done {
 				return nil, err
 			}
-			tell, err = m.turn(v, l, act)
+			tell, err = m.turn(ctx, v, l, act)
 			l.release() // a panic leaves it: nobody knows what was sent
-			if !errors.Is(err, errLeaseShort) {
+			if !errors.Is(err, errLeaseShort) && !errors.Is(err, errRenewed) {
 				return tell, err
 			}
 			if !pause(ctx, lastPoll) {
@@ -47,8 +47,8 @@ func (m *Manager) leased(v *Visitor, seen *Record, act func(context.Context, *Re
 
 // turn is step 5 and act. It has all the time of a renewal, however long it was
 // waited for.
-func (m *Manager) turn(v *Visitor, l *lease, act func(context.Context, *Record, *lease) (func(), error)) (tell func(), err error) {
-	ctx, end := context.WithTimeout(m.ctx, m.cfg.RefreshLimit)
+func (m *Manager) turn(flight context.Context, v *Visitor, l *lease, act func(context.Context, *Record, *lease) (func(), error)) (tell func(), err error) {
+	ctx, end := context.WithTimeout(starterValues{m.ctx, flight}, m.cfg.RefreshLimit)
 	defer end()
 	r, err := m.load(ctx, v)
 	if err != nil {
@@ -61,14 +61,14 @@ func (m *Manager) turn(v *Visitor, l *lease, act func(context.Context, *Record, 
 // begins an anonymous session only for a caller whom that would serve. seen is
 // the row as the caller knows it: to renew that one takes the lease.
 func (m *Manager) upkeep(v *Visitor, want Want, seen *Record) work {
-	if m.plan(v, seen).renews() {
+	if m.plan(v, seen).renews() || m.closing(seen) {
 		return m.leased(v, seen, func(ctx context.Context, r *Record, l *lease) (func(), error) {
 			return m.follow(ctx, v, want, r, l)
 		})
 	}
 	return func(ctx context.Context) (func(), error) {
 		r, err := m.load(ctx, v)
-		if err != nil || m.plan(v, r).renews() { // not what the caller knows: it looks again
+		if err != nil || m.plan(v, r).renews() || m.closing(r) { // not what the caller knows: it looks again
 			return nil, err
 		}
 		return m.follow(ctx, v, want, r, nil)
@@ -83,12 +83,10 @@ func (m *Manager) follow(ctx context.Context, v *Visitor, want Want, r *Record, 
 			return nil, nil
 		}
 		return m.begin(ctx, v, r, EventStarted)
-	case replace:
-		return m.begin(ctx, v, r, EventReplaced)
 	case renewEarly, renewNow:
 		return m.renew(ctx, v, r, l, next == renewNow)
-	case expired:
-		return m.expire(v, r, nil), nil
+	case replace, expired:
+		return m.over(ctx, v, r, l)
 	default: // another flight, or another replica, was faster
 		return nil, nil
 	}
@@ -100,18 +98,29 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, de
 	if l.doubtful(r) && r.Kind == Customer && !r.Suspect && !dead {
 		return m.hold(v, r)
 	}
-	g, err := m.redeem(ctx, r, l)
+	g, err := m.redeem(ctx, r, l, dead)
 	switch {
 	case err == nil:
-		m.setTrouble(v, func(t *trouble) { t.failures, t.next = 0, time.Time{} })
-		return m.refreshed(v, r, r.renew(g)), nil
+		return m.renewed(v, r, g, dead)
 	case errors.Is(err, errLeaseShort):
 		return nil, err
+	}
+	if o := outcome(err); o == Refused || o == Undecided && (dead || !time.Now().Before(r.AccessUntil)) { // perhaps another process's renewal is why
+		still, settled, end, err := m.settled(ctx, v, r, l, time.Now())
+		defer end()
+		if err != nil || !still {
+			return nil, err
+		}
+		ctx = settled
 	}
 	m.failed(v, r, err)
 	tell := func() { m.notify(EventRefreshFailed, v, r.Kind, cause(err)) }
 	alive := !dead && time.Now().Before(r.AccessUntil)
 	switch r.after(outcome(err), alive) {
+	case tryGuest:
+		return m.experiment(ctx, v, r, l, err)
+	case countRefusal:
+		return m.countRefusal(ctx, v, r, err)
 	case dropRefresh:
 		tell = m.alsoCommit(v, r, r.withoutRefresh(), tell)
 	case holdRefresh:
@@ -121,7 +130,24 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, de
 	case endCustomer:
 		return m.expire(v, r, cause(err)), nil
 	}
-	return tell, cause(err)
+	if r.Kind == Employee { // their renewal is a login
+		return tell, cause(err)
+	}
+	return tell, kept(err)
+}
+
+// renewed makes the new tokens the session's. dead says that the access token of
+// r is of no use any more; else it stays in use where the new one has ended already.
+func (m *Manager) renewed(v *Visitor, r *Record, g Grant, dead bool) (func(), error) {
+	next := r.renew(g)
+	late := next.deadOnArrival()
+	if late != nil && !dead && time.Now().Before(r.AccessUntil) {
+		next.Access, next.AccessUntil = r.Access, r.AccessUntil
+		m.failed(v, r, late)
+		return m.alsoCommit(v, r, next, func() { m.notify(EventRefreshFailed, v, r.Kind, late) }), late
+	}
+	m.setTrouble(v, func(t *trouble) { t.failures, t.next = 0, time.Time{} })
+	return m.refreshed(v, r, next), late
 }
 
 // refreshed makes the renewed record the truth.
@@ -175,10 +201,8 @@ func (m *Manager) refresh(v *Visitor) work {
 			return nil, sentinel.SessionExpired
 		case next == start:
 			return m.begin(ctx, v, r, EventStarted)
-		case next == expired:
-			return m.expire(v, r, nil), nil
-		case next == replace:
-			return m.begin(ctx, v, r, EventReplaced)
+		case next == expired || next == replace:
+			return m.over(ctx, v, r, l)
 		case !r.CanRenew():
 			return nil, fmt.Errorf("%w: the session goes on until its access token ends, at %s", sentinel.NotRefreshable, r.AccessUntil.UTC().Format(time.RFC3339))
 		}
@@ -197,16 +221,26 @@ func (m *Manager) switchTo(v *Visitor, legalEntity string) work {
 		if l.doubtful(r) && !r.Suspect {
 			return m.hold(v, r)
 		}
-		g, err := m.redeemCustomer(ctx, r, l, legalEntity)
+		g, err := m.redeemCustomer(ctx, r, l, legalEntity, false)
 		switch {
 		case err == nil:
 			next := r.renew(g)
 			next.LegalEntity = legalEntity
-			return m.refreshed(v, r, next), nil
+			return m.refreshed(v, r, next), next.deadOnArrival()
 		case errors.Is(err, errLeaseShort):
 			return nil, err
 		case outcome(err) == Unknown && !r.Suspect:
 			return m.alsoCommit(v, r, r.suspected(), func() {}), cause(err)
+		}
+		if outcome(err) == Refused { // or another process has renewed the session
+			still, _, end, settleErr := m.settled(ctx, v, r, l, time.Now())
+			end()
+			if settleErr == nil && !still {
+				return nil, errRenewed
+			}
+		}
+		if outcome(err) == Undecided && !aboutCompany(err) {
+			return nil, kept(err)
 		}
 		return nil, cause(err) // a refusal may be about the legal entity
 	})

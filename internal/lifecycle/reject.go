@@ -18,6 +18,17 @@ var errTooSoon = errors.New("the server rejects new tokens too")
 // to try again with; ok is false when there is none, because the same session
 // was renewed for the same reason a moment ago.
 func (m *Manager) Renew(ctx context.Context, v *Visitor, want Want, rejected Token) (t Token, ok bool, err error) {
+	return m.renewRejected(ctx, v, want, rejected, false)
+}
+
+// RenewDoubtful is Renew for a token that the server perhaps rejected: an answer
+// that says nothing ends no session, and what the renewal fails with is no news.
+func (m *Manager) RenewDoubtful(ctx context.Context, v *Visitor, want Want, rejected Token) (t Token, ok bool) {
+	t, ok, err := m.renewRejected(ctx, v, want, rejected, true)
+	return t, ok && err == nil
+}
+
+func (m *Manager) renewRejected(ctx context.Context, v *Visitor, want Want, rejected Token, doubtful bool) (t Token, ok bool, err error) {
 	owner := rejected.owner
 	if owner == nil {
 		return Token{}, false, nil
@@ -30,7 +41,7 @@ func (m *Manager) Renew(ctx context.Context, v *Visitor, want Want, rejected Tok
 		if !r.record.Access.Equal(rejected.Access) {
 			break
 		}
-		err = m.join(ctx, owner, m.force(owner, rejected.Access, r.record))
+		err = m.join(ctx, owner, m.force(owner, rejected.Access, r.record, doubtful))
 		switch {
 		case errors.Is(err, errTooSoon):
 			return Token{}, false, nil
@@ -46,12 +57,15 @@ func (m *Manager) Renew(ctx context.Context, v *Visitor, want Want, rejected Tok
 }
 
 // force renews a session whose token the server rejected, unless the rejected
-// token is no longer the current one.
-func (m *Manager) force(v *Visitor, rejected secret.Secret, seen *Record) work {
+// token is no longer the current one. If that is doubtful, it renews and no more.
+func (m *Manager) force(v *Visitor, rejected secret.Secret, seen *Record, doubtful bool) work {
 	forced := false // by this flight; a lease that runs short takes it here again
 	return m.leased(v, seen, func(ctx context.Context, r *Record, l *lease) (func(), error) {
 		if !r.Access.Equal(rejected) {
 			return nil, nil
+		}
+		if doubtful && !r.refreshable(time.Now()) {
+			return nil, errTooSoon
 		}
 		if !forced && time.Since(m.trouble(v).forced) < forcedPause {
 			return nil, errTooSoon
@@ -60,11 +74,9 @@ func (m *Manager) force(v *Visitor, rejected secret.Secret, seen *Record) work {
 		m.setTrouble(v, func(t *trouble) { t.forced = time.Now() })
 		switch {
 		case r.refreshable(time.Now()):
-			return m.renew(ctx, v, r, l, true)
-		case r.Kind == Anonymous:
-			return m.begin(ctx, v, r, EventReplaced)
+			return m.renew(ctx, v, r, l, !doubtful)
 		default:
-			return m.expire(v, r, nil), nil
+			return m.over(ctx, v, r, l)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -15,9 +16,10 @@ func conditional(s Store) conditionalStore {
 	return &comparing{Store: s, held: map[string]chan struct{}{}}
 }
 
-// comparing reads, compares and saves, one writer per key at a time. Other
-// processes are not kept out: a store that is shared needs its own conditional
-// save.
+// comparing reads, compares and saves, one writer per key at a time: a writer has
+// the key until the store has returned, also when nothing waits for it any more, so
+// that a late write can't undo what was written after it. Other processes are not
+// kept out: a store that is shared needs its own conditional save.
 type comparing struct {
 	Store
 	mu   sync.Mutex
@@ -47,6 +49,15 @@ func (c *comparing) SaveIf(ctx context.Context, key string, data []byte, expecte
 	return true, c.Save(ctx, key, data, generation, ttl)
 }
 
+// Delete removes the row when no write of it is under way.
+func (c *comparing) Delete(ctx context.Context, key string) error {
+	if err := c.hold(ctx, key); err != nil {
+		return err
+	}
+	defer c.release(key)
+	return c.Store.Delete(ctx, key)
+}
+
 func (c *comparing) hold(ctx context.Context, key string) error {
 	for {
 		c.mu.Lock()
@@ -61,7 +72,7 @@ func (c *comparing) hold(ctx context.Context, key string) error {
 		select {
 		case <-busy:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return fmt.Errorf("an earlier write of this session has not returned: %w", context.Cause(ctx))
 		}
 	}
 }

@@ -25,6 +25,8 @@ type Operation struct {
 	// Secrets names the inputs that nobody may print, as place and name:
 	// "query:code", "path:token", "header:session-id", "body:signup.password".
 	Secrets []string
+	// Scope is what the bearer needs, where the vendor names one.
+	Scope string
 	// LogsIn is set where the answer can hold a customer's tokens.
 	LogsIn bool
 	// PasswordCall is set where the request proves who the customer is with a
@@ -164,7 +166,8 @@ var (
 	CustomersActivate = &Operation{
 		Name: "Customers.Activate", Method: "PATCH", Path: "/customer/{tenant}/customers/{customerNumber}",
 		Bearer: Employee, Retry: Unsent, Success: []int{200, 204},
-		Doc: staffDoc + "patch-customer-tenant-customers-customernumber",
+		Scope: "customer.customer_manage",
+		Doc:   staffDoc + "patch-customer-tenant-customers-customernumber",
 	}
 )
 
@@ -232,7 +235,8 @@ var (
 		Name: "Credentials.RequestEmailChange", Method: "POST", Path: "/customer/{tenant}/me/accounts/internal/email/change",
 		Bearer: Customer, Retry: Unsent, Success: []int{204, 200},
 		Secrets: []string{"body:password"}, PasswordCall: true,
-		Doc: passwordDoc + "post-customer-tenant-me-accounts-internal-email-change",
+		Scope: "customer.customerprofile_edit",
+		Doc:   passwordDoc + "post-customer-tenant-me-accounts-internal-email-change",
 	}
 	CredentialsConfirmEmailChange = &Operation{
 		Name: "Credentials.ConfirmEmailChange", Method: "POST", Path: "/customer/{tenant}/me/accounts/internal/email/change/confirm",

@@ -15,7 +15,7 @@ import (
 type bug struct {
 	Name string `json:"name"`
 	// Rule is what the bug breaks: an invariant (L1 to L16, S1 to S6), or a promise
-	// of the retries, of the stores or of package bff.
+	// of the retries, of the stores, of package bff or of the fake.
 	Rule string `json:"rule"`
 	// Old occurs exactly once in File, and is replaced by New.
 	File string `json:"file"`

@@ -2,8 +2,6 @@ package secret
 
 import (
 	"errors"
-	"net/url"
-	"strconv"
 	"strings"
 )
 
@@ -17,11 +15,7 @@ func Redact(err error, values ...string) error {
 	text := err.Error()
 	clean := text
 	for _, value := range values {
-		if len(value) < 4 {
-			continue // no secret, and cutting it out would garble any text
-		}
-		quoted := strconv.Quote(value)
-		for _, form := range []string{value, quoted[1 : len(quoted)-1], url.QueryEscape(value), url.PathEscape(value)} {
+		for _, form := range Forms(value) {
 			clean = strings.ReplaceAll(clean, form, Mask)
 		}
 	}

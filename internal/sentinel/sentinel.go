@@ -27,5 +27,7 @@ const (
 	StoreCorrupt       Error = "emporix: token store row unreadable"
 	EmptyPatch         Error = "emporix: empty patch"
 	Closed             Error = "emporix: client closed"
-	NoEmployee         Error = "emporix: no employee credentials" // #nosec G101 -- a text
+	RowLocked          Error = "emporix: the key of a sealed row is missing" // internal: Logout may discard the row
+	NotTheCustomer     Error = "emporix: refused for the shop itself"        // internal: a gateway's 401 about its key, client or product
+	NoEmployee         Error = "emporix: no employee credentials"            // #nosec G101 -- a text
 )

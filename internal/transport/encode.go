@@ -87,8 +87,9 @@ func (p *Pipeline) encode(x *exchange, own *hidden, call Call) (*http.Request, e
 			return nil, err
 		}
 	}
-	if len(real)+len(own.query) > maxURL {
-		return nil, &Failure{Kind: Invalid, Field: "URL", Err: fmt.Errorf("the request's URL would have %d bytes; the API takes at most %d", len(real)+len(own.query), maxURL)}
+	length := len(p.cfg.BaseURL.Scheme) + len("://") + len(p.cfg.BaseURL.Host) + len(real) + len("?") + len(own.query)
+	if length > maxURL {
+		return nil, &Failure{Kind: Invalid, Field: "URL", Err: fmt.Errorf("the request's URL would have %d bytes; the API takes at most %d", length, maxURL)}
 	}
 	req, err := http.NewRequestWithContext(x, call.Op.Method, "/", http.NoBody)
 	if err != nil {

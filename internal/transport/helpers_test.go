@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -45,6 +46,9 @@ func pipeline(t *testing.T, base string, change ...func(*transport.Config)) *tra
 	}
 	return transport.New(cfg)
 }
+
+// patient is for large answers: a busy machine reads them slowly.
+func patient(c *transport.Config) { c.AttemptTimeout = 5 * time.Minute }
 
 type secretQuery struct {
 	Code         string `url:"code,omitempty"`
@@ -137,7 +141,20 @@ func newDouble(t *testing.T) *double {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	d := &double{url: "http://" + listener.Addr().String(), listener: listener, conns: map[net.Conn]bool{}}
+	return serveDouble(t, "http", listener)
+}
+
+// newSecureDouble is newDouble over TLS, and HTTP/1 all the same.
+func newSecureDouble(t *testing.T) *double {
+	t.Helper()
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certified().TLS.Certificates, MinVersion: tls.VersionTLS12})
+	require.NoError(t, err)
+	return serveDouble(t, "https", listener)
+}
+
+func serveDouble(t *testing.T, scheme string, listener net.Listener) *double {
+	t.Helper()
+	d := &double{url: scheme + "://" + listener.Addr().String(), listener: listener, conns: map[net.Conn]bool{}}
 	d.wait.Go(func() {
 		for {
 			conn, err := listener.Accept()

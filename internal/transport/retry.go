@@ -124,7 +124,8 @@ func isFinal(err error) bool {
 const longest = 365 * 24 * time.Hour
 
 // retryAfter reads the header in seconds or as a date; 0 when it is absent,
-// past, or makes no sense.
+// past, or makes no sense. A date is the server's, and so is the time that it is
+// measured from, if the answer says it: the two clocks may differ.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	values := h.Values("Retry-After")
 	if len(values) != 1 {
@@ -139,6 +140,9 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 		return time.Duration(seconds) * time.Second
 	}
 	if at, err := http.ParseTime(value); err == nil {
+		if sent, err := http.ParseTime(strings.TrimSpace(h.Get("Date"))); err == nil {
+			now = sent
+		}
 		return min(max(at.Sub(now), 0), longest)
 	}
 	return 0

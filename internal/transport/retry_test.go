@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -72,16 +73,43 @@ func TestAnIdempotencyKeyDoublesNothing(t *testing.T) {
 	}
 }
 
-// The guard against a second request must not be visible on the wire.
+// The guard against a second request must not be visible on the wire: a GET and a
+// DELETE say nothing of a body, and a POST without one says that it is empty.
 func TestOnceLooksLikeAnyOtherGet(t *testing.T) {
+	for _, op := range everyOperation() {
+		call := callOf(op)
+		if call.Body != nil {
+			continue
+		}
+		for _, secure := range []bool{false, true} {
+			server := newDouble(t)
+			change := func(*transport.Config) {}
+			if secure {
+				server = newSecureDouble(t)
+				network := trusting(certified())
+				t.Cleanup(network.CloseIdleConnections)
+				change = func(cfg *transport.Config) { cfg.Base, cfg.Direct = network, true }
+			}
+			p := pipeline(t, server.url, change)
+			for range 2 {
+				answer, err := p.Send(t.Context(), callOf(op))
+				require.NoError(t, err)
+				answer.Release()
+			}
+			for _, raw := range server.raw {
+				assert.NotContains(t, raw, "Transfer-Encoding", op.Name)
+				assert.Equal(t, op.Method == http.MethodPost, strings.Contains(raw, "Content-Length: 0\r\n"), op.Name)
+				assert.Equal(t, op.Method == http.MethodPost, strings.Contains(raw, "Content-Length"), op.Name)
+				assert.True(t, strings.HasSuffix(raw, "\r\n\r\n"), op.Name)
+			}
+			assert.Len(t, server.raw, 2)
+		}
+	}
 	server := newDouble(t)
 	p := pipeline(t, server.url)
 	_, err := p.Send(t.Context(), callOf(operation.AuthRefresh))
 	require.NoError(t, err)
 	assert.Equal(t, "GET /customer/acme/refreshauthtoken?plain=shown&refreshToken=query+CANARY%2F2%2B%3F HTTP/1.1", strings.Split(server.raw[0], "\r\n")[0])
-	assert.NotContains(t, server.raw[0], "Content-Length")
-	assert.NotContains(t, server.raw[0], "Transfer-Encoding")
-	assert.True(t, strings.HasSuffix(server.raw[0], "\r\n\r\n"))
 }
 
 func TestADeadHost(t *testing.T) {
@@ -217,6 +245,36 @@ func TestRetryAfter(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A date is measured by the clock of the server that wrote it.
+func TestRetryAfterByTheServersClock(t *testing.T) {
+	for _, ahead := range []time.Duration{-25 * time.Hour, -time.Hour, -5 * time.Second, 0, 5 * time.Second, time.Hour, 365 * 24 * time.Hour} {
+		for _, layout := range []string{http.TimeFormat, time.RFC850, time.ANSIC} {
+			t.Run(fmt.Sprint(ahead, layout), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
+						theirs := time.Now().Add(ahead).UTC()
+						return answer(503, "", "Date", theirs.Format(http.TimeFormat), "Retry-After", strings.ReplaceAll(theirs.Add(20*time.Second).Format(layout), "UTC", "GMT")), nil
+					}))
+					began := time.Now()
+					got, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+					require.NoError(t, err)
+					assert.Equal(t, 3, got.Attempts)
+					assert.Equal(t, 20*time.Second, got.RetryAfter)
+					assert.Equal(t, 40*time.Second, time.Since(began))
+				})
+			})
+		}
+	}
+	synctest.Test(t, func(t *testing.T) { // a date that can't be read is none
+		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
+			return answer(503, "", "Date", "yesterday", "Retry-After", time.Now().Add(20*time.Second).UTC().Format(http.TimeFormat)), nil
+		}))
+		got, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+		require.NoError(t, err)
+		assert.Equal(t, 20*time.Second, got.RetryAfter)
+	})
 }
 
 // A caller whose deadline leaves no time for another try is told at once, and
@@ -483,6 +541,30 @@ func (c brokenConn) Write(p []byte) (int, error) {
 	}
 	return c.Conn.Write(p)
 }
+
+// A body that the caller did not wait for is the caller's end, and no timeout of
+// the SDK's; also an error's body.
+func TestACallerWhoLeavesInTheMidstOfABody(t *testing.T) {
+	for _, status := range []int{200, 404} {
+		synctest.Test(t, func(t *testing.T) {
+			p := pipeline(t, "https://api.test", base(func(r *http.Request) (*http.Response, error) {
+				resp := answer(status, "")
+				resp.Body = io.NopCloser(untilDone{r.Context()})
+				return resp, nil
+			}))
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Second, cancel)
+			_, err := p.Send(ctx, callOf(operation.CustomersGet))
+			assert.ErrorIs(t, err, context.Canceled)
+			require.Error(t, err)
+			assert.NotContains(t, err.Error(), "timed out")
+		})
+	}
+}
+
+type untilDone struct{ context.Context }
+
+func (u untilDone) Read([]byte) (int, error) { <-u.Done(); return 0, u.Err() }
 
 // Of a request that a dead connection took nothing of, the user notices nothing.
 func TestAConnectionThatTakesNothing(t *testing.T) {

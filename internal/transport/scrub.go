@@ -2,14 +2,15 @@ package transport
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/emporix-community/emporix-go/internal/secret"
 )
@@ -18,12 +19,21 @@ import (
 // others wrote: a server's message, a transport's error.
 type scrubber struct {
 	secrets []secret.Secret
+	// chosen are secrets that people think up: passwords. They may be words that
+	// the server's own sentences hold as well.
+	chosen []secret.Secret
+	// known lists their forms, the longest first. It is a function for the reason
+	// that secret.Secret has one: printers of contexts get this far.
+	known func() []form
+}
+
+// form is one way to write a secret.
+type form struct {
+	text   string
+	chosen bool
 }
 
 const (
-	// shortest is the length below which a value is no secret worth the damage
-	// that removing it would do to a text.
-	shortest = 4
 	// A text of at least almostCut bytes may have been cut, in the midst of a
 	// secret as well.
 	almostCut = 500
@@ -38,17 +48,29 @@ func (s *scrubber) add(v secret.Secret) {
 
 func (s *scrubber) addText(v string) { s.add(secret.New(v)) }
 
-func (s scrubber) clean(text string) string {
+// clean returns the text without the secrets, however they are written. What the
+// known forms do not cover is found by reading the text as what it may be encoded
+// in; then nothing of it is kept.
+func (s *scrubber) clean(text string) string {
+	if text == "" {
+		return ""
+	}
 	forms := s.forms()
 	for _, form := range forms {
-		text = strings.ReplaceAll(text, form, secret.Mask)
+		text = cutOut(text, form)
+	}
+	if s.stillIn(text) {
+		return secret.Mask
 	}
 	if len(text) < almostCut {
 		return text
 	}
 	for _, form := range forms {
-		for n := min(len(form), len(text)) - 1; n >= shortest; n-- {
-			if start, found := strings.CutSuffix(text, form[:n]); found {
+		if form.chosen && isOrdinary(form.text) {
+			continue
+		}
+		for n := min(len(form.text), len(text)) - 1; n >= secret.Shortest; n-- {
+			if start, found := strings.CutSuffix(text, form.text[:n]); found {
 				return start + secret.Mask
 			}
 		}
@@ -56,30 +78,111 @@ func (s scrubber) clean(text string) string {
 	return text
 }
 
-// forms lists how the secrets may be written, the longest first: one secret may
-// be a part of another.
-func (s scrubber) forms() []string {
-	var forms []string
-	for _, hidden := range s.secrets {
-		value := strings.TrimPrefix(hidden.Reveal(), "Bearer ")
-		quoted := strconv.Quote(value)
-		inJSON, _ := json.Marshal(value)
-		for _, form := range []string{
-			value, strings.Join(strings.Fields(value), " "), url.QueryEscape(value), url.PathEscape(value),
-			html.EscapeString(value), quoted[1 : len(quoted)-1], string(inJSON[1 : len(inJSON)-1]),
-		} {
-			if len(form) >= shortest && !slices.Contains(forms, form) {
-				forms = append(forms, form)
+// cutOut masks a form wherever it is no word of the server's own.
+func cutOut(text string, form form) string {
+	at := strings.Index(text, form.text)
+	if at < 0 {
+		return text
+	}
+	var out strings.Builder
+	done := 0
+	for at >= 0 {
+		start := done + at
+		end := start + len(form.text)
+		out.WriteString(text[done:start])
+		if form.chosen && isOwnWord(text, start, end) {
+			out.WriteString(form.text)
+		} else {
+			out.WriteString(secret.Mask)
+		}
+		done = end
+		at = strings.Index(text[done:], form.text)
+	}
+	return out.String() + text[done:]
+}
+
+// stillIn reports whether a secret comes to light when escapes are undone, several
+// times over. A secret of letters alone is never escaped.
+func (s *scrubber) stillIn(text string) bool {
+	if !strings.ContainsAny(text, `%&\`) {
+		return false
+	}
+	for range 4 {
+		for _, undo := range []func(string) string{html.UnescapeString, unescapeURL, unescapeBackslash} {
+			text = undo(text)
+			for _, hidden := range slices.Concat(s.secrets, s.chosen) {
+				value := bare(hidden)
+				if len(value) < secret.Shortest || !strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsLetter(r) }) || isOrdinary(value) {
+					continue
+				}
+				if strings.Contains(text, value) || strings.Contains(strings.ReplaceAll(text, "+", " "), value) {
+					return true
+				}
 			}
 		}
 	}
-	slices.SortStableFunc(forms, func(a, b string) int { return len(b) - len(a) })
+	return false
+}
+
+// unescapeURL undoes the escapes that are whole and leaves the rest.
+func unescapeURL(text string) string {
+	return escapedByte.ReplaceAllStringFunc(text, func(escape string) string {
+		b, _ := strconv.ParseUint(escape[1:], 16, 8)
+		return string([]byte{byte(b)})
+	})
+}
+
+// unescapeBackslash undoes what JSON and %q write.
+func unescapeBackslash(text string) string {
+	return backslash.ReplaceAllStringFunc(text, func(escape string) string {
+		switch escape[1] {
+		case 'u', 'U':
+			r, _ := strconv.ParseUint(escape[2:], 16, 32)
+			return string(rune(r)) // #nosec G115 -- at most eight digits; what is no rune becomes U+FFFD
+		case 'x':
+			b, _ := strconv.ParseUint(escape[2:], 16, 8)
+			return string([]byte{byte(b)})
+		case 'n':
+			return "\n"
+		case 't':
+			return "\t"
+		case 'r':
+			return "\r"
+		}
+		return escape[1:]
+	})
+}
+
+var (
+	escapedByte = regexp.MustCompile(`%[0-9a-fA-F]{2}`)
+	backslash   = regexp.MustCompile(`\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|[^uUx])`)
+)
+
+// bare is a secret as a text would repeat it.
+func bare(v secret.Secret) string { return strings.TrimPrefix(v.Reveal(), "Bearer ") }
+
+// forms lists how the secrets may be written, the longest first: one secret may
+// be a part of another.
+func (s *scrubber) forms() []form {
+	if s.known != nil {
+		return s.known()
+	}
+	var forms []form
+	for i, list := range [][]secret.Secret{s.secrets, s.chosen} {
+		for _, hidden := range list {
+			for _, text := range secret.Forms(bare(hidden)) {
+				forms = append(forms, form{text, i == 1})
+			}
+		}
+	}
+	slices.SortStableFunc(forms, func(a, b form) int { return len(b.text) - len(a.text) })
+	s.known = func() []form { return forms }
 	return forms
 }
 
 // error returns err, or, if its text holds a secret, an error that tells the
 // same without it.
-func (s scrubber) error(err error) error {
+func (s *scrubber) error(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -92,7 +195,7 @@ func (s scrubber) error(err error) error {
 
 // wireError is error for what the base transport says. It has seen the request
 // with its secrets, so nothing of it may be printable but a clean text.
-func (s scrubber) wireError(err error, req *http.Request, op string) error {
+func (s *scrubber) wireError(err error, req *http.Request, op string) error {
 	var ue *url.Error
 	for errors.As(err, &ue) { // its text holds the URL
 		err = ue.Err
@@ -114,7 +217,8 @@ func CleanError(err error, bearer secret.Secret) error {
 	if err == nil {
 		return nil
 	}
-	return hide(scrubber{[]secret.Secret{bearer}}.clean(err.Error()), err)
+	s := scrubber{secrets: []secret.Secret{bearer}}
+	return hide(s.clean(err.Error()), err)
 }
 
 func hide(text string, err error) error {

@@ -181,6 +181,7 @@ func TestS03_RedirectsAreNeverFollowed(t *testing.T) {
 				require.NoError(t, err, "%d %s", status, name)
 				assert.Equal(t, status, got.Status)
 				assert.Equal(t, 1, got.Attempts)
+				assert.NotContains(t, got.Header, "Location", "it may repeat the query")
 			}
 		}
 	}
@@ -306,6 +307,7 @@ func TestS05_AnswersAreReadUpToALimit(t *testing.T) {
 		"an anonymous session":                     {operation.AuthAnonymous, 200, mib + 1, nil, false, -1},
 		"an employee's token":                      {operation.OAuthToken, 200, mib + 1, nil, false, -1},
 		"an error keeps its status, and what fits": {operation.CustomersGet, 404, 10 * mib, nil, false, mib},
+		"a 300 is no success":                      {operation.CustomersGet, 300, 2 * mib, nil, false, mib},
 		"a gzip bomb":                              {operation.CustomersGet, 200, 32 * mib, nil, true, -1},
 		"a gzip bomb of an error":                  {operation.CustomersGet, 404, 32 * mib, nil, true, mib},
 		"gzip that fits":                           {operation.CustomersGet, 200, mib, nil, true, mib},
@@ -335,7 +337,7 @@ func TestS05_AnswersAreReadUpToALimit(t *testing.T) {
 				_, _ = io.WriteString(w, strings.Repeat(" ", tt.plain))
 			}))
 			t.Cleanup(server.Close)
-			got, err := pipeline(t, server.URL).Send(t.Context(), callOf(tt.op))
+			got, err := pipeline(t, server.URL, patient).Send(t.Context(), callOf(tt.op))
 			if tt.length >= 0 {
 				require.NoError(t, err)
 				assert.Equal(t, tt.status, got.Status)
@@ -355,7 +357,7 @@ func TestS05_ReadingStopsAtTheLimit(t *testing.T) {
 	flood := &flood{left: 64 << 20}
 	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, Body: flood, ContentLength: -1}, nil
-	}))
+	}), patient)
 	_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
 	require.ErrorContains(t, err, "larger than")
 	assert.LessOrEqual(t, flood.read, 8<<20+1)

@@ -33,6 +33,7 @@ type Config struct {
 	UserAgent      string
 	Language       string // Accept-Language, "" for none
 	Base           http.RoundTripper
+	Direct         bool                                      // Base ends in net/http's own transport and nothing else
 	Middleware     func(http.RoundTripper) http.RoundTripper // may be nil
 	MaxAttempts    int
 	MaxRetryAfter  time.Duration // a longer Retry-After ends the call at once
@@ -63,7 +64,7 @@ func New(cfg Config) *Pipeline {
 	for _, op := range operation.All() {
 		p.routes[op] = p.route(op)
 	}
-	var chain http.RoundTripper = &wire{base: cfg.Base, timeout: cfg.AttemptTimeout}
+	var chain http.RoundTripper = &wire{base: cfg.Base, timeout: cfg.AttemptTimeout, direct: cfg.Direct, secure: cfg.BaseURL.Scheme == "https"}
 	if cfg.Middleware != nil {
 		chain = cfg.Middleware(chain)
 	}
@@ -97,6 +98,7 @@ type Call struct {
 	ContentType string
 	Bearer      secret.Secret   // value of the Authorization header; zero for none
 	Hidden      []secret.Secret // values in the body that a server's message must not echo
+	MaybeDone   bool            // an earlier use of the same call may have been processed
 }
 
 // Answer is a whole response.
@@ -110,9 +112,11 @@ type Answer struct {
 	// LateDeadline is set when another try was due, but the caller's deadline
 	// leaves no time for it.
 	LateDeadline bool
-	RetryAfter   time.Duration
-	scrub        scrubber
-	body         *memoryBody
+	// Cut is set when the body of an error broke off.
+	Cut        bool
+	RetryAfter time.Duration
+	scrub      scrubber
+	body       *memoryBody
 }
 
 // Release gives the body's memory back.
@@ -158,12 +162,10 @@ func (f *Failure) Unwrap() error { return f.Err }
 // All errors are *Failure.
 func (p *Pipeline) Send(ctx context.Context, call Call) (*Answer, error) {
 	own := &hidden{pipeline: p}
-	x := &exchange{Context: ctx, op: call.Op, bearer: call.Bearer, hidden: func() *hidden { return own }}
+	x := &exchange{Context: ctx, op: call.Op, bearer: call.Bearer, maybeDone: call.MaybeDone, hidden: func() *hidden { return own }}
 	x.scrub.secrets = x.secrets[:0]
 	x.scrub.add(call.Bearer)
-	for _, s := range call.Hidden {
-		x.scrub.add(s)
-	}
+	x.scrub.chosen = call.Hidden
 	req, err := p.encode(x, own, call)
 	if err != nil {
 		return nil, err
@@ -190,7 +192,7 @@ func (p *Pipeline) Send(ctx context.Context, call Call) (*Answer, error) {
 	p.budget.succeed(resp.StatusCode)
 	own.result = Answer{
 		Status: resp.StatusCode, Header: resp.Header, Body: body.bytes(), Attempts: x.attempts,
-		MaybeDone: x.maybeDone, LateDeadline: x.lateDeadline, RetryAfter: x.retryAfter, scrub: x.scrub, body: body,
+		MaybeDone: x.maybeDone, LateDeadline: x.lateDeadline, RetryAfter: x.retryAfter, scrub: x.scrub, body: body, Cut: body.cut != nil,
 	}
 	return &own.result, nil
 }

@@ -22,8 +22,25 @@ import (
 type wire struct {
 	base    http.RoundTripper
 	timeout time.Duration
+	// direct is set where base is net/http's own transport.
+	direct bool
+	// secure is set where the base URL is https.
+	secure bool
 	// protocol is the major version of HTTP that the last answer came in.
 	protocol atomic.Int32
+	// traced is set when base has called net/http's hooks.
+	traced atomic.Bool
+}
+
+// watch prepares what keeps net/http from sending by itself what may have been
+// done. An empty body as a guard is only for HTTP/1, and for transports that do
+// not say what they speak.
+func (w *wire) watch(op *operation.Operation, cancel context.CancelFunc) (*attempt, bool) {
+	protocol := w.protocol.Load()
+	bare := op.Method == http.MethodGet && !repeatable(op)
+	hooks := w.direct || w.traced.Load()
+	guard := bare && (protocol == 1 || !hooks || protocol == 0 && !w.secure)
+	return &attempt{cancel: cancel, passive: repeatable(op), expect2: protocol == 2, bare: bare && !guard}, guard
 }
 
 // RoundTrip sends one attempt and reads its whole answer.
@@ -40,24 +57,30 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 	x.attempts++
 	x.maybeDone = x.maybeDone || x.sent
 	x.sent = true // until something proves that it was not
-	var progress *connecting
-	if x.op.Retry != operation.Safe {
-		progress = new(connecting)
-		ctx = httptrace.WithClientTrace(ctx, progress.trace())
+	watch, guard := w.watch(x.op, cancel)
+	if watch != nil {
+		ctx = httptrace.WithClientTrace(ctx, watch.trace())
 	}
-	req, err := x.bind(ctx, shown, w.protocol.Load())
+	req, err := x.bind(ctx, shown, guard)
 	if err != nil {
 		x.sent = false
 		return nil, err
 	}
 	resp, err := w.base.RoundTrip(req)
+	if watch != nil && watch.seen() {
+		w.traced.Store(true)
+	}
 	switch {
 	case err != nil:
-		x.sent = !progress.neverConnected() && !surelyUnsent(err)
+		x.sent = wasLeft(err) || !watch.surelyUnsent(err, ctx.Err() != nil)
 		if resp != nil && resp.Body != nil {
 			_ = resp.Body.Close()
 		}
-		if ctx.Err() != nil && x.Context.Err() == nil {
+		switch {
+		case x.Context.Err() != nil:
+		case watch != nil && watch.wasRepeated():
+			err = errors.New("the server ended the HTTP/2 stream of the request without an answer")
+		case ctx.Err() != nil:
 			err = TimedOut(w.timeout)
 		}
 		return nil, x.scrub.wireError(plain(err), req, x.op.Path)
@@ -65,7 +88,17 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 		return nil, &Failure{Kind: Unreadable, Err: errors.New("the transport returned neither an answer nor an error")}
 	}
 	w.protocol.Store(int32(resp.ProtoMajor)) // #nosec G115 -- 1 or 2
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		if resp.Body != nil { // a connection, which never ends by itself
+			_ = resp.Body.Close()
+		}
+		resp.Body = http.NoBody
+	}
 	body, err := readBody(resp, bodyLimit(x.op, resp.StatusCode))
+	if err == nil && body.cut != nil && x.Context.Err() != nil {
+		err = body.cut
+		_ = body.Close()
+	}
 	if err != nil {
 		if ctx.Err() != nil && x.Context.Err() == nil {
 			err = fmt.Errorf("its body did not end: %w", TimedOut(w.timeout))
@@ -90,20 +123,11 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// plain says what net/http leaves out for a transport that wraps its own, and
-// leaves out its advice to programmers.
+// plain says what net/http leaves out for a transport that wraps its own.
 func plain(err error) error {
 	var record tls.RecordHeaderError
 	if errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/" {
 		return fmt.Errorf("the server speaks http, not https: %w", err)
-	}
-	if _, rest, found := strings.Cut(err.Error(), "http2: Transport: cannot retry err ["); found {
-		if cause, _, found := strings.Cut(rest, "] after Request.Body was written"); found {
-			return errors.New(cause)
-		}
-	}
-	if err.Error() == cannotRewind {
-		return errors.New("the connection was closed before the request was sent")
 	}
 	return err
 }
@@ -113,7 +137,7 @@ func plain(err error) error {
 func answersSecrets(op *operation.Operation) bool { return issuesTokens(op) || len(op.Secrets) > 0 }
 
 // bind returns the request as the server gets it.
-func (x *exchange) bind(ctx context.Context, shown *http.Request, protocol int32) (*http.Request, error) {
+func (x *exchange) bind(ctx context.Context, shown *http.Request, guard bool) (*http.Request, error) {
 	b := x.hidden()
 	base := b.pipeline.cfg.BaseURL
 	if shown.URL.Scheme != base.Scheme || shown.URL.Host != base.Host || shown.Method != x.op.Method ||
@@ -139,14 +163,17 @@ func (x *exchange) bind(ctx context.Context, shown *http.Request, protocol int32
 	if b.headerName != "" {
 		req.Header[b.headerName] = []string{b.header}
 	}
-	repeatable := x.op.Retry == operation.Safe || x.op.Retry == operation.Repeatable
-	if !repeatable {
+	if !repeatable(x.op) {
 		// For net/http these permit to send any request again.
 		delete(req.Header, "Idempotency-Key")
 		delete(req.Header, "X-Idempotency-Key")
 	}
-	setBody(req, b.body, repeatable, protocol)
+	setBody(req, b.body, guard)
 	return req, nil
+}
+
+func repeatable(op *operation.Operation) bool {
+	return op.Retry == operation.Safe || op.Retry == operation.Repeatable
 }
 
 // Answers are read up to these sizes, counted after decompression.
@@ -171,6 +198,7 @@ type memoryBody struct {
 	buffer *bytes.Buffer
 	reader bytes.Reader
 	source io.LimitedReader
+	cut    error // why the body of an error is not whole
 }
 
 func (b *memoryBody) bytes() []byte {
@@ -193,13 +221,35 @@ func (b *memoryBody) Close() error {
 	return nil
 }
 
+// convert turns the body into UTF-8. What an error says in an encoding that is not
+// known is left out.
+func (b *memoryBody) convert(h http.Header, failed bool) error {
+	text, err := toUTF8(b.buffer.Bytes(), h)
+	switch {
+	case err != nil && failed:
+		b.buffer.Reset()
+		b.cut = err
+	case err != nil:
+		return &Failure{Kind: Unreadable, Err: err}
+	case len(text) != b.buffer.Len():
+		b.buffer = bytes.NewBuffer(bytes.Clone(text))
+	}
+	return nil
+}
+
 const keepBuffer = 256 << 10
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// readBody reads a whole answer. Of an error it keeps what fits: the status alone
-// says enough.
+// readBody reads a whole answer. Of an error it keeps what fits and what came: the
+// status alone says enough.
 func readBody(resp *http.Response, limit int64) (*memoryBody, error) {
+	switch ahead := resp.Body.(type) {
+	case *memoryBody:
+		return ahead, nil
+	case unreadBody:
+		return nil, ahead.err
+	}
 	if resp.Body == nil { // from a transport that is not net/http's
 		resp.Body = http.NoBody
 	}
@@ -214,15 +264,21 @@ func readBody(resp *http.Response, limit int64) (*memoryBody, error) {
 	encoding := resp.Header.Get("Content-Encoding")
 	encoded := n > 0 && !resp.Uncompressed && encoding != "" && !strings.EqualFold(encoding, "identity")
 	switch failed := resp.StatusCode >= 300; {
+	case err != nil && failed:
+		body.cut, err = err, nil
 	case err != nil:
 	case encoded && failed:
 		body.buffer.Reset()
+		body.cut = errors.New("encoded")
 	case encoded:
 		err = &Failure{Kind: Unreadable, Err: errors.New("the answer is encoded in a way that was not asked for")}
 	case n > limit && failed:
 		body.buffer.Truncate(int(limit))
 	case n > limit:
 		err = &Failure{Kind: Unreadable, Err: fmt.Errorf("the answer is larger than %d bytes", limit)}
+	}
+	if err == nil {
+		err = body.convert(resp.Header, resp.StatusCode >= 300)
 	}
 	if err != nil {
 		_ = body.Close()

@@ -7,59 +7,87 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"strconv"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-var (
-	errNotObject = errors.New("the answer is not a JSON object")
-	errConflict  = errors.New("the answer gives one value twice and differently")
-)
+var errNotObject = errors.New("the answer is not a JSON object")
 
 // object holds the members that the caller asked for, by their exact names.
 type object map[string]json.RawMessage
 
 // readObject reads one JSON object with nothing after it. encoding/json would
-// match names in any case and let the last of two members win, so it walks the
-// object by hand. Members that nobody asked for are passed over, unstored. On
-// an error it returns what it read before, for callers who take what they get.
+// match names in any case, so it walks the object by hand. Of two members with
+// one name the last one that is not null counts. Members that nobody asked for
+// are passed over, unstored. On an error it returns what it read before, for
+// callers who take what they get.
 func readObject(body []byte, wanted ...string) (object, error) {
+	members, _, err := readMembers(body, wanted)
+	return members, err
+}
+
+// readMembers is readObject, and names the members that came more than once with
+// different values.
+func readMembers(body []byte, wanted []string) (members object, differ []string, err error) {
 	known := make(map[string]bool, len(wanted))
 	for _, name := range wanted {
 		known[name] = true
 	}
-	members := object{}
+	members = object{}
+	whole := eachMember(body, func(name string, value json.RawMessage) {
+		if !known[name] {
+			return
+		}
+		if members.has(name) {
+			if string(value) == "null" {
+				return
+			}
+			if !bytes.Equal(members[name], value) && !slices.Contains(differ, name) {
+				differ = append(differ, name)
+			}
+		}
+		members[name] = value
+	})
+	if !whole {
+		return members, differ, errNotObject
+	}
+	return members, differ, nil
+}
+
+// eachMember calls found for the members of an object, in their order, and
+// reports whether body is one whole object with nothing after it.
+func eachMember(body []byte, found func(name string, value json.RawMessage)) bool {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
-		return members, errNotObject
+		return false
 	}
 	for dec.More() {
 		key, err := dec.Token()
-		if err != nil {
-			return members, errNotObject
+		name, ok := key.(string)
+		if err != nil || !ok {
+			return false
 		}
 		var value json.RawMessage
 		if dec.Decode(&value) != nil {
-			return members, errNotObject
+			return false
 		}
-		name, ok := key.(string)
-		if !ok || !known[name] {
-			continue
-		}
-		if before, twice := members[name]; twice && !bytes.Equal(before, value) {
-			return members, errConflict
-		}
-		members[name] = value
+		found(name, value)
 	}
 	if _, err := dec.Token(); err != nil {
-		return members, errNotObject
+		return false
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return members, errNotObject
+	_, err := dec.Token()
+	return errors.Is(err, io.EOF)
+}
+
+// get returns a member, or nil if it is absent or null.
+func (o object) get(name string) json.RawMessage {
+	if !o.has(name) {
+		return nil
 	}
-	return members, nil
+	return o[name]
 }
 
 // has reports whether a member is there and not null.
@@ -78,6 +106,9 @@ func (o object) text(name string) string {
 func stringOf(raw json.RawMessage) (string, bool) {
 	if len(raw) == 0 || raw[0] != '"' {
 		return "", false
+	}
+	if end := len(raw) - 1; end > 0 && bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
+		return string(raw[1:end]), true // what most strings are, without a decoder
 	}
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
@@ -99,27 +130,34 @@ func numberOf(raw json.RawMessage) (string, bool) {
 }
 
 // DecodeID reads the {"id": …} that creating something answers. The ID may be a
-// string or an integer.
+// string or a whole number.
 func DecodeID(body []byte) (string, error) {
-	members, err := readObject(body, "id")
+	o, err := readObject(body, "id")
 	if err != nil {
 		return "", err
 	}
-	if !members.has("id") {
+	if !o.has("id") {
 		return "", errors.New("the answer holds no id")
 	}
-	id, isString := stringOf(members["id"])
-	if !isString {
-		n, err := strconv.ParseInt(string(members["id"]), 10, 64)
-		if err != nil {
-			return "", errors.New("the id in the answer is neither a string nor an integer")
-		}
-		id = strconv.FormatInt(n, 10)
-	}
-	if strings.TrimSpace(id) == "" || len(id) > 256 || hasControl(id) {
+	id, ok := idOf(o["id"])
+	switch {
+	case !ok:
+		return "", errors.New("the id in the answer is neither a string nor a whole number")
+	case strings.TrimSpace(id) == "" || len(id) > maxIDLen || hasControl(id):
 		return "", errors.New("the id in the answer is empty, too long or unprintable")
 	}
 	return id, nil
+}
+
+const maxIDLen = 256
+
+// idOf returns a string, or the digits of a whole number.
+func idOf(raw json.RawMessage) (string, bool) {
+	id, ok := textOf(raw)
+	if ok && raw[0] != '"' && strings.ContainsAny(id, ".eE") {
+		return "", false
+	}
+	return id, ok
 }
 
 func hasControl(s string) bool {

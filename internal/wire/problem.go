@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -24,7 +25,9 @@ type Problem struct {
 	Message  string
 	MoreInfo string
 	Details  []Detail
-	// Fault marks the gateway's shape: the problem is the bearer.
+	// About is what the answer is about, as far as it says.
+	About Subject
+	// Fault marks the gateway's shape.
 	Fault bool
 	// Empty marks a body without content, HTML a page, and Other anything that
 	// is none of the shapes.
@@ -67,31 +70,57 @@ func DecodeProblem(body []byte, contentType string) Problem {
 
 func decodeProblemObject(body []byte) (Problem, bool) {
 	// An answer that breaks off may still have said what is wrong.
-	members, _ := readObject(body, "fault", "type", "errorCode", "code", "error",
+	members, broken := readObject(body, "fault", "type", "errorCode", "code", "error", "status",
 		"message", "error_description", "moreInfo", "details")
-	if members.has("fault") {
-		return decodeFault(members["fault"]), true
+	if fault := members.get("fault"); fault != nil && says(fault) && (len(members) == 1 || !bytes.Equal(fault, []byte("{}"))) {
+		p := decodeFault(fault)
+		p.About = p.aboutFault()
+		return p, true
 	}
 	p := Problem{
-		Code:     firstOf(cleanCode, members, "type", "errorCode", "error", "code"),
+		Code: cmp.Or(cleanCode(members.text("type")), members.code("errorCode"), cleanCode(members.text("error")),
+			members.code("code")),
 		Message:  firstOf(cleanText, members, "message", "error_description"),
 		MoreInfo: cleanText(members.text("moreInfo")),
 		Details:  decodeDetails(members["details"]),
 	}
+	if broken == nil { // what breaks off may have gone on about something else
+		p.About = p.aboutError(members)
+	}
 	return p, p.Code != "" || p.Message != "" || len(p.Details) > 0
+}
+
+// code returns a member that is a code of the service's own. A number there may be
+// the HTTP status, which is none.
+func (o object) code(name string) string {
+	if _, isStatus := o.statusIn(name); isStatus {
+		return ""
+	}
+	return cleanCode(o.words(name))
+}
+
+// words returns a string or a number as text, else "".
+func (o object) words(name string) string {
+	if text, ok := stringOf(o[name]); ok {
+		return text
+	}
+	digits, _ := numberOf(o[name])
+	return digits
 }
 
 func decodeFault(raw json.RawMessage) Problem {
 	p := Problem{Fault: true}
-	fault, err := readObject(raw, "faultstring", "detail")
+	fault, err := readObject(raw, "faultstring", "faultString", "message", "detail", "code")
 	if err != nil {
 		text, _ := stringOf(raw)
 		p.Message = cleanText(text)
 		return p
 	}
-	p.Message = cleanText(fault.text("faultstring"))
-	detail, _ := readObject(fault["detail"], "errorcode")
-	p.Code = cleanCode(detail.text("errorcode"))
+	p.Message = firstOf(cleanText, fault, "faultstring", "faultString", "message")
+	detail, _ := readObject(fault["detail"], "errorcode", "errorCode", "code")
+	if p.Code = firstOf(cleanCode, detail, "errorcode", "errorCode", "code"); p.Code == "" {
+		p.Code = fault.code("code")
+	}
 	return p
 }
 
@@ -135,7 +164,7 @@ func decodeDetail(raw json.RawMessage) (Detail, bool) {
 	d := Detail{
 		Field:    cleanText(members.text("field")),
 		Type:     cleanCode(members.text("type")),
-		Message:  cleanText(members.text("message")),
+		Message:  cleanText(members.words("message")),
 		MoreInfo: cleanText(members.text("moreInfo")),
 	}
 	return d, d != Detail{}
@@ -144,7 +173,7 @@ func decodeDetail(raw json.RawMessage) (Detail, bool) {
 // firstOf returns the first member that still says something once it is clean.
 func firstOf(clean func(string) string, members object, names ...string) string {
 	for _, name := range names {
-		if text := clean(members.text(name)); text != "" {
+		if text := clean(members.words(name)); text != "" {
 			return text
 		}
 	}
@@ -196,9 +225,11 @@ func cut(s string, n int) string {
 }
 
 // IsFault reports whether a body is an error of the gateway. It need not be
-// whole.
+// whole. A "fault" deeper inside is data.
 func IsFault(body []byte) bool {
-	return bytes.Contains(body, []byte(`"fault"`)) && anyMember(body, func(name string, _ json.RawMessage) bool { return name == "fault" })
+	return bytes.Contains(body, []byte(`"fault"`)) && anyMember(body, func(name string, value json.RawMessage) bool {
+		return name == "fault" && says(value)
+	})
 }
 
 // IsError reports whether a body in the place of none says that something
@@ -208,14 +239,26 @@ func IsError(body []byte) bool {
 	return anyMember(body, func(name string, value json.RawMessage) bool {
 		switch name {
 		case "fault", "error":
-			return true
+			return says(value)
 		case "status", "code":
 			digits, _ := numberOf(value)
-			status, err := strconv.Atoi(digits)
+			status, err := strconv.ParseFloat(digits, 64)
 			return err == nil && status >= 400
 		}
 		return false
 	})
+}
+
+// says reports whether the value of a member "fault" or "error" tells of one.
+// Some servers send the member with a success too: as null, false, 0, or empty.
+// A value that breaks off is not absent.
+func says(value json.RawMessage) bool {
+	switch string(bytes.TrimSpace(value)) {
+	case "null", "false", "0", "[]":
+		return false
+	}
+	text, isText := stringOf(value)
+	return !isText || strings.TrimSpace(text) != ""
 }
 
 // anyMember looks at the members of an object until one satisfies; a member

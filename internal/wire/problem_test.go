@@ -33,9 +33,20 @@ func TestDecodeProblem(t *testing.T) {
 		"B as a string":     {"", `{"fault":"no"}`, wire.Problem{Fault: true, Message: "no"}},
 		"B of another type": {"", `{"fault":[1],"message":"m"}`, wire.Problem{Fault: true}},
 		"B with an odd detail": {
-			"", `{"fault":{"faultstring":7,"detail":"x"}}`, wire.Problem{Fault: true},
+			"", `{"fault":{"faultstring":7,"detail":"x"}}`, wire.Problem{Fault: true, Message: "7"},
 		},
-		"B null is no fault": {"", `{"fault":null,"message":"m"}`, wire.Problem{Message: "m"}},
+		"B null is no fault":           {"", `{"fault":null,"message":"m"}`, wire.Problem{Message: "m"}},
+		"B empty beside a message":     {"", `{"fault":{},"message":"m"}`, wire.Problem{Message: "m"}},
+		"B an empty text beside one":   {"", `{"fault":"","message":"m"}`, wire.Problem{Message: "m"}},
+		"B an empty list beside one":   {"", `{"fault":[],"message":"m"}`, wire.Problem{Message: "m"}},
+		"B false beside one":           {"", `{"fault":false,"message":"m"}`, wire.Problem{Message: "m"}},
+		"B empty, and nothing else":    {"", `{"fault":{}}`, wire.Problem{Fault: true}},
+		"B with numbers":               {"", `{"fault":{"faultstring":"no","detail":{"errorcode":4711}}}`, wire.Problem{Fault: true, Code: "4711", Message: "no"}},
+		"B with a status for a code":   {"", `{"fault":{"faultstring":"no","code":401}}`, wire.Problem{Fault: true, Message: "no"}},
+		"C with a number for a code":   {"", `{"code":400,"message":"bad","errorCode":4711}`, wire.Problem{Code: "4711", Message: "bad"}},
+		"C with its own code":          {"", `{"code":40013,"message":"bad"}`, wire.Problem{Code: "40013", Message: "bad"}},
+		"C with a number for a text":   {"", `{"code":"E-7","message":17}`, wire.Problem{Code: "E-7", Message: "17"}},
+		"C with a number for a detail": {"", `{"message":"bad","details":[{"field":"f","message":3}]}`, wire.Problem{Message: "bad", Details: []wire.Detail{{Field: "f", Message: "3"}}}},
 		"C, other services": {
 			"application/json", `{"code":400,"status":"Bad Request","message":"bad","errorCode":"E-7","details":["missing scope: x","",null]}`,
 			wire.Problem{Code: "E-7", Message: "bad", Details: []wire.Detail{{Message: "missing scope: x"}}},
@@ -63,7 +74,9 @@ func TestDecodeProblem(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, tt.want, wire.DecodeProblem([]byte(tt.body), tt.contentType))
+			got := wire.DecodeProblem([]byte(tt.body), tt.contentType)
+			got.About = wire.SubjectUnknown // see TestWhatAnErrorIsAbout
+			assert.Equal(t, tt.want, got)
 		})
 	}
 }

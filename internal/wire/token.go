@@ -30,6 +30,12 @@ type Token struct {
 	SessionIdle      Lifetime
 	// InitialPassword says that an employee chose the customer's password.
 	InitialPassword bool
+	// Scopes are what the token may be used for, without the tenant: nil where the
+	// answer does not say, empty where it grants none.
+	Scopes []string
+	// Odd says what about the answer was not as documented, for a log. It holds
+	// names and no values.
+	Odd []string
 }
 
 // Lifetime is a duration that the server may have left out. A missing lifetime
@@ -40,54 +46,78 @@ type Lifetime struct {
 }
 
 const (
-	maxTokenLen     = 16 << 10
-	maxSessionIDLen = 256
-	maxLifetime     = 365 * 24 * time.Hour
+	maxTokenLen = 16 << 10
+	maxLifetime = 365 * 24 * time.Hour
 )
 
-// DecodeToken reads a token answer. It accepts the deprecated camelCase names
-// where the snake_case ones are missing, and numbers as strings. It refuses
-// everything that cannot be a usable token, so that a caller keeps the token
-// that it has.
-func DecodeToken(body []byte) (Token, error) {
-	members, err := readObject(body,
+// DecodeToken reads a customer's or an employee's token answer. It accepts the deprecated camelCase names
+// where the snake_case ones are missing or unreadable, and numbers as strings.
+// What it can't read is absent and noted in Odd, but for what a session can't do
+// without: it refuses an answer without a usable access token, one that says it
+// is an error, and tokens that no request can carry, so that a caller keeps the
+// token that it has.
+func DecodeToken(body []byte) (Token, error) { return decodeToken(body, "session_id", "sessionId") }
+
+// DecodeAnonymousToken is DecodeToken for a guest's, whose session ID has
+// another name.
+func DecodeAnonymousToken(body []byte) (Token, error) {
+	return decodeToken(body, "sessionId", "session_id")
+}
+
+func decodeToken(body []byte, sessionID, otherSessionID string) (Token, error) {
+	members, differ, err := readMembers(body, []string{
 		"access_token", "accessToken", "refresh_token", "refreshToken", "saas_token", "saasToken",
 		"social_access_token", "social_id_token", "subject_access_token",
 		"token_type", "expires_in", "expiresIn", "refresh_token_expires_in", "refreshTokenExpiresIn",
-		"session_id", "sessionId", "session_idle_time", "initialPassword", "fault", "error")
+		"session_id", "sessionId", "session_idle_time", "initialPassword", "scope", "fault", "error",
+	})
 	if err != nil {
 		return Token{}, err
 	}
-	if members.has("fault") || members.has("error") {
+	if says(members.orNull("fault")) || says(members.orNull("error")) {
 		return Token{}, errors.New("the answer holds an error in place of a token")
 	}
 	d := tokenDecoder{members: members}
 	t := Token{
-		Access:           d.token("access_token", "accessToken"),
-		Refresh:          d.token("refresh_token", "refreshToken"),
-		SaaS:             d.token("saas_token", "saasToken"),
+		Access:           d.token(unusableBearer, "access_token", "accessToken"),
+		Refresh:          d.token(uncarried, "refresh_token", "refreshToken"),
+		SaaS:             d.token(uncarried, "saas_token", "saasToken"),
 		SocialAccess:     d.foreign("social_access_token"),
 		SocialID:         d.foreign("social_id_token"),
 		Subject:          d.foreign("subject_access_token"),
 		Type:             d.tokenType(),
-		ExpiresIn:        d.lifetime("expires_in", "expiresIn"),
+		ExpiresIn:        d.lifetime(),
 		RefreshExpiresIn: d.refreshLifetime(),
-		SessionID:        d.sessionID(),
+		SessionID:        d.sessionID(sessionID, otherSessionID),
 		SessionIdle:      d.idle(),
-		InitialPassword:  d.flag("initialPassword"),
 	}
+	t.InitialPassword, _ = boolOf(members.orNull("initialPassword"))
+	t.Scopes = scopesOf(members.get("scope"))
 	if d.err == nil && t.Access.IsZero() {
 		d.err = errors.New("the answer holds no access token")
 	}
 	if d.err != nil {
 		return Token{}, d.err
 	}
+	for _, name := range differ {
+		d.note(name + " came twice and differently; the last one is used")
+	}
+	t.Odd = d.odd
 	return t, nil
+}
+
+// orNull returns a member, or null if it is absent.
+func (o object) orNull(name string) json.RawMessage {
+	if value := o.get(name); value != nil {
+		return value
+	}
+	return json.RawMessage("null")
 }
 
 // tokenDecoder keeps the first error, so that the fields above read as a list.
 type tokenDecoder struct {
 	members object
+	odd     []string
 	err     error
 }
 
@@ -97,112 +127,173 @@ func (d *tokenDecoder) fail(name, reason string) {
 	}
 }
 
-// twins decodes a member by its current name, or by its deprecated one. If both
-// are there they must say the same.
-func twins[T comparable](d *tokenDecoder, current, deprecated string, decode func(name string) T) T {
+func (d *tokenDecoder) note(text string) { d.odd = append(d.odd, text) }
+
+// twins decodes a member by its documented name, and by its deprecated one if
+// that gives nothing. If they contradict each other the documented one counts.
+func twins[T comparable](d *tokenDecoder, documented, deprecated string, decode func(name string) T) T {
+	var none T
+	before := d.err
+	value := decode(documented)
+	failed, odd := d.err, d.odd
+	d.err = before
+	other := decode(deprecated)
 	switch {
-	case !d.members.has(current):
-		return decode(deprecated)
-	case !d.members.has(deprecated):
-		return decode(current)
-	}
-	value := decode(current)
-	if decode(deprecated) != value && d.err == nil {
-		d.err = errConflict
+	case value == none && other == none && failed != nil:
+		d.err = failed
+	case value == none:
+		return other
+	case other != none && other != value:
+		d.err, d.odd = before, odd
+		d.note(documented + " and " + deprecated + " differ; " + documented + " is used")
+	default:
+		d.err, d.odd = before, odd
 	}
 	return value
 }
 
-func (d *tokenDecoder) token(current, deprecated string) secret.Secret {
-	return secret.New(twins(d, current, deprecated, func(name string) string {
-		return d.text(name, isB64Token, "is not a bearer token")
+func (d *tokenDecoder) token(refuse func(string) string, documented, deprecated string) secret.Secret {
+	return secret.New(twins(d, documented, deprecated, func(name string) string {
+		text := d.text(name)
+		if reason := refuse(text); text != "" && reason != "" {
+			d.fail(name, reason)
+			return ""
+		}
+		return text
 	}))
 }
 
-// foreign decodes a token of an identity provider, who may use any printable
-// character. It never becomes a bearer here.
+// foreign decodes a token of an identity provider. It never becomes a bearer
+// here, so one that nothing could carry is absent.
 func (d *tokenDecoder) foreign(name string) secret.Secret {
-	return secret.New(d.text(name, isVisible, "is not printable"))
+	text := d.text(name)
+	if reason := uncarried(text); reason != "" {
+		d.note(name + " " + reason)
+		return secret.Secret{}
+	}
+	return secret.New(text)
 }
 
-// text returns a string member that passes the check, or "" if it is absent,
-// null or empty.
-func (d *tokenDecoder) text(name string, valid func(string) bool, reason string) string {
-	if !d.members.has(name) {
+// text returns a string member, or "" if it is absent, null, blank or no string.
+func (d *tokenDecoder) text(name string) string {
+	value := d.members.get(name)
+	if value == nil {
 		return ""
 	}
-	s, ok := stringOf(d.members[name])
-	switch {
-	case !ok:
-		d.fail(name, "is not a string")
-	case s != "" && !valid(s):
-		d.fail(name, reason)
-	default:
-		return s
+	text, ok := stringOf(value)
+	if !ok {
+		d.note(name + " is not a string")
 	}
-	return ""
+	if strings.TrimSpace(text) == "" {
+		return ""
+	}
+	return text
 }
 
+// tokenType takes every spelling of bearer, such as "BearerToken". Another type
+// needs another kind of request.
 func (d *tokenDecoder) tokenType() string {
-	isBearer := func(s string) bool { return strings.EqualFold(s, "bearer") }
-	return d.text("token_type", isBearer, "is not bearer")
+	text := d.text("token_type")
+	letters := strings.Map(func(r rune) rune {
+		if r == ' ' || r == '_' || r == '-' {
+			return -1
+		}
+		return r
+	}, strings.ToLower(text))
+	if letters != "" && letters != "bearer" && letters != "bearertoken" {
+		d.fail("token_type", "is not bearer")
+	}
+	return text
 }
 
-func (d *tokenDecoder) sessionID() string {
-	usable := func(s string) bool {
-		return len(s) <= maxSessionIDLen && !hasControl(s) && strings.TrimSpace(s) == s
-	}
-	return twins(d, "session_id", "sessionId", func(name string) string {
-		return d.text(name, usable, "is too long or unprintable")
+// sessionID leaves out what no header can carry: a login without a session ID
+// keeps the one that the visitor has.
+func (d *tokenDecoder) sessionID(documented, other string) string {
+	return twins(d, documented, other, func(name string) string {
+		value := d.members.get(name)
+		if value == nil || string(value) == `""` {
+			return ""
+		}
+		id, ok := idOf(value)
+		if !ok || len(id) > maxIDLen || hasControl(id) || strings.TrimSpace(id) != id {
+			d.note(name + " is no usable ID")
+			return ""
+		}
+		return id
 	})
 }
 
-func (d *tokenDecoder) lifetime(current, deprecated string) Lifetime {
-	return twins(d, current, deprecated, func(name string) Lifetime {
-		if !d.members.has(name) {
-			return Lifetime{}
-		}
-		life, ok := lifetimeOf(d.members[name])
-		if !ok {
+// lifetime refuses a token that is over already, and one whose lifetime can't be
+// read: a session would be renewed too late.
+func (d *tokenDecoder) lifetime() Lifetime {
+	return twins(d, "expires_in", "expiresIn", func(name string) Lifetime {
+		life, _ := lifetimeOf(d.members.get(name))
+		if !life.Known && d.members.has(name) {
 			d.fail(name, "is not a positive number of seconds")
 		}
 		return life
 	})
 }
 
-// refreshLifetime forgives a zero where there is no refresh token: that is how
-// the server says that there is none.
+// refreshLifetime takes everything but a positive number for unknown: servers
+// say 0 where there is no refresh token, or where it never ends.
 func (d *tokenDecoder) refreshLifetime() Lifetime {
-	const current, deprecated = "refresh_token_expires_in", "refreshTokenExpiresIn"
-	if d.members.text("refresh_token") == "" && d.members.text("refreshToken") == "" {
-		for _, name := range []string{current, deprecated} {
-			if n, ok := numberOf(d.members[name]); ok {
-				if f, err := strconv.ParseFloat(n, 64); err == nil && f == 0 {
-					delete(d.members, name)
-				}
-			}
+	return twins(d, "refresh_token_expires_in", "refreshTokenExpiresIn", func(name string) Lifetime {
+		life, isNumber := lifetimeOf(d.members.get(name))
+		if !isNumber && d.members.has(name) {
+			d.note(name + " is not a number of seconds")
 		}
-	}
-	return d.lifetime(current, deprecated)
+		return life
+	})
 }
 
 // idle is only told to the user, so an odd value loses no session.
 func (d *tokenDecoder) idle() Lifetime {
-	life, _ := lifetimeOf(d.members["session_idle_time"])
+	life, _ := lifetimeOf(d.members.get("session_idle_time"))
 	return life
 }
 
-// flag accepts true, "true", 1 and "1"; all else is false.
-func (d *tokenDecoder) flag(name string) bool {
-	text := string(d.members[name])
-	if s, ok := stringOf(d.members[name]); ok {
-		text = strings.TrimSpace(s)
+// scopesOf reads scopes that are separated by spaces, or a list of them. The
+// tenant stands among them and is none. All else is nil.
+func scopesOf(raw json.RawMessage) []string {
+	var list []string
+	text, isText := stringOf(raw)
+	if !isText && (json.Unmarshal(raw, &list) != nil || list == nil) {
+		return nil
 	}
-	return strings.EqualFold(text, "true") || text == "1"
+	scopes := []string{}
+	for _, part := range append(list, text) {
+		for scope := range strings.FieldsSeq(part) {
+			if !strings.HasPrefix(scope, "tenant=") {
+				scopes = append(scopes, scope)
+			}
+		}
+	}
+	return scopes
 }
 
-// lifetimeOf reads seconds, and saturates where a huge number would overflow.
-func lifetimeOf(raw json.RawMessage) (Lifetime, bool) {
+// Scopes is a JSON string of scopes, or a list of them.
+type Scopes []string
+
+// UnmarshalJSON never fails: what it can't read changes nothing.
+func (s *Scopes) UnmarshalJSON(data []byte) error {
+	if scopes := scopesOf(data); scopes != nil {
+		*s = scopes
+	}
+	return nil
+}
+
+// UnmarshalJSON never fails: what it can't read changes nothing.
+func (l *Lifetime) UnmarshalJSON(data []byte) error {
+	if life, ok := lifetimeOf(data); ok {
+		*l = life
+	}
+	return nil
+}
+
+// lifetimeOf reads seconds, and saturates where a huge number would overflow. A
+// number that is not positive is no known lifetime.
+func lifetimeOf(raw json.RawMessage) (life Lifetime, isNumber bool) {
 	text, ok := numberOf(raw)
 	if !ok {
 		return Lifetime{}, false
@@ -215,40 +306,29 @@ func lifetimeOf(raw json.RawMessage) (Lifetime, bool) {
 	}
 	whole, fraction := math.Modf(seconds)
 	if whole < 0 || fraction < 0 {
-		return Lifetime{}, false
+		return Lifetime{}, true
 	}
-	life := time.Duration(whole)*time.Second + time.Duration(fraction*float64(time.Second))
-	if life <= 0 {
-		return Lifetime{}, false
-	}
-	return Lifetime{Duration: life, Known: true}, true
+	duration := time.Duration(whole)*time.Second + time.Duration(fraction*float64(time.Second))
+	return Lifetime{Duration: duration, Known: duration > 0}, true
 }
 
-// isB64Token reports whether s may follow "Bearer " (RFC 6750, section 2.1).
-func isB64Token(s string) bool {
-	body := strings.TrimRight(s, "=")
-	if body == "" || len(s) > maxTokenLen {
-		return false
+// uncarried says why no URL and no header can carry a token, or "". RFC 6749
+// (appendix A) allows every printable ASCII character and the space.
+func uncarried(s string) (reason string) {
+	switch {
+	case len(s) > maxTokenLen:
+		return "is too long"
+	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }):
+		return "holds a character that no token may have"
 	}
-	for i := range len(body) {
-		c := body[i]
-		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-		if !letter && !strings.ContainsRune("-._~+/", rune(c)) {
-			return false
-		}
-	}
-	return true
+	return ""
 }
 
-// isVisible reports whether s is ASCII without spaces and control characters.
-func isVisible(s string) bool {
-	if len(s) > maxTokenLen {
-		return false
+// unusableBearer is uncarried for what follows "Bearer " in a header. A space
+// there would end the token.
+func unusableBearer(s string) (reason string) {
+	if reason := uncarried(s); reason != "" || !strings.Contains(s, " ") {
+		return reason
 	}
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
+	return "holds a space, which an Authorization header can't carry"
 }

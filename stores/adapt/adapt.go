@@ -23,7 +23,10 @@
 // Where a fleet shares visitors, prefer a store with a lease.
 package adapt
 
-import "time"
+import (
+	"reflect"
+	"time"
+)
 
 // longest is far from what overflows, and from years that databases don't have.
 const longest = 100 * 365 * 24 * time.Hour
@@ -32,4 +35,10 @@ const longest = 100 * 365 * 24 * time.Hour
 // to whole seconds: no row ends before its time.
 func wholeSeconds(ttl time.Duration) time.Duration {
 	return (min(max(ttl, 0), longest) + 2*time.Second - 1).Truncate(time.Second)
+}
+
+// isNil also finds a nil pointer in a store of another type.
+func isNil(store any) bool {
+	v := reflect.ValueOf(store)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }

@@ -213,7 +213,7 @@ func TestErrorsOfTheBackendComeThrough(t *testing.T) {
 }
 
 func TestNilStoresAreRefused(t *testing.T) {
-	for _, store := range []emporix.TokenStore{adapt.SCS(nil), adapt.Fiber(nil)} {
+	for _, store := range []emporix.TokenStore{adapt.SCS(nil), adapt.Fiber(nil), adapt.SCS((*scsStore)(nil)), adapt.Fiber((*fiberStorage)(nil))} {
 		_, err := emporix.NewClient("acme", "id", emporix.WithTokenStore(store))
 		require.ErrorContains(t, err, "WithTokenStore")
 	}

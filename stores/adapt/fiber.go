@@ -8,7 +8,7 @@ import (
 	emporix "github.com/emporix-community/emporix-go"
 )
 
-// FiberStorage is what every storage of github.com/gofiber/storage has. Get
+// FiberStorage is a storage of github.com/gofiber/storage. Get
 // returns nil for what is absent, and a time to live of 0 has no end.
 type FiberStorage interface {
 	Get(key string) ([]byte, error)
@@ -27,7 +27,7 @@ type FiberContextStorage interface {
 // context if storage has them. For a nil storage it returns nil, which
 // WithTokenStore refuses.
 func Fiber(storage FiberStorage) emporix.TokenStore {
-	if storage == nil {
+	if isNil(storage) {
 		return nil
 	}
 	if c, ok := storage.(FiberContextStorage); ok {

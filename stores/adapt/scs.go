@@ -8,7 +8,7 @@ import (
 	emporix "github.com/emporix-community/emporix-go"
 )
 
-// SCSStore is what every store of github.com/alexedwards/scs has.
+// SCSStore is a store of github.com/alexedwards/scs.
 type SCSStore interface {
 	Find(token string) (data []byte, found bool, err error)
 	Commit(token string, data []byte, expiry time.Time) error
@@ -25,7 +25,7 @@ type SCSContextStore interface {
 // SCS makes a token store of a store of scs. It uses the methods with a context
 // if store has them. For a nil store it returns nil, which WithTokenStore refuses.
 func SCS(store SCSStore) emporix.TokenStore {
-	if store == nil {
+	if isNil(store) {
 		return nil
 	}
 	if c, ok := store.(SCSContextStore); ok {

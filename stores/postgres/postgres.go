@@ -10,11 +10,13 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -47,6 +49,9 @@ var tableName = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]{0,49}\.)?[A-Za-z_][A
 func New(db *sql.DB, opts ...Option) (*Store, error) {
 	o := options{table: DefaultTable}
 	for _, opt := range opts {
+		if opt == nil {
+			return nil, errors.New("emporix: postgres store: an option is nil")
+		}
 		opt(&o)
 	}
 	switch {
@@ -60,7 +65,7 @@ func New(db *sql.DB, opts ...Option) (*Store, error) {
 
 // Load returns the row of key; found is false if it is absent or has expired.
 func (s *Store) Load(ctx context.Context, key string) (data []byte, found bool, err error) {
-	err = s.row(ctx, s.sql.load, []any{&data}, id(key))
+	data, err = row[[]byte](ctx, s, s.sql.load, id(key))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, false, nil
@@ -72,17 +77,20 @@ func (s *Store) Load(ctx context.Context, key string) (data []byte, found bool, 
 
 // Save writes the row of key, whatever is there. It expires after ttl.
 func (s *Store) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
-	_, err := s.save(ctx, s.sql.save, key, data, generation, ttl)
+	_, err := s.save(ctx, s.sql.save, key, data, generation, ttl, wait(ctx))
 	return err
 }
 
 // SaveIf writes the row of key if the present one has the expected generation,
-// or, for 0, if there is none. It reports whether it wrote.
+// or, for 0, if there is none. It reports whether it wrote, also where the driver
+// had to send it twice because an answer was lost, unless another has written or
+// deleted the row in between.
 func (s *Store) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (saved bool, err error) {
+	call := rand.Text()
 	if expected == 0 {
-		return s.save(ctx, s.sql.saveNew, key, data, generation, ttl)
+		return s.save(ctx, s.sql.saveNew, key, data, generation, ttl, call, wait(ctx))
 	}
-	return s.save(ctx, s.sql.saveOver, key, data, generation, ttl, number(expected))
+	return s.save(ctx, s.sql.saveOver, key, data, generation, ttl, number(expected), call, wait(ctx))
 }
 
 func (s *Store) save(ctx context.Context, statement, key string, data []byte, generation uint64, ttl time.Duration, more ...any) (bool, error) {
@@ -101,7 +109,7 @@ func (s *Store) save(ctx context.Context, statement, key string, data []byte, ge
 
 // Delete removes the row of key. A lease on it goes on.
 func (s *Store) Delete(ctx context.Context, key string) error {
-	_, err := s.exec(ctx, s.sql.delete, id(key))
+	_, err := s.exec(ctx, s.sql.delete, id(key), wait(ctx))
 	return failed("delete", err)
 }
 
@@ -110,17 +118,16 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 // without Release, and that the row has not been written since that was taken; it
 // may be forgotten when there is no row.
 func (s *Store) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
-	err = s.row(ctx, s.sql.acquire, []any{&abandoned}, id(key), owner, microseconds(ttl))
+	abandoned, err = row[bool](ctx, s, s.sql.acquire, id(key), owner, microseconds(ttl), wait(ctx))
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, false, nil
 	}
-	return err == nil, abandoned && err == nil, failed("acquire", err)
+	return err == nil, abandoned, failed("acquire", err)
 }
 
 // Remaining returns how long owner still has the row of key, 0 if it has not.
 func (s *Store) Remaining(ctx context.Context, key, owner string) (time.Duration, error) {
-	var left int64
-	err := s.row(ctx, s.sql.remaining, []any{&left}, id(key), owner)
+	left, err := row[int64](ctx, s, s.sql.remaining, id(key), owner)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}
@@ -129,7 +136,7 @@ func (s *Store) Remaining(ctx context.Context, key, owner string) (time.Duration
 
 // Release gives the row of key back if owner has it; else it does nothing.
 func (s *Store) Release(ctx context.Context, key, owner string) error {
-	_, err := s.exec(ctx, s.sql.releaseIfHeld, id(key), owner)
+	_, err := s.exec(ctx, s.sql.releaseIfHeld, id(key), owner, wait(ctx))
 	return failed("release", err)
 }
 
@@ -137,38 +144,92 @@ func (s *Store) Release(ctx context.Context, key, owner string) error {
 // call it at once. It needs the right to create them; without, run [Schema] by
 // hand.
 func (s *Store) Migrate(ctx context.Context) error {
+	return failed("migrate", s.leave(ctx, func() error { return s.migrate(ctx) }))
+}
+
+func (s *Store) migrate(ctx context.Context) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
-		return failed("migrate", err)
+		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	// Two CREATE TABLE IF NOT EXISTS at once may still collide. The number is any
-	// that others hardly use.
-	for _, statement := range []string{"SELECT pg_advisory_xact_lock(4850226093412)", s.sql.createTable, s.sql.createIndex} {
+	// Two CREATE TABLE IF NOT EXISTS at once may still collide. The number of the
+	// lock is any that others hardly use.
+	if _, err := tx.ExecContext(ctx, s.sql.alone, wait(ctx)); err != nil {
+		return err
+	}
+	for _, statement := range []string{s.sql.createTable, s.sql.createIndex} {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
-			return failed("migrate", err)
+			return err
 		}
 	}
-	return failed("migrate", tx.Commit())
+	return tx.Commit()
 }
 
-func (s *Store) row(ctx context.Context, statement string, into []any, args ...any) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+// row reads one value of one line.
+func row[T any](ctx context.Context, s *Store, statement string, args ...any) (value T, err error) {
+	var read T // by what may be left behind
+	err = s.leave(ctx, func() error { return s.db.QueryRowContext(ctx, statement, args...).Scan(&read) })
+	if err != nil {
+		return value, err
 	}
-	return s.db.QueryRowContext(ctx, statement, args...).Scan(into...)
+	return read, nil
 }
 
-func (s *Store) exec(ctx context.Context, statement string, args ...any) (int64, error) {
-	if ctx.Err() != nil {
-		return 0, context.Cause(ctx)
-	}
-	result, err := s.db.ExecContext(ctx, statement, args...)
+func (s *Store) exec(ctx context.Context, statement string, args ...any) (lines int64, err error) {
+	var changed int64
+	err = s.leave(ctx, func() error {
+		result, err := s.db.ExecContext(ctx, statement, args...)
+		if err != nil {
+			return err
+		}
+		changed, err = result.RowsAffected()
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}
-	return result.RowsAffected()
+	return changed, nil
 }
+
+// leave runs do, and leaves it behind when ctx ends: some drivers wait for the
+// server even then. What do writes may be read only if there is no error. Its
+// goroutine ends when the driver gives up.
+func (s *Store) leave(ctx context.Context, do func() error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	done := make(chan error, 1)
+	go func() {
+		err := errPanic
+		defer func() {
+			_ = recover() // in the driver
+			done <- err
+		}()
+		err = do()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+var errPanic = errors.New("a panic in the driver (its text may hold secrets and is dropped)")
+
+// wait is how long the server may wait for a lock: a third of what ctx leaves, so
+// that the statement is over before a driver has to break it off. It may wait
+// twice, for its turn and for the line.
+func wait(ctx context.Context) string {
+	limit := longestWait
+	if end, bounded := ctx.Deadline(); bounded {
+		limit = min(limit, max(time.Until(end)/3, time.Millisecond)) // 0 would be no limit
+	}
+	return strconv.FormatInt(limit.Milliseconds(), 10)
+}
+
+const longestWait = 2 * time.Second
 
 // id hides key: whoever reads it could take the session over.
 func id(key string) []byte {
@@ -192,11 +253,22 @@ func failed(operation string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var said interface{ SQLState() string } // what drivers agree on
-	if errors.As(err, &said) && said.SQLState() == undefinedTable {
-		return fmt.Errorf("emporix: postgres store: %s: %w; call Migrate, or run Schema", operation, err)
+	if hint := hints[state(err)]; hint != "" {
+		return fmt.Errorf("emporix: postgres store: %s: %w; %s", operation, err, hint)
 	}
 	return fmt.Errorf("emporix: postgres store: %s: %w", operation, err)
 }
 
-const undefinedTable = "42P01"
+var hints = map[string]string{
+	"42P01": "call Migrate, or run Schema",
+	"42703": "the table has another layout: a newer version of the SDK may have changed it; nothing is lost: update this process",
+	"55P03": "another transaction holds the visitor's row or the table; try again, and keep such transactions short",
+}
+
+func state(err error) string {
+	var said interface{ SQLState() string } // what drivers agree on
+	if errors.As(err, &said) {
+		return said.SQLState()
+	}
+	return ""
+}

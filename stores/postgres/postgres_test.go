@@ -123,6 +123,8 @@ func TestTableNames(t *testing.T) {
 	}
 	_, err := postgres.New(nil)
 	require.Error(t, err)
+	_, err = postgres.New(db, nil)
+	require.ErrorContains(t, err, "an option is nil")
 }
 
 // Schema and Migrate make the same.
@@ -206,6 +208,106 @@ func TestAnswers(t *testing.T) {
 	left, err := s.Remaining(t.Context(), visitor, "a")
 	require.NoError(t, err)
 	assert.Zero(t, left)
+}
+
+// How long the server may wait for a lock is a third of what the context leaves,
+// and bounded; each SaveIf has a name of its own.
+func TestWaitsAndNames(t *testing.T) {
+	d, s := scripted(t)
+	last := func() string {
+		args := d.said[len(d.said)-1].args
+		return args[len(args)-1].Value.(string)
+	}
+	for name, tt := range map[string]struct{ left, least, most time.Duration }{
+		"a second": {time.Second, 250 * time.Millisecond, 333 * time.Millisecond}, "an hour": {time.Hour, 2 * time.Second, 2 * time.Second},
+		"no end": {0, 2 * time.Second, 2 * time.Second}, "next to nothing": {20 * time.Millisecond, time.Millisecond, 7 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, call := range []func(context.Context) error{
+				func(ctx context.Context) error { return s.Delete(ctx, visitor) },
+				func(ctx context.Context) error { return s.Release(ctx, visitor, "a") },
+				func(ctx context.Context) error { _, _, err := s.Acquire(ctx, visitor, "a", time.Hour); return err },
+			} {
+				ctx, cancel := t.Context(), func() {}
+				if tt.left > 0 {
+					ctx, cancel = context.WithTimeout(ctx, tt.left)
+				}
+				_ = call(ctx)
+				cancel()
+				wait, err := time.ParseDuration(last() + "ms")
+				require.NoError(t, err)
+				assert.GreaterOrEqual(t, wait, tt.least)
+				assert.LessOrEqual(t, wait, tt.most)
+			}
+		})
+	}
+	names := map[string]bool{}
+	for range 10 {
+		d.said = nil
+		_, err := s.SaveIf(t.Context(), visitor, []byte("x"), 7, 8, time.Hour)
+		require.NoError(t, err)
+		names[d.said[0].args[5].Value.(string)] = true
+	}
+	assert.Len(t, names, 10)
+}
+
+// deaf is a driver that hears of no context and never comes back.
+type deaf struct {
+	script
+	release chan struct{}
+}
+
+func (d *deaf) Connect(context.Context) (driver.Conn, error) { return d, nil }
+func (d *deaf) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
+	<-d.release
+	return d, nil
+}
+
+func (d *deaf) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
+	<-d.release
+	return &rows{}, nil
+}
+
+type panics struct{ script }
+
+func (p *panics) Connect(context.Context) (driver.Conn, error) { return p, nil }
+func (p *panics) ExecContext(_ context.Context, _ string, args []driver.NamedValue) (driver.Result, error) {
+	panic(args)
+}
+
+func (p *panics) QueryContext(_ context.Context, _ string, args []driver.NamedValue) (driver.Rows, error) {
+	panic(args)
+}
+
+func TestDriversThatMisbehave(t *testing.T) {
+	t.Run("deaf", func(t *testing.T) {
+		d := &deaf{release: make(chan struct{})}
+		db := sql.OpenDB(d)
+		s, err := postgres.New(db)
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		for operation, err := range operations(ctx, s) {
+			require.ErrorIs(t, err, context.DeadlineExceeded, operation)
+		}
+		ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		require.ErrorIs(t, s.Migrate(ctx), context.DeadlineExceeded)
+		assert.Less(t, time.Since(began), 200*time.Millisecond)
+		close(d.release)
+		_ = db.Close()
+	})
+	t.Run("panics", func(t *testing.T) {
+		db := sql.OpenDB(&panics{})
+		defer func() { _ = db.Close() }()
+		s, err := postgres.New(db)
+		require.NoError(t, err)
+		for operation, err := range operations(t.Context(), s) {
+			require.ErrorContains(t, err, "a panic in the driver", operation)
+			assert.NotContains(t, err.Error(), "secret data")
+		}
+	})
 }
 
 // The first write of a process sweeps, and then every 32nd.

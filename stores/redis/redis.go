@@ -20,6 +20,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -47,13 +48,18 @@ func Prefix(prefix string) Option {
 
 // New returns a store over client: one server, Sentinel or Cluster. The client
 // stays the caller's to close. Its ContextTimeoutEnabled must be set, and it must
-// be no Ring; what go-redis has not made itself is taken as it is.
+// be no Ring; what go-redis has not made itself is taken as it is. An operation
+// returns when its context ends; what go-redis still waits for then goes on for as
+// long as its own timeouts say.
 func New(client redis.UniversalClient, opts ...Option) (*Store, error) {
 	if err := check(client); err != nil {
 		return nil, fmt.Errorf("emporix: redis store: %w", err)
 	}
 	s := &Store{client: client, prefix: DefaultPrefix}
 	for _, opt := range opts {
+		if opt == nil {
+			return nil, errors.New("emporix: redis store: an option is nil")
+		}
 		opt(s)
 	}
 	return s, nil
@@ -82,6 +88,9 @@ func check(client redis.UniversalClient) error {
 			return errNoClient
 		}
 		obeys = c.Options().ContextTimeoutEnabled
+	}
+	if v := reflect.ValueOf(client); v.Kind() == reflect.Pointer && v.IsNil() {
+		return errNoClient
 	}
 	if !obeys {
 		return errNoDeadline
@@ -149,11 +158,36 @@ func (s *Store) Release(ctx context.Context, key, owner string) error {
 // yet (a new one, or one that took over).
 func (s *Store) run(ctx context.Context, script *redis.Script, key string, args ...any) *redis.Cmd {
 	if ctx.Err() != nil { // go-redis may have sent it by then
-		refused := redis.NewCmd(ctx)
-		refused.SetErr(context.Cause(ctx))
-		return refused
+		return refused(ctx, context.Cause(ctx))
 	}
-	return script.Run(ctx, s.client, []string{s.name(key)}, args...)
+	// go-redis dials by its own timeouts, and does not hear of a cancellation while
+	// it waits for an answer. The goroutine ends when go-redis does.
+	done := make(chan *redis.Cmd, 1)
+	go func() {
+		defer func() {
+			if recover() != nil { // in a hook or a client of the user's
+				done <- refused(ctx, errPanic)
+			}
+		}()
+		done <- script.Run(ctx, s.client, []string{s.name(key)}, args...)
+	}()
+	select {
+	case cmd := <-done:
+		if ctx.Err() != nil && cmd.Err() != nil {
+			return refused(ctx, fmt.Errorf("%w (%w)", context.Cause(ctx), cmd.Err()))
+		}
+		return cmd
+	case <-ctx.Done():
+		return refused(ctx, context.Cause(ctx))
+	}
+}
+
+var errPanic = errors.New("a panic in the Redis client or a hook of it (its text may hold secrets and is dropped)")
+
+func refused(ctx context.Context, err error) *redis.Cmd {
+	cmd := redis.NewCmd(ctx)
+	cmd.SetErr(err)
+	return cmd
 }
 
 // name hides key: whoever reads it could take the session over. The braces keep

@@ -30,15 +30,16 @@ func FuzzOpen(f *testing.F) {
 		f.Add(row[:len(row)-1], key)
 	}
 	f.Add([]byte{version}, "")
+	f.Add([]byte{version + 1}, "")
 	f.Add([]byte{version, 255}, "")
-	f.Add(append([]byte{version, 1, 'a'}, make([]byte, saltSize+tagSize)...), "acme/jo")
-	f.Add(append([]byte{version, 0}, make([]byte, saltSize+tagSize)...), "acme/jo")
+	f.Add(append([]byte{version, 1, 'a'}, make([]byte, saltSize+nonceSize+tagSize)...), "acme/jo")
+	f.Add(append([]byte{version, 0}, make([]byte, saltSize+nonceSize+tagSize)...), "acme/jo")
 	f.Fuzz(func(t *testing.T, row []byte, key string) {
 		before := bytes.Clone(row)
 		data, err := ring.open(row, key)
 		require.Equal(t, before, row)
 		if err != nil {
-			require.Equal(t, ErrUnreadable, err)
+			require.Contains(t, []error{ErrUnreadable, ErrNewer, ErrUnknownKey}, err)
 			require.Nil(t, data)
 		} else {
 			want, sealed := rows[key]

@@ -15,17 +15,21 @@ import (
 	emporix "github.com/emporix-community/emporix-go"
 )
 
-// A row is: version, length of the key ID, key ID, salt, ciphertext with its
-// tag. Each has a key and a nonce of its own, derived from the salt, so that no
-// number of rows under one key of the ring makes a pair of them repeat. What is
-// before the salt is authenticated together with the store key, which begins
-// with the tenant.
+// A row is: version, length of the key ID, key ID, salt, nonce, ciphertext with
+// its tag. Each has a key of its own, derived from the salt, and a random nonce,
+// so that no number of rows under one key of the ring makes a pair of them repeat.
+// The nonce is chosen by crypto/cipher, as FIPS 140 asks. What is before the salt
+// is authenticated together with the store key, which begins with the tenant.
 const (
 	version   = 1
-	saltSize  = 32
-	keySize   = 32
+	saltSize  = 20
 	nonceSize = 12
+	keySize   = 32
 	tagSize   = 16
+
+	// lastVersion is below every byte of text, so that a row of another program is
+	// not taken for one of a later version.
+	lastVersion = 31
 
 	minSecret = 32 // bytes
 	maxID     = 32
@@ -118,50 +122,55 @@ func header(id string) []byte {
 }
 
 // cipherOf derives what seals one row.
-func cipherOf(master, salt []byte) (aead cipher.AEAD, nonce []byte, err error) {
-	derived, err := hkdf.Key(sha256.New, master, salt, rowPurpose, keySize+nonceSize)
+func cipherOf(master, salt []byte) (cipher.AEAD, error) {
+	derived, err := hkdf.Key(sha256.New, master, salt, rowPurpose, keySize)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	block, err := aes.NewCipher(derived[:keySize])
+	block, err := aes.NewCipher(derived)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	aead, err = cipher.NewGCM(block)
-	return aead, derived[keySize:], err
+	return cipher.NewGCMWithRandomNonce(block)
 }
 
 func (k *keyring) seal(data []byte, key string) ([]byte, error) {
 	head := header(k.first)
-	row := make([]byte, len(head)+saltSize, len(head)+saltSize+len(data)+tagSize)
+	row := make([]byte, len(head)+saltSize, len(head)+saltSize+nonceSize+len(data)+tagSize)
 	copy(row, head)
 	salt := row[len(head):]
 	_, _ = rand.Read(salt) // never fails
-	aead, nonce, err := cipherOf(k.byID[k.first], salt)
+	aead, err := cipherOf(k.byID[k.first], salt)
 	if err != nil {
 		return nil, fmt.Errorf("emporix: sealed store: sealing a row failed: %w", err)
 	}
-	return aead.Seal(row, nonce, data, append(head, key...)), nil
+	return aead.Seal(row, nil, data, append(head, key...)), nil // #nosec G407 -- the nonce is random
 }
 
 // open returns what was sealed for key. It takes any bytes.
 func (k *keyring) open(row []byte, key string) ([]byte, error) {
-	if len(row) < 2 || row[0] != version {
+	switch {
+	case len(row) == 0 || row[0] < version || row[0] > lastVersion:
+		return nil, ErrUnreadable
+	case row[0] > version:
+		return nil, ErrNewer
+	case len(row) < 2 || row[1] > maxID || len(row) < 2+int(row[1])+saltSize+nonceSize+tagSize:
 		return nil, ErrUnreadable
 	}
 	head := 2 + int(row[1])
-	if len(row) < head+saltSize+tagSize {
+	id := string(row[2:head])
+	master, known := k.byID[id]
+	switch {
+	case !known && validID(id):
+		return nil, ErrUnknownKey
+	case !known:
 		return nil, ErrUnreadable
 	}
-	master, known := k.byID[string(row[2:head])]
-	if !known {
-		return nil, ErrUnreadable
-	}
-	aead, nonce, err := cipherOf(master, row[head:head+saltSize])
+	aead, err := cipherOf(master, row[head:head+saltSize])
 	if err != nil {
 		return nil, ErrUnreadable
 	}
-	data, err := aead.Open(nil, nonce, row[head+saltSize:], append(row[:head:head], key...))
+	data, err := aead.Open(nil, nil, row[head+saltSize:], append(row[:head:head], key...))
 	if err != nil {
 		return nil, ErrUnreadable
 	}

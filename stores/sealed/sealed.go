@@ -14,17 +14,23 @@
 //
 // To rotate, put the new key first and keep the old ones until the rows that
 // they sealed have ended (about a month), in all processes before any of them
-// seals with it: add it last, deploy, move it to the front, deploy. The index
-// key stays: with another one no visitor is found again.
+// seals with it: add it last, deploy, move it to the front, deploy. A process that
+// meets a key it doesn't have reports ErrUnknownKey until it has. The index key
+// stays: with another one no visitor is found again.
+//
+// Rows and keys are made with AES-256-GCM, HKDF and HMAC of SHA-256 only, and work
+// in Go's FIPS 140-3 mode, GODEBUG=fips140=only included.
 package sealed
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
 // Key is a key of the ring. Its secret is at least 32 random bytes, as bytes and
@@ -45,19 +51,40 @@ type Keys struct {
 	Index emporix.Secret
 }
 
-// ErrUnreadable says that a row can't be opened: it was sealed with a key that is
-// not in the ring, for another visitor or tenant, by a later version, or it was
-// changed. It is the same error for all of these, and the row stays where it is.
-// It is an [emporix.ErrStoreCorrupt]: Logout discards the row.
-var ErrUnreadable error = unreadableError{}
+// Why a row can't be opened. Whichever it is, the row stays where it is.
+var (
+	// ErrUnreadable: the row was sealed for another visitor or tenant, with another
+	// secret under the same ID, or it was changed. The error is the same for all of
+	// these. It is an [emporix.ErrStoreCorrupt]: Logout discards the row.
+	ErrUnreadable error = &rowError{
+		"emporix: sealed store: a row can't be opened: it is another visitor's or tenant's, or its key has another secret, or it was changed",
+		[]error{emporix.ErrStoreCorrupt},
+	}
 
-type unreadableError struct{}
+	// ErrNewer: a later version of this package sealed the row; a roll-out is under
+	// way. It is an [emporix.ErrStoreUnavailable].
+	ErrNewer error = &rowError{
+		"emporix: sealed store: a row can't be opened: a newer version of the SDK sealed it; nothing is lost: try again, and update this process",
+		[]error{emporix.ErrStoreUnavailable},
+	}
 
-func (unreadableError) Error() string {
-	return "emporix: sealed store: a row can't be opened: its key is not in the ring, or it is another visitor's or tenant's, or it was changed; if keys were rotated, add the old one"
+	// ErrUnknownKey: the ring has no key of that ID. Either another process seals
+	// with a new key already, or the key was removed while it was still needed. It is
+	// an [emporix.ErrStoreUnavailable]. Logout discards the row, for the key may be
+	// gone for good.
+	ErrUnknownKey error = &rowError{
+		"emporix: sealed store: a row can't be opened: its key is not in this process's ring; nothing is lost: add the key, also an old one, and try again",
+		[]error{emporix.ErrStoreUnavailable, sentinel.RowLocked},
+	}
+)
+
+type rowError struct {
+	text string
+	is   []error
 }
 
-func (unreadableError) Unwrap() error { return emporix.ErrStoreCorrupt }
+func (e *rowError) Error() string   { return e.text }
+func (e *rowError) Unwrap() []error { return e.is }
 
 var errNoStore = errors.New("emporix: sealed store: the store to wrap is nil")
 
@@ -67,7 +94,7 @@ var errNoStore = errors.New("emporix: sealed store: the store to wrap is nil")
 // is malformed or used twice, and an empty ring are errors, which show nothing of
 // a key.
 func New(store emporix.TokenStore, keys Keys) (emporix.TokenStore, error) {
-	if store == nil {
+	if isNil(store) {
 		return nil, errNoStore
 	}
 	ring, err := newRing(keys)
@@ -82,6 +109,12 @@ func New(store emporix.TokenStore, keys Keys) (emporix.TokenStore, error) {
 		return &conditionalRows{plain, inner}, nil
 	}
 	return plain, nil
+}
+
+// isNil also finds a nil pointer in a store of another type.
+func isNil(store emporix.TokenStore) bool {
+	v := reflect.ValueOf(store)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // rows hides its keys behind a function: printers that walk through fields by

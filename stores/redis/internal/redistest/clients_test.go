@@ -2,6 +2,8 @@ package redistest
 
 import (
 	"context"
+	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -21,6 +23,8 @@ func TestClients(t *testing.T) {
 	}{
 		"nil":                 {nil, "is nil"},
 		"a nil client":        {(*goredis.Client)(nil), "is nil"},
+		"a nil Ring":          {(*goredis.Ring)(nil), "a Ring"},
+		"somebody's nil":      {(*wrapped)(nil), "is nil"},
 		"a nil Cluster":       {(*goredis.ClusterClient)(nil), "is nil"},
 		"one server, patient": {connected(t, goredis.NewClient(&goredis.Options{Addr: nowhere})), "ContextTimeoutEnabled"},
 		"Sentinel, patient":   {connected(t, goredis.NewFailoverClient(&goredis.FailoverOptions{MasterName: "shop", SentinelAddrs: []string{nowhere}})), "ContextTimeoutEnabled"},
@@ -46,6 +50,49 @@ func TestClients(t *testing.T) {
 			assert.Nil(t, s)
 		})
 	}
+}
+
+type wrapped struct{ goredis.UniversalClient }
+
+func TestOptions(t *testing.T) {
+	_, err := redis.New(&wrapped{}, nil)
+	require.ErrorContains(t, err, "an option is nil")
+}
+
+type panicking struct{ goredis.Hook }
+
+func (panicking) ProcessHook(goredis.ProcessHook) goredis.ProcessHook {
+	return func(_ context.Context, cmd goredis.Cmder) error { panic(cmd) }
+}
+func (panicking) DialHook(next goredis.DialHook) goredis.DialHook { return next }
+func (panicking) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
+	return next
+}
+
+// A panic in a hook is an error of the operation, and shows nothing.
+func TestAPanicInAHook(t *testing.T) {
+	e, _ := simulated(t)
+	s := newStore(t, e.client)
+	e.client.AddHook(panicking{})
+	for operation, err := range operations(t.Context(), s) {
+		require.ErrorContains(t, err, "a panic in the Redis client", operation)
+		assert.NotContains(t, err.Error(), "secret data")
+	}
+}
+
+// Go's FIPS mode is chosen when a program starts, so another one is started.
+func TestFIPS(t *testing.T) {
+	if address := os.Getenv("REDIS_TEST_FIPS"); address != "" {
+		for operation, err := range operations(t.Context(), newStore(t, connected(t, goredis.NewClient(options(address))))) {
+			require.NoError(t, err, operation)
+		}
+		return
+	}
+	address := single(t).nodes[0].Options().Addr
+	program := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFIPS$") // #nosec G204 G702 -- this test
+	program.Env = append(os.Environ(), "GODEBUG=fips140=only", "REDIS_TEST_FIPS="+address)
+	out, err := program.CombinedOutput()
+	require.NoError(t, err, "%s", out)
 }
 
 // Both protocols of Redis carry the same.

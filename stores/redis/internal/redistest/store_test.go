@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/emporix-community/emporix-go/stores/redis"
+	"github.com/emporix-community/emporix-go/storetest"
 )
 
 const visitor = `sid:{7}* "%00" visitor`
@@ -29,6 +30,7 @@ func TestEngines(t *testing.T) {
 		"scripts are forgotten": scriptsAreForgotten,
 		"a foreign value":       foreignValue,
 		"a damaged row":         damagedRow,
+		"a newer layout":        newerLayout,
 		"visitors are spread":   visitorsAreSpread,
 		"written, extended":     writtenThenExtended,
 	}
@@ -305,6 +307,7 @@ func TestLostAnswer(t *testing.T) {
 	lose.Store(true)
 	assert.False(t, saveIf(t, s, "another", "x", 2, 3, time.Hour), "it never could")
 
+	storetest.Run(t, func(*testing.T) storetest.Store { return s }, storetest.LoseAnswers(func() { lose.Store(true) }))
 }
 
 // deaf breaks at the next answer if it is to lose one.
@@ -453,6 +456,30 @@ func damagedRow(t *testing.T, e engine, s *redis.Store) {
 		require.NoError(t, s.Delete(t.Context(), visitor))
 		assert.Empty(t, load(t, s, visitor))
 		assert.Empty(t, names(t, e))
+	}
+}
+
+// What a newer version of the store wrote is an error that says so, for a lease
+// without a row too, and stays as it is.
+func newerLayout(t *testing.T, e engine, s *redis.Store) {
+	for what, write := range map[string]func(){
+		"a row":   func() { require.NoError(t, s.Save(t.Context(), visitor, []byte("secret"), 1, time.Minute)) },
+		"a lease": func() { acquire(t, s, visitor, "owner", time.Minute) },
+	} {
+		write()
+		name := names(t, e)[0]
+		assert.Equal(t, "1", e.client.HGet(t.Context(), name, "v").Val(), what)
+		for _, version := range []string{"2", "10", "1.1", "next"} {
+			require.NoError(t, e.client.HSet(t.Context(), name, "v", version, "z", "of the newer one").Err())
+			before := e.client.HGetAll(t.Context(), name).Val()
+			for operation, err := range operations(t.Context(), s) {
+				require.ErrorContains(t, err, "newer version", operation)
+				require.ErrorContains(t, err, "nothing is lost", operation)
+				assert.NotContains(t, err.Error(), "secret")
+			}
+			assert.Equal(t, before, e.client.HGetAll(t.Context(), name).Val(), what)
+		}
+		require.NoError(t, e.client.Del(t.Context(), name).Err())
 	}
 }
 

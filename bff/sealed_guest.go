@@ -1,0 +1,64 @@
+package bff
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	emporix "github.com/emporix-community/emporix-go"
+)
+
+// tooLargeFor is how long no guest's session is begun after one did not fit into a
+// cookie: each would cost a call, and be lost with the answer.
+const tooLargeFor = time.Minute
+
+// startGuest begins a new visitor's session, where that is needed at once: for
+// Options.Site, and in a cookie after another guest's did not fit, to see whether
+// they fit by now.
+func (v *visit) startGuest(ctx context.Context, who *visitor) error {
+	k, sealed := v.b.keep.(*sealedKeeper)
+	if !sealed {
+		return v.greet(ctx, who)
+	}
+	until, now := k.tooLargeUntil.Load(), time.Now()
+	suspected := until != 0
+	if suspected && (now.UnixNano() < until || !k.tooLargeUntil.CompareAndSwap(until, now.Add(tooLargeFor).UnixNano())) {
+		return ErrCookieTooLarge
+	}
+	err := v.greet(ctx, who)
+	if err == nil && suspected && v.site == nil {
+		_, err = v.b.client.Session(who.Key).Auth.Anonymous(ctx, emporix.SessionContext{})
+	}
+	if err == nil && (suspected || v.site != nil) {
+		if _, _, err = k.cookie(who); err == nil {
+			k.tooLargeUntil.Store(0)
+		}
+	}
+	if errors.Is(err, ErrCookieTooLarge) {
+		k.refuseGuests(ctx, who, err)
+	}
+	return err
+}
+
+// refuseGuests begins no guest's session for a while, and forgets this one, which
+// no browser has.
+func (k *sealedKeeper) refuseGuests(ctx context.Context, who *visitor, err error) {
+	k.tooLargeUntil.Store(time.Now().Add(tooLargeFor).UnixNano())
+	k.store.inner().drop(k.row(who.Key))
+	k.b.log(ctx, "a guest's session does not fit into a cookie; no other one is begun for a minute", err)
+}
+
+// lost reports that err leaves the browser without a guest's session that this
+// request has begun.
+func (v *visit) lost(err error) bool {
+	k, sealed := v.b.keep.(*sealedKeeper)
+	who := v.now()
+	if !sealed || !errors.Is(err, ErrCookieTooLarge) || who == nil || who.Customer != "" || who.row != 0 {
+		return false
+	}
+	if len(v.presented()) == 0 {
+		k.refuseGuests(context.Background(), who, err)
+	}
+	v.become(nil, false)
+	return true
+}

@@ -1,0 +1,45 @@
+package emporix
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// fileGuards keep the stores of this process apart that use one file.
+var fileGuards sync.Map // of *sync.Mutex, by path
+
+// lockFile waits until no other store uses the file, in this process and, where
+// the system can lock files, in others. It asks again and again, because a wait for
+// a lock of the system can't be ended.
+func lockFile(ctx context.Context, file *os.File, path string) (unlock func(), err error) {
+	if whole, err := filepath.Abs(path); err == nil {
+		path = whole
+	}
+	entry, _ := fileGuards.LoadOrStore(path, new(sync.Mutex))
+	guard := entry.(*sync.Mutex) //nolint:forcetypeassert // nothing else is in there
+	if err := poll(ctx, guard.TryLock); err != nil {
+		return nil, err
+	}
+	if err := poll(ctx, func() bool { return tryLock(file) }); err != nil {
+		guard.Unlock()
+		return nil, err
+	}
+	return guard.Unlock, nil // the system's lock ends when the file is closed
+}
+
+func poll(ctx context.Context, try func() bool) error {
+	for wait := time.Millisecond; !try(); wait = min(2*wait, 50*time.Millisecond) {
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("emporix: file store: another store or process uses the file: %w", context.Cause(ctx))
+		}
+	}
+	return nil
+}

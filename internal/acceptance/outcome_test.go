@@ -1,0 +1,688 @@
+package acceptance_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixfake"
+)
+
+const (
+	outcomeGuest    = `{"access_token":"guest","refresh_token":"guest-refresh","expires_in":3599,"refresh_token_expires_in":86399,"token_type":"Bearer","sessionId":"s1"}`
+	outcomeCustomer = `{"access_token":"customer","refresh_token":"customer-refresh","saas_token":"saas","expires_in":2591999,"refresh_token_expires_in":86399,"token_type":"Bearer","session_id":"s1"}`
+	outcomeError    = `{"status":%d,"type":"some_type","message":"Some words."}`
+	outcomeFault    = `{"fault":{"faultstring":"Invalid Access Token","detail":{"errorcode":"oauth.v2.InvalidAccessToken"}}}`
+	outcomePage     = `<!DOCTYPE html><html><head><title>Sign in</title></head><body></body></html>`
+)
+
+// outcomeOperation is one operation: how the API answers it, and how a program
+// calls it.
+type outcomeOperation struct {
+	request string // method and path
+	success string // the documented body; "" where none is
+	guest   bool   // called without a customer
+	call    func(context.Context, *emporix.Session) error
+}
+
+var outcomeOperations = map[string]outcomeOperation{
+	"Auth.Anonymous": {"GET /customerlogin/auth/anonymous/login", outcomeGuest, true, func(ctx context.Context, s *emporix.Session) error {
+		_, err := s.Auth.Anonymous(ctx, emporix.SessionContext{})
+		return err
+	}},
+	"Auth.RefreshAnonymous": {"GET /customerlogin/auth/anonymous/refresh", outcomeGuest, true, outcomeRefresh},
+	"Auth.Login": {"POST /customer/acme/login", outcomeCustomer, true, func(ctx context.Context, s *emporix.Session) error {
+		_, err := s.Auth.Login(ctx, emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+		return err
+	}},
+	"Auth.SocialLogin": {"POST /customer/acme/socialLogin", outcomeCustomer, true, func(ctx context.Context, s *emporix.Session) error {
+		_, err := s.Auth.SocialLogin(ctx, emporix.SocialLoginRequest{Code: "code", RedirectURI: "https://shop.example/back"})
+		return err
+	}},
+	"Auth.ExchangeToken": {"POST /customer/acme/exchangeauthtoken", outcomeCustomer, true, func(ctx context.Context, s *emporix.Session) error {
+		_, err := s.Auth.ExchangeToken(ctx, emporix.ExchangeTokenRequest{SubjectAccessToken: "subject"})
+		return err
+	}},
+	"Auth.Refresh": {"GET /customer/acme/refreshauthtoken", outcomeCustomer, false, outcomeRefresh},
+	"Auth.Validate": {"GET /customer/acme/validateauthtoken", `{"token_type":"Bearer","expires_in":2591999,"scope":"tenant=acme","email":"jo@example.com"}`, false, func(ctx context.Context, s *emporix.Session) error {
+		_, err := s.Auth.Validate(ctx)
+		return err
+	}},
+	"Auth.Logout": {"GET /customer/acme/logout", "", false, func(ctx context.Context, s *emporix.Session) error { return s.Auth.Logout(ctx) }},
+	"Customers.SignUp": {"POST /customer/acme/signup", `{"id":"1"}`, true, func(ctx context.Context, s *emporix.Session) error {
+		_, err := s.Customers.SignUp(ctx, emporix.SignUpRequest{Email: "jo@example.com", Password: "correct horse"})
+		return err
+	}},
+	"Customers.ConfirmSignUp": {"GET /customer/acme/signup/optin/token", outcomeCustomer, true, func(ctx context.Context, s *emporix.Session) error {
+		_, err := s.Customers.ConfirmSignUp(ctx, "token")
+		return err
+	}},
+	"Customers.ResendActivation": {"POST /customer/acme/signup/optin/refresh_token", "", true, func(ctx context.Context, s *emporix.Session) error {
+		return s.Customers.ResendActivation(ctx, "jo@example.com")
+	}},
+	"Customers.Get": {"GET /customer/acme/me", `{"id":"1","customerNumber":"1","firstName":"Jo"}`, false, func(ctx context.Context, s *emporix.Session) error {
+		_, err := s.Customers.Get(ctx)
+		return err
+	}},
+	"Customers.Update": {"PATCH /customer/acme/me", "", false, func(ctx context.Context, s *emporix.Session) error {
+		return s.Customers.Update(ctx, emporix.CustomerPatch{FirstName: emporix.Set("Jo")})
+	}},
+	"Customers.Activate": {"PATCH /customer/acme/customers/1", "", true, func(ctx context.Context, s *emporix.Session) error {
+		return s.Customers.Activate(ctx, "1")
+	}},
+	"Addresses.List": {"GET /customer/acme/me/addresses", `[{"id":"a1","contactName":"Jo"}]`, false, func(ctx context.Context, s *emporix.Session) error {
+		_, err := s.Addresses.List(ctx)
+		return err
+	}},
+	"Addresses.Get": {"GET /customer/acme/me/addresses/a1", `{"id":"a1","contactName":"Jo"}`, false, func(ctx context.Context, s *emporix.Session) error {
+		_, err := s.Addresses.Get(ctx, "a1")
+		return err
+	}},
+	"Addresses.Add": {"POST /customer/acme/me/addresses", `{"id":"a1"}`, false, func(ctx context.Context, s *emporix.Session) error {
+		_, err := s.Addresses.Add(ctx, emporix.AddressRequest{ContactName: "Jo"})
+		return err
+	}},
+	"Addresses.Update": {"PATCH /customer/acme/me/addresses/a1", "", false, func(ctx context.Context, s *emporix.Session) error {
+		return s.Addresses.Update(ctx, "a1", emporix.AddressPatch{City: emporix.Set("Berlin")})
+	}},
+	"Addresses.Delete":     {"DELETE /customer/acme/me/addresses/a1", "", false, func(ctx context.Context, s *emporix.Session) error { return s.Addresses.Delete(ctx, "a1") }},
+	"Addresses.AddTags":    {"POST /customer/acme/me/addresses/a1/tags", "", false, func(ctx context.Context, s *emporix.Session) error { return s.Addresses.AddTags(ctx, "a1", "T") }},
+	"Addresses.RemoveTags": {"DELETE /customer/acme/me/addresses/a1/tags", "", false, func(ctx context.Context, s *emporix.Session) error { return s.Addresses.RemoveTags(ctx, "a1", "T") }},
+	"Credentials.RequestPasswordReset": {"POST /customer/acme/password/reset", "", true, func(ctx context.Context, s *emporix.Session) error {
+		return s.Credentials.RequestPasswordReset(ctx, emporix.PasswordResetRequest{Email: "jo@example.com"})
+	}},
+	"Credentials.ResetPassword": {"POST /customer/acme/password/reset/update", "", true, func(ctx context.Context, s *emporix.Session) error {
+		return s.Credentials.ResetPassword(ctx, emporix.ResetPasswordRequest{Token: "token", Password: "new password"})
+	}},
+	"Credentials.ChangePassword": {"POST /customer/acme/password/change", "", false, func(ctx context.Context, s *emporix.Session) error {
+		return s.Credentials.ChangePassword(ctx, emporix.ChangePasswordRequest{CurrentPassword: "correct horse", NewPassword: "battery staple"})
+	}},
+	"Credentials.RequestEmailChange": {"POST /customer/acme/me/accounts/internal/email/change", "", false, func(ctx context.Context, s *emporix.Session) error {
+		return s.Credentials.RequestEmailChange(ctx, emporix.EmailChangeRequest{Password: "correct horse", NewEmail: "n@example.com"})
+	}},
+	"Credentials.ConfirmEmailChange": {"POST /customer/acme/me/accounts/internal/email/change/confirm", "", true, func(ctx context.Context, s *emporix.Session) error {
+		return s.Credentials.ConfirmEmailChange(ctx, "token")
+	}},
+}
+
+func outcomeRefresh(ctx context.Context, s *emporix.Session) error {
+	_, err := s.Auth.Refresh(ctx)
+	return err
+}
+
+// outcomeBodies are the bodies that an answer may have.
+var outcomeBodies = map[string]func(op outcomeOperation, status int) string{
+	"documented": func(op outcomeOperation, status int) string {
+		if status >= 300 {
+			return fmt.Sprintf(outcomeError, status)
+		}
+		return op.success
+	},
+	"empty":         func(outcomeOperation, int) string { return "" },
+	"another shape": func(outcomeOperation, int) string { return `{"unexpected":[true]}` },
+	"a page":        func(outcomeOperation, int) string { return outcomePage },
+	"cut":           func(outcomeOperation, int) string { return `{"id":"1","access_token":"abc` },
+}
+
+// outcomeServer answers like the API, but for one operation.
+type outcomeServer struct {
+	mu     sync.Mutex
+	target string // method and path
+	answer func() (*http.Response, error)
+	seen   int
+}
+
+func (s *outcomeServer) arm(target string, answer func() (*http.Response, error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.target, s.answer, s.seen = target, answer, 0
+}
+
+func (s *outcomeServer) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen
+}
+
+// RoundTrip answers a request.
+func (s *outcomeServer) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Method+" "+r.URL.Path == s.target {
+		s.seen++
+		return s.answer()
+	}
+	if strings.HasPrefix(r.URL.Path, "/customerlogin/") {
+		return outcomeReply(200, outcomeGuest, false), nil
+	}
+	if strings.HasSuffix(r.URL.Path, "/refreshauthtoken") {
+		return outcomeReply(200, strings.Replace(outcomeCustomer, `"customer"`, `"renewed"`, 1), false), nil
+	}
+	return outcomeReply(200, outcomeCustomer, false), nil
+}
+
+func outcomeReply(status int, body string, cut bool) *http.Response {
+	media := "application/json"
+	if strings.HasPrefix(body, "<") {
+		media = "text/html; charset=utf-8"
+	}
+	resp := &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {media}}, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body))}
+	if cut {
+		resp.ContentLength += 10
+		resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(body), outcomeBroken{}))
+	}
+	return resp
+}
+
+// outcomeBroken is where a body breaks off.
+type outcomeBroken struct{}
+
+func (outcomeBroken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func outcomeClient(t *testing.T, opts ...emporix.Option) (*emporix.Client, *outcomeServer) {
+	t.Helper()
+	server := new(outcomeServer)
+	client, err := emporix.NewClient("acme", "storefront", append([]emporix.Option{emporix.WithTransport(server),
+		emporix.WithEmployeeToken(func(context.Context) (emporix.Secret, error) { return emporix.NewSecret("staff"), nil })}, opts...)...)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, client.Close(context.Background())) })
+	return client, server
+}
+
+// outcomeSame is the visitor again where the operation leaves sessions alone, and
+// else a new one.
+func outcomeSame(t *testing.T, client *emporix.Client, server *outcomeServer, op outcomeOperation, now *emporix.Session, key string) *emporix.Session {
+	t.Helper()
+	if now != nil && op.success != outcomeGuest && op.success != outcomeCustomer && op.request != outcomeOperations["Auth.Logout"].request {
+		return now
+	}
+	return outcomeVisitor(t, client, server, op, key)
+}
+
+// outcomeVisitor is a new visitor, logged in if the operation needs it.
+func outcomeVisitor(t *testing.T, client *emporix.Client, server *outcomeServer, op outcomeOperation, key string) *emporix.Session {
+	t.Helper()
+	server.arm("", nil)
+	visitor := client.Session(key)
+	if !op.guest {
+		_, err := visitor.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+		require.NoError(t, err)
+	} else if op.request != outcomeOperations["Auth.Anonymous"].request {
+		_, err := visitor.Auth.Anonymous(t.Context(), emporix.SessionContext{})
+		require.NoError(t, err)
+	}
+	return visitor
+}
+
+// outcome is what a call came to.
+type outcome string
+
+const (
+	result  outcome = "result"  // done, and the program has what it asked for
+	refused outcome = "refused" // not done, and the server says why
+	nothing outcome = "nothing" // not done, or nothing to be done: it may be sent again
+	unknown outcome = "unknown" // perhaps done
+)
+
+// expectedOutcome is the whole rule.
+func expectedOutcome(class string, op outcomeOperation, status int, body string) outcome {
+	reads := class == "safe"
+	open := unknown
+	if reads {
+		open = nothing // to a read nothing can happen
+	}
+	switch {
+	case status < 300:
+		usable := body == "documented" || op.success == "" && body != "a page" && body != "cut"
+		if op.request == outcomeOperations["Customers.ConfirmSignUp"].request && (body == "empty" || body == "another shape") {
+			usable = true // a tenant may answer the confirmation without tokens
+		}
+		if usable {
+			return result
+		}
+		return open
+	case status < 400, status == 408:
+		return open
+	case status < 500:
+		return refused
+	case status == 501, status == 503, status == 505:
+		return nothing
+	default:
+		return open
+	}
+}
+
+func actualOutcome(err error) outcome {
+	var answered *emporix.APIError
+	switch {
+	case err == nil:
+		return result
+	case errors.Is(err, emporix.ErrOutcomeUnknown):
+		return unknown
+	case errors.As(err, &answered) && answered.StatusCode >= 400 && answered.StatusCode < 500 && answered.StatusCode != 408:
+		return refused
+	default:
+		return nothing
+	}
+}
+
+// All operations, all statuses, all bodies: a program is told that a write may
+// have been done wherever it may have been, and that it was where it was.
+func TestOutcome_OfEveryAnswer(t *testing.T) {
+	classes := classesInREADME(t)
+	assert.ElementsMatch(t, emporixfake.Operations(), outcomeNames())
+	for name, op := range outcomeOperations {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, server := outcomeClient(t, emporix.WithRetries(emporix.Retries{MaxAttempts: 1}))
+			var visitor *emporix.Session
+			for status := 200; status <= 599; status++ {
+				for kind, body := range outcomeBodies {
+					visitor = outcomeSame(t, client, server, op, visitor, fmt.Sprint(status, kind))
+					server.arm(op.request, func() (*http.Response, error) { return outcomeReply(status, body(op, status), kind == "cut"), nil })
+					err := op.call(t.Context(), visitor)
+					want, got := expectedOutcome(classes[name], op, status, kind), actualOutcome(err)
+					if want == refused && endsSession(name, status) {
+						assert.NotEqual(t, unknown, got, "%d, %s: %v", status, kind, err)
+						continue
+					}
+					assert.Equal(t, want, got, "%d, %s: %v", status, kind, err)
+				}
+			}
+		})
+	}
+}
+
+// Statuses that HTTP does not have as a final answer decide nothing, and a
+// connection that is offered instead of an answer is not read.
+func TestOutcome_OfStatusesThatAreNone(t *testing.T) {
+	classes := classesInREADME(t)
+	for _, status := range []int{-1, 0, 1, 100, 101, 102, 103, 199, 600, 777, 999, 1000} {
+		for name, op := range outcomeOperations {
+			client, server := outcomeClient(t, emporix.WithRetries(emporix.Retries{MaxAttempts: 1}))
+			visitor := outcomeVisitor(t, client, server, op, "v")
+			server.arm(op.request, func() (*http.Response, error) {
+				resp := outcomeReply(status, op.success, false)
+				if status == http.StatusSwitchingProtocols {
+					resp.Body = outcomeSilent{make(chan struct{})}
+				}
+				return resp, nil
+			})
+			err := op.call(t.Context(), visitor)
+			assert.ErrorIs(t, err, emporix.ErrBadResponse, "%s, %d", name, status)
+			assert.Equal(t, classes[name] != "safe", errors.Is(err, emporix.ErrOutcomeUnknown), "%s, %d: %v", name, status, err)
+		}
+	}
+}
+
+// outcomeSilent is a connection on which nothing comes.
+type outcomeSilent struct{ closed chan struct{} }
+
+func (s outcomeSilent) Read([]byte) (int, error) { <-s.closed; return 0, io.EOF }
+func (s outcomeSilent) Close() error             { close(s.closed); return nil }
+
+// endsSession reports where a refusal is no error of the API's to the caller: a
+// session that is over is replaced, and logged out already is logged out.
+func endsSession(name string, status int) bool {
+	switch name {
+	case "Auth.Refresh", "Auth.RefreshAnonymous": // TestLife_L06_ATokenCallsStatusIsNotTheCallers has the other statuses
+		return status >= 400 && status < 500 && status != 408 && status != 429
+	case "Auth.Logout":
+		return status == 401
+	}
+	return false
+}
+
+func outcomeNames() (names []string) {
+	for name := range outcomeOperations {
+		names = append(names, name)
+	}
+	return names
+}
+
+// classesInREADME reads the retry classes from the table of operations.
+func classesInREADME(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	classes := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)`([^|]*)\\| ((?:GET|POST|PATCH|DELETE) [^|]+) \\|[^|]+\\| (\\w+) \\|$").FindAllStringSubmatch(string(text), -1) {
+		name := row[1]
+		if strings.Contains(row[2], "guest") {
+			name = "Auth.RefreshAnonymous"
+		}
+		classes[name] = row[4]
+	}
+	require.Len(t, classes, len(outcomeOperations))
+	return classes
+}
+
+// The README's column "sent again" is what happens, and doc.go's table of classes
+// says the same.
+func TestOutcome_READMESaysWhatIsSentAgain(t *testing.T) {
+	failures := map[string]struct {
+		fail  func() (*http.Response, error)
+		tries map[string]int
+	}{
+		"no connection": {func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} },
+			map[string]int{"safe": 3, "repeatable": 3, "unsent": 3, "once": 1}},
+		"lost": {func() (*http.Response, error) { return nil, io.ErrUnexpectedEOF },
+			map[string]int{"safe": 3, "repeatable": 3, "unsent": 1, "once": 1}},
+	}
+	again := statusesInDoc(t)
+	for status := 400; status <= 599; status++ {
+		if status == 401 {
+			continue // a question of the bearer
+		}
+		tries := map[string]int{}
+		for _, class := range []string{"safe", "repeatable", "unsent", "once"} {
+			tries[class] = 1
+			if slices.Contains(again[class], status) {
+				tries[class] = 3
+			}
+		}
+		failures[strconv.Itoa(status)] = struct {
+			fail  func() (*http.Response, error)
+			tries map[string]int
+		}{func() (*http.Response, error) {
+			return outcomeReply(status, fmt.Sprintf(outcomeError, status), false), nil
+		}, tries}
+	}
+	classes := classesInREADME(t)
+	for name, op := range outcomeOperations {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				for failure, tt := range failures {
+					if status, _ := strconv.Atoi(failure); name == "Auth.RefreshAnonymous" && (failure == "lost" || status == 408 || status >= 500) {
+						continue // the exception that doc.go names
+					}
+					client, server := outcomeClient(t)
+					visitor := outcomeVisitor(t, client, server, op, "v")
+					server.arm(op.request, tt.fail)
+					err := op.call(t.Context(), visitor)
+					if !endsSession(name, 400) || failure != "400" {
+						assert.Error(t, err, failure)
+					}
+					want := tt.tries[classes[name]]
+					if endsSession(name, 400) && failure == "400" {
+						continue // whether the session is over is a question of its own
+					}
+					assert.Equal(t, want, server.count(), "%s: %v", failure, err)
+				}
+			})
+		})
+	}
+}
+
+// statusesInDoc reads, from doc.go's table of classes, after which statuses a call
+// is sent again.
+func statusesInDoc(t *testing.T) map[string][]int {
+	t.Helper()
+	again := map[string][]int{}
+	for _, row := range docTable(t, "class       operations                        sent again") {
+		if strings.HasPrefix(row[2], "the same") {
+			again[row[0]] = again["safe"]
+		}
+		for _, number := range regexp.MustCompile(`\d{3}`).FindAllString(row[2], -1) {
+			status, _ := strconv.Atoi(number)
+			again[row[0]] = append(again[row[0]], status)
+		}
+	}
+	require.Equal(t, map[string][]int{"safe": {408, 429, 502, 503, 504}, "repeatable": {408, 429, 502, 503, 504}, "unsent": {429}}, again)
+	return again
+}
+
+// doc.go's table of classes names the operations that the README's has.
+func TestOutcome_DocAndREADMEAgreeOnTheClasses(t *testing.T) {
+	named := map[string]string{}
+	for _, row := range docTable(t, "class       operations                        sent again") {
+		for _, word := range regexp.MustCompile(`[A-Za-z.]+`).FindAllString(row[1], -1) {
+			for name := range outcomeOperations {
+				_, method, _ := strings.Cut(name, ".")
+				switch {
+				case name == word, method == word, word == "anonymous" && name == "Auth.Anonymous", word == "refreshes" && strings.HasPrefix(name, "Auth.Refresh"):
+					named[name] = row[0]
+				}
+			}
+		}
+	}
+	for name, class := range classesInREADME(t) {
+		if class == "unsent" {
+			assert.NotContains(t, named, name, "everything else")
+			continue
+		}
+		assert.Equal(t, class, named[name], name)
+	}
+}
+
+// docTable returns the rows of a table of doc.go that begins with the header: the
+// cells, with continued lines joined.
+func docTable(t *testing.T, header string) (rows [][]string) {
+	t.Helper()
+	text, err := os.ReadFile("../../doc.go")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(text), "//\t"+header)
+	require.True(t, found, header)
+	columns := regexp.MustCompile(`\S+(?: \S+)*`).FindAllStringIndex(header, -1)
+	_, rest, _ = strings.Cut(rest, "\n")
+	for line := range strings.SplitSeq(rest, "\n") {
+		line, inTable := strings.CutPrefix(line, "//\t")
+		if !inTable {
+			return rows
+		}
+		cells := make([]string, len(columns))
+		for i, column := range columns {
+			end := len(line)
+			if i+1 < len(columns) {
+				end = min(end, columns[i+1][0])
+			}
+			if column[0] < end {
+				cells[i] = strings.TrimSpace(line[column[0]:end])
+			}
+		}
+		continued := strings.HasPrefix(line, " ")
+		if !continued {
+			rows = append(rows, cells)
+			continue
+		}
+		last := rows[len(rows)-1]
+		for i, cell := range cells {
+			last[i] = strings.TrimSpace(last[i] + " " + cell)
+		}
+	}
+	return rows
+}
+
+var outcomeSentinels = map[string]error{
+	"ErrUnauthorized": emporix.ErrUnauthorized, "ErrForbidden": emporix.ErrForbidden, "ErrNotFound": emporix.ErrNotFound, "ErrConflict": emporix.ErrConflict,
+	"ErrInvalidRequest": emporix.ErrInvalidRequest, "ErrRateLimited": emporix.ErrRateLimited, "ErrUnavailable": emporix.ErrUnavailable,
+	"ErrBadResponse": emporix.ErrBadResponse, "ErrOutcomeUnknown": emporix.ErrOutcomeUnknown, "ErrInvalidCredentials": emporix.ErrInvalidCredentials,
+	"context.Canceled": context.Canceled, "context.DeadlineExceeded": context.DeadlineExceeded,
+}
+
+func sentinelsIn(cell string) []string {
+	return regexp.MustCompile(`Err\w+|context\.\w+`).FindAllString(cell, -1)
+}
+
+// Each row of doc.go's table of errors that begins with statuses holds for each of
+// these statuses and each operation it speaks of.
+func TestOutcome_DocSaysWhichStatusIsWhichError(t *testing.T) {
+	classes := classesInREADME(t)
+	numbers := regexp.MustCompile(`(\d{3})(?: to (\d{3}))?`)
+	covered := map[int]bool{}
+	checked := 0
+	for _, row := range docTable(t, "status, body                                     errors.Is") {
+		what, exceptions, _ := strings.Cut(row[0], "but")
+		if !regexp.MustCompile(`^\d`).MatchString(what) || strings.HasPrefix(what, "401") || strings.HasPrefix(what, "2") {
+			continue // checked below
+		}
+		var statuses []int
+		for _, n := range numbers.FindAllStringSubmatch(what, -1) {
+			first, _ := strconv.Atoi(n[1])
+			last := first
+			if n[2] != "" {
+				last, _ = strconv.Atoi(n[2])
+			}
+			for status := first; status <= last; status++ {
+				if !strings.Contains(exceptions, strconv.Itoa(status)) {
+					statuses = append(statuses, status)
+				}
+			}
+		}
+		names := sentinelsIn(row[1])
+		require.NotEmpty(t, names, row)
+		for name, op := range outcomeOperations {
+			if strings.Contains(row[0], "changes something") && classes[name] == "safe" {
+				continue
+			}
+			client, server := outcomeClient(t, emporix.WithRetries(emporix.Retries{MaxAttempts: 1}))
+			var visitor *emporix.Session
+			for _, status := range statuses {
+				covered[status] = true
+				if endsSession(name, status) {
+					continue
+				}
+				visitor = outcomeSame(t, client, server, op, visitor, strconv.Itoa(status))
+				server.arm(op.request, func() (*http.Response, error) {
+					return outcomeReply(status, fmt.Sprintf(outcomeError, status), false), nil
+				})
+				err := op.call(t.Context(), visitor)
+				for _, sentinel := range names {
+					require.ErrorIs(t, err, outcomeSentinels[sentinel], "%s, %d: %s", name, status, row[0])
+					checked++
+				}
+			}
+		}
+	}
+	for status := 300; status <= 599; status++ {
+		assert.True(t, covered[status] || status == 401, "doc.go does not say what %d is", status)
+	}
+	t.Logf("%d statements of doc.go's table hold", checked)
+}
+
+// The other rows of the table, each with a case of its own, and each case a row.
+func TestOutcome_DocSaysWhatOtherAnswersAre(t *testing.T) {
+	answer := func(status int, body string, cut bool) func() (*http.Response, error) {
+		return func() (*http.Response, error) { return outcomeReply(status, body, cut), nil }
+	}
+	lost := func() (*http.Response, error) { return nil, io.ErrUnexpectedEOF }
+	unsent := func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} }
+	type example struct {
+		operations []string // by name or class
+		answer     func() (*http.Response, error)
+	}
+	changes := []string{"unsent", "repeatable", "once"}
+	cases := map[string][]example{
+		"401 with a message or an empty body, on Login, ChangePassword and RequestEmailChange": {
+			{[]string{"Auth.Login", "Credentials.ChangePassword", "Credentials.RequestEmailChange"}, answer(401, fmt.Sprintf(outcomeError, 401), false)},
+			{[]string{"Auth.Login", "Credentials.ChangePassword", "Credentials.RequestEmailChange"}, answer(401, "", false)}},
+		"401, the gateway's fault about the access token, or else an empty body": {
+			{[]string{"safe", "repeatable", "Auth.Login", "Customers.Update"}, answer(401, outcomeFault, false)},
+			{[]string{"safe", "repeatable", "Customers.Update"}, answer(401, "", false)}},
+		"401 with anything else": {
+			{[]string{"safe", "repeatable", "unsent"}, answer(401, outcomePage, false)},
+			{[]string{"safe", "repeatable", "unsent"}, answer(401, `{"unexpected":true}`, false)}},
+		"200 to 299 that can't be used: HTML, an error, too large, or, where a result is due, empty or of another shape": {
+			{[]string{"safe", "repeatable", "unsent", "once"}, answer(200, outcomePage, false)},
+			{[]string{"safe", "repeatable", "unsent", "once"}, answer(202, outcomeFault, false)},
+			{[]string{"safe", "repeatable", "unsent", "once"}, answer(299, strings.Repeat(" ", 9<<20), false)},
+			{[]string{"safe", "Customers.SignUp", "Addresses.Add", "Auth.Login"}, answer(204, "", false)},
+			{[]string{"safe", "Customers.SignUp", "Addresses.Add", "Auth.Login"}, answer(201, `{"unexpected":true}`, false)}},
+		"the same, after something that changes something": {
+			{changes, answer(200, outcomePage, false)},
+			{changes, answer(207, outcomeFault, false)},
+			{[]string{"Customers.SignUp", "Addresses.Add", "Auth.Login"}, answer(202, "", false)}},
+		"no answer, or a success that breaks off, to something that only reads": {
+			{[]string{"safe"}, lost}, {[]string{"safe"}, answer(200, `{"id":"1`, true)}},
+		"no answer, and the request surely never arrived": {{[]string{"safe", "repeatable", "unsent", "once"}, unsent}},
+		"no answer, or a success that breaks off, and the request may have arrived": {
+			{changes, lost}, {changes, answer(200, `{"id":"1`, true)}},
+		"the same, for what may be sent again": {
+			{[]string{"repeatable"}, lost}, {[]string{"repeatable"}, answer(200, `{"id":"1`, true)}},
+	}
+	classes := classesInREADME(t)
+	var rows []string
+	for _, row := range docTable(t, "status, body                                     errors.Is") {
+		examples, isHere := cases[row[0]]
+		if !isHere {
+			continue
+		}
+		rows = append(rows, row[0])
+		for _, example := range examples {
+			for name, op := range outcomeOperations {
+				if !slices.Contains(example.operations, name) && !slices.Contains(example.operations, classes[name]) {
+					continue
+				}
+				if strings.HasPrefix(row[0], "401") && op.guest && name != "Auth.Login" {
+					continue // it is the guest's bearer that is refused, or none
+				}
+				client, server := outcomeClient(t, emporix.WithRetries(emporix.Retries{MaxAttempts: 1}))
+				visitor := outcomeVisitor(t, client, server, op, "v")
+				server.arm(op.request, example.answer)
+				err := op.call(t.Context(), visitor)
+				for _, sentinel := range sentinelsIn(row[1]) {
+					assert.ErrorIs(t, err, outcomeSentinels[sentinel], "%s: %s", name, row[0])
+				}
+				if !strings.Contains(row[1], "ErrOutcomeUnknown") && !slices.Contains(changes, classes[name]) {
+					assert.NotErrorIs(t, err, emporix.ErrOutcomeUnknown, "%s: %s", name, row[0])
+				}
+			}
+		}
+	}
+	assert.Len(t, rows, len(cases), "rows of doc.go: %q", rows)
+}
+
+// The README's switch, run as a program: it never sends a write again that may
+// have been done.
+func TestOutcome_READMESwitchDoublesNothing(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	unknownAt := strings.Index(string(text), "errors.Is(err, emporix.ErrOutcomeUnknown)")
+	anythingAt := strings.Index(string(text), "errors.As(err, &apiErr)")
+	require.Positive(t, unknownAt)
+	assert.Less(t, unknownAt, anythingAt, "whoever looks first asks before whoever tries again")
+}
+
+// Where the caller's context ends, it is said, and also what may have been done.
+func TestOutcome_DocSaysWhatAnEndedContextIs(t *testing.T) {
+	classes := classesInREADME(t)
+	var row []string
+	for _, r := range docTable(t, "status, body                                     errors.Is") {
+		if r[0] == "the caller's context ended" {
+			row = r
+		}
+	}
+	require.NotNil(t, row)
+	assert.Equal(t, []string{"context.Canceled", "context.DeadlineExceeded", "ErrOutcomeUnknown"}, sentinelsIn(row[1]))
+	for name, op := range outcomeOperations {
+		if strings.HasPrefix(name, "Auth.Refresh") {
+			continue // a renewal belongs to no caller: it goes on
+		}
+		client, server := outcomeClient(t)
+		visitor := outcomeVisitor(t, client, server, op, "v")
+		ctx, cancel := context.WithCancel(t.Context())
+		server.arm(op.request, func() (*http.Response, error) { cancel(); return nil, ctx.Err() })
+		err := op.call(ctx, visitor)
+		assert.ErrorIs(t, err, context.Canceled, name)
+		if name != "Auth.Anonymous" {
+			assert.Equal(t, classes[name] != "safe", errors.Is(err, emporix.ErrOutcomeUnknown), "%s: %v", name, err)
+		}
+		cancel()
+	}
+}

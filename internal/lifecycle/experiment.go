@@ -1,0 +1,166 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"time"
+
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+)
+
+// A refusal that names no reason, or one that is not the refresh token, ends no
+// session. But where it stays and the access token is over, it must not lock the
+// visitor out either. The tenant's other token calls tell the two cases apart:
+// where an anonymous login works, key, tenant and gateway are in order.
+
+// experiment decides about a guest whose refresh was refused for an unknown
+// reason. The session is replaced if an anonymous login works and a second
+// refresh is refused too; otherwise it stays as it is.
+func (m *Manager) experiment(ctx context.Context, v *Visitor, r *Record, l *lease, first error) (func(), error) {
+	tell := func() { m.notify(EventRefreshFailed, v, r.Kind, cause(first)) }
+	fresh, err := m.anonymous(ctx, r)
+	if err != nil {
+		return tell, undecidedError{fmt.Errorf("%w; beginning another session failed too: %w", cause(first), cause(err))}
+	}
+	if !m.inTime(ctx) { // cut short, it would be a refresh token spent for nothing
+		return tell, undecidedError{cause(first)}
+	}
+	g, err := m.redeemAnonymous(ctx, r, l)
+	switch {
+	case err == nil:
+		return m.renewed(v, r, g, true)
+	case errors.Is(err, errLeaseShort):
+		return nil, err
+	}
+	switch outcome(err) {
+	case Refused, Undecided:
+		return m.begun(v, r, begin(Anonymous, fresh, r.Generation), EventReplaced)
+	default:
+		return tell, undecidedError{cause(err)}
+	}
+}
+
+// How often, and over how long, a customer's refresh is refused in the same way
+// before that counts as a no about the refresh token.
+const (
+	refusalsForNo = 3
+	refusalTime   = 2 * time.Minute
+)
+
+// refusals is how often a refresh token was refused for the same unknown reason.
+// It is in the session's row, because the requests of one customer come to many
+// processes, and a script is a new one each time.
+type refusals struct {
+	count uint8
+	as    uint32    // a hash of the refusal
+	since time.Time // the first one, by the server's clock if it tells the time
+}
+
+// again counts one more; no says that this is enough. It grows no further than it
+// has to, so that a locked session is not written with every call.
+func (f refusals) again(as uint32, now time.Time) (next refusals, no bool) {
+	if f.count == 0 || f.as != as || now.Before(f.since) {
+		return refusals{count: 1, as: as, since: now.Truncate(time.Millisecond)}, false
+	}
+	no = f.count+1 >= refusalsForNo && now.Sub(f.since) >= refusalTime
+	f.count = min(f.count+1, refusalsForNo-1)
+	return f, no
+}
+
+// countRefusal decides about a customer whose access token is over and whose
+// refresh was refused for an unknown reason. It counts only while anonymous
+// tokens can be obtained.
+func (m *Manager) countRefusal(ctx context.Context, v *Visitor, r *Record, err error) (func(), error) {
+	tell := func() { m.notify(EventRefreshFailed, v, r.Kind, cause(err)) }
+	next, no := refusals{}, false
+	if control, controlErr := m.cfg.Issuer.Anonymous(ctx, m.cfg.Context); controlErr == nil {
+		// The processes' clocks may differ, so the server's counts.
+		as, now := fingerprint(err), control.Date
+		if now.IsZero() {
+			as, now = ^as, time.Now() // the two clocks are not mixed
+		}
+		next, no = r.Refusals.again(as, now)
+	}
+	switch {
+	case no:
+		return m.expire(v, r, cause(err)), nil
+	case next != r.Refusals:
+		counted := r.next()
+		counted.Refusals = next
+		tell = m.alsoCommit(v, r, counted, tell)
+	}
+	return tell, kept(err)
+}
+
+func fingerprint(err error) uint32 {
+	h := fnv.New32a()
+	var call *CallError
+	if errors.As(err, &call) {
+		_, _ = h.Write([]byte(call.Refusal))
+	}
+	return h.Sum32()
+}
+
+// undecide turns a refused bearer, or a no that is not sure enough, into a
+// refusal that decides nothing.
+func undecide(err error) error {
+	var call *CallError
+	if !errors.As(err, &call) {
+		return err
+	}
+	undecided := *call
+	undecided.Outcome = Undecided
+	return &undecided
+}
+
+// kept is what callers get for a renewal that failed and ended nothing. What it
+// was refused with is not about their own call: a 404 of the token endpoint does
+// not mean that their address is gone.
+func kept(err error) error {
+	o, why := outcome(err), cause(err)
+	if o == Undecided || o == Failed || o == NotSent && matchesAny(why, refusalKinds) {
+		return undecidedError{why}
+	}
+	return why
+}
+
+var refusalKinds = []sentinel.Error{sentinel.Unauthorized, sentinel.InvalidRequest, sentinel.Forbidden, sentinel.NotFound, sentinel.Conflict}
+
+func matchesAny(err error, kinds []sentinel.Error) bool {
+	return slices.ContainsFunc(kinds, func(kind sentinel.Error) bool { return errors.Is(err, kind) })
+}
+
+// perhaps reports whether the bearer was refused by an answer that says nothing.
+func perhaps(err error) bool {
+	var call *CallError
+	return errors.As(err, &call) && call.Perhaps
+}
+
+// aboutCompany reports whether a refusal names the legal entity.
+func aboutCompany(err error) bool {
+	var call *CallError
+	return errors.As(err, &call) && call.Company
+}
+
+// undecidedError is a renewal that was refused for another reason than the
+// refresh token. To a caller it is an outage and no refusal: a caller that takes
+// it for one would log the customer out.
+type undecidedError struct{ err error }
+
+func (e undecidedError) Error() string {
+	return e.err.Error() + "; that says nothing about the refresh token: the session is kept, and the next call tries again"
+}
+
+// Is matches ErrUnavailable instead of what the refusal itself would match.
+func (e undecidedError) Is(target error) bool {
+	if kind, ok := target.(sentinel.Error); ok && slices.Contains(refusalKinds, kind) {
+		return false
+	}
+	return target == error(sentinel.Unavailable) || errors.Is(e.err, target)
+}
+
+// As finds what the refusal was.
+func (e undecidedError) As(target any) bool { return errors.As(e.err, target) }

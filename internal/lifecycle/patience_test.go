@@ -1,0 +1,203 @@
+package lifecycle
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+)
+
+// The numbers of lease.go and commit.go, as a store sees them.
+
+func milliseconds(list ...int) (all []time.Duration) {
+	for _, ms := range list {
+		all = append(all, time.Duration(ms)*time.Millisecond)
+	}
+	return all
+}
+
+// attempts returns when the shelf was asked to save, counted from the first time.
+func attempts(w *world, took time.Duration) func() []time.Duration {
+	var mu sync.Mutex // the write goes on without a caller
+	var times []time.Time
+	w.shelf.fail(func(op string) trip {
+		if op != "save" {
+			return works
+		}
+		mu.Lock()
+		times = append(times, time.Now())
+		mu.Unlock()
+		time.Sleep(took)
+		return breaks
+	})
+	return func() (after []time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, at := range times {
+			after = append(after, at.Sub(times[0]))
+		}
+		return after
+	}
+}
+
+func TestL05_HowOftenAWriteIsTried(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		tried := attempts(w, 0)
+		took := elapsed(func() { w.token(visitor("jo"), WantAnonymous) })
+		assert.Equal(t, 4750*time.Millisecond, took, "that long the caller waits for the store")
+		want := milliseconds(0, 50, 150, 350, 750, 1550, 3150, 4750)
+		assert.Equal(t, want, tried())
+		time.Sleep(2 * time.Minute)
+		for at := 5750; at < 4750+60_000; {
+			want = append(want, milliseconds(at)...)
+			at += min(2*(at-int(want[len(want)-2].Milliseconds())), 5000)
+		}
+		assert.Equal(t, want, tried(), "then it is tried for a minute, without a caller")
+		assert.Zero(t, w.size("running"))
+	})
+}
+
+func TestL05_ASlowStoreIsNotWaitedForLonger(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		tried := attempts(w, time.Second)
+		took := elapsed(func() { w.token(visitor("jo"), WantAnonymous) })
+		assert.GreaterOrEqual(t, took, 5*time.Second)
+		assert.Less(t, took, 6*time.Second)
+		assert.GreaterOrEqual(t, len(tried()), 5)
+		assert.Equal(t, milliseconds(0, 1050, 2150, 3350, 4750), tried()[:5])
+	})
+}
+
+// timedLink notes what a replica asks of its lease.
+type timedLink struct {
+	*link
+	ttl   time.Duration
+	asked []time.Time
+	fails int
+	left  time.Duration // what the first question about the rest is answered with, if set
+}
+
+func (l *timedLink) Remaining(ctx context.Context, key, owner string) (time.Duration, error) {
+	left, err := l.link.Remaining(ctx, key, owner)
+	if l.left > 0 {
+		left, l.left = l.left, 0
+	}
+	return left, err
+}
+
+func (l *timedLink) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (bool, bool, error) {
+	l.ttl, l.asked = ttl, append(l.asked, time.Now())
+	if l.fails > 0 {
+		l.fails--
+		return false, false, errShelf
+	}
+	return l.link.Acquire(ctx, key, owner, ttl)
+}
+
+func inTimedShop(t *testing.T, test func(t *testing.T, s *shop, w *world, l *timedLink)) {
+	t.Helper()
+	inShop(t, 1, func(t *testing.T, s *shop) {
+		l := &timedLink{link: s.links[0]}
+		w := newWorldOver(t, s.office, s.lender.shelf, l)
+		s.guest("jo")
+		time.Sleep(guestOver)
+		test(t, s, w, l)
+	})
+}
+
+func TestFleet_TheLeaseIsFor30Seconds(t *testing.T) {
+	inTimedShop(t, func(t *testing.T, s *shop, w *world, l *timedLink) {
+		w.m.cfg.RefreshLimit = time.Hour
+		s.office.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {
+			deadline, _ := ctx.Deadline()
+			assert.Equal(t, 25*time.Second, time.Until(deadline), "five seconds are for the write")
+			return nil
+		})
+		w.token(visitor("jo"), WantAnonymous)
+		assert.Equal(t, 30*time.Second, l.ttl)
+	})
+}
+
+// Half of the lease must be left when the refresh token is sent.
+func TestFleet_HalfOfTheLeaseMustBeLeft(t *testing.T) {
+	for left, taken := range map[time.Duration]int{15001 * time.Millisecond: 1, 15 * time.Second: 1, 14999 * time.Millisecond: 2} {
+		inTimedShop(t, func(t *testing.T, s *shop, w *world, l *timedLink) {
+			l.left = left
+			w.token(visitor("jo"), WantAnonymous)
+			assert.Len(t, l.asked, taken, left)
+			assert.Equal(t, 1, s.office.count(refreshAnonymous))
+		})
+	}
+}
+
+func TestFleet_HowOftenALeaseIsAskedForWhileTheStoreFails(t *testing.T) {
+	for fails, served := range map[int]bool{1: true, 2: true, 3: false} {
+		inTimedShop(t, func(t *testing.T, s *shop, w *world, l *timedLink) {
+			l.fails = fails
+			began := time.Now()
+			_, err := w.m.Token(t.Context(), visitor("jo"), WantAnonymous)
+			if !served {
+				require.ErrorIs(t, err, sentinel.StoreUnavailable)
+				assert.Zero(t, s.office.count(refreshAnonymous))
+				require.Len(t, l.asked, 3)
+				assert.Equal(t, 30*time.Millisecond, l.asked[2].Sub(began), "10 and 20 ms")
+				return
+			}
+			require.NoError(t, err)
+			assert.Len(t, l.asked, fails+1)
+		})
+	}
+}
+
+// While another process has the lease, this one asks again at first after 2.5 to
+// 7.5 ms, and at last after 50 to 150 ms.
+func TestFleet_HowOftenABusyLeaseIsAskedFor(t *testing.T) {
+	inTimedShop(t, func(t *testing.T, s *shop, w *world, l *timedLink) {
+		s.lender.lend(t, "jo", "slower", time.Hour)
+		_, err := w.m.Token(t.Context(), visitor("jo"), WantAnonymous)
+		require.ErrorIs(t, err, sentinel.Unavailable)
+		first := l.asked[1].Sub(l.asked[0])
+		assert.GreaterOrEqual(t, first, 2500*time.Microsecond)
+		assert.Less(t, first, 7500*time.Microsecond)
+		longest := time.Duration(0)
+		for i := 20; i < len(l.asked)-1; i++ {
+			gap := l.asked[i+1].Sub(l.asked[i])
+			assert.GreaterOrEqual(t, gap, 50*time.Millisecond)
+			assert.Less(t, gap, 150*time.Millisecond)
+			longest = max(longest, gap)
+		}
+		assert.Greater(t, longest, 100*time.Millisecond)
+		assert.InDelta(t, 300, len(l.asked), 30, "30 seconds at 100 ms")
+	})
+}
+
+// Pauses double from half a minute to a quarter of an hour.
+func TestL03_Pauses(t *testing.T) {
+	now := time.Now()
+	r := &Record{Issued: now, AccessUntil: now.Add(customerLife)}
+	for failures, want := range map[int]time.Duration{
+		1: 30 * time.Second, 2: time.Minute, 5: 8 * time.Minute, 6: 15 * time.Minute, 60: 15 * time.Minute,
+	} {
+		assert.Equal(t, want, r.backoff(failures), failures)
+	}
+}
+
+// Renewals that rejections ask for are half a minute apart.
+func TestL08_HowOftenARejectionRenews(t *testing.T) {
+	for pause, renewals := range map[time.Duration]int{30*time.Second - time.Millisecond: 1, 30 * time.Second: 2} {
+		bubble(t, func(t *testing.T, w *world) {
+			v := w.customer("jo")
+			for range 2 {
+				_, err := useWith(w, v, WantCustomer, func(string) bool { return false })
+				require.Error(t, err)
+				time.Sleep(pause)
+			}
+			assert.Equal(t, renewals, w.office.count(refreshCustomer), pause)
+		})
+	}
+}

@@ -1,0 +1,82 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	mathrand "math/rand/v2"
+	"time"
+
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+)
+
+// A process can't tell alone that a session is over: where a store is shared and
+// does not lend, another process may have sent the same refresh token first, and
+// still be waiting for its answer or writing it. Its row is the newer truth. So a
+// session is ended or replaced only when no such row has come for as long as one
+// call and the write after it may take.
+
+// settleTime is how long another process may still be writing what it got for a
+// refresh token that has been spent.
+func (m *Manager) settleTime() time.Duration {
+	if m.cfg.CallLimit == 0 {
+		return 0
+	}
+	return min(m.cfg.CallLimit, m.cfg.RefreshLimit) + writeLimit
+}
+
+// closing reports whether r has ended so recently that another process may still be
+// writing what it got for its refresh token.
+func (m *Manager) closing(r *Record) bool {
+	return r != nil && r.Kind != None && !r.RefreshUntil.IsZero() && time.Now().Before(r.RefreshUntil.Add(m.settleTime()))
+}
+
+// settled waits until no other process can be writing what follows r any more,
+// whose refresh token was of no use from since on. It reports whether r is still
+// the row: only then is there a verdict on it. The context is one to go on with,
+// because the wait may have taken as long as a whole renewal; end it.
+func (m *Manager) settled(ctx context.Context, v *Visitor, r *Record, l *lease, since time.Time) (still bool, next context.Context, end context.CancelFunc, err error) {
+	until := since.Add(m.settleTime())
+	if v.private || l != nil && !l.doubtful(r) || since.IsZero() || !time.Now().Before(until) {
+		return true, ctx, func() {}, nil
+	}
+	still, err = m.watch(v, r, l, until)
+	next, end = context.WithTimeout(m.ctx, m.cfg.RefreshLimit)
+	return still, next, end, err
+}
+
+// watch reads the row until it is another one, or until then.
+func (m *Manager) watch(v *Visitor, r *Record, l *lease, until time.Time) (still bool, err error) {
+	ctx, cancel := context.WithDeadline(m.ctx, until.Add(m.cfg.StoreLimit))
+	defer cancel()
+	if l != nil { // nothing else is to take it as long
+		if _, err := l.take(ctx); err != nil {
+			return false, m.storeError(v, "reserving the session's renewal", err)
+		}
+	}
+	owed := m.debts.of(m.key(v))
+	for wait := firstPoll; ; wait = min(wait*3/2, lastPoll) {
+		row, err := m.look(ctx, v)
+		switch {
+		case err == nil && row.Generation != r.Generation:
+			// A row that this process has yet to replace holds an older refresh token.
+			return owed.record == r && owed.replaces(row.Generation), nil
+		case !time.Now().Before(until) && err != nil:
+			return false, m.storeError(v, "reading the session", err)
+		case !time.Now().Before(until):
+			return true, nil
+		}
+		if !pause(ctx, wait/2+mathrand.N(wait)) { // #nosec G404 -- jitter
+			return false, fmt.Errorf("%w: another process may be renewing the session: %w", sentinel.Unavailable, context.Cause(ctx))
+		}
+	}
+}
+
+// whenSettled is act on r if r is still the row once it is settled.
+func (m *Manager) whenSettled(ctx context.Context, v *Visitor, r *Record, l *lease, since time.Time, act func(context.Context) (func(), error)) (func(), error) {
+	still, ctx, end, err := m.settled(ctx, v, r, l, since)
+	defer end()
+	if err != nil || !still {
+		return nil, err
+	}
+	return act(ctx)
+}

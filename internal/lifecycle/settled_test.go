@@ -1,0 +1,175 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+)
+
+// strictly makes the office take each refresh token once, and answer the winner
+// after a while.
+func strictly(o *office, took time.Duration, change func(*Grant)) {
+	used := map[string]bool{}
+	var mu sync.Mutex
+	o.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
+		change(g)
+		if c.op != refreshCustomer && c.op != refreshAnonymous {
+			return nil
+		}
+		mu.Lock()
+		reused := used[c.refresh]
+		used[c.refresh] = true
+		mu.Unlock()
+		if reused {
+			return &CallError{Outcome: Refused, Err: errWire}
+		}
+		time.Sleep(took)
+		return nil
+	})
+}
+
+// Several processes over one store that does not lend, and a server that takes a
+// refresh token once: the process that is refused reads the row again, and neither
+// tells a customer that the session has ended nor replaces a guest's.
+func TestL06_ARefusalIsNoVerdictWhileAnotherProcessMayBeWriting(t *testing.T) {
+	for _, processes := range []int{2, 4} {
+		for _, took := range []time.Duration{0, 50 * time.Millisecond, 3 * time.Second, 9 * time.Second} {
+			for _, plain := range []bool{false, true} {
+				for _, want := range []Want{WantAnonymous, WantCustomer} {
+					t.Run(fmt.Sprintf("processes=%d took=%v plain=%v want=%d", processes, took, plain, want), func(t *testing.T) {
+						bubble(t, func(t *testing.T, a *world) {
+							all := []*world{a}
+							for len(all) < processes {
+								var store Store = a.shelf
+								if plain {
+									store = struct{ Store }{a.shelf}
+								}
+								all = append(all, newWorldOver(t, a.office, a.shelf, store))
+							}
+							for _, w := range all {
+								w.m.cfg.CallLimit = 10 * time.Second
+								w.token(w.m.utility, WantAnonymous)
+							}
+							strictly(a.office, took, func(g *Grant) { g.ExpiresIn.Duration = time.Hour })
+							a.token(visitor("jo"), WantAnonymous)
+							if want == WantCustomer {
+								a.logIn(visitor("jo"))
+							}
+							session := a.info("jo").SessionID
+							for range 3 {
+								time.Sleep(61 * time.Minute)
+								var callers sync.WaitGroup
+								for i := range 20 {
+									callers.Go(func() {
+										_, err := all[i%len(all)].m.Token(t.Context(), visitor("jo"), want)
+										assert.NoError(t, err)
+									})
+								}
+								callers.Wait()
+							}
+							time.Sleep(time.Minute)
+							assert.Equal(t, session, a.info("jo").SessionID)
+							for _, w := range all {
+								events := w.told()
+								assert.NotContains(t, events, EventExpired)
+								assert.NotContains(t, events, EventReplaced)
+								assert.NotContains(t, events, EventRefreshFailed)
+							}
+						})
+					})
+				}
+			}
+		}
+	}
+}
+
+// A session that has ended is told within the time of one call and the write after
+// it, by each process, and after that at once.
+func TestL06_ARealEndIsToldInTime(t *testing.T) {
+	bubble(t, func(t *testing.T, a *world) {
+		all := []*world{a, newWorld(t, a.office, a.shelf)}
+		for _, w := range all {
+			w.m.cfg.CallLimit = 10 * time.Second
+		}
+		a.customer("jo")
+		time.Sleep(13 * time.Hour)
+		a.office.script(0, failing(map[string]Outcome{refreshCustomer: Refused}))
+		for _, w := range all {
+			_ = w.m.Refresh(t.Context(), visitor("jo"), nil)
+		}
+		assert.Equal(t, Customer, a.info("jo").Kind, "the access token lives")
+		a.office.script(0, nil)
+
+		a.customer("lou")
+		a.office.script(0, failing(map[string]Outcome{refreshCustomer: Refused}))
+		var both sync.WaitGroup
+		for _, w := range all {
+			both.Go(func() {
+				rejected, err := w.m.Token(t.Context(), visitor("lou"), WantCustomer)
+				assert.NoError(t, err)
+				took := elapsed(func() { _, _, err = w.m.Renew(t.Context(), visitor("lou"), WantCustomer, rejected) })
+				assert.ErrorIs(t, err, sentinel.SessionExpired)
+				assert.LessOrEqual(t, took, 10*time.Second+writeLimit+time.Second)
+			})
+		}
+		both.Wait()
+		synctest.Wait()
+		for _, w := range all {
+			assert.Zero(t, elapsed(func() {
+				_, err := w.m.Token(t.Context(), visitor("lou"), WantCustomer)
+				require.ErrorIs(t, err, sentinel.SessionExpired)
+			}))
+		}
+	})
+}
+
+// A refresh token that ended while another process was sending it is no end of the
+// session either.
+func TestL06_ATokenThatEndsUnderWayIsNoVerdict(t *testing.T) {
+	for _, lends := range []bool{false, true} {
+		t.Run(fmt.Sprintf("lends=%v", lends), func(t *testing.T) {
+			inShop(t, 2, func(t *testing.T, s *shop) {
+				if !lends {
+					for i, w := range s.replicas {
+						w.m.store = struct{ conditionalStore }{s.links[i]}
+					}
+				}
+				for _, w := range s.replicas {
+					w.m.cfg.CallLimit = 10 * time.Second
+				}
+				s.office.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
+					g.ExpiresIn.Duration, g.RefreshExpiresIn.Duration = time.Hour, time.Hour+time.Second
+					if c.op == refreshCustomer {
+						time.Sleep(5 * time.Second)
+					}
+					return nil
+				})
+				v := s.replicas[0].customer("jo")
+				s.replicas[0].m.cfg.Foreground, s.replicas[1].m.cfg.Foreground = true, true
+				time.Sleep(time.Hour + 500*time.Millisecond)
+				var both sync.WaitGroup
+				both.Go(func() {
+					_, err := s.replicas[0].m.Token(t.Context(), v, WantCustomer)
+					assert.NoError(t, err)
+				})
+				time.Sleep(time.Second)
+				both.Go(func() {
+					_, err := s.use(1, "jo", WantCustomer)
+					assert.NoError(t, err)
+				})
+				both.Wait()
+				for _, w := range s.replicas {
+					assert.NotContains(t, w.told(), EventExpired)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,93 @@
+package transport_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/operation"
+	"github.com/emporix-community/emporix-go/internal/transport"
+)
+
+// secured is a connection that negotiated a protocol.
+type secured struct {
+	net.Conn
+	protocol string
+}
+
+func (s *secured) ConnectionState() tls.ConnectionState {
+	return tls.ConnectionState{NegotiatedProtocol: s.protocol}
+}
+
+func (s *secured) Close() error { return nil }
+
+// What happened to the connection decides whether a request may have arrived.
+func TestWhatTheHooksProve(t *testing.T) {
+	h2, other, h1 := &secured{protocol: "h2"}, &secured{protocol: "h2"}, &secured{protocol: "http/1.1"}
+	dial := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	broken := errors.New("broken")
+	type step func(*httptrace.ClientTrace)
+	ask := func(h *httptrace.ClientTrace) { h.GetConn("api.test:443") }
+	got := func(conn net.Conn) step {
+		return func(h *httptrace.ClientTrace) { h.GotConn(httptrace.GotConnInfo{Conn: conn}) }
+	}
+	wrote := func(h *httptrace.ClientTrace) { h.WroteHeaders() }
+	for name, tt := range map[string]struct {
+		steps []step
+		err   error
+		kind  transport.FailureKind
+	}{
+		"no hook at all":                       {nil, broken, transport.Lost},
+		"no hook at all, a dial":               {nil, dial, transport.NotSent},
+		"no connection":                        {[]step{ask}, broken, transport.NotSent},
+		"HTTP/1, before the headers":           {[]step{ask, got(h1)}, broken, transport.Lost},
+		"HTTP/1, after the headers":            {[]step{ask, got(h1), wrote}, broken, transport.Lost},
+		"HTTP/1, twice, and then a dial":       {[]step{ask, got(h1), wrote, ask}, dial, transport.Lost},
+		"HTTP/2, before the headers":           {[]step{ask, got(h2)}, broken, transport.NotSent},
+		"HTTP/2, after the headers":            {[]step{ask, got(h2), wrote}, broken, transport.Lost},
+		"HTTP/2, and then a dial":              {[]step{ask, got(h2), wrote, ask}, dial, transport.Lost},
+		"HTTP/2, again before the headers":     {[]step{ask, got(h2), ask, got(other)}, broken, transport.NotSent},
+		"HTTP/2, again on the same":            {[]step{ask, got(h2), wrote, ask, got(h2)}, context.Canceled, transport.NotSent},
+		"HTTP/2, again on another":             {[]step{ask, got(h2), wrote, ask, got(other)}, context.Canceled, transport.Lost},
+		"HTTP/2, again without being asked":    {[]step{got(h2), wrote, got(other)}, broken, transport.Lost},
+		"HTTP/2, and again over HTTP/1":        {[]step{ask, got(h2), wrote, ask, got(h1)}, context.Canceled, transport.Lost},
+		"HTTP/1, a second one after the first": {[]step{ask, got(h1), wrote, ask, got(h1), wrote}, broken, transport.Lost},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, op := range []*operation.Operation{operation.AuthRefresh, operation.AddressesAdd, operation.AuthSocialLogin} {
+				p := pipeline(t, "https://api.test", base(func(r *http.Request) (*http.Response, error) {
+					for _, step := range tt.steps {
+						step(httptrace.ContextClientTrace(r.Context()))
+					}
+					return nil, tt.err
+				}), func(cfg *transport.Config) { cfg.MaxAttempts = 1 })
+				_, err := p.Send(t.Context(), callOf(op))
+				var failure *transport.Failure
+				require.ErrorAs(t, err, &failure)
+				assert.Equal(t, tt.kind, failure.Kind, "%s: %v", op.Name, err)
+				assert.NotErrorIs(t, err, context.Canceled, "the caller's context did not end")
+			}
+		})
+	}
+	t.Run("HTTP/2, before the headers, and the caller leaves", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		p := pipeline(t, "https://api.test", base(func(r *http.Request) (*http.Response, error) {
+			ask(httptrace.ContextClientTrace(r.Context()))
+			got(h2)(httptrace.ContextClientTrace(r.Context()))
+			cancel() // another goroutine may be about to write
+			return nil, ctx.Err()
+		}))
+		_, err := p.Send(ctx, callOf(operation.AddressesAdd))
+		var failure *transport.Failure
+		require.ErrorAs(t, err, &failure)
+		assert.Equal(t, transport.Lost, failure.Kind)
+	})
+}

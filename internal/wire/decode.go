@@ -1,0 +1,188 @@
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// Decode reads an answer into a struct or a list. An answer as documented costs
+// one json.Unmarshal. Where that fails, Decode goes on member by member: a
+// number or a bool may come as a string and a string as a number, and what
+// can't be read stays zero, without a loss for its neighbours. It fails only
+// where the answer is no JSON, or no object or list at all.
+func Decode(body []byte, into any) error {
+	if json.Unmarshal(body, into) == nil {
+		return nil
+	}
+	if !json.Valid(body) {
+		return errors.New("the answer is not JSON")
+	}
+	target := reflect.ValueOf(into).Elem()
+	target.SetZero()
+	if !read(target, body) {
+		return errors.New("the answer is JSON of another type")
+	}
+	return nil
+}
+
+// read decodes one value, and reports whether it could. A null is absent.
+func read(v reflect.Value, raw json.RawMessage) bool {
+	if string(raw) == "null" {
+		return false
+	}
+	if own, ok := v.Addr().Interface().(json.Unmarshaler); ok {
+		return own.UnmarshalJSON(raw) == nil
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		inner := reflect.New(v.Type().Elem())
+		if !read(inner.Elem(), raw) {
+			return false
+		}
+		v.Set(inner)
+		return true
+	case reflect.Struct:
+		return readStruct(v, raw)
+	case reflect.Slice:
+		return readList(v, raw)
+	case reflect.String:
+		text, ok := textOf(raw)
+		if ok {
+			v.SetString(text)
+		}
+		return ok
+	case reflect.Bool:
+		yes, ok := boolOf(raw)
+		if ok {
+			v.SetBool(yes)
+		}
+		return ok
+	case reflect.Int:
+		n, ok := intOf(raw)
+		if ok {
+			v.SetInt(n)
+		}
+		return ok
+	default:
+		return json.Unmarshal(raw, v.Addr().Interface()) == nil
+	}
+}
+
+// readStruct fills the fields from the members of an object. Of two members
+// with one name the last that can be read counts, and a name as it is
+// documented counts before the same name in another case.
+func readStruct(v reflect.Value, raw json.RawMessage) bool {
+	fields := map[string]reflect.Value{}
+	collectFields(v, fields)
+	folded := make(map[string]string, len(fields))
+	for name := range fields {
+		folded[strings.ToLower(name)] = name
+	}
+	exact := map[string]bool{}
+	return eachMember(raw, func(name string, value json.RawMessage) {
+		field, isExact := fields[name]
+		if !isExact {
+			documented, ok := folded[strings.ToLower(name)]
+			if !ok || exact[documented] {
+				return
+			}
+			field = fields[documented]
+		}
+		fresh := reflect.New(field.Type()).Elem()
+		if !read(fresh, value) {
+			return
+		}
+		field.Set(fresh)
+		if isExact {
+			exact[name] = true
+		}
+	})
+}
+
+// collectFields maps the JSON names of a struct to its fields. Those of an
+// embedded struct come first, because an outer field hides an inner one.
+func collectFields(v reflect.Value, into map[string]reflect.Value) {
+	for i := range v.NumField() {
+		if v.Type().Field(i).Anonymous && v.Field(i).Kind() == reflect.Struct {
+			collectFields(v.Field(i), into)
+		}
+	}
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		if name != "" && name != "-" {
+			into[name] = v.Field(i)
+		}
+	}
+}
+
+// readList keeps the elements that can be read, if there are any. A value that stands where a list
+// should is a list of one.
+func readList(v reflect.Value, raw json.RawMessage) bool {
+	elements := []json.RawMessage{raw}
+	if raw[0] == '[' && json.Unmarshal(raw, &elements) != nil {
+		return false
+	}
+	list := reflect.MakeSlice(v.Type(), 0, len(elements))
+	for _, element := range elements {
+		fresh := reflect.New(v.Type().Elem()).Elem()
+		if read(fresh, element) {
+			list = reflect.Append(list, fresh)
+		}
+	}
+	v.Set(list)
+	return len(elements) == 0 || list.Len() > 0
+}
+
+// textOf returns a JSON string, or the digits of a number. A whole number loses
+// its exponent and its ".0".
+func textOf(raw json.RawMessage) (string, bool) {
+	if text, ok := stringOf(raw); ok {
+		return text, true
+	}
+	number, ok := numberOf(raw)
+	if !ok {
+		return "", false
+	}
+	if strings.ContainsAny(number, ".eE") {
+		if n, ok := intOf(raw); ok {
+			return strconv.FormatInt(n, 10), true
+		}
+	}
+	return number, true
+}
+
+// boolOf returns a JSON bool, or what a string or a number clearly means.
+func boolOf(raw json.RawMessage) (value, ok bool) {
+	text, isText := textOf(raw)
+	if !isText {
+		text = string(raw)
+	}
+	switch strings.ToLower(strings.TrimSpace(text)) {
+	case "true", "1":
+		return true, true
+	case "false", "0":
+		return false, true
+	}
+	return false, false
+}
+
+// intOf returns a whole number, also from a string.
+func intOf(raw json.RawMessage) (int64, bool) {
+	number, ok := numberOf(raw)
+	if !ok {
+		return 0, false
+	}
+	if n, err := strconv.ParseInt(number, 10, strconv.IntSize); err == nil {
+		return n, true
+	}
+	const exact = 1 << 53 // beyond it a float skips whole numbers
+	f, err := strconv.ParseFloat(number, 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) > exact || int64(int(f)) != int64(f) {
+		return 0, false
+	}
+	return int64(f), true
+}

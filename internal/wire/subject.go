@@ -1,0 +1,184 @@
+package wire
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Subject is what an error answer is about.
+type Subject uint8
+
+const (
+	// SubjectUnknown is a body that says nothing known: nothing at all, a foreign
+	// page or JSON, an answer that breaks off, or a gateway's fault of another kind.
+	SubjectUnknown Subject = iota
+	// SubjectRequest is an error in the API's own shape that names none of the
+	// subjects below.
+	SubjectRequest
+	// SubjectRefreshToken is the refresh token that was sent.
+	SubjectRefreshToken
+	// SubjectBearer is the access token that authorised the request.
+	SubjectBearer
+	// SubjectOther is something that says nothing about either token: the key,
+	// the client, the tenant, the product, a quota, a policy, a scope or the state
+	// of the server.
+	SubjectOther
+	// SubjectLegalEntity is the company to act for. It says nothing about a token.
+	SubjectLegalEntity
+	// SubjectOAuth is an OAuth error other than invalid_grant.
+	SubjectOAuth
+)
+
+// Words that name a subject, in small letters and digits only: the spelling of
+// codes differs between gateways and services.
+var (
+	refreshTokenWords = []string{"refreshtoken", "invalidgrant"}
+	bearerWords       = []string{"accesstoken", "bearer", "authorizationheader", "anonymoustoken", "customertoken"}
+	// A gateway knows no other token than the bearer, unless it names it.
+	gatewayBearerWords = []string{
+		"invalidtoken", "tokenexpired", "tokenhasexpired", "tokenisexpired", "expiredtoken",
+		"tokenrevoked", "tokenisrevoked", "revokedtoken", "tokeninvalid", "tokenisinvalid", "tokenisnotvalid",
+	}
+	companyWords = []string{"legalentit", "company"}
+	otherWords   = []string{
+		"apikey", "consumerkey", "client", "application", "developer", "tenant", "sitecode", "currency",
+		"product", "resource", "quota", "ratelimit", "spike", "throttl", "toomany", "policy", "policies", "scope", "permission",
+		"saas", "subjecttoken", "subjectaccesstoken", "csrf", "captcha",
+		"unavailable", "temporar", "timeout", "timedout", "internal", "servererror", "overload", "maintenance",
+		"upstream", "backend", "gateway", "database", "connection", "tryagain", "retry",
+	}
+)
+
+// squash keeps the letters and digits of ASCII, in small letters.
+func squash(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'A' <= r && r <= 'Z':
+			return r + 'a' - 'A'
+		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
+			return r
+		}
+		return -1
+	}, s)
+}
+
+// firstSubject returns the subject that a sentence mentions first: "client may
+// not use refresh tokens" is about the client.
+func firstSubject(text string) Subject {
+	text = squash(text)
+	first, at := SubjectUnknown, len(text)
+	look := func(subject Subject, words []string) {
+		for _, word := range words {
+			if i := strings.Index(text, word); i >= 0 && i < at {
+				first, at = subject, i
+			}
+		}
+	}
+	look(SubjectRefreshToken, refreshTokenWords)
+	look(SubjectBearer, bearerWords)
+	look(SubjectLegalEntity, companyWords)
+	look(SubjectOther, otherWords)
+	return first
+}
+
+func names(text string, words []string) bool {
+	for _, word := range words {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// faultSubject says what a text of the gateway is about. A word for something
+// else than a token wins: "no product for this access token" is about the product.
+func faultSubject(text string) Subject {
+	text = squash(text)
+	switch {
+	case names(text, otherWords), names(text, companyWords): // the company is the developer's
+		return SubjectOther
+	case names(text, refreshTokenWords):
+		return SubjectRefreshToken
+	case names(text, bearerWords), names(text, gatewayBearerWords):
+		return SubjectBearer
+	}
+	return SubjectUnknown
+}
+
+// aboutFault goes by the code, and by the text where the code says nothing known.
+func (p *Problem) aboutFault() Subject {
+	if about := faultSubject(p.Code); about != SubjectUnknown {
+		return about
+	}
+	return faultSubject(p.Message)
+}
+
+// aboutError says what an error of the API or of OAuth is about. members are the
+// whole answer's.
+func (p *Problem) aboutError(members object) Subject {
+	oauth := cleanText(members.text("error"))
+	said := p.said()
+	status, stated := members.status()
+	switch {
+	case squash(oauth) == "invalidgrant":
+		return SubjectRefreshToken
+	case stated && (status >= 500 || status == 429 || status == 408):
+		return SubjectOther // the server's own trouble, whatever HTTP's status is
+	case oauth != "" && (!stated || p.Message == ""):
+		return SubjectOAuth
+	case oauth != "" && said != SubjectRefreshToken: // as frameworks answer
+		return SubjectOther
+	case said != SubjectUnknown:
+		return said
+	case stated || p.Code != "" || len(p.Details) > 0:
+		return SubjectRequest
+	}
+	return SubjectUnknown // a sentence alone is what any proxy answers
+}
+
+// said goes from the most exact word to the least.
+func (p *Problem) said() Subject {
+	fields := SubjectUnknown
+	for _, d := range p.Details {
+		about := firstSubject(d.Field)
+		switch {
+		case about == SubjectUnknown || about == fields:
+		case fields == SubjectUnknown:
+			fields = about
+		default: // two causes: it is not the one token alone
+			return SubjectOther
+		}
+	}
+	if fields != SubjectUnknown {
+		return fields
+	}
+	texts := []string{p.Code, p.Message}
+	for _, d := range p.Details {
+		texts = append(texts, d.Type, d.Message)
+	}
+	for _, text := range texts {
+		if about := firstSubject(text); about != SubjectUnknown {
+			return about
+		}
+	}
+	return SubjectUnknown
+}
+
+// status returns the HTTP status that the body itself states.
+func (o object) status() (status int, stated bool) {
+	for _, name := range []string{"status", "code"} {
+		if status, stated = o.statusIn(name); stated {
+			return status, true
+		}
+	}
+	return 0, false
+}
+
+func (o object) statusIn(name string) (status int, stated bool) {
+	digits, isNumber := numberOf(o[name])
+	if !isNumber {
+		return 0, false
+	}
+	n, err := strconv.Atoi(digits)
+	return n, err == nil && 100 <= n && n <= 599
+}

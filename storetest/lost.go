@@ -1,0 +1,93 @@
+package storetest
+
+// lostCases are what a store may say when the answer of its backend was lost: an
+// error, or the truth.
+func lostCases(lose func()) []testCase {
+	return []testCase{
+		{name: "lost answers", run: func(t *trial) {
+			lose()
+			if err := t.store.Save(t.Context(), t.key("a"), []byte("one"), 5, long); err == nil {
+				t.has("a", "one")
+			}
+			t.has("a", "one")
+			lose()
+			if data, found, err := t.store.Load(t.Context(), t.key("a")); err == nil && (!found || string(data) != "one") {
+				t.Errorf("Load, whose answer was lost, = %s, %t; want an error, or the row", shown(data), found)
+			}
+			lose()
+			_ = t.store.Delete(t.Context(), t.key("a"))
+			t.lacks("a")
+		}},
+		{name: "lost answers of save if", needs: conditional, run: func(t *trial) {
+			saveIf := func(data string, expected, generation uint64, could bool) {
+				t.Helper()
+				lose()
+				saved, err := t.conditional().SaveIf(t.Context(), t.key("a"), []byte(data), expected, generation, long)
+				switch {
+				case err == nil && saved && !could:
+					t.Errorf("SaveIf(expected %d), whose answer was lost, = true; it could not", expected)
+				case err == nil && !saved && could:
+					t.Errorf("SaveIf(expected %d), whose answer was lost, = false; it wrote", expected)
+				}
+			}
+			saveIf("one", 0, 5, true)
+			t.has("a", "one")
+			t.wantSaveIf("a", "one", 0, 5, false) // the same by another
+			saveIf("two", 5, 6, true)
+			t.has("a", "two")
+			t.wantSaveIf("a", "two", 5, 6, false)
+			saveIf("no", 5, 7, false)
+			t.has("a", "two")
+			saveIf("no", 0, 7, false)
+			t.has("a", "two")
+			saveIf("three", 6, 6, true) // a generation may stay
+			t.has("a", "three")
+			t.wantSaveIf("a", "four", 6, 7, true)
+			t.save("a", "five", 8, long)
+			t.wantSaveIf("a", "no", 7, 9, false)
+		}},
+		{name: "lost answers of leases", needs: lending, run: func(t *trial) { lostLeases(t, lose) }},
+	}
+}
+
+func lostLeases(t *trial, lose func()) {
+	acquire := func(name, owner string, could, want bool) {
+		t.Helper()
+		lose()
+		acquired, abandoned, err := t.leases().Acquire(t.Context(), t.key(name), owner, long)
+		if err == nil && (acquired != could || abandoned != want) {
+			t.Errorf("Acquire(%q, %s), whose answer was lost, = acquired %t, abandoned %t; want %t, %t", name, owner, acquired, abandoned, could, want)
+		}
+		if !could {
+			return
+		}
+		// Whoever asks again, for it doesn't know, has it and hears the same.
+		if acquired, abandoned := t.acquire(name, owner, long); !acquired || abandoned != want {
+			t.Errorf("Acquire(%q, %s), again, = acquired %t, abandoned %t; want true, %t", name, owner, acquired, abandoned, want)
+		}
+	}
+	t.save("a", "one", 1, long)
+	acquire("a", "jo", true, false)
+	acquire("a", "ann", false, false)
+	lose()
+	if left, err := t.leases().Remaining(t.Context(), t.key("a"), "jo"); err == nil && left < long/2 {
+		t.Errorf("Remaining, whose answer was lost, = %v, want an error or more than %v", left, long/2)
+	}
+	lose()
+	_ = t.leases().Release(t.Context(), t.key("a"), "jo")
+	t.release("a", "jo")
+	t.wantAcquire("a", "ann", long, true)
+	t.release("a", "jo") // a late one ends no lease of another
+	t.wantRemaining("a", "ann", long/2, long)
+
+	t.save("b", "one", 1, long)
+	t.runsOut("a lease", func() { t.wantAcquire("b", "jo", soon, true) },
+		func() bool { return t.remaining("b", "jo") > 0 })
+	t.wait(rounding)
+	acquire("b", "ann", true, true)
+	lose()
+	_ = t.leases().Release(t.Context(), t.key("b"), "ann")
+	t.release("b", "ann")
+	acquire("b", "zoe", true, true) // ann did not write
+	acquire("absent", "jo", true, false)
+}
