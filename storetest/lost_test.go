@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,13 +20,11 @@ var errLost = errors.New("connection reset")
 type farModel struct {
 	*model
 	way  string
-	lost bool
+	lost atomic.Bool
 }
 
 func (f *farModel) takes() bool {
-	was := f.lost
-	f.lost = false
-	return was
+	return f.lost.Swap(false)
 }
 
 func (f *farModel) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
@@ -131,7 +130,7 @@ func TestLostAnswersAreFound(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := &farModel{model: newModel(""), way: way}
-				for _, c := range lostCases(func() { f.lost = true }) {
+				for _, c := range lostCases(func() { f.lost.Store(true) }) {
 					said := complaints(t, c, f, time.Sleep)
 					if c.name == where {
 						require.NotEmpty(t, said)
@@ -151,7 +150,7 @@ func TestLostLeasesOfBrokenStores(t *testing.T) {
 	for _, bug := range []string{"tells once", "releases for all", "releasing settles", "extending is abandoned", "does not release"} {
 		synctest.Test(t, func(t *testing.T) {
 			f := &farModel{model: newModel(bug)}
-			cases := lostCases(func() { f.lost = true })
+			cases := lostCases(func() { f.lost.Store(true) })
 			at := slices.IndexFunc(cases, func(c testCase) bool { return c.needs == lending })
 			require.NotEmpty(t, complaints(t, cases[at], f, time.Sleep), bug)
 		})
@@ -162,7 +161,7 @@ func TestLostLeasesOfBrokenStores(t *testing.T) {
 func TestRunLosesAnswers(t *testing.T) {
 	f := &farModel{model: newModel("")}
 	lost := 0
-	Run(t, func(*testing.T) Store { return f }, Virtual(), LoseAnswers(func() { f.lost = true; lost++ }))
+	Run(t, func(*testing.T) Store { return f }, Virtual(), LoseAnswers(func() { f.lost.Store(true); lost++ }))
 	assert.Equal(t, 16, lost)
 	assert.Len(t, casesFor(f, func() {}), len(casesFor(f, nil))+3)
 	assert.Len(t, casesFor(noLease{f}, func() {}), len(casesFor(noLease{f}, nil))+2)

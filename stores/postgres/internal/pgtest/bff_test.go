@@ -10,7 +10,6 @@ import (
 
 // What package bff promises about visitor IDs holds over a real server.
 func TestBFF(t *testing.T) {
-	t.Parallel() // it waits most of its time
 	dsn := start(t)
 	for _, driver := range drivers {
 		t.Run(driver, func(t *testing.T) {
