@@ -30,7 +30,7 @@ const changeLimit = time.Minute
 //
 //	the new row is     the change          the old ID
 //	promised           is under way, or    waits; after the change's time it is
-//	                   its process ended   abandoned by whoever finds it
+//	                   its process ended   abandoned by a later request
 //	abandoned          was taken back      goes on with the session it had
 //	settled            stands              is worth nothing, though step 7 is missing
 //	not there          stood, and the new  is worth nothing
@@ -238,7 +238,7 @@ func (v *visit) settle(ctx context.Context, old, next *visitor, r record) (*visi
 	return settled, err
 }
 
-// leave ends the old ID: step 7. If that fails, whoever finds the old row does it.
+// leave ends the old ID: step 7. If that fails, the next request with the old ID does it.
 func (v *visit) leave(ctx context.Context, old, next *visitor) {
 	if err := v.b.keep.supersede(ctx, old, next, saveTries); err != nil {
 		v.b.log(ctx, "an ID that is worth nothing could not be removed", err)

@@ -58,7 +58,7 @@ func (s *shop) shift(keys string, by time.Duration) {
 }
 
 // Rows of a replica whose clock is ahead or behind, and then a logout everywhere:
-// it ends every session, and keeps nobody from logging in.
+// it ends every session, and refuses no later login.
 func TestLogoutEverywhereBetweenTwoClocks(t *testing.T) {
 	for _, by := range []time.Duration{-time.Hour, -90 * time.Second, 90 * time.Second, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {

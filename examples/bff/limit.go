@@ -42,7 +42,7 @@ func newLimiter() *limiter {
 	}
 }
 
-// allows reports whether one more try may be made. Empty keys count as nobody's.
+// allows reports whether one more try may be made. Empty keys are not counted.
 func (l *limiter) allows(network, visitor, account string) bool {
 	ok := true
 	for _, try := range []struct {
