@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"encoding/json"
+	"strconv"
 	"testing"
 	"time"
 
@@ -33,6 +34,16 @@ type answer struct {
 
 // odd makes json.Unmarshal fail, so that members are read one by one.
 const odd = `"count":{},`
+
+// exactInt returns 2 to the 53rd, up to which a float holds every whole number, or 0
+// where an int does not reach that far.
+func exactInt() int {
+	exact := int64(1) << 53
+	if strconv.IntSize < 64 {
+		return 0
+	}
+	return int(exact)
+}
 
 func TestDecodeReadsMemberByMember(t *testing.T) {
 	for body, want := range map[string]answer{
@@ -67,7 +78,8 @@ func TestDecodeReadsMemberByMember(t *testing.T) {
 		`{"text":{},"count":3,"count":12.5}`:                               {Count: 3},
 		`{"text":{},"count":3,"count":"x"}`:                                {Count: 3},
 		`{"text":{},"count":3,"count":1e300}`:                              {Count: 3},
-		`{"text":{},"count":9007199254740992.0}`:                           {Count: 1 << 53},
+		`{"text":{},"count":1073741824.0}`:                                 {Count: 1 << 30},
+		`{"text":{},"count":9007199254740992.0}`:                           {Count: exactInt()},
 		`{"text":{},"count":3,"count":1e16}`:                               {Count: 3}, // a float skips whole numbers there
 		`{` + odd + `"part":{"below":"x"}}`:                                {Part: &inner{Below: "x"}},
 		`{` + odd + `"part":"x"}`:                                          {},
