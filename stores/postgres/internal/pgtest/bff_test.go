@@ -10,6 +10,7 @@ import (
 
 // What package bff promises about visitor IDs holds over a real server.
 func TestBFF(t *testing.T) {
+	t.Parallel()
 	dsn := start(t)
 	for _, driver := range drivers {
 		t.Run(driver, func(t *testing.T) {

@@ -165,6 +165,7 @@ func setting(t *testing.T, db *sql.DB) (limit string) {
 // A layout whose columns are named otherwise is a newer one: every operation says
 // so, and nothing is changed.
 func TestANewerLayout(t *testing.T) {
+	t.Parallel()
 	dsn := start(t)
 	for _, driver := range drivers {
 		t.Run(driver, func(t *testing.T) {

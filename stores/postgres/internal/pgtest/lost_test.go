@@ -73,6 +73,7 @@ func (c *cutter) answers(client, server net.Conn) {
 // Where the answer of an operation is lost after the server did it, no driver
 // makes the store say that it was not done.
 func TestLostAnswers(t *testing.T) {
+	t.Parallel()
 	dsn := start(t)
 	for _, driver := range drivers {
 		t.Run(driver, func(t *testing.T) {

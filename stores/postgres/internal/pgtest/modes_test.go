@@ -7,6 +7,7 @@ import (
 // Every way in which the drivers send parameters carries the same: those without
 // prepared statements are what poolers in transaction mode need.
 func TestExecModes(t *testing.T) {
+	t.Parallel()
 	dsn := start(t)
 	for name, mode := range map[string]struct{ driver, parameter string }{
 		"pgx, cache_describe":   {"pgx", "default_query_exec_mode=cache_describe"},

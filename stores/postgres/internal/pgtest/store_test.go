@@ -27,6 +27,7 @@ func newStore(t testing.TB, db *sql.DB, opts ...postgres.Option) *postgres.Store
 }
 
 func TestPostgres(t *testing.T) {
+	t.Parallel()
 	dsn := start(t)
 	var version string
 	require.NoError(t, connect(t, "pgx", dsn).QueryRowContext(t.Context(), "SHOW server_version").Scan(&version))
@@ -339,11 +340,13 @@ func crowds(t *testing.T, db *sql.DB) {
 func strict(t *testing.T, db *sql.DB) {
 	s := ready(t, db)
 	require.NoError(t, s.Save(t.Context(), "v", []byte("x"), 1, time.Hour))
-	_, err := db.ExecContext(t.Context(), "ALTER ROLE shop SET default_transaction_isolation = 'serializable'")
+	var name string
+	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT current_database()").Scan(&name))
+	_, err := db.ExecContext(t.Context(), "ALTER DATABASE "+name+" SET default_transaction_isolation = 'serializable'")
 	require.NoError(t, err)
 	db.SetMaxIdleConns(0) // connections from before
 	defer func() {
-		_, err := db.ExecContext(t.Context(), "ALTER ROLE shop RESET default_transaction_isolation")
+		_, err := db.ExecContext(t.Context(), "ALTER DATABASE "+name+" RESET default_transaction_isolation")
 		assert.NoError(t, err)
 	}()
 	for generation := range uint64(5) {
