@@ -97,6 +97,7 @@ func TestFIPS(t *testing.T) {
 
 // Both protocols of Redis carry the same.
 func TestTheOlderProtocol(t *testing.T) {
+	t.Parallel()
 	e := single(t)
 	opts := options(e.nodes[0].Options().Addr)
 	opts.Protocol = 2

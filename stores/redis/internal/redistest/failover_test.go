@@ -17,6 +17,7 @@ import (
 // What was acknowledged and is lost is counted: Redis does not promise that
 // nothing is.
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	e, fail := watched(t)
 	t.Logf("over %s", e.name)
 	const visitors, after = 8, 20

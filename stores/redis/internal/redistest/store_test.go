@@ -23,6 +23,7 @@ const visitor = `sid:{7}* "%00" visitor`
 
 // What every engine keeps to.
 func TestEngines(t *testing.T) {
+	t.Parallel()
 	tests := map[string]func(t *testing.T, e engine, s *redis.Store){
 		"conformance":           conforms,
 		"nothing is left":       nothingIsLeft,
@@ -273,6 +274,7 @@ func scriptsAreForgotten(t *testing.T, e engine, s *redis.Store) {
 // go-redis sends a script again when its answer is lost. Whoever took an
 // abandoned lease over must still hear of it, and whoever saved that it has.
 func TestLostAnswer(t *testing.T) {
+	t.Parallel()
 	e := single(t)
 	var lose atomic.Bool
 	address := e.nodes[0].Options().Addr
@@ -401,6 +403,7 @@ func foreignValue(t *testing.T, e engine, s *redis.Store) {
 // replica that was the primary would answer from a past that is over, and a
 // primary cut off from its replicas would confirm leases that they lend anew.
 func TestServersThatMayNotWrite(t *testing.T) {
+	t.Parallel()
 	if !installed(t) {
 		t.Log("miniredis has no replicas: nothing is tested here")
 		return
