@@ -370,6 +370,28 @@ func TestSessionsOfACustomerAreBounded(t *testing.T) {
 	assert.Equal(t, s.number, all[2].ok("GET", "/page"), "who has logged out does not count")
 }
 
+// A store need not take more than 64 KiB in one row.
+func TestTheListOfManySessionsFitsIntoARow(t *testing.T) {
+	most := func(n int) error {
+		_, err := bff.New(emporixtest.New(t).Client(t), bff.Options{MaxSessions: n})
+		return err
+	}
+	require.NoError(t, most(900))
+	require.ErrorIs(t, most(901), emporix.ErrInvalidRequest)
+	s := newShop(t, setup{})
+	size := func() (bytes int) {
+		s.browser().login()
+		for line := range strings.SplitSeq(s.store.dump(), "\n") {
+			if key, row, _ := strings.Cut(line, " "); strings.Contains(key, "bff/customer/") {
+				bytes = len(row)
+			}
+		}
+		return bytes
+	}
+	one, two := size(), size()
+	assert.Less(t, one+930*(two-one), 64<<10, "also with some that could not be logged out")
+}
+
 func TestStoreOutages(t *testing.T) {
 	for what, c := range map[string]struct{ reads, writes error }{
 		"down": {errDown, errDown}, "read-only": {nil, errDown},
