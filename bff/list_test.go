@@ -35,6 +35,24 @@ func (s *sealedList) Load(ctx context.Context, key string) ([]byte, bool, error)
 	return data, found, err
 }
 
+// A visitor's row that the store can't open names nobody, so that its session does
+// not keep the others from being logged out.
+func TestLogoutEverywhereOfAnUnreadableVisitor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{})
+		s.open(setup{client: withStore(&sealedList{ConditionalTokenStore: s.store, broken: visitorRows})})
+		first, second := s.browser(), s.browser()
+		first.login()
+		s.rewrite(visitorRows, func(string) string { return "{" })
+		second.login()
+		began := time.Now()
+		require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
+		assert.Less(t, time.Since(began), time.Second, "trying again does not help")
+		assert.Equal(t, nobody, second.ok("GET", "/page"))
+		assert.Equal(t, nobody, first.ok("GET", "/page"), "the row is gone")
+	})
+}
+
 // A list that can't be read keeps nobody from logging in, and a logout everywhere
 // does not say that it has found every session.
 func TestADamagedListOfSessions(t *testing.T) {

@@ -256,6 +256,20 @@ func TestExchangeTokenAndSignUp(t *testing.T) {
 	assert.Equal(t, s.number, b.ok("GET", "/page"), "a refused login leaves the present one")
 }
 
+// Where a cookie has no room for three social logins, the newest can be finished.
+func TestSocialLoginsThatFillTheCookie(t *testing.T) {
+	s := newShop(t, setup{sealed: true, options: bff.Options{Providers: providers}})
+	require.NoError(t, s.fake.Server().AddSocialIdentity("code-1", emporixtest.Identity{Email: jo.Email}))
+	b := s.browser()
+	to := "/" + strings.Repeat("a&", 250) // & is six bytes in JSON
+	var newest url.Values
+	for range 4 {
+		newest = begin(t, b, to)
+	}
+	assert.Equal(t, to, b.ok("GET", "/callback?code=code-1&state="+newest.Get("state")))
+	assert.Equal(t, s.number, b.ok("GET", "/page"))
+}
+
 func TestOptionsAreChecked(t *testing.T) {
 	client := emporixtest.New(t).Client(t)
 	_, err := bff.New(nil, bff.Options{})
