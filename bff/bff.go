@@ -27,6 +27,10 @@ const (
 // the 64 KiB of a row, and leaves room for those that could not be logged out.
 const maxMaxSessions = 900
 
+// longestLife is what "never" comes to: far from what overflows, also as the
+// seconds of a cookie in 32 bits.
+const longestLife = 50 * 365 * 24 * time.Hour
+
 // The names of the visitor's cookie.
 const (
 	cookieName            = "__Host-emporix"
@@ -123,6 +127,7 @@ func New(client *emporix.Client, opts Options) (*BFF, error) {
 	if opts.Absolute == 0 {
 		opts.Absolute = DefaultAbsolute
 	}
+	opts.Idle, opts.Absolute = min(opts.Idle, longestLife), min(opts.Absolute, longestLife)
 	if opts.MaxSessions == 0 {
 		opts.MaxSessions = DefaultMaxSessions
 	}

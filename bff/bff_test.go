@@ -3,6 +3,7 @@ package bff_test
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"regexp"
 	"strings"
@@ -180,6 +181,27 @@ func TestLifetimes(t *testing.T) {
 			assert.Equal(t, nobody, idle.ok("GET", "/page"))
 			assert.NotEqual(t, first, idle.cookie, "idle: 30 days")
 		})
+	})
+}
+
+// What never ends by itself can be ended.
+func TestLivesWithoutAnEnd(t *testing.T) {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		s := newShop(t, setup{sealed: sealed, options: bff.Options{Idle: math.MaxInt64, Absolute: math.MaxInt64}})
+		b := s.browser()
+		b.login()
+		old := b.cookie
+		assert.Equal(t, s.number, b.ok("GET", "/page"))
+		if sealed {
+			b.ok("POST", "/logout")
+			b.cookie = old
+		} else {
+			require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
+		}
+		out := b.do("POST", "/password password=correct+horse")
+		assert.Equal(t, 401, out.StatusCode, out.Header.Get("X-Error"))
+		assert.Equal(t, nobody, b.ok("GET", "/page"))
+		assert.Greater(t, s.browser().do("GET", "/page").set.MaxAge, 10*365*24*3600)
 	})
 }
 
