@@ -331,6 +331,7 @@ func TestHooks(t *testing.T) {
 		"before refuses": {refused, fine, 500, false, "bff: BeforeLogin: not today"},
 		"before panics":  {panics, fine, 500, false, "bff: BeforeLogin: a panic"},
 		"after fails":    {fine, refused, 500, true, "bff: AfterLogin: not today"},
+		"after, a row":   {fine, func() error { return emporix.ErrStoreCorrupt }, 503, true, "bff: AfterLogin: emporix: token store row unreadable"},
 		"after panics":   {fine, panics, 500, true, "bff: AfterLogin: a panic"},
 	} {
 		before, after, order = c.before, c.after, nil

@@ -120,7 +120,7 @@ var texts = map[int]string{
 // new guest with the next request.
 func (b *BFF) Error(w http.ResponseWriter, r *http.Request, err error) {
 	status := Status(err)
-	if visit, ok := FromContext(r.Context()); ok && errors.Is(err, emporix.ErrStoreCorrupt) {
+	if visit, ok := FromContext(r.Context()); ok && unreadable(err) {
 		visit.inner().abandon()
 	}
 	h := w.Header()
@@ -138,6 +138,14 @@ func (b *BFF) Error(w http.ResponseWriter, r *http.Request, err error) {
 		text = "This request was refused, because it did not come from this site's own pages."
 	}
 	http.Error(w, text, status)
+}
+
+// unreadable reports that the visitor's stored session can't be read: not a list,
+// nor what AfterLogin met when the visitor had a new session.
+func unreadable(err error) bool {
+	var hook *HookError
+	after := errors.As(err, &hook) && hook.Hook == "AfterLogin"
+	return errors.Is(err, emporix.ErrStoreCorrupt) && !errors.Is(err, errLostSessions) && !after
 }
 
 // errorPage sends what Options.ErrorPage writes, if that returns in time. It is

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -113,6 +114,23 @@ func TestLogoutEverywhereOfALostSession(t *testing.T) {
 		b.cookie = old
 		assert.Equal(t, nobody, b.ok("GET", "/page"))
 	})
+}
+
+// Somebody else's damaged list ends nothing of the visitor who asked, such as an
+// administrator.
+func TestLogoutEverywhereOfSomebodyElse(t *testing.T) {
+	s := newShop(t, setup{})
+	customer, other := s.browser(), s.browser()
+	customer.login()
+	other.ok("GET", "/page")
+	s.rewrite(listRows, func(string) string { return "{" })
+	w := other.serve(func(w http.ResponseWriter, r *http.Request) {
+		err := s.b.LogoutEverywhere(r.Context(), s.number)
+		assert.ErrorIs(t, err, emporix.ErrStoreCorrupt)
+		s.b.Error(w, r, err)
+	})
+	assert.Equal(t, 503, w.Code)
+	assert.Empty(t, w.Result().Cookies(), "the cookie stays")
 }
 
 // A change of a session whose list is damaged is made, and lists it again.
