@@ -101,7 +101,7 @@ func (b *BFF) allow(mux *http.ServeMux, pattern string, to http.Handler) (err er
 	method, path, found := strings.Cut(pattern, " ")
 	path = strings.ReplaceAll(strings.TrimSpace(path), "{tenant}", b.tenant)
 	switch {
-	case !found || method == "" || !strings.HasPrefix(path, "/"):
+	case !found || method == "" || method != strings.ToUpper(method) || !strings.HasPrefix(path, "/"):
 		return refused("needs a method and a path, such as GET /cart/{tenant}/carts/{id}")
 	case private(path):
 		return refused("is a service that hands out or takes tokens; call it through the SDK")
