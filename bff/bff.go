@@ -76,7 +76,7 @@ type Options struct {
 	// Providers are the identity providers of social logins, by a name of your own.
 	Providers map[string]Provider
 	// MaxSessions bounds how many sessions a customer can have at once (default
-	// 100, at most 900); the oldest is logged out when another one begins.
+	// 100, up to 900); the oldest is logged out when another one begins.
 	MaxSessions int
 	// ErrorPage answers in place of Error's plain text. It writes the status. What
 	// Handler itself refuses has no Visit: use FromContext there, not From. The page

@@ -89,13 +89,13 @@ var rowCases = []testCase{
 	{name: "rows that last for months", run: func(t *trial) {
 		const day = 24 * time.Hour
 		// Milliseconds in 32 bits end after 25 days; some servers take more than 30 for a date.
-		for _, days := range []time.Duration{25, 31, 91, 3650} {
-			saved, begun := fmt.Sprint("saved for ", days), fmt.Sprint("begun for ", days)
-			t.save(saved, "one", 1, days*day)
+		for _, life := range []time.Duration{25 * day, 31 * day, 91 * day, 3650 * day} {
+			saved, begun := fmt.Sprint("saved for ", life), fmt.Sprint("begun for ", life)
+			t.save(saved, "one", 1, life)
 			t.has(saved, "one")
 			if s, ok := t.store.(conditionalStore); ok {
-				if ok, err := s.SaveIf(t.Context(), t.key(begun), []byte("two"), 0, 1, days*day); err != nil || !ok {
-					t.Fatalf("SaveIf for %d days = %t, %v; there is no row", days, ok, err)
+				if ok, err := s.SaveIf(t.Context(), t.key(begun), []byte("two"), 0, 1, life); err != nil || !ok {
+					t.Fatalf("SaveIf for %s = %t, %v; there is no row", life, ok, err)
 				}
 				t.has(begun, "two")
 			}

@@ -61,17 +61,17 @@ var (
 	ErrTooLarge = fmt.Errorf("webhook: the event is longer than %d bytes", MaxBody)
 )
 
-// otherSignature is an ErrSignature of an event whose secret is not the matter.
-type otherSignature string
+// otherSignatureError is an ErrSignature of an event whose secret is not the matter.
+type otherSignatureError string
 
-func (e otherSignature) Error() string { return "webhook: " + string(e) }
+func (e otherSignatureError) Error() string { return "webhook: " + string(e) }
 
 // Is matches ErrSignature.
-func (e otherSignature) Is(target error) bool { return target == ErrSignature } //nolint:errorlint // what errors.Is asks
+func (e otherSignatureError) Is(target error) bool { return target == ErrSignature }
 
 const (
-	errSvix     otherSignature = "the event is signed by Svix; use Svix's library, or switch the tenant's webhooks to the strategy \"http\""
-	errUnsigned otherSignature = "the event has no header " + Header + "; a tenant whose webhooks have no secret signs none"
+	errSvix     otherSignatureError = "the event is signed by Svix; use Svix's library, or switch the tenant's webhooks to the strategy \"http\""
+	errUnsigned otherSignatureError = "the event has no header " + Header + "; a tenant whose webhooks have no secret signs none"
 )
 
 // minFIPSSecret is the length in bytes of the shortest key that crypto/hmac takes
