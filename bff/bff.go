@@ -23,6 +23,14 @@ const (
 	DefaultMaxSessions = 100
 )
 
+// maxMaxSessions keeps the list of a customer's sessions, 70 bytes for each, within
+// the 64 KiB of a row, and leaves room for those that could not be logged out.
+const maxMaxSessions = 900
+
+// longestLife is what "never" comes to: far from what overflows, also as the
+// seconds of a cookie in 32 bits.
+const longestLife = 50 * 365 * 24 * time.Hour
+
 // The names of the visitor's cookie.
 const (
 	cookieName            = "__Host-emporix"
@@ -68,7 +76,7 @@ type Options struct {
 	// Providers are the identity providers of social logins, by a name of your own.
 	Providers map[string]Provider
 	// MaxSessions bounds how many sessions a customer can have at once (default
-	// 100); the oldest is logged out when another one begins.
+	// 100, up to 900); the oldest is logged out when another one begins.
 	MaxSessions int
 	// ErrorPage answers in place of Error's plain text. It writes the status. What
 	// Handler itself refuses has no Visit: use FromContext there, not From. The page
@@ -119,11 +127,12 @@ func New(client *emporix.Client, opts Options) (*BFF, error) {
 	if opts.Absolute == 0 {
 		opts.Absolute = DefaultAbsolute
 	}
+	opts.Idle, opts.Absolute = min(opts.Idle, longestLife), min(opts.Absolute, longestLife)
 	if opts.MaxSessions == 0 {
 		opts.MaxSessions = DefaultMaxSessions
 	}
-	if opts.MaxSessions < 1 || opts.MaxSessions > 1000 {
-		refuse("MaxSessions", "must be 1 to 1000")
+	if opts.MaxSessions < 1 || opts.MaxSessions > maxMaxSessions {
+		refuse("MaxSessions", fmt.Sprintf("must be 1 to %d", maxMaxSessions))
 	}
 	opts.Providers = maps.Clone(opts.Providers)
 	settings := client.Settings()

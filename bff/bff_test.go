@@ -3,6 +3,7 @@ package bff_test
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"regexp"
 	"strings"
@@ -183,6 +184,27 @@ func TestLifetimes(t *testing.T) {
 	})
 }
 
+// What never ends by itself can be ended.
+func TestLivesWithoutAnEnd(t *testing.T) {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		s := newShop(t, setup{sealed: sealed, options: bff.Options{Idle: math.MaxInt64, Absolute: math.MaxInt64}})
+		b := s.browser()
+		b.login()
+		old := b.cookie
+		assert.Equal(t, s.number, b.ok("GET", "/page"))
+		if sealed {
+			b.ok("POST", "/logout")
+			b.cookie = old
+		} else {
+			require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
+		}
+		out := b.do("POST", "/password password=correct+horse")
+		assert.Equal(t, 401, out.StatusCode, out.Header.Get("X-Error"))
+		assert.Equal(t, nobody, b.ok("GET", "/page"))
+		assert.Greater(t, s.browser().do("GET", "/page").set.MaxAge, 10*365*24*3600)
+	})
+}
+
 func TestIdleLifetime(t *testing.T) {
 	inBothModes(t, func(t *testing.T, sealed bool) {
 		for _, days := range []int{29, 30} {
@@ -309,6 +331,7 @@ func TestHooks(t *testing.T) {
 		"before refuses": {refused, fine, 500, false, "bff: BeforeLogin: not today"},
 		"before panics":  {panics, fine, 500, false, "bff: BeforeLogin: a panic"},
 		"after fails":    {fine, refused, 500, true, "bff: AfterLogin: not today"},
+		"after, a row":   {fine, func() error { return emporix.ErrStoreCorrupt }, 503, true, "bff: AfterLogin: emporix: token store row unreadable"},
 		"after panics":   {fine, panics, 500, true, "bff: AfterLogin: a panic"},
 	} {
 		before, after, order = c.before, c.after, nil
@@ -368,6 +391,28 @@ func TestSessionsOfACustomerAreBounded(t *testing.T) {
 	all[3].ok("POST", "/logout")
 	s.browser().login()
 	assert.Equal(t, s.number, all[2].ok("GET", "/page"), "who has logged out does not count")
+}
+
+// A store need not take more than 64 KiB in one row.
+func TestTheListOfManySessionsFitsIntoARow(t *testing.T) {
+	most := func(n int) error {
+		_, err := bff.New(emporixtest.New(t).Client(t), bff.Options{MaxSessions: n})
+		return err
+	}
+	require.NoError(t, most(900))
+	require.ErrorIs(t, most(901), emporix.ErrInvalidRequest)
+	s := newShop(t, setup{})
+	size := func() (bytes int) {
+		s.browser().login()
+		for line := range strings.SplitSeq(s.store.dump(), "\n") {
+			if key, row, _ := strings.Cut(line, " "); strings.Contains(key, "bff/customer/") {
+				bytes = len(row)
+			}
+		}
+		return bytes
+	}
+	one, two := size(), size()
+	assert.Less(t, one+930*(two-one), 64<<10, "also with some that could not be logged out")
 }
 
 func TestStoreOutages(t *testing.T) {

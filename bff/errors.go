@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"strconv"
+	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
@@ -120,13 +122,13 @@ var texts = map[int]string{
 // new guest with the next request.
 func (b *BFF) Error(w http.ResponseWriter, r *http.Request, err error) {
 	status := Status(err)
-	if visit, ok := FromContext(r.Context()); ok && errors.Is(err, emporix.ErrStoreCorrupt) {
+	if visit, ok := FromContext(r.Context()); ok && unreadable(err) {
 		visit.inner().abandon()
 	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	if status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", "5")
+		h.Set("Retry-After", strconv.Itoa(retryAfter(err)))
 	}
 	if b.opts.ErrorPage != nil && b.errorPage(w, r, status, err) {
 		return
@@ -138,6 +140,25 @@ func (b *BFF) Error(w http.ResponseWriter, r *http.Request, err error) {
 		text = "This request was refused, because it did not come from this site's own pages."
 	}
 	http.Error(w, text, status)
+}
+
+// retryAfter is how many seconds the browser is asked to wait: a few, or as long as
+// the API asks for.
+func retryAfter(err error) int {
+	const few = 5
+	var api *emporix.APIError
+	if !errors.As(err, &api) {
+		return few
+	}
+	return max(few, int((min(api.RetryAfter, time.Hour)+time.Second-1)/time.Second))
+}
+
+// unreadable reports that the visitor's stored session can't be read: not a list,
+// nor what AfterLogin met when the visitor had a new session.
+func unreadable(err error) bool {
+	var hook *HookError
+	after := errors.As(err, &hook) && hook.Hook == "AfterLogin"
+	return errors.Is(err, emporix.ErrStoreCorrupt) && !errors.Is(err, errLostSessions) && !after
 }
 
 // errorPage sends what Options.ErrorPage writes, if that returns in time. It is

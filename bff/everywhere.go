@@ -215,7 +215,14 @@ func (x *index) end(ctx context.Context, sessions []entry) (over []string, err e
 // with it. A change that is under way is ended at both its places.
 func (x *index) endOne(ctx context.Context, id string) (gone bool, err error) {
 	keep := &storeKeeper{b: x.b, rows: x.rows}
-	who, err := keep.visitor(ctx, id, x.rows.loadAgain)
+	find := func(id string) (*visitor, error) {
+		who, err := keep.visitor(ctx, id, x.rows.loadAgain)
+		if errors.Is(err, emporix.ErrStoreCorrupt) { // of a store that seals its rows: nobody can read it again
+			return nil, keep.discard(ctx, &visitor{id: id})
+		}
+		return who, err
+	}
+	who, err := find(id)
 	if err != nil {
 		return false, err
 	}
@@ -224,7 +231,7 @@ func (x *index) endOne(ctx context.Context, id string) (gone bool, err error) {
 	}
 	places := []*visitor{who}
 	if who.Moving != "" {
-		next, err := keep.visitor(ctx, who.Next, x.rows.loadAgain)
+		next, err := find(who.Next)
 		if err != nil {
 			return false, err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -33,6 +34,24 @@ func (s *sealedList) Load(ctx context.Context, key string) ([]byte, bool, error)
 		return nil, false, fmt.Errorf("a row: %w", emporix.ErrStoreCorrupt)
 	}
 	return data, found, err
+}
+
+// A visitor's row that the store can't open names nobody, so that its session does
+// not keep the others from being logged out.
+func TestLogoutEverywhereOfAnUnreadableVisitor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{})
+		s.open(setup{client: withStore(&sealedList{ConditionalTokenStore: s.store, broken: visitorRows})})
+		first, second := s.browser(), s.browser()
+		first.login()
+		s.rewrite(visitorRows, func(string) string { return "{" })
+		second.login()
+		began := time.Now()
+		require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
+		assert.Less(t, time.Since(began), time.Second, "trying again does not help")
+		assert.Equal(t, nobody, second.ok("GET", "/page"))
+		assert.Equal(t, nobody, first.ok("GET", "/page"), "the row is gone")
+	})
 }
 
 // A list that can't be read keeps nobody from logging in, and a logout everywhere
@@ -95,6 +114,23 @@ func TestLogoutEverywhereOfALostSession(t *testing.T) {
 		b.cookie = old
 		assert.Equal(t, nobody, b.ok("GET", "/page"))
 	})
+}
+
+// Somebody else's damaged list ends nothing of the visitor who asked, such as an
+// administrator.
+func TestLogoutEverywhereOfSomebodyElse(t *testing.T) {
+	s := newShop(t, setup{})
+	customer, other := s.browser(), s.browser()
+	customer.login()
+	other.ok("GET", "/page")
+	s.rewrite(listRows, func(string) string { return "{" })
+	w := other.serve(func(w http.ResponseWriter, r *http.Request) {
+		err := s.b.LogoutEverywhere(r.Context(), s.number)
+		assert.ErrorIs(t, err, emporix.ErrStoreCorrupt)
+		s.b.Error(w, r, err)
+	})
+	assert.Equal(t, 503, w.Code)
+	assert.Empty(t, w.Result().Cookies(), "the cookie stays")
 }
 
 // A change of a session whose list is damaged is made, and lists it again.

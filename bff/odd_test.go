@@ -452,3 +452,66 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	s.fake.AssertNoSecrets(t, []byte(log.String()))
 }
+
+// quoting is a store whose errors quote key and row.
+type quoting struct {
+	emporix.ConditionalTokenStore
+	format string // of a row and a key
+	on     bool
+}
+
+func (s *quoting) Load(ctx context.Context, key string) ([]byte, bool, error) {
+	row, found, err := s.ConditionalTokenStore.Load(ctx, key)
+	if s.on && err == nil {
+		return nil, false, fmt.Errorf(s.format, row, key)
+	}
+	return row, found, err
+}
+
+func (s *quoting) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
+	if s.on {
+		return false, fmt.Errorf(s.format, data, key)
+	}
+	return s.ConditionalTokenStore.SaveIf(ctx, key, data, expected, generation, ttl)
+}
+
+func (s *quoting) Save(ctx context.Context, key string, data []byte, _ uint64, _ time.Duration) error {
+	return fmt.Errorf(s.format, data, key)
+}
+
+// A visitor's row names the session, and holds what proves who began a social login.
+func TestErrorsOfTheStoreShowNoRow(t *testing.T) {
+	secrets := regexp.MustCompile(`"(?:k|v)":"([^"]{43})"`)
+	for _, format := range []string{"row %s of %s is damaged", "row %q of %q is damaged", "row %x of %x is damaged", "row %v of %v is damaged"} {
+		t.Run(format, func(t *testing.T) {
+			var log strings.Builder
+			store := &quoting{format: format}
+			s := newShop(t, setup{})
+			store.ConditionalTokenStore = s.store
+			s.open(setup{
+				client:  []emporix.Option{emporix.WithTokenStore(store)},
+				options: bff.Options{Logger: slog.New(slog.NewTextHandler(&log, nil)), Providers: providers},
+			})
+			b := s.browser()
+			b.ok("GET", "/page")
+			b.ok("GET", "/social")
+			found := secrets.FindAllStringSubmatch(s.store.dump(), -1)
+			require.GreaterOrEqual(t, len(found), 2)
+			told := func(out answer) {
+				t.Helper()
+				assert.Equal(t, 503, out.StatusCode)
+				log.WriteString(out.Header.Get("X-Error"))
+			}
+			store.on = true
+			told(b.do("GET", "/page"))
+			told(s.browser().do("GET", "/page"))
+			told(b.do("POST", "/login password=correct+horse"))
+			assert.Contains(t, log.String(), "is damaged", "the reason stays")
+			for _, one := range found {
+				for _, form := range []string{one[1], fmt.Sprintf("%x", one[1]), strings.Trim(fmt.Sprint([]byte(one[1])), "[]")} {
+					assert.NotContains(t, log.String(), form)
+				}
+			}
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
 // ProxyRules say what a token proxy lets through.
@@ -99,7 +101,7 @@ func (b *BFF) allow(mux *http.ServeMux, pattern string, to http.Handler) (err er
 	method, path, found := strings.Cut(pattern, " ")
 	path = strings.ReplaceAll(strings.TrimSpace(path), "{tenant}", b.tenant)
 	switch {
-	case !found || method == "" || !strings.HasPrefix(path, "/"):
+	case !found || method == "" || method != strings.ToUpper(method) || !strings.HasPrefix(path, "/"):
 		return refused("needs a method and a path, such as GET /cart/{tenant}/carts/{id}")
 	case private(path):
 		return refused("is a service that hands out or takes tokens; call it through the SDK")
@@ -144,13 +146,35 @@ func (proxyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, emporix.ErrNotLoggedIn
 	}
 	resp, err := from.session.HTTPClient().Transport.RoundTrip(r.WithContext(untraced{r.Context(), from.values}))
+	if err == nil && resp == nil {
+		err = errNoResponse
+	}
 	if err != nil {
-		return nil, err
+		return nil, unanswered(r, err)
 	}
 	// Trailers come into the answer after its body: here, into one that nobody passes on.
 	own := *resp
 	own.Trailer = nil
 	return &own, nil
+}
+
+var errNoResponse = errors.New("the transport returned neither a response nor an error")
+
+// unanswered says what a request without an answer came to, where the SDK has not
+// said it: these are the errors of net/http. What may change something may have
+// been done, unless there was no connection.
+func unanswered(r *http.Request, err error) error {
+	var ours sentinel.Error
+	var ofToken *emporix.AuthError
+	var tooLong *http.MaxBytesError
+	var network *net.OpError
+	switch {
+	case errors.As(err, &ours), errors.As(err, &ofToken), errors.As(err, &tooLong):
+		return err
+	case safeMethod(r.Method), errors.As(err, &network) && network.Op == "dial":
+		return fmt.Errorf("bff: %w: the API did not answer: %w", emporix.ErrUnavailable, err)
+	}
+	return fmt.Errorf("bff: %w: the API's answer was lost: %w", emporix.ErrOutcomeUnknown, err)
 }
 
 // proxied is whose request it is, and its context as it came.

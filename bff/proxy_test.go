@@ -3,6 +3,7 @@ package bff_test
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -116,6 +118,47 @@ func TestTheTokenProxy(t *testing.T) {
 	guest.ok("GET", "/api/cart/acme/carts/c1")
 	assert.NotEqual(t, got.Header.Get("Authorization"), carts.seen[1].Header.Get("Authorization"), "each visitor has a bearer of their own")
 }
+
+// What the visitor is told of a request without an answer: that nothing is lost
+// only where nothing was done.
+func TestTheTokenProxyWithoutAnAnswer(t *testing.T) {
+	var failure error
+	s := newShop(t, setup{})
+	next := s.fake.Transport()
+	s.open(setup{client: []emporix.Option{emporix.WithTransport(roundTrip(func(r *http.Request) (*http.Response, error) {
+		if strings.HasPrefix(r.URL.Path, "/cart") {
+			return nil, failure
+		}
+		return next.RoundTrip(r)
+	}))}})
+	b := s.browser()
+	b.login()
+	for name, tt := range map[string]struct {
+		failure     error
+		read, write int
+	}{
+		"no connection":  {&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}, 503, 503},
+		"reset":          {&net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}, 503, 502},
+		"closed":         {io.EOF, 503, 502},
+		"too late":       {context.DeadlineExceeded, 503, 502},
+		"nothing at all": {nil, 503, 502},
+		"of the SDK":     {emporix.ErrClosed, 503, 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			failure = tt.failure
+			out := b.do("GET", "/api/cart/acme/carts/c1")
+			assert.Equal(t, tt.read, out.StatusCode, out.body)
+			assert.Equal(t, "5", out.Header.Get("Retry-After"))
+			out = b.do("POST", "/api/cart/acme/carts {}")
+			assert.Equal(t, tt.write, out.StatusCode, out.body)
+			assert.Equal(t, tt.write == 503, strings.Contains(out.body, "Nothing is lost"), out.body)
+		})
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestTheTokenProxyRefuses(t *testing.T) {
 	s, carts := newCartShop(t)

@@ -104,7 +104,7 @@ func (r *rows) saveIf(ctx context.Context, key string, data []byte, expected, ge
 }
 
 // again repeats what fails, a few times and with growing pauses, unless the store
-// did not even return.
+// did not even return, or can't read the row.
 func again(ctx context.Context, tries int, do func(context.Context) (bool, error)) (done bool, err error) {
 	limited, cancel := bounded(ctx, writeLimit)
 	defer cancel()
@@ -112,7 +112,7 @@ func again(ctx context.Context, tries int, do func(context.Context) (bool, error
 		if try > 0 && !pause(limited, writePause<<min(try-1, 5)) {
 			break
 		}
-		if done, err = do(ctx); err == nil || errors.Is(err, errStuck) || ctx.Err() != nil {
+		if done, err = do(ctx); err == nil || errors.Is(err, errStuck) || errors.Is(err, emporix.ErrStoreCorrupt) || ctx.Err() != nil {
 			break
 		}
 	}

@@ -417,7 +417,7 @@ func (k *sealedKeeper) cookie(v *visitor) (value string, changed bool, err error
 		return "", false, err
 	}
 	value = base64.RawURLEncoding.EncodeToString(sealed)
-	if size := len(k.b.newCookie("", DefaultAbsolute).String()) + len(value) + len("Max-Age=7776000") - len("Max-Age=0"); size > maxCookie {
+	if size := len(k.b.newCookie(value, v.ttlOfCookie(&k.b.opts)).String()); size > maxCookie {
 		return "", false, fmt.Errorf("%w (it has %d)", ErrCookieTooLarge, size)
 	}
 	return value, true, nil

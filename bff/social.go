@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -93,9 +94,10 @@ const (
 
 // BeginSocialLogin returns the URL at the identity provider to redirect the
 // browser to. State and PKCE are made here and kept with the visitor for ten
-// minutes; up to three can be under way. returnTo is where the browser should
-// go afterwards: a path of this site, "" for none. Errors: ErrNoProvider,
-// emporix.ErrInvalidRequest (returnTo), and those of Session.
+// minutes; up to three can be under way, fewer where a cookie has no room for
+// them. returnTo is where the browser should go afterwards: a path of this site, ""
+// for none. Errors: ErrNoProvider, emporix.ErrInvalidRequest (returnTo), and those
+// of Session.
 func (v *Visit) BeginSocialLogin(ctx context.Context, provider, returnTo string) (string, error) {
 	in := v.inner()
 	p, ok := in.b.opts.Providers[provider]
@@ -124,15 +126,25 @@ func (v *Visit) BeginSocialLogin(ctx context.Context, provider, returnTo string)
 	}
 	state, verifier := p.newState(), randomValue()
 	now := time.Now()
-	kept, err := in.b.keep.update(ctx, who, func(r *record) {
-		r.Social = slices.DeleteFunc(slices.Clone(r.Social), func(o pending) bool { return o.Until <= now.Unix() })
-		if len(r.Social) >= maxPending {
-			r.Social = slices.Delete(r.Social, 0, len(r.Social)-maxPending+1)
-		}
-		r.Social = append(r.Social, pending{
-			State: digest("state", state), Verifier: verifier, Provider: provider, ReturnTo: returnTo, Until: now.Add(pendingLife).Unix(),
+	keep := func(others int) (*visitor, error) {
+		kept, err := in.b.keep.update(ctx, who, func(r *record) {
+			r.Social = slices.DeleteFunc(slices.Clone(r.Social), func(o pending) bool { return o.Until <= now.Unix() })
+			if len(r.Social) > others {
+				r.Social = slices.Delete(r.Social, 0, len(r.Social)-others)
+			}
+			r.Social = append(r.Social, pending{
+				State: digest("state", state), Verifier: verifier, Provider: provider, ReturnTo: returnTo, Until: now.Add(pendingLife).Unix(),
+			})
 		})
-	})
+		if err == nil {
+			_, _, err = in.b.keep.cookie(kept)
+		}
+		return kept, err
+	}
+	kept, err := keep(maxPending - 1)
+	if errors.Is(err, ErrCookieTooLarge) {
+		kept, err = keep(0)
+	}
 	if err != nil {
 		return "", err
 	}

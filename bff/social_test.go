@@ -256,6 +256,20 @@ func TestExchangeTokenAndSignUp(t *testing.T) {
 	assert.Equal(t, s.number, b.ok("GET", "/page"), "a refused login leaves the present one")
 }
 
+// Where a cookie has no room for three social logins, the newest can be finished.
+func TestSocialLoginsThatFillTheCookie(t *testing.T) {
+	s := newShop(t, setup{sealed: true, options: bff.Options{Providers: providers}})
+	require.NoError(t, s.fake.Server().AddSocialIdentity("code-1", emporixtest.Identity{Email: jo.Email}))
+	b := s.browser()
+	to := "/" + strings.Repeat("a&", 250) // & is six bytes in JSON
+	var newest url.Values
+	for range 4 {
+		newest = begin(t, b, to)
+	}
+	assert.Equal(t, to, b.ok("GET", "/callback?code=code-1&state="+newest.Get("state")))
+	assert.Equal(t, s.number, b.ok("GET", "/page"))
+}
+
 func TestOptionsAreChecked(t *testing.T) {
 	client := emporixtest.New(t).Client(t)
 	_, err := bff.New(nil, bff.Options{})
@@ -271,7 +285,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	b, err := bff.New(client, bff.Options{})
 	require.NoError(t, err)
 	for _, rules := range []bff.ProxyRules{
-		{}, {Allow: []string{"/cart/"}}, {Allow: []string{"GET cart"}}, {Allow: []string{"GET /{service}/x"}}, {Allow: []string{"GET /"}}, {Allow: []string{"GET /customer/{tenant}/me"}},
+		{}, {Allow: []string{"/cart/"}}, {Allow: []string{"GET cart"}}, {Allow: []string{"get /cart/x"}}, {Allow: []string{"GET /{service}/x"}}, {Allow: []string{"GET /"}}, {Allow: []string{"GET /customer/{tenant}/me"}},
 		{Allow: []string{"POST /OAuth/token"}}, {Allow: []string{"GET /a/{", "GET /b"}}, {Allow: []string{"GET /a", "GET /a"}}, {Allow: []string{"GET /a"}, Prefix: "x"},
 	} {
 		_, err := b.Proxy(rules)

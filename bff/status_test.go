@@ -3,6 +3,7 @@ package bff_test
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -36,6 +37,24 @@ func TestStatusesOfAnswers(t *testing.T) {
 			require.ErrorIs(t, err, emporix.ErrUnauthorized)
 			assert.Equal(t, tt.want, bff.Status(err), err.Error())
 		})
+	}
+}
+
+// A browser is not sent back to an API that has asked for more time.
+func TestHowLongABrowserIsAskedToWait(t *testing.T) {
+	b, err := bff.New(emporixtest.New(t).Client(t), bff.Options{})
+	require.NoError(t, err)
+	for asked, want := range map[time.Duration]string{0: "5", time.Second: "5", 61500 * time.Millisecond: "62", 1000 * time.Hour: "3600"} {
+		fake := emporixtest.New(t)
+		client := fake.Client(t)
+		fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Status: 503, RetryAfter: "3000000", Times: -1})
+		_, failed := client.Customers.Get(t.Context())
+		var api *emporix.APIError
+		require.ErrorAs(t, failed, &api)
+		api.RetryAfter = asked
+		w := httptest.NewRecorder()
+		b.Error(w, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), failed)
+		assert.Equal(t, want, w.Header().Get("Retry-After"), asked)
 	}
 }
 

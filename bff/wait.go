@@ -8,6 +8,7 @@ import (
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/internal/secret"
 )
 
 const (
@@ -95,8 +96,8 @@ func ask[T any](ctx context.Context, what string, do func(context.Context) (T, e
 	switch {
 	case err != nil && ctx.Err() != nil:
 		err = fmt.Errorf("bff: %s the visitor's record: %w", what, context.Cause(ctx))
-	case err != nil:
-		err = fmt.Errorf("bff: %w: %s the visitor's record failed: %w", emporix.ErrStoreUnavailable, what, err)
+	case err != nil: // the store's own text may quote the row
+		err = fmt.Errorf("bff: %w: %s the visitor's record failed: %w", emporix.ErrStoreUnavailable, what, secret.RedactRow(err))
 	}
 	return value, err
 }

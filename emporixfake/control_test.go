@@ -339,6 +339,8 @@ func TestControlSpeaksWithoutGo(t *testing.T) {
 		{"faults", `{"wait":"1s"}`, `it has no member "wait"`},
 		{"faults", `{"status":503,"headers":{"Retry After":"1"}}`, `the header "Retry After" can't be sent so`},
 		{"faults", `{"status":503,"headers":{"Via":"a\nb"}}`, `the header "Via" can't be sent so`},
+		{"faults", `{"status":503,"retryAfter":"1\r\nVia: a"}`, `redirect and retryAfter are headers, which are one line`},
+		{"faults", `{"redirect":"/a\nb"}`, `redirect and retryAfter are headers, which are one line`},
 		{"faults", `{"drop":"x"}`, "drop must be an array, not a string"},
 		{"customers", `{"email":"a","addresses":[7]}`, "addresses[0] must be an object, not a number"},
 		{"companies", `{"id":"x","contacts":[{"email":true}]}`, "contacts[0].email must be a string, not true or false"},

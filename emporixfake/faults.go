@@ -162,6 +162,8 @@ func (s *Server) checkFault(f Fault) error {
 		return fmt.Errorf("cut is %q; it can be %q or %q", f.Cut, CutBefore, CutAfter)
 	case f.Cut == CutBefore && f.After:
 		return fmt.Errorf("cut before the effect and after it")
+	case strings.ContainsAny(f.Redirect+f.RetryAfter, "\r\n\x00"):
+		return fmt.Errorf("redirect and retryAfter are headers, which are one line")
 	}
 	for name, value := range f.Set {
 		if !json.Valid(value) {

@@ -139,6 +139,10 @@ func (m *model) write(key string, data []byte, generation uint64, ttl time.Durat
 	switch {
 	case m.is("rows never end"):
 		until = until.Add(1000 * time.Hour)
+	case m.is("counts milliseconds in 32 bits"):
+		until = time.Now().Add(time.Duration(int32(ttl.Milliseconds())) * time.Millisecond) // #nosec G115 -- that is the bug
+	case m.is("takes months for a date") && ttl > 30*24*time.Hour:
+		until = time.Unix(int64(ttl/time.Second), 0)
 	case m.is("rows end early"):
 		until = time.Now().Add(ttl / 2)
 	case found && m.is("keeps the first end"):

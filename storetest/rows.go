@@ -86,6 +86,21 @@ var rowCases = []testCase{
 		}, there)
 		t.has("longer", "two")
 	}},
+	{name: "rows that last for months", run: func(t *trial) {
+		const day = 24 * time.Hour
+		// Milliseconds in 32 bits end after 25 days; some servers take more than 30 for a date.
+		for _, life := range []time.Duration{25 * day, 31 * day, 91 * day, 3650 * day} {
+			saved, begun := fmt.Sprint("saved for ", life), fmt.Sprint("begun for ", life)
+			t.save(saved, "one", 1, life)
+			t.has(saved, "one")
+			if s, ok := t.store.(conditionalStore); ok {
+				if ok, err := s.SaveIf(t.Context(), t.key(begun), []byte("two"), 0, 1, life); err != nil || !ok {
+					t.Fatalf("SaveIf for %s = %t, %v; there is no row", life, ok, err)
+				}
+				t.has(begun, "two")
+			}
+		}
+	}},
 	{name: "many at once", run: manyAtOnce},
 	{name: "a context that has ended", run: endedContext},
 }

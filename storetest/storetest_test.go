@@ -39,6 +39,8 @@ var broken = map[string]string{
 	"keeps 63 bits":                  "generations are equal or not",
 	"rows never end":                 "rows run out",
 	"rows end early":                 "rows run out",
+	"counts milliseconds in 32 bits": "rows that last for months",
+	"takes months for a date":        "rows that last for months",
 	"keeps the first end":            "a new row has its own time",
 	"keeps the later end":            "a new row has its own time",
 	"never goes back":                "save, overwrite, delete",

@@ -54,10 +54,24 @@ const Header = "Emporix-Event-Signature"
 const MaxBody = 1 << 20
 
 var (
-	// ErrSignature: the body was not signed with a secret of the Verifier.
+	// ErrSignature: the body was not signed with a secret of the Verifier, or not
+	// signed like this at all.
 	ErrSignature = errors.New("webhook: the signature does not match; check the secret that the webhook was configured with")
 	// ErrTooLarge: the body is longer than MaxBody.
 	ErrTooLarge = fmt.Errorf("webhook: the event is longer than %d bytes", MaxBody)
+)
+
+// otherSignatureError is an ErrSignature of an event whose secret is not the matter.
+type otherSignatureError string
+
+func (e otherSignatureError) Error() string { return "webhook: " + string(e) }
+
+// Is matches ErrSignature.
+func (e otherSignatureError) Is(target error) bool { return target == ErrSignature }
+
+const (
+	errSvix     otherSignatureError = "the event is signed by Svix; use Svix's library, or switch the tenant's webhooks to the strategy \"http\""
+	errUnsigned otherSignatureError = "the event has no header " + Header + "; a tenant whose webhooks have no secret signs none"
 )
 
 // minFIPSSecret is the length in bytes of the shortest key that crypto/hmac takes
@@ -101,7 +115,12 @@ func NewVerifier(secrets ...string) (*Verifier, error) {
 // ErrTooLarge, and those of reading the body.
 func (v *Verifier) Read(r *http.Request) ([]byte, error) {
 	signatures := r.Header.Values(Header)
-	if len(signatures) != 1 {
+	switch {
+	case len(signatures) == 0 && (r.Header.Get("Svix-Signature") != "" || r.Header.Get("Webhook-Signature") != ""):
+		return nil, errSvix
+	case len(signatures) == 0:
+		return nil, errUnsigned
+	case len(signatures) > 1 || r.Body == nil: // no server makes a request without a body
 		return nil, ErrSignature
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))

@@ -59,6 +59,25 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
+// Where the secret is not the matter, the error does not send anybody to look for it.
+func TestEventsThatAreSignedOtherwise(t *testing.T) {
+	verifier, err := webhook.NewVerifier(secret)
+	require.NoError(t, err)
+	for header, want := range map[string]string{
+		"Svix-Signature": "signed by Svix", "Webhook-Signature": "signed by Svix", "X-Other": "no header Emporix-Event-Signature",
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), "POST", "/", strings.NewReader(`{"a":1}`))
+		r.Header.Set(header, "v1,c2VjcmV0")
+		_, err := verifier.Read(r)
+		require.ErrorIs(t, err, webhook.ErrSignature)
+		assert.ErrorContains(t, err, want)
+		assert.NotContains(t, err.Error(), "check the secret")
+	}
+	r := &http.Request{Header: http.Header{webhook.Header: {sign(secret, "")}}}
+	_, err = verifier.Read(r)
+	assert.ErrorIs(t, err, webhook.ErrSignature, "a request without a body")
+}
+
 // vectors.json was written by JavaScript: testdata/vectors.js.
 func TestBodiesAsJavaScriptSignsThem(t *testing.T) {
 	verifier, err := webhook.NewVerifier(secret)

@@ -186,7 +186,25 @@ func (s *shop) addTag(w http.ResponseWriter, r *http.Request, session *emporix.S
 }
 
 func (s *shop) removeTag(w http.ResponseWriter, r *http.Request, session *emporix.Session) {
-	s.changeTags(w, r, session.Addresses.RemoveTags(r.Context(), r.PathValue("id"), r.PostFormValue("tag")))
+	id, tag := r.PathValue("id"), r.PostFormValue("tag")
+	err := session.Addresses.RemoveTags(r.Context(), id, tag)
+	if errors.Is(err, emporix.ErrInvalidRequest) {
+		err = rewriteTags(r, session, id, tag)
+	}
+	s.changeTags(w, r, err)
+}
+
+// rewriteTags removes a stored tag that the call for it can't name, such as one
+// with a comma: it saves the others.
+func rewriteTags(r *http.Request, session *emporix.Session, id, tag string) error {
+	address, err := session.Addresses.Get(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return session.Addresses.Update(r.Context(), id, emporix.AddressPatch{
+		Tags:     emporix.Set(slices.DeleteFunc(slices.Clone(address.Tags), func(t string) bool { return t == tag })),
+		Metadata: emporix.Set(emporix.MetadataPatch{Version: emporix.Set(address.Metadata.Version)}),
+	})
 }
 
 func (s *shop) changeTags(w http.ResponseWriter, r *http.Request, err error) {

@@ -135,6 +135,11 @@ func (s *shop) apiUpdate(r *http.Request, session *emporix.Session) (any, error)
 	if err != nil {
 		return nil, err
 	}
+	if email, given := patch.ContactEmail.Value(); given {
+		if err := checkedEmail("contactEmail", email); err != nil {
+			return nil, err
+		}
+	}
 	return nil, session.Customers.Update(r.Context(), patch)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strings"
@@ -23,11 +24,13 @@ func (s *shop) apiSignUp(r *http.Request, session *emporix.Session) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(checkedEmail("email", in.Email), checkedEmail("customerDetails.contactEmail", in.CustomerDetails.ContactEmail)); err != nil {
+	err = errors.Join(checkedEmail("email", in.Email), checkedEmail("signup.email", in.SignUp.Email),
+		checkedEmail("customerDetails.contactEmail", in.CustomerDetails.ContactEmail))
+	if err != nil {
 		return nil, err
 	}
 	even := evenly(r)
-	if err := s.mayTry(r, in.Email); err != nil {
+	if err := s.mayTry(r, cmp.Or(in.SignUp.Email, in.Email)); err != nil {
 		return nil, err
 	}
 	number, err := session.Customers.SignUp(r.Context(), in)
@@ -67,6 +70,9 @@ func (s *shop) apiConfirmSignUp(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.mayTry(r, ""); err != nil {
+		return nil, err
+	}
 	result, err := bff.From(r).ConfirmSignUp(r.Context(), in.Token)
 	if err != nil {
 		return nil, err
@@ -77,6 +83,9 @@ func (s *shop) apiConfirmSignUp(r *http.Request) (any, error) {
 func (s *shop) apiConfirmEmail(r *http.Request, session *emporix.Session) (any, error) {
 	in, err := readJSON[mailToken](r)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.mayTry(r, ""); err != nil {
 		return nil, err
 	}
 	return nil, session.Credentials.ConfirmEmailChange(r.Context(), in.Token)

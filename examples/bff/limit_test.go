@@ -156,6 +156,8 @@ func TestWhatElseIsSlowedDown(t *testing.T) {
 		"e-mail": func(v *visitor, _ int) seen {
 			return v.post("/account/security/email", "newEmail", "b@example.com", "password", "wrong horse")
 		},
+		"a link of a sign-up": func(v *visitor, _ int) seen { return v.post("/signup/confirm", "token", "x") },
+		"a link of an e-mail": func(v *visitor, _ int) seen { return v.post("/email/confirm", "token", "x") },
 		"sign-up as JSON": func(v *visitor, i int) seen {
 			return v.json("POST", "/api/signup", fmt.Sprintf(`{"email":"a%d@example.com","password":"seven wide rivers"}`, i))
 		},
@@ -167,6 +169,12 @@ func TestWhatElseIsSlowedDown(t *testing.T) {
 		},
 		"reset as JSON": func(v *visitor, _ int) seen {
 			return v.json("POST", "/api/password/reset", `{"token":"x","password":"seven wide rivers"}`)
+		},
+		"sign-up link as JSON": func(v *visitor, _ int) seen {
+			return v.json("POST", "/api/signup/confirm", `{"token":"x"}`)
+		},
+		"e-mail link as JSON": func(v *visitor, _ int) seen {
+			return v.json("POST", "/api/email/confirm", `{"token":"x"}`)
 		},
 		"password as JSON": func(v *visitor, _ int) seen {
 			return v.json("POST", "/api/account/password", `{"currentPassword":"x","newPassword":"nine quiet harbours"}`)

@@ -112,9 +112,12 @@ func (s *shop) confirmEmail(w http.ResponseWriter, r *http.Request) {
 		show(http.StatusUnprocessableEntity)
 		return
 	}
-	err := withSession(r, func(session *emporix.Session) error {
-		return session.Credentials.ConfirmEmailChange(r.Context(), f.value("token"))
-	})
+	err := s.mayTry(r, "")
+	if err == nil {
+		err = withSession(r, func(session *emporix.Session) error {
+			return session.Credentials.ConfirmEmailChange(r.Context(), f.value("token"))
+		})
+	}
 	switch {
 	case errors.Is(err, emporix.ErrInvalidRequest), errors.Is(err, emporix.ErrNotFound):
 		f.Error = spentLink

@@ -123,6 +123,10 @@ func (s *shop) confirmSignUp(w http.ResponseWriter, r *http.Request) {
 		show(http.StatusUnprocessableEntity)
 		return
 	}
+	if err := s.mayTry(r, ""); err != nil {
+		show(f.fail(err))
+		return
+	}
 	result, err := bff.From(r).ConfirmSignUp(r.Context(), f.value("token"))
 	switch {
 	case errors.Is(err, emporix.ErrInvalidRequest), errors.Is(err, emporix.ErrNotFound):

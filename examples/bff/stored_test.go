@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"html"
 	"net/http"
 	"net/url"
@@ -176,15 +177,36 @@ func TestInvisibleCharactersInAnAddressAreRefusedInWords(t *testing.T) {
 		for path, body := range map[string]string{
 			"/api/signup": `{"email":%q,"password":"seven wide rivers"}`, "/api/login": `{"email":%q,"password":"x"}`,
 			"/api/password/forgotten": `{"email":%q}`, "/api/signup/resend": `{"email":%q}`,
+			"/api/signup#login": `{"email":"a@example.com","password":"x","signup":{"email":%q,"password":"x"}}`,
 		} {
+			path, _, _ := strings.Cut(path, "#")
 			escaped, err := json.Marshal("jo" + c + "@example.com")
 			require.NoError(t, err)
 			got := v.json("POST", path, strings.ReplaceAll(body, "%q", string(escaped)))
 			assert.Equal(t, http.StatusUnprocessableEntity, got.status, "%s %s: %s", path, escaped, got.body)
 			assert.Contains(t, got.body, "can't be seen", "%s %s", path, escaped)
 		}
+		escaped, err := json.Marshal("jo" + c + "@example.com")
+		require.NoError(t, err)
+		got := customer.json("PATCH", "/api/account", fmt.Sprintf(`{"contactEmail":%s}`, escaped))
+		assert.Equal(t, http.StatusUnprocessableEntity, got.status, "%s: %s", escaped, got.body)
 	}
 	assert.Empty(t, p.fake.Server().Outbox(emporixfake.MailFilter{}), "nothing was sent")
+}
+
+// A label that no form takes may be stored all the same, and can be removed.
+func TestAnyStoredLabelCanBeRemoved(t *testing.T) {
+	for _, odd := range []string{"a,b", "\u200b", " padded ", strings.Repeat("long ", 20), "<b>&+%"} {
+		p := open(t)
+		p.fake.AddCustomer(t, emporixtest.Customer{Email: "odd@example.com", Password: seedPassword, Addresses: []map[string]any{
+			{"contactName": "Jo", "tags": []any{"HOME", odd, "a"}},
+		}})
+		v := p.visitor(t)
+		v.logIn("odd@example.com")
+		path := addressPath.FindString(v.get("/account/addresses").body)
+		assert.Equal(t, path+"?done=tags", v.post(path+"/tags/remove", "tag", odd).where, "%q", odd)
+		assert.Contains(t, v.get("/api/addresses").body, `"tags":["HOME","a"]`, "%q", odd)
+	}
 }
 
 // Names are checked for what no name needs, and have to show something.

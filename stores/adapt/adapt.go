@@ -12,8 +12,12 @@
 //     last of two writes wins. A logout in one process can meet a refresh in
 //     another, and the row comes back until its end.
 //   - A store without methods that take a context (those of scs over database/sql
-//     among them) does not hear that one has ended: its operation goes on, and
-//     the caller waits, as long as the driver does. Give the driver timeouts.
+//     among them) does not hear that one has ended: the caller returns, and the
+//     operation goes on as long as the driver does, with a goroutine and perhaps a
+//     connection. Give the driver timeouts.
+//   - scs ends rows at a time by the clock of the process that wrote them. Keep the
+//     clocks of processes in step: to within some seconds for package bff, which
+//     keeps rows for a minute.
 //   - Rows may stay up to two seconds longer than asked for, because many of these
 //     stores count in whole seconds.
 //   - How long a key and a row may be is the backend's: the table that scs
