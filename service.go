@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -241,9 +242,13 @@ var hints = map[sentinel.Error]string{
 
 func (e *callError) Unwrap() error { return e.err }
 
-// ofCall is wrap for what a call with that context failed with. Token calls
-// belong to no caller: the end of their context is a limit of the SDK's.
+// ofCall is wrap for what a call with that context failed with. A context that
+// ended for a cause of the caller's own ended all the same. Token calls belong to
+// no caller: the end of their context is a limit of the SDK's.
 func ofCall(ctx context.Context, op string, err error) error {
+	if end := ctx.Err(); end != nil && !errors.Is(err, end) && errors.Is(err, context.Cause(ctx)) {
+		err = fmt.Errorf("%w: %w", err, end)
+	}
 	var auth *AuthError
 	if ctx.Err() == nil && errors.As(err, &auth) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
 		err = &tokenLimitError{err}
@@ -291,7 +296,7 @@ func (c *core) log(ctx context.Context, op *operation.Operation, answer *transpo
 // logOdd tells of a token answer that was taken although it is not as documented.
 func (c *core) logOdd(ctx context.Context, op *operation.Operation, odd []string) {
 	if c.logger != nil && len(odd) > 0 {
-		c.logger.LogAttrs(ctx, slog.LevelWarn, "emporix: odd token answer", slog.String("operation", op.Name), slog.String("odd", strings.Join(odd, "; ")))
+		c.write(ctx, slog.LevelWarn, "emporix: odd token answer", []slog.Attr{slog.String("operation", op.Name), slog.String("odd", strings.Join(odd, "; "))})
 	}
 }
 
