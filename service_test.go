@@ -78,6 +78,27 @@ func (s slowStore) Load(ctx context.Context, key string) ([]byte, bool, error) {
 	}
 }
 
+// What was never sent has not been done.
+func TestAContextThatHasEndedBefore(t *testing.T) {
+	for name, call := range writes {
+		t.Run(name, func(t *testing.T) {
+			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+				logIn(t, client.OwnSession())
+				require.NoError(t, anonymousCall(t.Context(), client.OwnSession()))
+				sent := fake.Calls(t, name)
+				ended, cancel := context.WithCancel(t.Context())
+				cancel()
+				err := call(ended, client)
+				assert.ErrorIs(t, err, context.Canceled)
+				assert.NotErrorIs(t, err, emporix.ErrOutcomeUnknown)
+				if name != "Auth.Refresh" && name != "Auth.Logout" { // which go on by themselves
+					assert.Equal(t, sent, fake.Calls(t, name))
+				}
+			})
+		})
+	}
+}
+
 // The caller leaves while the server is told: the session is gone, and the error
 // says so.
 func TestALogoutWhoseCallerLeaves(t *testing.T) {

@@ -49,6 +49,9 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 	if x == nil {
 		return nil, &Failure{Kind: Invalid, Err: errors.New("a middleware sent a request of its own through the SDK's transport; give it a client of its own")}
 	}
+	if x.Context.Err() != nil { // before this attempt was sent
+		return nil, context.Cause(x.Context)
+	}
 	if x.claimed.Swap(true) {
 		return nil, &Failure{Kind: Lost, Err: errors.New("a middleware sent the request again; leave that to the SDK, which knows what may be repeated")}
 	}
