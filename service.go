@@ -243,35 +243,41 @@ var hints = map[sentinel.Error]string{
 func (e *callError) Unwrap() error { return e.err }
 
 // ofCall is wrap for what a call with that context failed with. A context that
-// ended for a cause of the caller's own ended all the same. Token calls belong to
-// no caller: the end of their context is a limit of the SDK's.
+// ended for a cause of the caller's own ended all the same. As long as it has not
+// ended, the end of another context is a limit of the SDK's or of a store's: token
+// calls and renewals belong to no caller.
 func ofCall(ctx context.Context, op string, err error) error {
-	if end := ctx.Err(); end != nil && !errors.Is(err, end) && errors.Is(err, context.Cause(ctx)) {
-		err = fmt.Errorf("%w: %w", err, end)
+	switch err.(type) { //nolint:errorlint // the pipeline says itself whose context ended
+	case *APIError, *TransportError:
+		return err
 	}
-	var auth *AuthError
-	if ctx.Err() == nil && errors.As(err, &auth) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
-		err = &tokenLimitError{err}
+	end := ctx.Err()
+	switch {
+	case end != nil && !errors.Is(err, end) && errors.Is(err, context.Cause(ctx)):
+		err = fmt.Errorf("%w: %w", err, end)
+	case end == nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)):
+		err = &limitError{err}
 	}
 	return wrap(op, err)
 }
 
-// tokenLimitError is a token call that the SDK gave up.
-type tokenLimitError struct{ err error }
+// limitError is what the SDK or a store gave up, and not the caller.
+type limitError struct{ err error }
 
-func (e *tokenLimitError) Error() string { return e.err.Error() }
+func (e *limitError) Error() string { return e.err.Error() }
 
-func (e *tokenLimitError) Is(target error) bool {
+func (e *limitError) Is(target error) bool {
 	switch target {
 	case context.DeadlineExceeded, context.Canceled:
 		return false
 	case error(ErrUnavailable):
-		return true
+		var auth *AuthError
+		return errors.As(e.err, &auth) || errors.Is(e.err, target)
 	}
 	return errors.Is(e.err, target)
 }
 
-func (e *tokenLimitError) As(target any) bool { return errors.As(e.err, target) }
+func (e *limitError) As(target any) bool { return errors.As(e.err, target) }
 
 func wrap(op string, err error) error {
 	switch err.(type) { //nolint:errorlint // it names its operation itself, or it is wrapped

@@ -78,6 +78,37 @@ func (s slowStore) Load(ctx context.Context, key string) ([]byte, bool, error) {
 	}
 }
 
+// While the caller's context lasts, no other context's end is the caller's.
+func TestALimitThatIsNotTheCallers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		store emporix.TokenStore
+		kind  error
+	}{
+		"a store that is too slow":         {slowStore{emporix.NewMemoryStore(0)}, emporix.ErrStoreUnavailable},
+		"a lease that another process has": {othersLease{emporix.NewMemoryStore(0)}, emporix.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := emporixtest.New(t).Client(t, emporix.WithTokenStore(tt.store), emporix.WithTimeouts(emporix.Timeouts{Store: 500 * time.Millisecond})).Session("visitor")
+				_, refreshErr := s.Auth.Refresh(t.Context())
+				_, moveErr := s.MoveTo(t.Context(), "other")
+				for _, err := range []error{refreshErr, moveErr} {
+					assert.ErrorIs(t, err, tt.kind)
+					assert.NotErrorIs(t, err, context.DeadlineExceeded)
+				}
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
+// othersLease is a store whose rows another process renews, and never ends.
+type othersLease struct{ emporix.LeaseTokenStore }
+
+func (othersLease) Acquire(context.Context, string, string, time.Duration) (acquired, abandoned bool, err error) {
+	return false, false, nil
+}
+
 // What was never sent has not been done.
 func TestAContextThatHasEndedBefore(t *testing.T) {
 	for name, call := range writes {

@@ -41,7 +41,7 @@ func TestCharset_OfAnswers(t *testing.T) {
 	}{
 		"application/json":                                  {body, true},
 		"application/json; charset=utf-8":                   {body, true},
-		`application/json; charset="UTF-8"`:                 {"\xef\xbb\xbf" + body, true},
+		`application/json; charset="UTF-8"`:                 {"\xef\xbb\xbf" + body, false},
 		"application/json;charset=UTF8":                     {body, true},
 		"application/json; charset=":                        {body, true},
 		"application/json; charset=ISO-8859-1":              {latin1(body), true},
@@ -100,14 +100,15 @@ func TestCharset_OfAnswers(t *testing.T) {
 			assert.NotContains(t, err.Error(), "\ufffd")
 			assert.NotContains(t, err.Error(), latin1("\u00f6"))
 
+			if strings.HasPrefix(tt.body, "\xef\xbb\xbf") {
+				return // JSON has no byte order mark
+			}
 			token := outcomeOperations["Auth.Login"]
 			tokens := strings.Replace(outcomeCustomer, `{`, `{"note":"`+"J\u00f6"+`",`, 1)
 			if strings.Contains(tt.body, "Jo") {
 				tokens = outcomeCustomer
 			}
 			switch {
-			case strings.HasPrefix(tt.body, "\xef\xbb\xbf"):
-				tokens = "\xef\xbb\xbf" + tokens
 			case strings.Contains(media, "utf-16"):
 				tokens = utf16Text(tokens)
 			case strings.Contains(media, "8859-1") || strings.Contains(media, "1252") || strings.Contains(media, "latin1"):

@@ -18,7 +18,7 @@ func toUTF8(body []byte, h http.Header) ([]byte, error) {
 	case len(body) == 0:
 		return body, nil
 	case charset == "" || charset == "utf-8" || charset == "utf8" || charset == "unicode-1-1-utf-8":
-		return bytes.TrimPrefix(body, []byte("\ufeff")), nil // the mark that some servers begin with
+		return body, nil
 	case isASCII(body) && extendsASCII(charset):
 		return body, nil
 	case isLatin1(charset):

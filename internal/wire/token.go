@@ -263,17 +263,21 @@ func (d *tokenDecoder) idle() Lifetime {
 // All else is nil.
 func scopesOf(raw json.RawMessage) []string {
 	list := []json.RawMessage{raw}
-	if len(raw) == 0 || raw[0] != '"' && (raw[0] != '[' || json.Unmarshal(raw, &list) != nil) {
+	if len(raw) > 0 && raw[0] == '[' && json.Unmarshal(raw, &list) != nil {
 		return nil
 	}
-	scopes := []string{}
+	scopes, readable := []string{}, len(list) == 0
 	for _, element := range list {
-		part, _ := stringOf(element)
+		part, isText := stringOf(element)
+		readable = readable || isText
 		for scope := range strings.FieldsSeq(part) {
 			if !strings.HasPrefix(scope, "tenant=") {
 				scopes = append(scopes, scope)
 			}
 		}
+	}
+	if !readable {
+		return nil
 	}
 	return scopes
 }
