@@ -393,13 +393,15 @@ func (s *AuthService) Logout(ctx context.Context) error {
 		return c.logout(ctx, token.Access, token.Bearer)
 	})
 	c.log(ctx, operation.AuthLogout, nil, err, began)
+	var answered *APIError
+	var lost *TransportError
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, sentinel.NotLoggedIn) || errors.Is(err, sentinel.StoreUnavailable) || errors.Is(err, sentinel.Closed) || ctx.Err() != nil:
-		return wrap(operation.AuthLogout.Name, err)
+	case !errors.Is(err, sentinel.StoreUnavailable) && (errors.As(err, &answered) || errors.As(err, &lost)):
+		return &callError{op: operation.AuthLogout.Name, err: &unconfirmed{err}}
 	}
-	return &callError{op: operation.AuthLogout.Name, err: &unconfirmed{err}}
+	return ofCall(ctx, operation.AuthLogout.Name, err)
 }
 
 // unconfirmed is a logout that the server did not answer with yes.

@@ -33,6 +33,10 @@ func NewFileStore(path string) (ConditionalTokenStore, error) {
 	if path == "" {
 		return nil, &ArgumentError{Field: "path", Reason: "is empty; give the file that is to hold the session"}
 	}
+	path, err := filepath.Abs(path) // the program may go to another folder
+	if err != nil {
+		return nil, fmt.Errorf("emporix: file store: %w", err)
+	}
 	s := &fileStore{path: path, turn: make(chan struct{}, 1)}
 	s.turn <- struct{}{}
 	if err := s.check(); err != nil {

@@ -81,7 +81,13 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 	if err := c.baseHost.accepts(req); err != nil {
 		return nil, err
 	}
+	if c.sessions.Closed() {
+		return nil, wrap("Session.HTTPClient", ErrClosed)
+	}
 	req = req.Clone(ctx)
+	if req.Header == nil { // http.Client makes one, other users of the transport may not
+		req.Header = http.Header{}
+	}
 	c.baseHost.decorate(req.Header)
 	if req.Header.Get("Authorization") != "" {
 		return t.send(req)
@@ -217,7 +223,7 @@ func (t *visitorTransport) rejectionOf(ctx context.Context, resp *http.Response)
 }
 
 func (b hostBinding) accepts(req *http.Request) error {
-	if req.URL == nil || req.URL.Scheme != b.scheme || !b.isHost(req.URL.Host) || req.Host != "" && !b.isHost(req.Host) {
+	if req.URL == nil || req.URL.Opaque != "" || req.URL.Scheme != b.scheme || !b.isHost(req.URL.Host) || req.Host != "" && !b.isHost(req.Host) {
 		return &ArgumentError{Field: "URL", Reason: fmt.Sprintf("is not on %s://%s, the only place that this session's tokens are sent to", b.scheme, b.host)}
 	}
 	return nil

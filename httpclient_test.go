@@ -134,6 +134,13 @@ func TestS03_HTTPClientKeepsTokensOnTheHost(t *testing.T) {
 		_, err = shop.client.HTTPClient().Do(req)
 		assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
 	})
+	t.Run("another host as the request's target", func(t *testing.T) {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", shop.url("/cart/"), nil)
+		require.NoError(t, err)
+		req.URL.Opaque = "//evil.example/cart/" // a proxy goes where it says
+		_, err = shop.client.HTTPClient().Do(req)
+		assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
+	})
 	assert.Zero(t, reached)
 	assert.Empty(t, shop.seen)
 	shop.fake.AssertCalls(t, "Auth.Anonymous", 0)
@@ -266,6 +273,22 @@ func TestHTTPClientErrors(t *testing.T) {
 		require.NoError(t, shop.client.Close(t.Context()))
 		_, err := shop.client.HTTPClient().Get(shop.url("/cart/"))
 		assert.ErrorIs(t, err, emporix.ErrClosed)
+		req, err := http.NewRequestWithContext(t.Context(), "GET", shop.url("/cart/"), nil)
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer my own")
+		_, err = shop.client.HTTPClient().Do(req)
+		assert.ErrorIs(t, err, emporix.ErrClosed)
+		assert.Empty(t, shop.seen)
+	})
+	t.Run("no header", func(t *testing.T) {
+		shop := newCartShop(t, fine)
+		req, err := http.NewRequestWithContext(t.Context(), "GET", shop.url("/cart/"), nil)
+		require.NoError(t, err)
+		req.Header = nil
+		resp, err := shop.client.HTTPClient().Transport.RoundTrip(req)
+		require.NoError(t, err)
+		text(t, resp)
+		assert.NotEmpty(t, shop.seen[0].bearer)
 	})
 	t.Run("no token to be had", func(t *testing.T) {
 		shop := newCartShop(t, fine)

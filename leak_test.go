@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -321,6 +322,68 @@ func TestS02_NothingLeaksOverASocket(t *testing.T) {
 
 // Every exported type that holds a secret, in every position that a user's own
 // types can put it in.
+// A server repeats in its headers what it was sent, or names a token there:
+// middleware sees none of it.
+func TestS02_NothingLeaksThroughTheHeadersOfAnAnswer(t *testing.T) {
+	secrets := map[string]string{
+		"the guest's bearer": "GUEST/token+1", "the guest's refresh token": "GUEST/refresh+1", "the customer's bearer": "JO/token+1",
+		"the customer's refresh token": "JO/refresh+1", "a password": canaryPassword, "a mail token": "MAIL/token+1",
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		for name, value := range map[string]string{
+			"Content-Type": "application/json", "Content-Location": r.URL.RequestURI(), "X-Seen": r.Header.Get("Authorization"), "X-Body": string(body), "Trailer": "X-End",
+		} {
+			w.Header().Set(name, value)
+		}
+		const tokens = `{"access_token":"%s/token+1","refresh_token":"%[1]s/refresh+1","expires_in":3599,"refresh_token_expires_in":86399}`
+		switch who := "GUEST"; {
+		case strings.Contains(r.URL.Path, "logout") || r.Method == "POST" && !strings.HasSuffix(r.URL.Path, "/login"):
+			w.WriteHeader(204)
+		case strings.Contains(r.URL.Path, "/me/"):
+			_, _ = io.WriteString(w, "[]")
+		default:
+			if !strings.Contains(r.URL.Path, "anonymous") {
+				who = "JO"
+			}
+			w.Header().Set("X-Access-Token", who+"/token+1")
+			w.Header().Set("Set-Cookie", "s="+who+"/refresh+1")
+			fmt.Fprintf(w, tokens, who)
+		}
+		w.Header().Set("X-End", r.URL.RequestURI())
+	}))
+	t.Cleanup(server.Close)
+	var seen strings.Builder
+	client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL(server.URL), emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			if err == nil {
+				fmt.Fprintln(&seen, resp.Status, resp.Header, resp.Trailer)
+			}
+			return resp, err
+		})
+	}))
+	require.NoError(t, err)
+	_, err = client.Auth.Refresh(t.Context())
+	require.NoError(t, err)
+	_, err = client.Auth.Login(t.Context(), emporix.LoginRequest{Email: canaryMail, Password: canaryPassword})
+	require.NoError(t, err)
+	_, err = client.Auth.Refresh(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, client.Credentials.ResetPassword(t.Context(), emporix.ResetPasswordRequest{Token: "MAIL/token+1", Password: canaryPassword}))
+	_, _ = client.Addresses.List(t.Context())
+	require.NoError(t, client.Auth.Logout(t.Context()))
+	require.NoError(t, client.Close(t.Context()))
+	text := seen.String()
+	for name, value := range secrets {
+		inJSON, _ := json.Marshal(value)
+		for _, form := range []string{value, url.QueryEscape(value), strings.Trim(string(inJSON), `"`)} {
+			assert.NotContains(t, text, form, name)
+		}
+	}
+	assert.Contains(t, text, "/customer/acme/refreshauthtoken?refreshToken=[redacted]", "the rest stays")
+}
+
 func TestS01_SecretsAreNotPrintable(t *testing.T) {
 	const canary = "CANARY-secret"
 	held := emporix.NewSecret(canary)

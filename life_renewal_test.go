@@ -101,6 +101,24 @@ func TestLife_L03_AFailedRenewalIsNotSeen(t *testing.T) {
 	})
 }
 
+// One answer with a Retry-After of months costs no session.
+func TestLife_L03_ARetryAfterBeyondTheRefreshToken(t *testing.T) {
+	for _, retryAfter := range []string{"9999999", "Fri, 31 Dec 9999 23:59:59 GMT"} {
+		t.Run(retryAfter, func(t *testing.T) {
+			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+				own := client.OwnSession()
+				logIn(t, own)
+				fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", Status: 503, RetryAfter: retryAfter})
+				for range 3 * 24 * 6 {
+					time.Sleep(10 * time.Minute)
+					require.NoError(t, customerCall(t.Context(), own))
+				}
+				assert.True(t, info(t, own).CanRefresh)
+			})
+		})
+	}
+}
+
 func TestLife_L01_AThousandGoroutines(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
 		logIn(t, client.Session("jo"))

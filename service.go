@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -241,32 +242,42 @@ var hints = map[sentinel.Error]string{
 
 func (e *callError) Unwrap() error { return e.err }
 
-// ofCall is wrap for what a call with that context failed with. Token calls
-// belong to no caller: the end of their context is a limit of the SDK's.
+// ofCall is wrap for what a call with that context failed with. A context that
+// ended for a cause of the caller's own ended all the same. As long as it has not
+// ended, the end of another context is a limit of the SDK's or of a store's: token
+// calls and renewals belong to no caller.
 func ofCall(ctx context.Context, op string, err error) error {
-	var auth *AuthError
-	if ctx.Err() == nil && errors.As(err, &auth) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
-		err = &tokenLimitError{err}
+	switch err.(type) { //nolint:errorlint // the pipeline says itself whose context ended
+	case *APIError, *TransportError:
+		return err
+	}
+	end := ctx.Err()
+	switch {
+	case end != nil && !errors.Is(err, end) && errors.Is(err, context.Cause(ctx)):
+		err = fmt.Errorf("%w: %w", err, end)
+	case end == nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)):
+		err = &limitError{err}
 	}
 	return wrap(op, err)
 }
 
-// tokenLimitError is a token call that the SDK gave up.
-type tokenLimitError struct{ err error }
+// limitError is what the SDK or a store gave up, and not the caller.
+type limitError struct{ err error }
 
-func (e *tokenLimitError) Error() string { return e.err.Error() }
+func (e *limitError) Error() string { return e.err.Error() }
 
-func (e *tokenLimitError) Is(target error) bool {
+func (e *limitError) Is(target error) bool {
 	switch target {
 	case context.DeadlineExceeded, context.Canceled:
 		return false
 	case error(ErrUnavailable):
-		return true
+		var auth *AuthError
+		return errors.As(e.err, &auth) || errors.Is(e.err, target)
 	}
 	return errors.Is(e.err, target)
 }
 
-func (e *tokenLimitError) As(target any) bool { return errors.As(e.err, target) }
+func (e *limitError) As(target any) bool { return errors.As(e.err, target) }
 
 func wrap(op string, err error) error {
 	switch err.(type) { //nolint:errorlint // it names its operation itself, or it is wrapped
@@ -291,7 +302,7 @@ func (c *core) log(ctx context.Context, op *operation.Operation, answer *transpo
 // logOdd tells of a token answer that was taken although it is not as documented.
 func (c *core) logOdd(ctx context.Context, op *operation.Operation, odd []string) {
 	if c.logger != nil && len(odd) > 0 {
-		c.logger.LogAttrs(ctx, slog.LevelWarn, "emporix: odd token answer", slog.String("operation", op.Name), slog.String("odd", strings.Join(odd, "; ")))
+		c.write(ctx, slog.LevelWarn, "emporix: odd token answer", []slog.Attr{slog.String("operation", op.Name), slog.String("odd", strings.Join(odd, "; "))})
 	}
 }
 

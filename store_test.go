@@ -157,6 +157,18 @@ func TestFileStoreIsReadableByItsOwnerOnly(t *testing.T) {
 	assert.Equal(t, "one", load(t, store, "a"))
 }
 
+// The program goes to another folder: the file stays the one that was named.
+func TestFileStoreStaysWhereItWasMade(t *testing.T) {
+	t.Chdir(t.TempDir())
+	store, err := emporix.NewFileStore("sessions.json")
+	require.NoError(t, err)
+	save(t, store, "a", "one", 1, time.Hour)
+	t.Chdir(t.TempDir())
+	assert.Equal(t, "one", load(t, store, "a"))
+	save(t, store, "a", "two", 2, time.Hour)
+	assert.NoFileExists(t, "sessions.json")
+}
+
 // The file is replaced, never written to: whoever has it open sees the old one
 // in one piece, and nothing else is left in the folder.
 func TestFileStoreReplacesTheFile(t *testing.T) {

@@ -97,7 +97,7 @@ func (m *Manager) run(v *Visitor, f *flight, do work) (tell func()) {
 func (m *Manager) join(ctx context.Context, v *Visitor, do work) error {
 	f, mine := m.launch(v, false, do)
 	err := m.wait(ctx, f)
-	if (f.alone || errors.Is(err, errTooSoon)) && !mine && ctx.Err() == nil && !m.shut() {
+	if (f.alone || errors.Is(err, errTooSoon)) && !mine && ctx.Err() == nil && !m.Closed() {
 		return nil
 	}
 	return err
@@ -110,7 +110,7 @@ func (m *Manager) alone(ctx context.Context, v *Visitor, do work) error {
 	for {
 		f, mine := m.launch(v, true, do)
 		err := m.wait(ctx, f)
-		if mine || ctx.Err() != nil || m.shut() {
+		if mine || ctx.Err() != nil || m.Closed() {
 			return err
 		}
 	}

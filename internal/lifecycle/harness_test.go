@@ -264,7 +264,7 @@ func newWorldOver(t *testing.T, o *office, s *shelf, store Store) *world {
 		},
 	})
 	t.Cleanup(func() {
-		if w.m.shut() {
+		if w.m.Closed() {
 			return
 		}
 		assert.NoError(t, w.m.Close(context.Background()))

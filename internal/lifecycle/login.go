@@ -22,7 +22,7 @@ type Login struct {
 // another customer's session it is authorised with a new anonymous session, and
 // nothing of the old one is carried over.
 func (m *Manager) Login(ctx context.Context, v *Visitor, call func(context.Context, Token) (Grant, error)) (Login, error) {
-	if m.shut() {
+	if m.Closed() {
 		return Login{}, sentinel.Closed
 	}
 	before, bearer, err := m.loginBearer(ctx, v)
@@ -83,7 +83,7 @@ func (m *Manager) loginBearer(ctx context.Context, v *Visitor) (*Record, Token, 
 // Logout removes the customer's session, whatever the server says, and then
 // tells the server with call.
 func (m *Manager) Logout(ctx context.Context, v *Visitor, call func(context.Context, Token) error) error {
-	if m.shut() {
+	if m.Closed() {
 		return sentinel.Closed
 	}
 	var known *Record

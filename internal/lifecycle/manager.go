@@ -101,7 +101,8 @@ func (m *Manager) key(v *Visitor) string {
 
 func (m *Manager) epoch(v *Visitor) *atomic.Uint64 { return &m.epochs[v.stripe] }
 
-func (m *Manager) shut() bool {
+// Closed reports whether Close has been called.
+func (m *Manager) Closed() bool {
 	select {
 	case <-m.closed:
 		return true

@@ -49,7 +49,7 @@ func (m *Manager) Move(caller context.Context, from, to *Visitor) error {
 // Due renews the session if it is time to, and waits for it, so that nothing
 // needs to run in the background afterwards.
 func (m *Manager) Due(ctx context.Context, v *Visitor) error {
-	if m.shut() {
+	if m.Closed() {
 		return sentinel.Closed
 	}
 	s, err := m.read(ctx, v)

@@ -25,7 +25,7 @@ func (m *Manager) Token(ctx context.Context, v *Visitor, want Want) (Token, erro
 // find is the way of every call that has no good token at hand.
 func (m *Manager) find(ctx context.Context, v *Visitor, want Want) (Token, error) {
 	for range 4 { // a renewal may be overtaken by a login or logout; then look again
-		if m.shut() {
+		if m.Closed() {
 			return Token{}, sentinel.Closed
 		}
 		s, err := m.read(ctx, v)
@@ -91,7 +91,7 @@ func (m *Manager) read(ctx context.Context, v *Visitor) (*snapshot, error) {
 
 // Info returns a copy of the session's record, without starting anything.
 func (m *Manager) Info(ctx context.Context, v *Visitor) (Record, error) {
-	if m.shut() {
+	if m.Closed() {
 		return Record{}, sentinel.Closed
 	}
 	s, err := m.read(ctx, v)

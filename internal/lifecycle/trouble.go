@@ -43,12 +43,17 @@ func (m *Manager) setTrouble(v *Visitor, change func(*trouble)) {
 	}
 }
 
-// failed notes a renewal that failed, and how long to leave the session alone.
+// failed notes a renewal that failed, and how long to leave the session alone. A
+// server that asks for a longer pause gets it, but not until the refresh token has
+// ended.
 func (m *Manager) failed(v *Visitor, r *Record, err error) {
 	var call *CallError
 	var retryAfter time.Duration
 	if errors.As(err, &call) {
 		retryAfter = call.RetryAfter
+	}
+	if !r.RefreshUntil.IsZero() {
+		retryAfter = min(retryAfter, time.Until(r.RefreshUntil)/2)
 	}
 	m.setTrouble(v, func(t *trouble) {
 		t.failures++

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/emporix-community/emporix-go/internal/secret"
 )
@@ -115,6 +116,7 @@ func (s *scrubber) stillIn(text string) bool {
 				if len(value) < secret.Shortest || !strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsLetter(r) }) || isOrdinary(value) {
 					continue
 				}
+				value, text := strings.ToLower(value), strings.ToLower(text)
 				if strings.Contains(text, value) || strings.Contains(strings.ReplaceAll(text, "+", " "), value) {
 					return true
 				}
@@ -132,11 +134,19 @@ func unescapeURL(text string) string {
 	})
 }
 
-// unescapeBackslash undoes what JSON and %q write.
+// unescapeBackslash undoes what JSON, %q and octal escapes write.
 func unescapeBackslash(text string) string {
 	return backslash.ReplaceAllStringFunc(text, func(escape string) string {
 		switch escape[1] {
+		case '0', '1', '2', '3', '4', '5', '6', '7':
+			b, _ := strconv.ParseUint(escape[1:], 8, 8) // more than a byte is none
+			return string([]byte{byte(b)})
 		case 'u', 'U':
+			if len(escape) == 12 { // two surrogates
+				high, _ := strconv.ParseUint(escape[2:6], 16, 16)
+				low, _ := strconv.ParseUint(escape[8:], 16, 16)
+				return string(utf16.DecodeRune(rune(high), rune(low))) // #nosec G115 -- four digits each
+			}
 			r, _ := strconv.ParseUint(escape[2:], 16, 32)
 			return string(rune(r)) // #nosec G115 -- at most eight digits; what is no rune becomes U+FFFD
 		case 'x':
@@ -155,7 +165,7 @@ func unescapeBackslash(text string) string {
 
 var (
 	escapedByte = regexp.MustCompile(`%[0-9a-fA-F]{2}`)
-	backslash   = regexp.MustCompile(`\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|[^uUx])`)
+	backslash   = regexp.MustCompile(`\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|[0-7]{3}|[^uUx])`)
 )
 
 // bare is a secret as a text would repeat it.
@@ -170,8 +180,14 @@ func (s *scrubber) forms() []form {
 	var forms []form
 	for i, list := range [][]secret.Secret{s.secrets, s.chosen} {
 		for _, hidden := range list {
-			for _, text := range secret.Forms(bare(hidden)) {
-				forms = append(forms, form{text, i == 1})
+			written := []string{bare(hidden)}
+			if i == 1 { // in other letters a token is none, but a password is told
+				written = append(written, strings.ToLower(written[0]), strings.ToUpper(written[0]))
+			}
+			for _, value := range written {
+				for _, text := range secret.Forms(value) {
+					forms = append(forms, form{text, i == 1})
+				}
 			}
 		}
 	}

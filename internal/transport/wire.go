@@ -9,12 +9,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/operation"
+	"github.com/emporix-community/emporix-go/internal/secret"
 )
 
 // wire is the innermost round tripper of ours: only behind it does a request
@@ -48,6 +50,9 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 	x := exchangeOf(shown.Context())
 	if x == nil {
 		return nil, &Failure{Kind: Invalid, Err: errors.New("a middleware sent a request of its own through the SDK's transport; give it a client of its own")}
+	}
+	if x.Context.Err() != nil { // before this attempt was sent
+		return nil, context.Cause(x.Context)
 	}
 	if x.claimed.Swap(true) {
 		return nil, &Failure{Kind: Lost, Err: errors.New("a middleware sent the request again; leave that to the SDK, which knows what may be repeated")}
@@ -115,6 +120,7 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 		x.hidden().answer = body
 		resp.Body, resp.ContentLength = http.NoBody, 0
 	}
+	resp.Status, resp.Header, resp.Trailer = x.shown("", resp.Status), x.shownHeader(resp.Header), x.shownHeader(resp.Trailer)
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.Header["Location"] != nil {
 		// It may repeat the query, and http.Client quotes it when it can't be parsed.
 		resp.Header = resp.Header.Clone()
@@ -122,6 +128,37 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 	}
 	return resp, nil
 }
+
+// shownHeader is a header of the answer as the outer layers may see it. A server may
+// repeat there what it was sent, such as the URL, or name a token that it issues.
+func (x *exchange) shownHeader(h http.Header) http.Header {
+	own := true
+	for name, values := range h {
+		for i, value := range values {
+			shown := x.shown(name, value)
+			if shown == value {
+				continue
+			}
+			if own {
+				h, own = h.Clone(), false
+			}
+			h[name][i] = shown
+		}
+	}
+	return h
+}
+
+func (x *exchange) shown(name, value string) string {
+	switch {
+	case issuesTokens(x.op) && tokenHeader.MatchString(name):
+		return secret.Mask
+	case answersSecrets(x.op) || !x.bearer.IsZero() && strings.Contains(value, bare(x.bearer)):
+		return x.scrub.clean(value)
+	}
+	return value
+}
+
+var tokenHeader = regexp.MustCompile(`(?i)token|authori[sz]ation|cookie|jwt|bearer|secret`)
 
 // plain says what net/http leaves out for a transport that wraps its own.
 func plain(err error) error {

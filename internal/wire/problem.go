@@ -71,7 +71,7 @@ func DecodeProblem(body []byte, contentType string) Problem {
 func decodeProblemObject(body []byte) (Problem, bool) {
 	// An answer that breaks off may still have said what is wrong.
 	members, broken := readObject(body, "fault", "type", "errorCode", "code", "error", "status",
-		"message", "error_description", "moreInfo", "details")
+		"message", "error_description", "moreInfo", "details", "errors", "title", "detail", "description", "reason")
 	if fault := members.get("fault"); fault != nil && says(fault) && (len(members) == 1 || !bytes.Equal(fault, []byte("{}"))) {
 		p := decodeFault(fault)
 		p.About = p.aboutFault()
@@ -82,7 +82,7 @@ func decodeProblemObject(body []byte) (Problem, bool) {
 			members.code("code")),
 		Message:  firstOf(cleanText, members, "message", "error_description"),
 		MoreInfo: cleanText(members.text("moreInfo")),
-		Details:  decodeDetails(members["details"]),
+		Details:  append(decodeDetails(members["details"]), decodeDetails(members["errors"])...),
 	}
 	if broken == nil { // what breaks off may have gone on about something else
 		p.About = p.aboutError(members)

@@ -46,6 +46,7 @@ var (
 		"saas", "subjecttoken", "subjectaccesstoken", "csrf", "captcha",
 		"unavailable", "temporar", "timeout", "timedout", "internal", "servererror", "overload", "maintenance",
 		"upstream", "backend", "gateway", "database", "connection", "tryagain", "retry",
+		"exceed", "busy", "unexpected", "wentwrong", "network", "unreachable", "notreachable", "concurren", "outage", "isdown", "ipaddress", "firewall",
 	}
 )
 
@@ -117,13 +118,13 @@ func (p *Problem) aboutFault() Subject {
 // whole answer's.
 func (p *Problem) aboutError(members object) Subject {
 	oauth := cleanText(members.text("error"))
-	said := p.said()
+	said := p.said(members)
 	status, stated := members.status()
 	switch {
-	case squash(oauth) == "invalidgrant":
-		return SubjectRefreshToken
 	case stated && (status >= 500 || status == 429 || status == 408):
 		return SubjectOther // the server's own trouble, whatever HTTP's status is
+	case squash(oauth) == "invalidgrant":
+		return SubjectRefreshToken
 	case oauth != "" && (!stated || p.Message == ""):
 		return SubjectOAuth
 	case oauth != "" && said != SubjectRefreshToken: // as frameworks answer
@@ -137,10 +138,10 @@ func (p *Problem) aboutError(members object) Subject {
 }
 
 // said goes from the most exact word to the least.
-func (p *Problem) said() Subject {
+func (p *Problem) said(members object) Subject {
 	fields := SubjectUnknown
 	for _, d := range p.Details {
-		about := firstSubject(d.Field)
+		about := fieldSubject(d.Field)
 		switch {
 		case about == SubjectUnknown || about == fields:
 		case fields == SubjectUnknown:
@@ -152,9 +153,12 @@ func (p *Problem) said() Subject {
 	if fields != SubjectUnknown {
 		return fields
 	}
-	texts := []string{p.Code, p.Message}
+	texts := []string{p.Code, members.code("errorCode"), members.code("code"), p.Message}
 	for _, d := range p.Details {
 		texts = append(texts, d.Type, d.Message)
+	}
+	for _, name := range []string{"error_description", "title", "detail", "description", "reason"} {
+		texts = append(texts, members.text(name))
 	}
 	for _, text := range texts {
 		if about := firstSubject(text); about != SubjectUnknown {
@@ -162,6 +166,16 @@ func (p *Problem) said() Subject {
 		}
 	}
 	return SubjectUnknown
+}
+
+// fieldSubject returns what a field of the request is about: the refresh token may
+// be called by another name, and every other field is something else.
+func fieldSubject(field string) Subject {
+	about := firstSubject(field)
+	if about == SubjectUnknown && field != "" && !names(squash(field), []string{"token", "refresh", "grant", "session", "jwt"}) {
+		return SubjectOther
+	}
+	return about
 }
 
 // status returns the HTTP status that the body itself states.

@@ -59,6 +59,15 @@ func TestWhatAnErrorIsAbout(t *testing.T) {
 			`{"status":503,"type":"bad_request","message":"The refresh token store sleeps."}`,
 			`{"status":400,"type":"bad_request","message":"Service temporarily unavailable."}`,
 			`{"status":401,"message":"Saas TOKEN is invalid","code":401,"errorCode":"SAAS"}`,
+			`{"status":400,"type":"bad_request","message":"Request limit exceeded."}`, `{"status":400,"type":"bad_request","message":"Something went wrong."}`,
+			`{"status":400,"type":"bad_request","message":"The system is busy."}`, `{"status":400,"type":"bad_request","message":"An unexpected error occurred."}`,
+			// The same words wherever the answer has them.
+			`{"status":401,"type":"unauthorized","message":"No.","errorCode":"TENANT_NOT_FOUND"}`, `{"status":401,"type":"unauthorized","message":"No.","code":"QUOTA_EXCEEDED"}`,
+			`{"status":400,"message":"No.","errors":[{"field":"tenant","message":"unknown"}]}`, `{"status":400,"message":"No.","errors":["unknown tenant"]}`,
+			`{"status":401,"message":"Unauthorized","error_description":"The tenant is unknown."}`, `{"status":401,"message":"No.","title":"Unknown tenant"}`,
+			// A field of the request that is no token.
+			`{"status":400,"type":"bad_request","message":"No.","details":[{"field":"X-Version","message":"unknown"}]}`,
+			`{"error":"invalid_grant","status":503}`,
 		},
 		wire.SubjectLegalEntity: {
 			`{"status":400,"type":"bad_request","message":"The customer is not assigned to the legal entity."}`,
@@ -84,7 +93,7 @@ func TestWhatAnErrorIsAbout(t *testing.T) {
 		wire.SubjectRequest: {
 			`{"status":401,"type":"unauthorized","message":"No."}`, `{"status":400,"message":"The customer is not active."}`,
 			`{"code":401,"status":"Unauthorized","message":"Session not found"}`, `{"type":"bad_request"}`,
-			`{"message":"no","details":["why"]}`,
+			`{"message":"no","details":["why"]}`, `{"status":400,"message":"No.","details":[{"field":"token","message":"expired"}]}`,
 		},
 		wire.SubjectUnknown: {
 			"", "<html>", "Bad Gateway", "null", "[]", "{}", `{"a":1}`, `{"message":"Unauthorized"}`,

@@ -81,7 +81,7 @@ func decodeToken(body []byte, sessionID, otherSessionID string) (Token, error) {
 	t := Token{
 		Access:           d.token(unusableBearer, "access_token", "accessToken"),
 		Refresh:          d.token(uncarried, "refresh_token", "refreshToken"),
-		SaaS:             d.token(uncarried, "saas_token", "saasToken"),
+		SaaS:             d.saas(),
 		SocialAccess:     d.foreign("social_access_token"),
 		SocialID:         d.foreign("social_id_token"),
 		Subject:          d.foreign("subject_access_token"),
@@ -174,6 +174,11 @@ func (d *tokenDecoder) foreign(name string) secret.Secret {
 	return secret.New(text)
 }
 
+// saas decodes the token for the checkout. A session can do without it.
+func (d *tokenDecoder) saas() secret.Secret {
+	return secret.New(twins(d, "saas_token", "saasToken", func(name string) string { return d.foreign(name).Reveal() }))
+}
+
 // text returns a string member, or "" if it is absent, null, blank or no string.
 func (d *tokenDecoder) text(name string) string {
 	value := d.members.get(name)
@@ -253,21 +258,26 @@ func (d *tokenDecoder) idle() Lifetime {
 	return life
 }
 
-// scopesOf reads scopes that are separated by spaces, or a list of them. The
-// tenant stands among them and is none. All else is nil.
+// scopesOf reads scopes that are separated by spaces, or a list of them, whose
+// elements of other types are passed over. The tenant stands among them and is none.
+// All else is nil.
 func scopesOf(raw json.RawMessage) []string {
-	var list []string
-	text, isText := stringOf(raw)
-	if !isText && (json.Unmarshal(raw, &list) != nil || list == nil) {
+	list := []json.RawMessage{raw}
+	if len(raw) > 0 && raw[0] == '[' && json.Unmarshal(raw, &list) != nil {
 		return nil
 	}
-	scopes := []string{}
-	for _, part := range append(list, text) {
+	scopes, readable := []string{}, len(list) == 0
+	for _, element := range list {
+		part, isText := stringOf(element)
+		readable = readable || isText
 		for scope := range strings.FieldsSeq(part) {
 			if !strings.HasPrefix(scope, "tenant=") {
 				scopes = append(scopes, scope)
 			}
 		}
+	}
+	if !readable {
+		return nil
 	}
 	return scopes
 }
