@@ -3,6 +3,7 @@ package wire_test
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ type answer struct {
 	Flag    bool              `json:"flag"`
 	Count   int               `json:"count"`
 	Part    *inner            `json:"part"`
+	Whole   inner             `json:"whole"` // its members are not the answer's
 	List    []inner           `json:"list"`
 	Names   []string          `json:"names"`
 	Map     map[string]string `json:"map"`
@@ -84,6 +86,8 @@ func TestDecodeReadsMemberByMember(t *testing.T) {
 		`{` + odd + `"part":{"below":"x"}}`:                                {Part: &inner{Below: "x"}},
 		`{` + odd + `"part":"x"}`:                                          {},
 		`{` + odd + `"part":null}`:                                         {},
+		`{` + odd + `"part":{"below":"x"},"part":"y"}`:                     {Part: &inner{Below: "x"}},
+		`{` + odd + `"whole":{"below":"x"}}`:                               {Whole: inner{Below: "x"}},
 		`{` + odd + `"list":[{"below":"x"},7]}`:                            {List: []inner{{Below: "x"}}},
 		`{` + odd + `"list":{"below":"x"}}`:                                {List: []inner{{Below: "x"}}},
 		`{` + odd + `"list":[]}`:                                           {List: []inner{}},
@@ -114,6 +118,20 @@ func TestDecodeOfLists(t *testing.T) {
 	assert.Equal(t, []inner{{Below: "a"}, {Below: "8"}}, list)
 	require.NoError(t, wire.Decode([]byte(`{"below":9}`), &list))
 	assert.Equal(t, []inner{{Below: "9"}}, list)
+}
+
+func TestDecodeLeavesTheBodyAsItIs(t *testing.T) {
+	const answers, scopes = `[{"below":"a"},7]`, `["a.b","c"]`
+	var list []inner
+	body := []byte(answers)
+	require.NoError(t, wire.Decode(body, &list))
+	assert.Equal(t, answers, string(body))
+
+	var read wire.Scopes
+	body = []byte(scopes)
+	require.NoError(t, json.Unmarshal(body, &read))
+	assert.Equal(t, scopes, string(body))
+	assert.Equal(t, wire.Scopes{"a.b", "c"}, read)
 }
 
 func TestDecodeFails(t *testing.T) {
@@ -207,13 +225,13 @@ func TestMaskTokens(t *testing.T) {
 	} {
 		assert.Equal(t, want, string(wire.MaskTokens([]byte(body))), body)
 	}
-	deep := `"leaf"`
-	for range 15 {
-		deep = `{"a":` + deep + `}`
+	for open, end := range map[string]string{`{"a":`: `}`, `[`: `]`} {
+		deep := strings.Repeat(open, 14) + `"leaf"` + strings.Repeat(end, 14)
+		body := `{"a":` + deep + `}`
+		assert.Equal(t, body, string(wire.MaskTokens([]byte(body))))
+		body = `{"a":` + open + deep + end + `}`
+		assert.NotContains(t, string(wire.MaskTokens([]byte(body))), "leaf")
 	}
-	assert.Equal(t, deep, string(wire.MaskTokens([]byte(deep))))
-	deep = `{"a":` + deep + `}`
-	assert.NotContains(t, string(wire.MaskTokens([]byte(deep))), "leaf")
 }
 
 func TestErrorsWithTheStatusOfASuccess(t *testing.T) {
@@ -225,5 +243,11 @@ func TestErrorsWithTheStatusOfASuccess(t *testing.T) {
 		`{"a":{"fault":{"faultstring":"x"}}}`: false, `[{"fault":1}]`: false, ``: false, `null`: false, `"fault"`: false, `{}`: false,
 	} {
 		assert.Equal(t, want, wire.IsError([]byte(body)), body)
+	}
+	for body, want := range map[string]bool{
+		`{"fault":{"faultstring":"x"}}`: true, `{"a":1,"fault":"x"}`: true, `{"fault":"x`: true,
+		`{"a":1,"fault":null}`: false, `{"a":{"fault":"x"}}`: false, `{"a":"fault"}`: false, `{"error":"x"}`: false,
+	} {
+		assert.Equal(t, want, wire.IsFault([]byte(body)), body)
 	}
 }
