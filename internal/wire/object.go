@@ -111,10 +111,8 @@ func stringOf(raw json.RawMessage) (string, bool) {
 		return string(raw[1 : len(raw)-1]), true // what most strings are, without a decoder
 	}
 	var s string
-	if json.Unmarshal(raw, &s) != nil {
-		return "", false
-	}
-	return s, true
+	err := json.Unmarshal(raw, &s)
+	return s, err == nil
 }
 
 // numberOf returns the digits of a JSON number, or of a string that holds one.

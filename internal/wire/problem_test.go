@@ -103,6 +103,7 @@ func TestDecodeProblemCleansTexts(t *testing.T) {
 		assert.Equal(t, kept, wire.DecodeProblem([]byte(`{"message":"`+text+`"}`), "").Message)
 	}
 
+	assert.Equal(t, "azAZ09._-", wire.DecodeProblem([]byte(`{"type":"azAZ09._-"}`), "").Code)
 	code := strings.Repeat("a", 128)
 	assert.Equal(t, code, wire.DecodeProblem([]byte(`{"type":"`+code+`"}`), "").Code)
 	assert.Empty(t, wire.DecodeProblem([]byte(`{"type":"`+code+`a"}`), "").Code)
