@@ -123,8 +123,9 @@ func collectFields(v reflect.Value, into map[string]reflect.Value) {
 // should is a list of one.
 func readList(v reflect.Value, raw json.RawMessage) bool {
 	elements := []json.RawMessage{raw}
-	if raw[0] == '[' && json.Unmarshal(raw, &elements) != nil {
-		return false
+	if raw[0] == '[' {
+		elements = nil                     // or the first element would be written over raw
+		_ = json.Unmarshal(raw, &elements) // it is valid
 	}
 	list := reflect.MakeSlice(v.Type(), 0, len(elements))
 	for _, element := range elements {
@@ -172,17 +173,11 @@ func boolOf(raw json.RawMessage) (value, ok bool) {
 
 // intOf returns a whole number, also from a string.
 func intOf(raw json.RawMessage) (int64, bool) {
-	number, ok := numberOf(raw)
-	if !ok {
-		return 0, false
-	}
+	number, _ := numberOf(raw) // nothing parses as no number either
 	if n, err := strconv.ParseInt(number, 10, strconv.IntSize); err == nil {
 		return n, true
 	}
 	const exact = 1 << 53 // beyond it a float skips whole numbers
 	f, err := strconv.ParseFloat(number, 64)
-	if err != nil || f != math.Trunc(f) || math.Abs(f) > exact || int64(int(f)) != int64(f) {
-		return 0, false
-	}
-	return int64(f), true
+	return int64(f), err == nil && f == math.Trunc(f) && math.Abs(f) <= exact && int64(int(f)) == int64(f)
 }

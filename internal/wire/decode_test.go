@@ -1,8 +1,10 @@
 package wire_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +26,7 @@ type answer struct {
 	Flag    bool              `json:"flag"`
 	Count   int               `json:"count"`
 	Part    *inner            `json:"part"`
+	Whole   inner             `json:"whole"` // its members are not the answer's
 	List    []inner           `json:"list"`
 	Names   []string          `json:"names"`
 	Map     map[string]string `json:"map"`
@@ -84,6 +87,8 @@ func TestDecodeReadsMemberByMember(t *testing.T) {
 		`{` + odd + `"part":{"below":"x"}}`:                                {Part: &inner{Below: "x"}},
 		`{` + odd + `"part":"x"}`:                                          {},
 		`{` + odd + `"part":null}`:                                         {},
+		`{` + odd + `"part":{"below":"x"},"part":"y"}`:                     {Part: &inner{Below: "x"}},
+		`{` + odd + `"whole":{"below":"x"}}`:                               {Whole: inner{Below: "x"}},
 		`{` + odd + `"list":[{"below":"x"},7]}`:                            {List: []inner{{Below: "x"}}},
 		`{` + odd + `"list":{"below":"x"}}`:                                {List: []inner{{Below: "x"}}},
 		`{` + odd + `"list":[]}`:                                           {List: []inner{}},
@@ -114,6 +119,21 @@ func TestDecodeOfLists(t *testing.T) {
 	assert.Equal(t, []inner{{Below: "a"}, {Below: "8"}}, list)
 	require.NoError(t, wire.Decode([]byte(`{"below":9}`), &list))
 	assert.Equal(t, []inner{{Below: "9"}}, list)
+}
+
+func TestDecodeLeavesTheBodyAsItIs(t *testing.T) {
+	body := []byte(`[{"below":"a"},7]`)
+	before := bytes.Clone(body)
+	var list []inner
+	require.NoError(t, wire.Decode(body, &list))
+	assert.Equal(t, before, body)
+
+	body = []byte(`["a.b","c"]`)
+	before = bytes.Clone(body)
+	var scopes wire.Scopes
+	require.NoError(t, json.Unmarshal(body, &scopes))
+	assert.Equal(t, before, body)
+	assert.Equal(t, wire.Scopes{"a.b", "c"}, scopes)
 }
 
 func TestDecodeFails(t *testing.T) {
@@ -207,13 +227,13 @@ func TestMaskTokens(t *testing.T) {
 	} {
 		assert.Equal(t, want, string(wire.MaskTokens([]byte(body))), body)
 	}
-	deep := `"leaf"`
-	for range 15 {
-		deep = `{"a":` + deep + `}`
+	for open, end := range map[string]string{`{"a":`: `}`, `[`: `]`} {
+		deep := strings.Repeat(open, 14) + `"leaf"` + strings.Repeat(end, 14)
+		body := `{"a":` + deep + `}`
+		assert.Equal(t, body, string(wire.MaskTokens([]byte(body))))
+		body = `{"a":` + open + deep + end + `}`
+		assert.NotContains(t, string(wire.MaskTokens([]byte(body))), "leaf")
 	}
-	assert.Equal(t, deep, string(wire.MaskTokens([]byte(deep))))
-	deep = `{"a":` + deep + `}`
-	assert.NotContains(t, string(wire.MaskTokens([]byte(deep))), "leaf")
 }
 
 func TestErrorsWithTheStatusOfASuccess(t *testing.T) {
@@ -225,5 +245,11 @@ func TestErrorsWithTheStatusOfASuccess(t *testing.T) {
 		`{"a":{"fault":{"faultstring":"x"}}}`: false, `[{"fault":1}]`: false, ``: false, `null`: false, `"fault"`: false, `{}`: false,
 	} {
 		assert.Equal(t, want, wire.IsError([]byte(body)), body)
+	}
+	for body, want := range map[string]bool{
+		`{"fault":{"faultstring":"x"}}`: true, `{"a":1,"fault":"x"}`: true, `{"fault":"x`: true,
+		`{"a":1,"fault":null}`: false, `{"a":{"fault":"x"}}`: false, `{"a":"fault"}`: false, `{"error":"x"}`: false,
+	} {
+		assert.Equal(t, want, wire.IsFault([]byte(body)), body)
 	}
 }

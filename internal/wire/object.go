@@ -60,13 +60,13 @@ func readMembers(body []byte, wanted []string) (members object, differ []string,
 // reports whether body is one whole object with nothing after it.
 func eachMember(body []byte, found func(name string, value json.RawMessage)) bool {
 	dec := json.NewDecoder(bytes.NewReader(body))
-	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+	if start, _ := dec.Token(); start != json.Delim('{') {
 		return false
 	}
 	for dec.More() {
-		key, err := dec.Token()
+		key, _ := dec.Token()
 		name, ok := key.(string)
-		if err != nil || !ok {
+		if !ok {
 			return false
 		}
 		var value json.RawMessage
@@ -104,17 +104,15 @@ func (o object) text(name string) string {
 
 // stringOf decodes a JSON string.
 func stringOf(raw json.RawMessage) (string, bool) {
-	if len(raw) == 0 || raw[0] != '"' {
+	if len(raw) < 2 || raw[0] != '"' {
 		return "", false
 	}
-	if end := len(raw) - 1; end > 0 && bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
-		return string(raw[1:end]), true // what most strings are, without a decoder
+	if !bytes.ContainsRune(raw, '\\') && utf8.Valid(raw) {
+		return string(raw[1 : len(raw)-1]), true // what most strings are, without a decoder
 	}
 	var s string
-	if json.Unmarshal(raw, &s) != nil {
-		return "", false
-	}
-	return s, true
+	err := json.Unmarshal(raw, &s)
+	return s, err == nil
 }
 
 // numberOf returns the digits of a JSON number, or of a string that holds one.

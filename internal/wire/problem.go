@@ -136,9 +136,7 @@ func decodeDetails(raw json.RawMessage) []Detail {
 		_, _ = dec.Token() // the opening bracket, seen above
 		for len(list) < maxDetails && dec.More() {
 			var item json.RawMessage
-			if dec.Decode(&item) != nil {
-				break
-			}
+			_ = dec.Decode(&item) // it is valid
 			list = append(list, item)
 		}
 	}
@@ -198,8 +196,6 @@ func cleanCode(s string) string {
 
 // cleanText makes one printable line of at most 512 bytes, cut between runes.
 func cleanText(s string) string {
-	// Whitespace shrinks below, so look at more than what is kept.
-	s = cut(s, 8*maxTextLen)
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
@@ -211,17 +207,7 @@ func cleanText(s string) string {
 
 // cut shortens s to at most n bytes, between runes.
 func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	end := 0
-	for i := range s {
-		if i > n {
-			break
-		}
-		end = i
-	}
-	return s[:end]
+	return strings.ToValidUTF8(s[:min(n, len(s))], "")
 }
 
 // IsFault reports whether a body is an error of the gateway. It need not be
@@ -265,13 +251,13 @@ func says(value json.RawMessage) bool {
 // whose value breaks off comes without the value.
 func anyMember(body []byte, satisfies func(name string, value json.RawMessage) bool) bool {
 	dec := json.NewDecoder(bytes.NewReader(body))
-	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+	if start, _ := dec.Token(); start != json.Delim('{') {
 		return false
 	}
 	for {
-		key, err := dec.Token()
+		key, _ := dec.Token()
 		name, ok := key.(string)
-		if err != nil || !ok {
+		if !ok {
 			return false
 		}
 		var value json.RawMessage

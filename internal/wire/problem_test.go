@@ -45,6 +45,10 @@ func TestDecodeProblem(t *testing.T) {
 		"B with a status for a code":   {"", `{"fault":{"faultstring":"no","code":401}}`, wire.Problem{Fault: true, Message: "no"}},
 		"C with a number for a code":   {"", `{"code":400,"message":"bad","errorCode":4711}`, wire.Problem{Code: "4711", Message: "bad"}},
 		"C with its own code":          {"", `{"code":40013,"message":"bad"}`, wire.Problem{Code: "40013", Message: "bad"}},
+		"C with the first status":      {"", `{"code":100,"message":"bad"}`, wire.Problem{Message: "bad"}},
+		"C with the last status":       {"", `{"code":599,"message":"bad"}`, wire.Problem{Message: "bad"}},
+		"C with less than a status":    {"", `{"code":99,"message":"bad"}`, wire.Problem{Code: "99", Message: "bad"}},
+		"C with more than a status":    {"", `{"code":600,"message":"bad"}`, wire.Problem{Code: "600", Message: "bad"}},
 		"C with a number for a text":   {"", `{"code":"E-7","message":17}`, wire.Problem{Code: "E-7", Message: "17"}},
 		"C with a number for a detail": {"", `{"message":"bad","details":[{"field":"f","message":3}]}`, wire.Problem{Message: "bad", Details: []wire.Detail{{Field: "f", Message: "3"}}}},
 		"C, other services": {
@@ -91,6 +95,18 @@ func TestDecodeProblemCleansTexts(t *testing.T) {
 
 	p = wire.DecodeProblem([]byte(`{"message":"x`+strings.Repeat("é", 10_000)+`"}`), "")
 	assert.Equal(t, "x"+strings.Repeat("é", 255), p.Message, "cut between runes")
+
+	for text, kept := range map[string]string{
+		strings.Repeat("e", 512):             strings.Repeat("e", 512),
+		"a" + strings.Repeat(" ", 512) + "b": "a b",
+	} {
+		assert.Equal(t, kept, wire.DecodeProblem([]byte(`{"message":"`+text+`"}`), "").Message)
+	}
+
+	assert.Equal(t, "azAZ09._-", wire.DecodeProblem([]byte(`{"type":"azAZ09._-"}`), "").Code)
+	code := strings.Repeat("a", 128)
+	assert.Equal(t, code, wire.DecodeProblem([]byte(`{"type":"`+code+`"}`), "").Code)
+	assert.Empty(t, wire.DecodeProblem([]byte(`{"type":"`+code+`a"}`), "").Code)
 
 	p = wire.DecodeProblem([]byte("{\"message\":\"a\xff\xfeb\"}"), "")
 	assert.True(t, utf8.ValidString(p.Message))

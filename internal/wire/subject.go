@@ -180,19 +180,14 @@ func fieldSubject(field string) Subject {
 
 // status returns the HTTP status that the body itself states.
 func (o object) status() (status int, stated bool) {
-	for _, name := range []string{"status", "code"} {
-		if status, stated = o.statusIn(name); stated {
-			return status, true
-		}
+	if status, stated = o.statusIn("status"); stated {
+		return status, true
 	}
-	return 0, false
+	return o.statusIn("code")
 }
 
 func (o object) statusIn(name string) (status int, stated bool) {
-	digits, isNumber := numberOf(o[name])
-	if !isNumber {
-		return 0, false
-	}
+	digits, _ := numberOf(o[name])
 	n, err := strconv.Atoi(digits)
 	return n, err == nil && 100 <= n && n <= 599
 }

@@ -32,6 +32,7 @@ func TestWhatAnErrorIsAbout(t *testing.T) {
 			`{"fault":"Access Token expired"}`,
 			`{"status":401,"type":"unauthorized","message":"The access token is not valid."}`,
 			`{"status":400,"message":"No.","details":[{"field":"Authorization header","message":"is missing"}]}`,
+			`{"status":400,"message":"AUTHORIZATION HEADER is missing."}`,
 		},
 		wire.SubjectOther: {
 			fault("Invalid ApiKey", "oauth.v2.InvalidApiKey"),
@@ -57,6 +58,8 @@ func TestWhatAnErrorIsAbout(t *testing.T) {
 			`{"status":401,"type":"unauthorized","message":"The client may not use refresh tokens."}`,
 			`{"code":400,"status":"Bad Request","message":"no","errorCode":"INVALID_CLIENT_ID"}`,
 			`{"status":503,"type":"bad_request","message":"The refresh token store sleeps."}`,
+			`{"status":500,"message":"The refresh token is not valid."}`, `{"status":429,"message":"The refresh token is not valid."}`,
+			`{"status":408,"message":"The refresh token is not valid."}`, `{"status":500,"code":400,"message":"The refresh token is not valid."}`,
 			`{"status":400,"type":"bad_request","message":"Service temporarily unavailable."}`,
 			`{"status":401,"message":"Saas TOKEN is invalid","code":401,"errorCode":"SAAS"}`,
 			`{"status":400,"type":"bad_request","message":"Request limit exceeded."}`, `{"status":400,"type":"bad_request","message":"Something went wrong."}`,
@@ -74,6 +77,7 @@ func TestWhatAnErrorIsAbout(t *testing.T) {
 			`{"status":403,"message":"No.","details":[{"field":"legalEntityId"}]}`,
 		},
 		wire.SubjectOAuth: {
+			`{"error":"invalid_grant0"}`, `{"error":"invalid_grant9"}`,
 			`{"error":"invalid_client"}`, `{"error":"unauthorized_client"}`, `{"error":"temporarily_unavailable"}`, `{"error":"server_error"}`,
 			`{"error":"invalid_request","error_description":"refresh_token is missing"}`, `{"error":"invalid_token","error_description":"Invalid refresh token"}`,
 			`{"error":"Unauthorized","message":"no"}`, `{"timestamp":1,"status":401,"error":"Unauthorized","path":"/x"}`,
@@ -84,6 +88,7 @@ func TestWhatAnErrorIsAbout(t *testing.T) {
 			`{"status":401,"type":"unauthorized","message":"The refresh token was issued to another client."}`,
 			`{"status":401,"error":"Unauthorized","message":"Refresh token expired","path":"/x"}`,
 			`{"status":400,"message":"No.","details":[{"field":"refreshToken","message":"for this tenant"}]}`,
+			`{"status":400,"message":"No.","details":[{"field":"refreshToken"},{"field":"refresh_token"},{"message":"for this tenant"}]}`,
 			`{"code":401,"status":"Unauthorized","message":"no","errorCode":"REFRESH_TOKEN_EXPIRED"}`,
 			`{"status":400,"message":"No.","details":["invalid refresh_token"]}`,
 			`{"message":"Refresh token not found"}`, `{"status":401,"status":400,"message":"The refresh token is not valid."}`,

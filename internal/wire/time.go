@@ -45,15 +45,12 @@ var (
 
 func parseTime(text string) time.Time {
 	// Java's ZonedDateTime names the zone as well: …+01:00[Europe/Berlin].
-	if at := strings.IndexByte(text, '['); at > 0 && strings.HasSuffix(text, "]") {
-		text = text[:at]
-	}
-	text = strings.ToUpper(text)
+	text, _, _ = strings.Cut(strings.ToUpper(text), "[")
 	day, clock, hasClock := cutAny(text, "T ")
 	clock = strings.ReplaceAll(strings.TrimSpace(clock), " ", "")
 	for _, dayLayout := range dayLayouts {
 		if !hasClock {
-			if parsed, err := time.Parse(dayLayout, day); err == nil && len(day) == len(dayLayout) {
+			if parsed, err := time.Parse(dayLayout, day); err == nil {
 				return parsed
 			}
 			continue

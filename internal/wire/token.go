@@ -199,12 +199,7 @@ func (d *tokenDecoder) text(name string) string {
 // needs another kind of request.
 func (d *tokenDecoder) tokenType() string {
 	text := d.text("token_type")
-	letters := strings.Map(func(r rune) rune {
-		if r == ' ' || r == '_' || r == '-' {
-			return -1
-		}
-		return r
-	}, strings.ToLower(text))
+	letters := strings.NewReplacer(" ", "", "_", "", "-", "").Replace(strings.ToLower(text))
 	if letters != "" && letters != "bearer" && letters != "bearertoken" {
 		d.fail("token_type", "is not bearer")
 	}
@@ -263,8 +258,9 @@ func (d *tokenDecoder) idle() Lifetime {
 // All else is nil.
 func scopesOf(raw json.RawMessage) []string {
 	list := []json.RawMessage{raw}
-	if len(raw) > 0 && raw[0] == '[' && json.Unmarshal(raw, &list) != nil {
-		return nil
+	if len(raw) > 0 && raw[0] == '[' {
+		list = nil                     // or the first element would be written over raw
+		_ = json.Unmarshal(raw, &list) // it is valid
 	}
 	scopes, readable := []string{}, len(list) == 0
 	for _, element := range list {

@@ -286,6 +286,7 @@ func TestDecodeTokenTakesWhatIsUsable(t *testing.T) {
 		"an exponent in a string":          {`{"access_token":"a","expires_in":"2.592E6"}`, wire.Token{ExpiresIn: known(30 * 24 * time.Hour)}, ""},
 		"a refresh token of another type":  {`{"access_token":"a","refresh_token":{"v":"r"}}`, wire.Token{}, "refresh_token is not a string"},
 		"a refresh token that never ends":  {`{"access_token":"a","refresh_token":"r","refresh_token_expires_in":0}`, wire.Token{Refresh: secret.New("r")}, ""},
+		"a refresh lifetime in words":      {`{"access_token":"a","refresh_token_expires_in":"soon"}`, wire.Token{}, "refresh_token_expires_in is not a number of seconds"},
 		"a social token nobody can carry":  {`{"access_token":"a","social_id_token":"é"}`, wire.Token{}, "social_id_token holds a character that no token may have"},
 		"a SaaS token nobody can carry":    {`{"access_token":"a","saas_token":"x\n"}`, wire.Token{}, "saas_token holds a character that no token may have"},
 		"a SaaS token that is too long":    {`{"access_token":"a","saas_token":"` + strings.Repeat("s", 16<<10+1) + `"}`, wire.Token{}, "saas_token is too long"},
@@ -326,6 +327,25 @@ func TestDecodeTokenTakesWhatIsUsable(t *testing.T) {
 	assert.Equal(t, "g", guest.SessionID, "the documented name of a guest's session ID is another one")
 }
 
+func TestScopesAndLifetimesOfOtherAnswers(t *testing.T) {
+	type validation struct {
+		Scope   wire.Scopes   `json:"scope"`
+		Expires wire.Lifetime `json:"expires_in"`
+	}
+	before := validation{wire.Scopes{"x"}, known(time.Hour)}
+	for body, want := range map[string]validation{
+		`{"scope":"a b","expires_in":60}`:   {wire.Scopes{"a", "b"}, known(time.Minute)},
+		`{"scope":["a"],"expires_in":"60"}`: {wire.Scopes{"a"}, known(time.Minute)},
+		`{"scope":"","expires_in":-1}`:      {wire.Scopes{}, wire.Lifetime{}},
+		`{"scope":7,"expires_in":"soon"}`:   before,
+		`{"scope":null,"expires_in":null}`:  before,
+	} {
+		got := before
+		require.NoError(t, json.Unmarshal([]byte(body), &got), body)
+		assert.Equal(t, want, got, body)
+	}
+}
+
 func TestDecodeTokenPassesOverManyMembers(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(`{"access_token":"a"`)
@@ -339,10 +359,11 @@ func TestDecodeTokenPassesOverManyMembers(t *testing.T) {
 
 func TestDecodeID(t *testing.T) {
 	for body, want := range map[string]string{
-		`{"id":"b05c20e034"}`:            "b05c20e034",
-		`{"id":13730481}`:                "13730481",
-		`{"id":"1","name":"x","id":"1"}`: "1",
-		`{"id":"a","id":"b"}`:            "b", `{"id":"a","id":null}`: "a",
+		`{"id":"b05c20e034"}`:                       "b05c20e034",
+		`{"id":13730481}`:                           "13730481",
+		`{"id":"` + strings.Repeat("x", 256) + `"}`: strings.Repeat("x", 256),
+		`{"id":"1","name":"x","id":"1"}`:            "1",
+		`{"id":"a","id":"b"}`:                       "b", `{"id":"a","id":null}`: "a",
 		`{"id":1e3}`: "1000", `{"id":7.0}`: "7", `{"id":123456789012345678901234567890}`: "123456789012345678901234567890",
 	} {
 		got, err := wire.DecodeID([]byte(body))
