@@ -12,7 +12,7 @@ import (
 )
 
 // limit is how long a test binary may run. A bug that makes a test hang is caught.
-const limit = 60 * time.Second
+const limit = 2 * time.Minute
 
 type kind int
 
