@@ -320,8 +320,6 @@ func TestS02_NothingLeaksOverASocket(t *testing.T) {
 	assertNoLeak(t, fake, s)
 }
 
-// Every exported type that holds a secret, in every position that a user's own
-// types can put it in.
 // A server repeats in its headers what it was sent, or names a token there:
 // middleware sees none of it.
 func TestS02_NothingLeaksThroughTheHeadersOfAnAnswer(t *testing.T) {
@@ -384,6 +382,8 @@ func TestS02_NothingLeaksThroughTheHeadersOfAnAnswer(t *testing.T) {
 	assert.Contains(t, text, "/customer/acme/refreshauthtoken?refreshToken=[redacted]", "the rest stays")
 }
 
+// Every exported type that holds a secret, in every position that a user's own
+// types can put it in.
 func TestS01_SecretsAreNotPrintable(t *testing.T) {
 	const canary = "CANARY-secret"
 	held := emporix.NewSecret(canary)

@@ -23,9 +23,9 @@ const (
 	DefaultMaxSessions = 100
 )
 
-// maxMaxSessions keeps the list of a customer's sessions, 70 bytes for each, within
+// sessionsLimit keeps the list of a customer's sessions, 70 bytes for each, within
 // the 64 KiB of a row, and leaves room for those that could not be logged out.
-const maxMaxSessions = 900
+const sessionsLimit = 900
 
 // longestLife is what "never" comes to: far from what overflows, also as the
 // seconds of a cookie in 32 bits.
@@ -131,8 +131,8 @@ func New(client *emporix.Client, opts Options) (*BFF, error) {
 	if opts.MaxSessions == 0 {
 		opts.MaxSessions = DefaultMaxSessions
 	}
-	if opts.MaxSessions < 1 || opts.MaxSessions > maxMaxSessions {
-		refuse("MaxSessions", fmt.Sprintf("must be 1 to %d", maxMaxSessions))
+	if opts.MaxSessions < 1 || opts.MaxSessions > sessionsLimit {
+		refuse("MaxSessions", fmt.Sprintf("must be 1 to %d", sessionsLimit))
 	}
 	opts.Providers = maps.Clone(opts.Providers)
 	settings := client.Settings()

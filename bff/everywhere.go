@@ -217,7 +217,7 @@ func (x *index) endOne(ctx context.Context, id string) (gone bool, err error) {
 	keep := &storeKeeper{b: x.b, rows: x.rows}
 	find := func(id string) (*visitor, error) {
 		who, err := keep.visitor(ctx, id, x.rows.loadAgain)
-		if errors.Is(err, emporix.ErrStoreCorrupt) { // of a store that seals its rows: nobody can read it again
+		if errors.Is(err, emporix.ErrStoreCorrupt) { // a sealed row that no key opens can't be used any more
 			return nil, keep.discard(ctx, &visitor{id: id})
 		}
 		return who, err

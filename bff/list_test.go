@@ -36,7 +36,7 @@ func (s *sealedList) Load(ctx context.Context, key string) ([]byte, bool, error)
 	return data, found, err
 }
 
-// A visitor's row that the store can't open names nobody, so that its session does
+// A visitor's row that the store can't open names no session, so that its session does
 // not keep the others from being logged out.
 func TestLogoutEverywhereOfAnUnreadableVisitor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
