@@ -119,8 +119,8 @@ func TestTheTokenProxy(t *testing.T) {
 	assert.NotEqual(t, got.Header.Get("Authorization"), carts.seen[1].Header.Get("Authorization"), "each visitor has a bearer of their own")
 }
 
-// What the visitor is told of a request without an answer: that nothing is lost
-// only where nothing was done.
+// A request gets no answer: the visitor reads that nothing is lost only where
+// nothing was done.
 func TestTheTokenProxyWithoutAnAnswer(t *testing.T) {
 	var failure error
 	s := newShop(t, setup{})
