@@ -125,9 +125,9 @@ func (r *runner) try(ctx context.Context, tree string, b *bug) {
 // trial runs a bug's tests with the bug.
 func (r *runner) trial(ctx context.Context, tree string, b *bug) (v verdict, err error) {
 	if b.File != "" {
-		restore, err := b.plant(tree)
-		if err != nil {
-			return verdict{}, err
+		restore, plantErr := b.plant(tree)
+		if plantErr != nil {
+			return verdict{}, plantErr
 		}
 		defer func() { err = errors.Join(err, restore()) }()
 	}

@@ -66,11 +66,12 @@ func sample(ctx context.Context, root, pkg string, n int, seed uint64, out io.Wr
 		all.Go(func() { s.deal(ctx, tree) })
 	}
 	all.Wait()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
 	counted := s.caught + s.missed
-	fmt.Fprintf(out, "%s, seed %d: %d of %d random bugs caught, %d more change nothing that can be seen\n", pkg, seed, s.caught, counted, s.equal)
+	fmt.Fprintf(out, "%s, seed %d: %d of %d random bugs caught (%d by a test that hung), %d more change nothing that can be seen\n",
+		pkg, seed, s.caught, counted, s.hung, s.equal)
+	if ctx.Err() != nil {
+		return fmt.Errorf("stopped before the end: %w", context.Cause(ctx))
+	}
 	if s.caught*100 < goal*counted {
 		return errNotAllCaught
 	}
@@ -84,6 +85,7 @@ type sampler struct {
 	want   int
 	missed int
 	equal  int
+	hung   int // of those caught
 }
 
 func (s *sampler) next() (bug, bool) {
@@ -123,6 +125,10 @@ func (s *sampler) count(b *bug, v verdict, err error, took time.Duration) {
 		return
 	case v.kind == caught:
 		s.caught++
+		if v.hung {
+			s.hung++
+			fmt.Fprintf(s.out, "hangs    %s | %s: %s (%.1f s)\n", b.Name, b.change, v.says, took.Seconds())
+		}
 	case why != "":
 		s.equal++
 		s.want++

@@ -27,11 +27,12 @@ type verdict struct {
 	kind   kind
 	says   string // the tests that failed, or why it is unusable
 	output string
+	hung   bool // caught only because a test did not end
 }
 
 func goTest(ctx context.Context, work, tree string, b *bug) (verdict, error) {
 	// Without paths in the packages, all copies share what is compiled.
-	cmd := exec.CommandContext(ctx, "go", "test", "-trimpath", "-count=1", "-vet=off", "-timeout", limit.String(), "-run", b.Run, b.Package) // #nosec G204 -- of the list
+	cmd := exec.CommandContext(ctx, "go", "test", "-trimpath", "-count=1", "-vet=off", "-failfast", "-timeout", limit.String(), "-run", b.Run, b.Package) // #nosec G204 -- of the list
 	cmd.Dir = tree
 	cmd.Env = append(os.Environ(), "PWD="+tree, "TMPDIR="+work, "GOTMPDIR="+work)
 	// The go command ends when its test does: nothing is left running.
@@ -80,6 +81,7 @@ func judge(passed bool, output string) verdict {
 		says = append(says, found[1])
 	}
 	if timedOut.MatchString(output) {
+		v.hung = true
 		says = append(says, "TIME-OUT")
 	} else if found := panicked.FindStringSubmatch(output); found != nil {
 		says = append(says, "PANIC: "+strings.TrimSpace(found[1]))
