@@ -88,12 +88,12 @@
 //	    or else an empty body                        renewed once; then ErrUnauthorized
 //	401 with anything else                           ErrUnauthorized
 //	403                                              ErrForbidden
-//	404                                              ErrNotFound
+//	404, 410                                         ErrNotFound
 //	409, 412                                         ErrConflict
 //	429                                              ErrRateLimited, with RetryAfter
 //	408, 500 to 599                                  ErrUnavailable
 //	300 to 499 but those above: 400, 401, 403, 404,
-//	    408, 409, 412, 413, 415, 422, 429            ErrBadResponse
+//	    408, 409, 410, 412, 413, 415, 422, 429       ErrBadResponse
 //	300 to 399, 408, 500 to 599 but 501, 503, 505,
 //	    after something that changes something       also ErrOutcomeUnknown
 //	200 to 299 that can't be used: HTML, an error,

@@ -23,7 +23,7 @@ const (
 	ErrUnauthorized = sentinel.Unauthorized
 	// ErrForbidden: the bearer lacks a scope or right (403).
 	ErrForbidden = sentinel.Forbidden
-	// ErrNotFound: there is no such thing (404).
+	// ErrNotFound: it does not exist, or no longer (404, 410).
 	ErrNotFound = sentinel.NotFound
 	// ErrConflict: it exists already, or has changed meanwhile (409, 412).
 	ErrConflict = sentinel.Conflict
@@ -338,7 +338,7 @@ func kindOf(status int) sentinel.Error {
 		return ErrUnauthorized
 	case http.StatusForbidden:
 		return ErrForbidden
-	case http.StatusNotFound:
+	case http.StatusNotFound, http.StatusGone:
 		return ErrNotFound
 	case http.StatusConflict, http.StatusPreconditionFailed:
 		return ErrConflict

@@ -3,6 +3,7 @@ package emporix
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/emporix-community/emporix-go/internal/bounded"
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
+	"github.com/emporix-community/emporix-go/internal/sentinel"
 	"github.com/emporix-community/emporix-go/internal/transport"
 	"github.com/emporix-community/emporix-go/internal/wire"
 )
@@ -30,9 +32,9 @@ type hostBinding struct {
 // the service's answer and changes nothing. The SDK repeats nothing else; net/http
 // may, when a kept connection dies. Redirects are returned as they are.
 //
-// The wait for an answer's headers is bounded by Timeouts.Attempt; then the
-// error is ErrUnavailable, or ErrOutcomeUnknown for a request that may change
-// something. Reading the body is bounded by the request's context only, because
+// The wait for an answer's headers is bounded by Timeouts.Attempt. Without an answer
+// the error is a *TransportError: ErrUnavailable, or ErrOutcomeUnknown for a request
+// that may change something and may have arrived. Reading the body is bounded by the request's context only, because
 // its size is unknown: give each request the context of the visitor's. A 401 is
 // looked into for as long again; if its body has not ended then, it is returned as it
 // is, and nothing is renewed. All of this holds also for a transport or a middleware
@@ -132,13 +134,13 @@ func (t *visitorTransport) send(req *http.Request) (*http.Response, error) {
 		if resp != nil && resp.Body != nil {
 			_ = resp.Body.Close()
 		}
-		e := &TransportError{Operation: "Session.HTTPClient", Attempts: 1, Err: transport.TimedOut(limit), kind: ErrUnavailable}
-		if req.Method != "" && req.Method != http.MethodGet && req.Method != http.MethodHead && req.Method != http.MethodOptions {
-			e.kind, e.outcome = ErrOutcomeUnknown, unknown
-		}
-		return nil, e
-	case err != nil || resp == nil:
+		return nil, unanswered(req, transport.TimedOut(limit))
+	case err != nil:
 		cancel()
+		return nil, unanswered(req, err)
+	case resp == nil:
+		cancel()
+		return nil, unanswered(req, errors.New("the transport returned neither a response nor an error"))
 	case resp.Body == nil: // from a transport that is not net/http's
 		cancel()
 		resp.Body = http.NoBody
@@ -146,6 +148,40 @@ func (t *visitorTransport) send(req *http.Request) (*http.Response, error) {
 		resp.Body = &endingBody{resp.Body, cancel}
 	}
 	return resp, err
+}
+
+// unanswered is the error of a request without a response. What the SDK said itself,
+// or a middleware in its words, stays as it is.
+func unanswered(req *http.Request, err error) error {
+	var known sentinel.Error
+	var argument *ArgumentError
+	if errors.As(err, &known) || errors.As(err, &argument) {
+		return err
+	}
+	e := &TransportError{Operation: "Session.HTTPClient", Attempts: 1, Err: err, kind: ErrUnavailable}
+	ended := req.Context().Err()
+	switch {
+	case ended == nil:
+		e.Err = transport.NotTheCallers(err)
+	case !errors.Is(err, ended):
+		e.Err = fmt.Errorf("%w: %w", ended, err)
+	}
+	switch {
+	case !onlyReads(req.Method) && !transport.IsDial(err):
+		e.kind, e.outcome = ErrOutcomeUnknown, unknown
+	case ended != nil: // the service had no chance to answer
+		e.kind = ""
+	}
+	return e
+}
+
+// onlyReads reports whether a method changes nothing; the empty one is GET.
+func onlyReads(method string) bool {
+	switch method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions:
+		return true
+	}
+	return false
 }
 
 // endingBody releases its context when it ends.

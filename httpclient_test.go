@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -336,6 +337,61 @@ func TestHTTPClientErrors(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, 401, resp.StatusCode)
 		text(t, resp)
+	})
+}
+
+// Without a response, the error says whether the request may have been processed.
+func TestHTTPClientWithoutAResponse(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	reset := &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
+	for name, tt := range map[string]struct {
+		failure     error
+		read, write []string
+	}{
+		"no connection":          {refused, []string{"unavailable"}, []string{"unavailable"}},
+		"reset":                  {reset, []string{"unavailable"}, []string{"outcome unknown"}},
+		"closed":                 {io.EOF, []string{"unavailable"}, []string{"outcome unknown"}},
+		"a limit of its own":     {context.DeadlineExceeded, []string{"unavailable"}, []string{"outcome unknown"}},
+		"no error either":        {nil, []string{"unavailable"}, []string{"outcome unknown"}},
+		"a middleware's refusal": {fmt.Errorf("too much to do: %w", emporix.ErrRateLimited), []string{"rate limited"}, []string{"rate limited"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fake := emporixtest.New(t)
+			client := fake.Client(t, emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+				if strings.HasPrefix(r.URL.Path, "/cart/") {
+					return nil, tt.failure
+				}
+				return fake.Transport().RoundTrip(r)
+			})))
+			for method, want := range map[string][]string{"GET": tt.read, "HEAD": tt.read, "POST": tt.write, "DELETE": tt.write, "PATCH": tt.write} {
+				req, err := http.NewRequestWithContext(t.Context(), method, fake.URL()+"/cart/1", nil)
+				require.NoError(t, err)
+				_, err = client.HTTPClient().Do(req)
+				assert.ElementsMatch(t, want, is(err), "%s: %v", method, err)
+				if tt.failure != nil && !errors.Is(tt.failure, context.DeadlineExceeded) {
+					assert.ErrorIs(t, err, tt.failure, method)
+				}
+			}
+		})
+	}
+	t.Run("the caller's context ends", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			fake := emporixtest.New(t)
+			client := fake.Client(t, emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+				if strings.HasPrefix(r.URL.Path, "/cart/") {
+					return hanging(false)(r)
+				}
+				return fake.Transport().RoundTrip(r)
+			})))
+			for method, want := range map[string][]string{"GET": {"deadline"}, "POST": {"deadline", "outcome unknown"}} {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				req, err := http.NewRequestWithContext(ctx, method, fake.URL()+"/cart/1", nil)
+				require.NoError(t, err)
+				_, err = client.HTTPClient().Do(req)
+				cancel()
+				assert.ElementsMatch(t, want, is(err), "%s: %v", method, err)
+			}
+		})
 	})
 }
 

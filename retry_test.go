@@ -169,6 +169,8 @@ func TestWhatMayBeDoneStaysSo(t *testing.T) {
 		is      []string
 	}{
 		"lost, busy, gone":             {[]func() (*http.Response, error){lost, status(429, ""), status(404, "")}, nil},
+		"lost, 410":                    {[]func() (*http.Response, error){lost, status(410, "")}, nil},
+		"410":                          {[]func() (*http.Response, error){status(410, "")}, []string{"not found"}},
 		"lost, rejected, gone":         {[]func() (*http.Response, error){lost, status(401, gateway), status(404, "")}, nil},
 		"lost, busy, rejected, gone":   {[]func() (*http.Response, error){lost, status(429, ""), status(401, gateway), status(404, "")}, nil},
 		"busy, rejected, gone":         {[]func() (*http.Response, error){status(429, ""), status(401, gateway), status(404, "")}, []string{"not found"}},

@@ -208,7 +208,7 @@ func (c *core) send(ctx context.Context, call transport.Call) (*transport.Answer
 	if answer.Status >= 200 && answer.Status <= 299 {
 		return answer, nil
 	}
-	if answer.Status == http.StatusNotFound && answer.MaybeDone && call.Op.Method == http.MethodDelete && call.Op.Retry == operation.Repeatable {
+	if kindOf(answer.Status) == ErrNotFound && answer.MaybeDone && call.Op.Method == http.MethodDelete && call.Op.Retry == operation.Repeatable {
 		answer.Body = nil // an earlier try did it
 		return answer, nil
 	}

@@ -78,6 +78,7 @@ var statuses = []struct {
 	{emporix.ErrLoggedIn, http.StatusConflict},
 	{emporix.ErrBadResponse, http.StatusBadGateway},
 	{context.DeadlineExceeded, http.StatusServiceUnavailable}, // the request's own
+	{context.Canceled, http.StatusServiceUnavailable},         // the visitor has left
 }
 
 // Status is the HTTP status that tells a browser about an error of this package

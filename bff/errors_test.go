@@ -18,7 +18,7 @@ func TestStatuses(t *testing.T) {
 		bff.ErrCrossOrigin: 403, bff.ErrNoProvider: 404, bff.ErrState: 400, bff.ErrSocialRefused: 401, bff.ErrReadOnly: 503,
 		emporix.ErrUnauthorized: 401, emporix.ErrInvalidCredentials: 401, emporix.ErrSessionExpired: 401, emporix.ErrNotRefreshable: 401,
 		emporix.ErrForbidden: 403, emporix.ErrNotFound: 404, emporix.ErrConflict: 409, emporix.ErrStoreUnavailable: 503,
-		emporix.ErrRateLimited: 503, emporix.ErrOutcomeUnknown: 502, emporix.ErrInvalidRequest: 400, emporix.ErrEmptyPatch: 400, emporix.ErrLoggedIn: 409, context.DeadlineExceeded: 503,
+		emporix.ErrRateLimited: 503, emporix.ErrOutcomeUnknown: 502, emporix.ErrInvalidRequest: 400, emporix.ErrEmptyPatch: 400, emporix.ErrLoggedIn: 409, context.DeadlineExceeded: 503, context.Canceled: 503, bff.ErrTooLate: 500,
 		&http.MaxBytesError{Limit: 1}: 413, http.ErrNoCookie: 500,
 		&emporix.AuthError{Op: "anonymous", Err: &emporix.APIError{StatusCode: 401}}: 503, &emporix.AuthError{Op: "refresh", Err: &emporix.APIError{StatusCode: 401}}: 401,
 	} {

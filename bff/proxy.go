@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -12,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	emporix "github.com/emporix-community/emporix-go"
-	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
 // ProxyRules say what a token proxy lets through.
@@ -146,35 +144,17 @@ func (proxyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, emporix.ErrNotLoggedIn
 	}
 	resp, err := from.session.HTTPClient().Transport.RoundTrip(r.WithContext(untraced{r.Context(), from.values}))
-	if err == nil && resp == nil {
-		err = errNoResponse
-	}
-	if err != nil {
-		return nil, unanswered(r, err)
+	var tooLong *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLong): // the visitor's request was never whole
+		return nil, tooLong
+	case err != nil:
+		return nil, err
 	}
 	// Trailers come into the answer after its body: here, into one that nobody passes on.
 	own := *resp
 	own.Trailer = nil
 	return &own, nil
-}
-
-var errNoResponse = errors.New("the transport returned neither a response nor an error")
-
-// unanswered says what a request without an answer came to, where the SDK has not
-// said it: these are the errors of net/http. What may change something may have
-// been done, unless there was no connection.
-func unanswered(r *http.Request, err error) error {
-	var ours sentinel.Error
-	var ofToken *emporix.AuthError
-	var tooLong *http.MaxBytesError
-	var network *net.OpError
-	switch {
-	case errors.As(err, &ours), errors.As(err, &ofToken), errors.As(err, &tooLong):
-		return err
-	case safeMethod(r.Method), errors.As(err, &network) && network.Op == "dial":
-		return fmt.Errorf("bff: %w: the API did not answer: %w", emporix.ErrUnavailable, err)
-	}
-	return fmt.Errorf("bff: %w: the API's answer was lost: %w", emporix.ErrOutcomeUnknown, err)
 }
 
 // proxied is whose request it is, and its context as it came.

@@ -105,7 +105,7 @@ func (a *attempt) seen() bool {
 // text may be the server's.
 func (a *attempt) surelyUnsent(err error, ended bool) bool {
 	if a == nil {
-		return isDial(err) || refusedStream(err)
+		return IsDial(err) || refusedStream(err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -121,10 +121,11 @@ func (a *attempt) surelyUnsent(err error, ended bool) bool {
 	case a.asked:
 		return true
 	}
-	return isDial(err)
+	return IsDial(err)
 }
 
-func isDial(err error) bool {
+// IsDial reports whether there was no connection.
+func IsDial(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
 }

@@ -30,7 +30,7 @@ type Problem struct {
 	// Fault marks the gateway's shape.
 	Fault bool
 	// Empty marks a body without content, HTML a page, and Other anything that
-	// is none of the shapes.
+	// is none of the shapes; it may still have a code and a message to show.
 	Empty bool
 	HTML  bool
 	Other bool
@@ -57,10 +57,7 @@ func DecodeProblem(body []byte, contentType string) Problem {
 	case len(body) == 0:
 		return Problem{Empty: true}
 	case body[0] == '{':
-		if p, ok := decodeProblemObject(body); ok {
-			return p
-		}
-		return Problem{Other: true}
+		return decodeProblemObject(body)
 	case body[0] == '<', strings.Contains(strings.ToLower(contentType), "html"):
 		return Problem{HTML: true}
 	default:
@@ -68,14 +65,14 @@ func DecodeProblem(body []byte, contentType string) Problem {
 	}
 }
 
-func decodeProblemObject(body []byte) (Problem, bool) {
+func decodeProblemObject(body []byte) Problem {
 	// An answer that breaks off may still have said what is wrong.
 	members, broken := readObject(body, "fault", "type", "errorCode", "code", "error", "status",
 		"message", "error_description", "moreInfo", "details", "errors", "title", "detail", "description", "reason")
 	if fault := members.get("fault"); fault != nil && says(fault) && (len(members) == 1 || !bytes.Equal(fault, []byte("{}"))) {
 		p := decodeFault(fault)
 		p.About = p.aboutFault()
-		return p, true
+		return p
 	}
 	p := Problem{
 		Code: cmp.Or(cleanCode(members.text("type")), members.code("errorCode"), cleanCode(members.text("error")),
@@ -87,7 +84,21 @@ func decodeProblemObject(body []byte) (Problem, bool) {
 	if broken == nil { // what breaks off may have gone on about something else
 		p.About = p.aboutError(members)
 	}
-	return p, p.Code != "" || p.Message != "" || len(p.Details) > 0
+	if p.Code == "" && p.Message == "" && len(p.Details) == 0 {
+		p = Problem{Other: true}
+		p.Code, p.Message = foreignWords(members)
+	}
+	return p
+}
+
+// foreignWords reads the code and the message of error shapes that are not the
+// API's, for people only: {"error":{"code":…,"message":…}} and RFC 9457.
+func foreignWords(members object) (code, message string) {
+	nested, _ := readObject(members["error"], "code", "status", "type", "message", "detail", "description")
+	code = cmp.Or(nested.code("code"), cleanCode(nested.text("status")), cleanCode(nested.text("type")))
+	message = cmp.Or(firstOf(cleanText, nested, "message", "detail", "description"),
+		firstOf(cleanText, members, "detail", "title", "description", "reason", "error"))
+	return code, message
 }
 
 // code returns a member that is a code of the service's own. A number there may be

@@ -101,6 +101,8 @@ func TestWhatAnErrorIsAbout(t *testing.T) {
 			`{"message":"no","details":["why"]}`, `{"status":400,"message":"No.","details":[{"field":"token","message":"expired"}]}`,
 		},
 		wire.SubjectUnknown: {
+			`{"error":{"message":"The refresh token has expired."}}`,
+			`{"type":"about:blank","title":"refresh token expired","detail":"The access token is not valid."}`,
 			"", "<html>", "Bad Gateway", "null", "[]", "{}", `{"a":1}`, `{"message":"Unauthorized"}`,
 			`{"status":401,"type":"unauthorized","mess`, `{"status":401,"message":"The refresh token is not valid.","details":[{"fie`,
 			`{"error":"invalid_grant"`, `{"fault":{}}`, `{"fault":{"faultstring":"x","detail":{"errorcode":"steps.raisefault.RaiseFault"}}}`,
