@@ -125,13 +125,18 @@ func (s *Store) Acquire(ctx context.Context, key, owner string, ttl time.Duratio
 	return err == nil, abandoned, failed("acquire", err)
 }
 
+var errReadOnly = errors.New("the server is read-only; connect to the primary")
+
 // Remaining returns how long owner still has the row of key, 0 if it has not.
 func (s *Store) Remaining(ctx context.Context, key, owner string) (time.Duration, error) {
-	left, err := row[int64](ctx, s, s.sql.remaining, id(key), owner)
-	if errors.Is(err, sql.ErrNoRows) {
+	left, err := row[sql.Null[int64]](ctx, s, s.sql.remaining, id(key), owner)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
 		return 0, nil
+	case err == nil && !left.Valid:
+		err = errReadOnly
 	}
-	return time.Duration(max(left, 0)) * time.Microsecond, failed("remaining", err)
+	return time.Duration(max(left.V, 0)) * time.Microsecond, failed("remaining", err)
 }
 
 // Release gives the row of key back if owner has it; else it does nothing.

@@ -92,7 +92,9 @@ ON CONFLICT (id) DO UPDATE SET
 	lease_ends = clock_timestamp() + $3::bigint * interval '1 microsecond'
 WHERE s.owner = $2 OR s.lease_ends <= clock_timestamp()
 RETURNING abandoned`,
-		remaining: `SELECT floor(extract(epoch FROM lease_ends - clock_timestamp()) * 1000000)::bigint
+		// A server that can't write does not know who has the row by now.
+		remaining: `SELECT CASE WHEN current_setting('transaction_read_only') = 'off'
+	THEN floor(extract(epoch FROM lease_ends - clock_timestamp()) * 1000000)::bigint END
 FROM ` + name + ` WHERE id = $1 AND owner = $2 AND lease_ends > clock_timestamp()`,
 		releaseIfHeld: `UPDATE ` + name + ` SET owner = '', lease_ends = '-infinity', unwritten = unwritten AND abandoned
 WHERE id = $1 AND owner = $2 AND lease_ends > clock_timestamp() AND ` + bound(`$3`),
