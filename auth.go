@@ -307,7 +307,7 @@ func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error)
 
 // loginGrant is grant for an answer that may hold no tokens.
 func (c *core) loginGrant(ctx context.Context, call transport.Call) (lifecycle.Grant, error) {
-	if call.Op != operation.CustomersConfirmSignUp {
+	if !call.Op.MayAnswerNothing {
 		grant, _, err := c.grant(ctx, call)
 		return grant, err
 	}

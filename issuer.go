@@ -115,7 +115,7 @@ func tokenGrant(op *operation.Operation, answer *transport.Answer, began time.Ti
 	var token wire.Token
 	if err == nil {
 		read := wire.DecodeToken
-		if op.Bearer == operation.None && op != operation.OAuthToken {
+		if op.Tokens == operation.AnonymousLogin || op.Tokens == operation.AnonymousRefresh {
 			read = wire.DecodeAnonymousToken
 		}
 		if token, err = read(answer.Body); err != nil {

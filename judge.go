@@ -16,7 +16,7 @@ import (
 func judge(e *APIError, op *operation.Operation, p wire.Problem) {
 	e.about = p.About
 	e.rejects = lifecycle.Rejects(e.StatusCode, p, op.PasswordCall)
-	e.tokenOutcome = lifecycle.Failure{Endpoint: endpoints[op], Status: e.StatusCode, Problem: p, Password: op.PasswordCall}.Outcome()
+	e.tokenOutcome = lifecycle.Failure{Call: op.Tokens, Status: e.StatusCode, Problem: p, Password: op.PasswordCall}.Outcome()
 	if op.PasswordCall && e.StatusCode == http.StatusUnauthorized && aboutPassword(p) {
 		e.kind = ErrInvalidCredentials
 	}
@@ -28,14 +28,6 @@ func aboutPassword(p wire.Problem) bool {
 	return !p.Fault && !p.HTML && !p.Other && p.About != wire.SubjectOAuth
 }
 
-// endpoints are the operations that answer with tokens.
-var endpoints = map[*operation.Operation]lifecycle.Endpoint{
-	operation.AuthAnonymous: lifecycle.AnonymousLogin, operation.AuthRefreshAnonymous: lifecycle.AnonymousRefresh,
-	operation.AuthLogin: lifecycle.CustomerLogin, operation.AuthSocialLogin: lifecycle.CustomerLogin,
-	operation.AuthExchangeToken: lifecycle.CustomerLogin, operation.CustomersConfirmSignUp: lifecycle.CustomerLogin,
-	operation.AuthRefresh: lifecycle.CustomerRefresh, operation.OAuthToken: lifecycle.EmployeeLogin,
-}
-
 // outcomeOf says what a failed token call means for the token that was sent.
 func outcomeOf(op *operation.Operation, err error) lifecycle.Outcome {
 	var apiErr *APIError
@@ -44,7 +36,7 @@ func outcomeOf(op *operation.Operation, err error) lifecycle.Outcome {
 	}
 	var lost *TransportError
 	sent := errors.As(err, &lost) && (errors.Is(lost, ErrOutcomeUnknown) || errors.Is(lost, ErrBadResponse))
-	return lifecycle.Failure{Endpoint: endpoints[op], Sent: sent}.Outcome()
+	return lifecycle.Failure{Call: op.Tokens, Sent: sent}.Outcome()
 }
 
 // rejectionIn says how sure an error is about the bearer of the call.

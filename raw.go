@@ -69,7 +69,7 @@ func keepRaw(ctx context.Context, op *operation.Operation, answer *transport.Ans
 		return
 	}
 	body := bytes.Clone(answer.Body)
-	if op.LogsIn || op == operation.AuthRefresh || op.Bearer == operation.None {
+	if op.Tokens != operation.NoTokens {
 		body = wire.MaskTokens(body)
 	}
 	if text := string(body); answer.Scrub(text) != text {

@@ -22,7 +22,7 @@ type grantedScopes struct {
 func (g *grantedScopes) keep(op *operation.Operation, grant lifecycle.Grant) {
 	kept := &g.anonymous
 	switch {
-	case op == operation.OAuthToken:
+	case op.Tokens == operation.EmployeeLogin:
 		kept = &g.employee
 	case op.Bearer != operation.None:
 		return

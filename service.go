@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"strings"
 	"time"
 
@@ -208,7 +207,7 @@ func (c *core) send(ctx context.Context, call transport.Call) (*transport.Answer
 	if answer.Status >= 200 && answer.Status <= 299 {
 		return answer, nil
 	}
-	if kindOf(answer.Status) == ErrNotFound && answer.MaybeDone && call.Op.Method == http.MethodDelete && call.Op.Retry == operation.Repeatable {
+	if kindOf(answer.Status) == ErrNotFound && answer.MaybeDone && call.Op.GoneIsDone {
 		answer.Body = nil // an earlier try did it
 		return answer, nil
 	}

@@ -13,7 +13,7 @@
 //
 // # What it enforces
 //
-// All 26 operations of the API and POST /oauth/token. Everything else is 404.
+// All operations of the API and POST /oauth/token. Everything else is 404.
 // The wrong kind of bearer is 401 with the gateway's fault; a missing scope is
 // 403; a body, query or content type that the API's description does not allow
 // is 400 in the API's error shape with details; a duplicate e-mail is 409.
@@ -59,7 +59,7 @@
 //	POST   /__fake/clock              {"advance":"2h"}, or "-2h" for back; GET tells the time
 //	POST   /__fake/faults             a Fault, or a list of them; GET lists and DELETE clears
 //	GET    /__fake/journal            the requests, oldest first
-//	GET    /__fake/coverage           calls and successes of the 26 operations
+//	GET    /__fake/coverage           calls and successes of each operation
 //	GET    /__fake/assumptions        the table of documented and assumed behaviour
 //	POST   /__fake/reset              back to the seed
 //	POST   /__fake/customers          a Customer

@@ -86,7 +86,6 @@ func TestRoutesAreComplete(t *testing.T) {
 	for _, r := range routes("a", "1") {
 		names = append(names, r.op)
 	}
-	assert.Len(t, emporixfake.Operations(), 26)
 	assert.ElementsMatch(t, emporixfake.Operations(), names)
 }
 

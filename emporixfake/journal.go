@@ -75,7 +75,7 @@ type Coverage struct {
 	Operations []OperationCount `json:"operations"`
 }
 
-// String is "26 of 26".
+// String is how many operations succeeded, of how many, such as "7 of 26".
 func (c Coverage) String() string { return fmt.Sprintf("%d of %d", c.Covered, c.Total) }
 
 // Missing lists the operations that never succeeded.
@@ -98,7 +98,7 @@ func (c Coverage) MarshalJSON() ([]byte, error) {
 	}{c.String(), plain(c)})
 }
 
-// Coverage counts the calls of all 26 operations.
+// Coverage counts the calls of all operations.
 func (s *Server) Coverage() Coverage {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -96,7 +96,7 @@ func operationTable() []*operation {
 	return table
 }
 
-// Operations lists the names of the 26 operations of the Customer Service, in
+// Operations lists the names of the operations of the Customer Service, in
 // the order of the API. They name calls in faults, journal and coverage.
 // Besides them there is "OAuth.Token", which issues an employee's bearer.
 func Operations() []string {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -57,7 +58,15 @@ func lastLine(text string) string {
 	return lines[len(lines)-1]
 }
 
-const whole = "journey: 26 of 26 operations, 0 failed"
+// all is how many operations there are.
+var all = len(emporixfake.Operations())
+
+var whole = summary(all, "0 failed")
+
+// summary is the journey's last line.
+func summary(succeeded int, rest string) string {
+	return fmt.Sprintf("journey: %d of %d operations, %s", succeeded, all, rest)
+}
 
 // serve starts a fake on a socket.
 func serve(t *testing.T, fake http.Handler) string {

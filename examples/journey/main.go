@@ -1,4 +1,4 @@
-// Command journey walks the whole life of a customer with the SDK: all 26
+// Command journey walks the whole life of a customer with the SDK: all
 // operations of the Customer Service, in the order in which a shop meets them.
 //
 //	go run ./examples/journey
@@ -20,7 +20,7 @@
 //
 // NO_COLOR switches colours off, which only a terminal gets anyway.
 //
-// The exit status is 0 if all 26 operations succeeded, 1 if something failed,
+// The exit status is 0 if all operations succeeded, 1 if something failed,
 // 2 if the environment makes no sense, 3 if something was skipped, and 130
 // after an interrupt.
 package main

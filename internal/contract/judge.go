@@ -308,7 +308,7 @@ func (j *Judge) Verdict() Verdict {
 	return v
 }
 
-// String is "26 of 26 operations, 61 exchanges, 0 violations".
+// String is a summary, such as "26 of 26 operations, 61 exchanges, 0 violations".
 func (v Verdict) String() string {
 	return fmt.Sprintf("%d of %d operations, %d exchanges, %d violations",
 		len(v.Covered), len(v.Covered)+len(v.Missing), v.Exchanges, len(v.Violations))

@@ -41,7 +41,7 @@ func TestTheTableIsTheContract(t *testing.T) {
 			}
 			assert.Equal(t, []int{op.Success[0]}, successes, "the documented status comes first")
 			answersJSON := len(described.Responses.Status(op.Success[0]).Value.Content) > 0
-			assert.True(t, answersJSON || !op.LogsIn, "a login without an answer")
+			assert.True(t, answersJSON || op.Tokens == operation.NoTokens, "a login without an answer")
 		})
 	}
 	assert.ElementsMatch(t, d.Operations(), ours)
@@ -64,5 +64,4 @@ func TestTheFakeNamesTheSameOperations(t *testing.T) {
 		names = append(names, op.Name)
 	}
 	assert.ElementsMatch(t, names, emporixfake.Operations())
-	assert.Len(t, names, 26)
 }

@@ -3,33 +3,18 @@ package lifecycle
 import (
 	"net/http"
 
+	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/wire"
 )
 
-// Endpoint is where a token call went, by what it sends.
-type Endpoint uint8
-
-const (
-	// AnonymousLogin sends neither a bearer nor a refresh token; so does the
-	// employee's token call.
-	AnonymousLogin Endpoint = iota
-	// AnonymousRefresh sends a refresh token without a bearer.
-	AnonymousRefresh
-	// CustomerLogin sends a bearer and what proves who the customer is: a
-	// password, a code or another provider's token.
-	CustomerLogin
-	// CustomerRefresh sends a refresh token and a bearer.
-	CustomerRefresh
-	// EmployeeLogin sends the employee's client ID and secret.
-	EmployeeLogin
-)
-
-func (e Endpoint) redeems() bool   { return e == AnonymousRefresh || e == CustomerRefresh }
-func (e Endpoint) hasBearer() bool { return e == CustomerLogin || e == CustomerRefresh }
+// hasBearer reports whether a token call is authorised with a bearer.
+func hasBearer(call operation.TokenCall) bool {
+	return call == operation.CustomerLogin || call == operation.CustomerRefresh
+}
 
 // Failure is a token call that gave no tokens.
 type Failure struct {
-	Endpoint Endpoint
+	Call     operation.TokenCall
 	Status   int          // of the answer; 0: there is none
 	Problem  wire.Problem // what the answer's body says
 	Sent     bool         // of a call without a usable answer: the request may have arrived
@@ -48,7 +33,7 @@ func (f Failure) Outcome() Outcome {
 		return Unknown // a success without tokens, or a proxy's answer for a server that may have gone on
 	case status == http.StatusBadRequest, status == http.StatusUnauthorized:
 		return f.refusal()
-	case status == http.StatusForbidden && f.Endpoint == CustomerRefresh && f.Problem.About == wire.SubjectBearer:
+	case status == http.StatusForbidden && f.Call == operation.CustomerRefresh && f.Problem.About == wire.SubjectBearer:
 		return BearerRefused
 	}
 	return Failed
@@ -60,11 +45,11 @@ func (f Failure) refusal() Outcome {
 	switch {
 	case f.Problem.HTML || f.Problem.Other:
 		return Failed // something between here and the API answered
-	case f.Endpoint.hasBearer() && Rejects(f.Status, f.Problem, f.Password) != NotTheBearer:
+	case hasBearer(f.Call) && Rejects(f.Status, f.Problem, f.Password) != NotTheBearer:
 		return BearerRefused
-	case f.Endpoint == CustomerRefresh && about == wire.SubjectBearer:
+	case f.Call == operation.CustomerRefresh && about == wire.SubjectBearer:
 		return BearerRefused
-	case !f.Endpoint.redeems():
+	case !f.Call.Redeems():
 		return Failed
 	case about == wire.SubjectRefreshToken, about == wire.SubjectRequest:
 		return Refused

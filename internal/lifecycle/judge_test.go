@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/wire"
 )
 
@@ -61,20 +62,20 @@ func gatewayFault(text, code string) string {
 }
 
 func TestL06_WhatAFailedTokenCallMeans(t *testing.T) {
-	endpoints := []Endpoint{AnonymousLogin, AnonymousRefresh, CustomerLogin, CustomerRefresh, EmployeeLogin}
+	calls := []operation.TokenCall{operation.AnonymousLogin, operation.AnonymousRefresh, operation.CustomerLogin, operation.CustomerRefresh, operation.EmployeeLogin}
 	judged := 0
 	for _, tt := range judgedBodies {
 		problem := wire.DecodeProblem([]byte(tt.body), tt.media)
-		for _, endpoint := range endpoints {
+		for _, call := range calls {
 			for _, password := range []bool{false, true} {
 				for status := 200; status <= 599; status++ {
-					if password && endpoint != CustomerLogin {
+					if password && call != operation.CustomerLogin {
 						continue
 					}
-					f := Failure{Endpoint: endpoint, Status: status, Problem: problem, Password: password}
+					f := Failure{Call: call, Status: status, Problem: problem, Password: password}
 					judged++
 					if got, want := f.Outcome(), wantedOutcome(f, tt.guest, tt.customer, tt.login); got != want {
-						t.Errorf("%s, endpoint %d, password %v, status %d: %d, want %d", tt.name, endpoint, password, status, got, want)
+						t.Errorf("%s, call %d, password %v, status %d: %d, want %d", tt.name, call, password, status, got, want)
 					}
 				}
 			}
@@ -82,9 +83,9 @@ func TestL06_WhatAFailedTokenCallMeans(t *testing.T) {
 	}
 	t.Logf("%d judgements over %d bodies", judged, len(judgedBodies))
 	assert.GreaterOrEqual(t, judged, 36*6*400)
-	for _, endpoint := range endpoints {
-		assert.Equal(t, Unknown, Failure{Endpoint: endpoint, Sent: true}.Outcome())
-		assert.Equal(t, NotSent, Failure{Endpoint: endpoint}.Outcome())
+	for _, call := range calls {
+		assert.Equal(t, Unknown, Failure{Call: call, Sent: true}.Outcome())
+		assert.Equal(t, NotSent, Failure{Call: call}.Outcome())
 	}
 }
 
@@ -95,24 +96,24 @@ func wantedOutcome(f Failure, guest, customer, login Outcome) Outcome {
 		return Unknown
 	case status == 429:
 		return NotSent
-	case status == 403 && f.Endpoint == CustomerRefresh && f.Problem.About == wire.SubjectBearer:
+	case status == 403 && f.Call == operation.CustomerRefresh && f.Problem.About == wire.SubjectBearer:
 		return BearerRefused
 	case status != 400 && status != 401:
 		return Failed
-	case status == 400 && f.Endpoint == CustomerRefresh && customer == BearerRefused:
+	case status == 400 && f.Call == operation.CustomerRefresh && customer == BearerRefused:
 		if f.Problem.About == wire.SubjectBearer {
 			return BearerRefused
 		}
 		return Undecided // empty
-	case status == 400 && f.Endpoint == CustomerLogin:
+	case status == 400 && f.Call == operation.CustomerLogin:
 		return Failed
 	}
-	switch f.Endpoint {
-	case AnonymousRefresh:
+	switch f.Call {
+	case operation.AnonymousRefresh:
 		return guest
-	case CustomerRefresh:
+	case operation.CustomerRefresh:
 		return customer
-	case CustomerLogin:
+	case operation.CustomerLogin:
 		if f.Password && f.Problem.Empty {
 			return Failed // a wrong password
 		}

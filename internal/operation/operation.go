@@ -1,6 +1,7 @@
 // Package operation is the whole API on one page: which requests exist, what
-// authorises each, which may be repeated, what answers mean success and which
-// inputs are secret. Everything that has to know an operation reads this table.
+// authorises each, which may be repeated, what answers mean success, which of them
+// hold tokens and which inputs are secret. Everything that has to know an operation
+// reads this table.
 package operation
 
 import "slices"
@@ -27,8 +28,13 @@ type Operation struct {
 	Secrets []string
 	// Scope is what the bearer needs, where the vendor names one.
 	Scope string
-	// LogsIn is set where the answer can hold a customer's tokens.
-	LogsIn bool
+	// Tokens says which tokens the answer holds, if any.
+	Tokens TokenCall
+	// MayAnswerNothing is set where tokens are documented and an empty success too.
+	MayAnswerNothing bool
+	// GoneIsDone is set where the answer "not found" means success, if an earlier
+	// try may have arrived.
+	GoneIsDone bool
 	// PasswordCall is set where the request proves who the customer is with a
 	// password. A 401 with a message then means a wrong password and not a bad
 	// bearer.
@@ -58,6 +64,32 @@ const (
 // Class says when a request may be sent more than once.
 type Class int
 
+// Repeatable reports whether a request may be sent again although it may have
+// been processed.
+func (c Class) Repeatable() bool { return c == Safe || c == Repeatable }
+
+// TokenCall is what an operation that answers with tokens sends for them.
+type TokenCall int
+
+const (
+	// NoTokens is every other operation.
+	NoTokens TokenCall = iota
+	// AnonymousLogin sends neither a bearer nor a refresh token.
+	AnonymousLogin
+	// AnonymousRefresh sends a refresh token without a bearer.
+	AnonymousRefresh
+	// CustomerLogin sends a bearer and what proves who the customer is: a password, a
+	// code or another provider's token.
+	CustomerLogin
+	// CustomerRefresh sends a refresh token and a bearer.
+	CustomerRefresh
+	// EmployeeLogin sends the employee's client ID and secret.
+	EmployeeLogin
+)
+
+// Redeems reports whether the call sends a refresh token.
+func (t TokenCall) Redeems() bool { return t == AnonymousRefresh || t == CustomerRefresh }
+
 const (
 	// Once is exactly one request on the wire: it redeems something that the
 	// server takes only once.
@@ -66,8 +98,7 @@ const (
 	// reached the server, or was refused with 429.
 	Unsent
 	// Repeatable is Safe for requests that change something but end in the same
-	// state however often they arrive. A repeated DELETE that finds nothing
-	// counts as done if an earlier try may have arrived.
+	// state however often they arrive.
 	Repeatable
 	// Safe repeats on connection errors, 408, 429, 502, 503 and 504.
 	Safe
@@ -86,185 +117,184 @@ const (
 
 // Tokens.
 var (
-	AuthAnonymous = &Operation{
+	AuthAnonymous = add(Operation{
 		Name: "Auth.Anonymous", Method: "GET", Path: "/customerlogin/auth/anonymous/login",
-		Bearer: None, Retry: Safe, Success: []int{200},
+		Bearer: None, Retry: Safe, Success: []int{200}, Tokens: AnonymousLogin,
 		Doc: authDoc + "get-customerlogin-auth-anonymous-login",
-	}
-	AuthRefreshAnonymous = &Operation{
+	})
+	AuthRefreshAnonymous = add(Operation{
 		Name: "Auth.RefreshAnonymous", Method: "GET", Path: "/customerlogin/auth/anonymous/refresh",
-		Bearer: None, Retry: Once, Success: []int{200},
+		Bearer: None, Retry: Once, Success: []int{200}, Tokens: AnonymousRefresh,
 		Secrets: []string{"query:refresh_token"},
 		Doc:     authDoc + "get-customerlogin-auth-anonymous-refresh",
-	}
-	AuthLogin = &Operation{
+	})
+	AuthLogin = add(Operation{
 		Name: "Auth.Login", Method: "POST", Path: "/customer/{tenant}/login",
 		Bearer: Anonymous, Retry: Unsent, Success: []int{200},
-		Secrets: []string{"body:password"}, LogsIn: true, PasswordCall: true,
+		Secrets: []string{"body:password"}, Tokens: CustomerLogin, PasswordCall: true,
 		Doc: authDoc + "post-customer-tenant-login",
-	}
-	AuthSocialLogin = &Operation{
+	})
+	AuthSocialLogin = add(Operation{
 		Name: "Auth.SocialLogin", Method: "POST", Path: "/customer/{tenant}/socialLogin",
 		Bearer: Anonymous, Retry: Unsent, Success: []int{200},
-		Secrets: []string{"query:code", "query:code_verifier", "header:session-id"}, LogsIn: true,
+		Secrets: []string{"query:code", "query:code_verifier", "header:session-id"}, Tokens: CustomerLogin,
 		Doc: authDoc + "post-customer-tenant-sociallogin",
-	}
-	AuthExchangeToken = &Operation{
+	})
+	AuthExchangeToken = add(Operation{
 		Name: "Auth.ExchangeToken", Method: "POST", Path: "/customer/{tenant}/exchangeauthtoken",
 		Bearer: Anonymous, Retry: Unsent, Success: []int{200},
-		Secrets: []string{"query:subjectAccessToken"}, LogsIn: true,
+		Secrets: []string{"query:subjectAccessToken"}, Tokens: CustomerLogin,
 		Doc: authDoc + "post-customer-tenant-exchangeauthtoken",
-	}
-	AuthRefresh = &Operation{
+	})
+	AuthRefresh = add(Operation{
 		Name: "Auth.Refresh", Method: "GET", Path: "/customer/{tenant}/refreshauthtoken",
-		Bearer: Anonymous, Retry: Once, Success: []int{200},
+		Bearer: Anonymous, Retry: Once, Success: []int{200}, Tokens: CustomerRefresh,
 		Secrets: []string{"query:refreshToken"},
 		Doc:     authDoc + "get-customer-tenant-refreshauthtoken",
-	}
-	AuthValidate = &Operation{
+	})
+	AuthValidate = add(Operation{
 		Name: "Auth.Validate", Method: "GET", Path: "/customer/{tenant}/validateauthtoken",
 		Bearer: Customer, Retry: Safe, Success: []int{200},
 		Doc: authDoc + "get-customer-tenant-validateauthtoken",
-	}
-	AuthLogout = &Operation{
+	})
+	AuthLogout = add(Operation{
 		Name: "Auth.Logout", Method: "GET", Path: "/customer/{tenant}/logout",
 		Bearer: Customer, Retry: Once, Success: []int{204, 200},
 		Secrets: []string{"query:accessToken"},
 		Doc:     authDoc + "get-customer-tenant-logout",
-	}
+	})
 )
 
 // Accounts and profiles.
 var (
-	CustomersSignUp = &Operation{
+	CustomersSignUp = add(Operation{
 		Name: "Customers.SignUp", Method: "POST", Path: "/customer/{tenant}/signup",
 		Bearer: Anonymous, Retry: Unsent, Success: []int{201, 200},
 		Secrets: []string{"body:password", "body:signup.password"},
 		Doc:     authDoc + "post-customer-tenant-signup",
-	}
-	CustomersConfirmSignUp = &Operation{
+	})
+	CustomersConfirmSignUp = add(Operation{
 		Name: "Customers.ConfirmSignUp", Method: "GET", Path: "/customer/{tenant}/signup/optin/{token}",
 		Bearer: Anonymous, Retry: Unsent, Success: []int{200, 204},
-		Secrets: []string{"path:token"}, LogsIn: true,
+		Secrets: []string{"path:token"}, Tokens: CustomerLogin, MayAnswerNothing: true,
 		Doc: optInDoc + "get-customer-tenant-signup-optin-token",
-	}
-	CustomersResendActivation = &Operation{
+	})
+	CustomersResendActivation = add(Operation{
 		Name: "Customers.ResendActivation", Method: "POST", Path: "/customer/{tenant}/signup/optin/refresh_token",
 		Bearer: Anonymous, Retry: Unsent, Success: []int{202, 200, 204},
 		Doc: optInDoc + "post-customer-tenant-signup-optin-refresh_token",
-	}
-	CustomersGet = &Operation{
+	})
+	CustomersGet = add(Operation{
 		Name: "Customers.Get", Method: "GET", Path: "/customer/{tenant}/me",
 		Bearer: CustomerOrAnonymous, Retry: Safe, Success: []int{200},
 		Doc: profileDoc + "get-customer-tenant-me",
-	}
-	CustomersUpdate = &Operation{
+	})
+	CustomersUpdate = add(Operation{
 		Name: "Customers.Update", Method: "PATCH", Path: "/customer/{tenant}/me",
 		Bearer: Customer, Retry: Unsent, Success: []int{200, 204},
 		Doc: profileDoc + "patch-customer-tenant-me",
-	}
-	CustomersActivate = &Operation{
+	})
+	CustomersActivate = add(Operation{
 		Name: "Customers.Activate", Method: "PATCH", Path: "/customer/{tenant}/customers/{customerNumber}",
 		Bearer: Employee, Retry: Unsent, Success: []int{200, 204},
 		Scope: "customer.customer_manage",
 		Doc:   staffDoc + "patch-customer-tenant-customers-customernumber",
-	}
+	})
 )
 
 // Addresses.
 var (
-	AddressesList = &Operation{
+	AddressesList = add(Operation{
 		Name: "Addresses.List", Method: "GET", Path: "/customer/{tenant}/me/addresses",
 		Bearer: Customer, Retry: Safe, Success: []int{200},
 		Doc: addressDoc + "get-customer-tenant-me-addresses",
-	}
-	AddressesGet = &Operation{
+	})
+	AddressesGet = add(Operation{
 		Name: "Addresses.Get", Method: "GET", Path: "/customer/{tenant}/me/addresses/{addressId}",
 		Bearer: Customer, Retry: Safe, Success: []int{200},
 		Doc: addressDoc + "get-customer-tenant-me-addresses-addressid",
-	}
-	AddressesAdd = &Operation{
+	})
+	AddressesAdd = add(Operation{
 		Name: "Addresses.Add", Method: "POST", Path: "/customer/{tenant}/me/addresses",
 		Bearer: Customer, Retry: Unsent, Success: []int{201, 200},
 		Doc: addressDoc + "post-customer-tenant-me-addresses",
-	}
-	AddressesUpdate = &Operation{
+	})
+	AddressesUpdate = add(Operation{
 		Name: "Addresses.Update", Method: "PATCH", Path: "/customer/{tenant}/me/addresses/{addressId}",
 		Bearer: Customer, Retry: Unsent, Success: []int{200, 204},
 		Doc: addressDoc + "patch-customer-tenant-me-addresses-addressid",
-	}
-	AddressesDelete = &Operation{
+	})
+	AddressesDelete = add(Operation{
 		Name: "Addresses.Delete", Method: "DELETE", Path: "/customer/{tenant}/me/addresses/{addressId}",
-		Bearer: Customer, Retry: Repeatable, Success: []int{204, 200},
+		Bearer: Customer, Retry: Repeatable, GoneIsDone: true, Success: []int{204, 200},
 		Doc: addressDoc + "delete-customer-tenant-me-addresses-addressid",
-	}
-	AddressesAddTags = &Operation{
+	})
+	AddressesAddTags = add(Operation{
 		Name: "Addresses.AddTags", Method: "POST", Path: "/customer/{tenant}/me/addresses/{addressId}/tags",
 		Bearer: Customer, Retry: Repeatable, Success: []int{204, 200},
 		Doc: addressDoc + "post-customer-tenant-me-addresses-addressid-tags",
-	}
-	AddressesRemoveTags = &Operation{
+	})
+	AddressesRemoveTags = add(Operation{
 		Name: "Addresses.RemoveTags", Method: "DELETE", Path: "/customer/{tenant}/me/addresses/{addressId}/tags",
-		Bearer: Customer, Retry: Repeatable, Success: []int{204, 200},
+		Bearer: Customer, Retry: Repeatable, GoneIsDone: true, Success: []int{204, 200},
 		Doc: addressDoc + "delete-customer-tenant-me-addresses-addressid-tags",
-	}
+	})
 )
 
 // Credentials.
 var (
-	CredentialsRequestPasswordReset = &Operation{
+	CredentialsRequestPasswordReset = add(Operation{
 		Name: "Credentials.RequestPasswordReset", Method: "POST", Path: "/customer/{tenant}/password/reset",
 		Bearer: Anonymous, Retry: Unsent, Success: []int{204, 200},
 		Doc: passwordDoc + "post-customer-tenant-password-reset",
-	}
+	})
 	// CredentialsResetPassword carries a mail token and no proof by password: it
 	// is no PasswordCall.
-	CredentialsResetPassword = &Operation{
+	CredentialsResetPassword = add(Operation{
 		Name: "Credentials.ResetPassword", Method: "POST", Path: "/customer/{tenant}/password/reset/update",
 		Bearer: Anonymous, Retry: Unsent, Success: []int{204, 200},
 		Secrets: []string{"body:token", "body:password"},
 		Doc:     passwordDoc + "post-customer-tenant-password-reset-update",
-	}
-	CredentialsChangePassword = &Operation{
+	})
+	CredentialsChangePassword = add(Operation{
 		Name: "Credentials.ChangePassword", Method: "POST", Path: "/customer/{tenant}/password/change",
 		Bearer: Customer, Retry: Unsent, Success: []int{204, 200},
 		Secrets: []string{"body:currentPassword", "body:newPassword"}, PasswordCall: true,
 		Doc: passwordDoc + "post-customer-tenant-password-change",
-	}
-	CredentialsRequestEmailChange = &Operation{
+	})
+	CredentialsRequestEmailChange = add(Operation{
 		Name: "Credentials.RequestEmailChange", Method: "POST", Path: "/customer/{tenant}/me/accounts/internal/email/change",
 		Bearer: Customer, Retry: Unsent, Success: []int{204, 200},
 		Secrets: []string{"body:password"}, PasswordCall: true,
 		Scope: "customer.customerprofile_edit",
 		Doc:   passwordDoc + "post-customer-tenant-me-accounts-internal-email-change",
-	}
-	CredentialsConfirmEmailChange = &Operation{
+	})
+	CredentialsConfirmEmailChange = add(Operation{
 		Name: "Credentials.ConfirmEmailChange", Method: "POST", Path: "/customer/{tenant}/me/accounts/internal/email/change/confirm",
 		Bearer: Anonymous, Retry: Unsent, Success: []int{204, 200},
 		Secrets: []string{"body:token"},
 		Doc:     passwordDoc + "post-customer-tenant-me-accounts-internal-email-change-confirm",
-	}
+	})
 )
 
 // OAuthToken gets the employee's bearer. It belongs to another service and is
 // not in All. Asking again only issues one more token, hence Safe.
 var OAuthToken = &Operation{
 	Name: "OAuth.Token", Method: "POST", Path: "/oauth/token",
-	Bearer: None, Retry: Safe, Success: []int{200},
+	Bearer: None, Retry: Safe, Success: []int{200}, Tokens: EmployeeLogin,
 	Secrets: []string{"body:client_secret"},
 	Doc:     guides + "authentication/oauth-service",
 }
 
-var all = []*Operation{
-	AuthAnonymous, AuthRefreshAnonymous, AuthLogin, AuthSocialLogin,
-	AuthExchangeToken, AuthRefresh, AuthValidate, AuthLogout,
-	CustomersSignUp, CustomersConfirmSignUp, CustomersResendActivation,
-	CustomersGet, CustomersUpdate, CustomersActivate,
-	AddressesList, AddressesGet, AddressesAdd, AddressesUpdate,
-	AddressesDelete, AddressesAddTags, AddressesRemoveTags,
-	CredentialsRequestPasswordReset, CredentialsResetPassword, CredentialsChangePassword,
-	CredentialsRequestEmailChange, CredentialsConfirmEmailChange,
+// all is the table, in the order of the declarations above.
+var all []*Operation
+
+// add puts an operation into the table.
+func add(op Operation) *Operation {
+	all = append(all, &op)
+	return &op
 }
 
-// All returns the 26 operations of the customer API.
+// All returns the operations of the customer API. Whatever counts or lists
+// operations reads it.
 func All() []*Operation { return slices.Clone(all) }

@@ -52,8 +52,7 @@ var contract = []struct {
 
 func TestTableSaysWhatTheContractSays(t *testing.T) {
 	all := operation.All()
-	require.Len(t, contract, 26)
-	require.Len(t, all, 26)
+	require.Len(t, all, len(contract))
 	for _, want := range contract {
 		t.Run(want.name, func(t *testing.T) {
 			assert.Contains(t, all, want.op)
@@ -110,17 +109,35 @@ func TestWhereAnEmptySuccessIsDocumentedBothEmptyAndOKAreAccepted(t *testing.T) 
 }
 
 func TestFlags(t *testing.T) {
-	var logsIn, password []string
-	for _, op := range operation.All() {
-		if op.LogsIn {
-			logsIn = append(logsIn, op.Name)
+	flagged := func(has func(*operation.Operation) bool) (names []string) {
+		for _, op := range append(operation.All(), operation.OAuthToken) {
+			if has(op) {
+				names = append(names, op.Name)
+			}
 		}
-		if op.PasswordCall {
-			password = append(password, op.Name)
+		return names
+	}
+	for call, want := range map[operation.TokenCall][]string{
+		operation.AnonymousLogin:   {"Auth.Anonymous"},
+		operation.AnonymousRefresh: {"Auth.RefreshAnonymous"},
+		operation.CustomerLogin:    {"Auth.Login", "Auth.SocialLogin", "Auth.ExchangeToken", "Customers.ConfirmSignUp"},
+		operation.CustomerRefresh:  {"Auth.Refresh"},
+		operation.EmployeeLogin:    {"OAuth.Token"},
+	} {
+		assert.Equal(t, want, flagged(func(op *operation.Operation) bool { return op.Tokens == call }))
+	}
+	assert.Equal(t, []string{"Auth.Login", "Credentials.ChangePassword", "Credentials.RequestEmailChange"},
+		flagged(func(op *operation.Operation) bool { return op.PasswordCall }))
+	assert.Equal(t, []string{"Customers.ConfirmSignUp"}, flagged(func(op *operation.Operation) bool { return op.MayAnswerNothing }))
+	assert.Equal(t, []string{"Addresses.Delete", "Addresses.RemoveTags"}, flagged(func(op *operation.Operation) bool { return op.GoneIsDone }))
+	for _, op := range append(operation.All(), operation.OAuthToken) {
+		if op.Tokens.Redeems() {
+			assert.Equal(t, operation.Once, op.Retry, "%s: a refresh token is good for one request", op.Name)
+		}
+		if op.GoneIsDone {
+			assert.Equal(t, operation.Repeatable, op.Retry, op.Name)
 		}
 	}
-	assert.ElementsMatch(t, []string{"Auth.Login", "Auth.SocialLogin", "Auth.ExchangeToken", "Customers.ConfirmSignUp"}, logsIn)
-	assert.ElementsMatch(t, []string{"Auth.Login", "Credentials.ChangePassword", "Credentials.RequestEmailChange"}, password)
 }
 
 // Every secret that the API description puts into a URL, a header or a body.

@@ -81,8 +81,8 @@ func (x *exchange) mayRepeat(status int, err error) bool {
 	if err != nil && isFinal(err) {
 		return false
 	}
-	switch x.op.Retry {
-	case operation.Safe, operation.Repeatable:
+	switch {
+	case x.op.Retry.Repeatable():
 		if err != nil {
 			return true
 		}
@@ -92,7 +92,7 @@ func (x *exchange) mayRepeat(status int, err error) bool {
 			return true
 		}
 		return false
-	case operation.Unsent:
+	case x.op.Retry == operation.Unsent:
 		if err != nil {
 			return !x.sent
 		}

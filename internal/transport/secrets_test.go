@@ -76,7 +76,7 @@ func TestS02_SecretsAreBoundBehindEveryOtherLayer(t *testing.T) {
 				resp, err := next.RoundTrip(r)
 				require.NoError(t, err)
 				seen.WriteString(dump(resp.Request, resp.Request.URL, resp.Request.Context(), resp.Request.Body))
-				if len(op.Secrets) > 0 || op.LogsIn {
+				if len(op.Secrets) > 0 || op.Tokens != operation.NoTokens {
 					raw, err = httputil.DumpResponse(resp, true)
 					require.NoError(t, err)
 					_, raw, _ = bytes.Cut(raw, []byte("\r\n\r\n"))

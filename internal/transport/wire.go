@@ -39,10 +39,10 @@ type wire struct {
 // not say what they speak.
 func (w *wire) watch(op *operation.Operation, cancel context.CancelFunc) (*attempt, bool) {
 	protocol := w.protocol.Load()
-	bare := op.Method == http.MethodGet && !repeatable(op)
+	bare := op.Method == http.MethodGet && !op.Retry.Repeatable()
 	hooks := w.direct || w.traced.Load()
 	guard := bare && (protocol == 1 || !hooks || protocol == 0 && !w.secure)
-	return &attempt{cancel: cancel, passive: repeatable(op), expect2: protocol == 2, bare: bare && !guard}, guard
+	return &attempt{cancel: cancel, passive: op.Retry.Repeatable(), expect2: protocol == 2, bare: bare && !guard}, guard
 }
 
 // RoundTrip sends one attempt and reads its whole answer.
@@ -200,17 +200,13 @@ func (x *exchange) bind(ctx context.Context, shown *http.Request, guard bool) (*
 	if b.headerName != "" {
 		req.Header[b.headerName] = []string{b.header}
 	}
-	if !repeatable(x.op) {
+	if !x.op.Retry.Repeatable() {
 		// For net/http these permit to send any request again.
 		delete(req.Header, "Idempotency-Key")
 		delete(req.Header, "X-Idempotency-Key")
 	}
 	setBody(req, b.body, guard)
 	return req, nil
-}
-
-func repeatable(op *operation.Operation) bool {
-	return op.Retry == operation.Safe || op.Retry == operation.Repeatable
 }
 
 // Answers are read up to these sizes, counted after decompression.
@@ -226,9 +222,7 @@ func bodyLimit(op *operation.Operation, status int) int64 {
 	return largeBody
 }
 
-func issuesTokens(op *operation.Operation) bool {
-	return op.LogsIn || op.Retry == operation.Once || op == operation.AuthAnonymous || op == operation.OAuthToken
-}
+func issuesTokens(op *operation.Operation) bool { return op.Tokens != operation.NoTokens }
 
 // memoryBody is a whole answer in pooled memory.
 type memoryBody struct {
