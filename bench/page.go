@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"html"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,7 +18,6 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	emporix "github.com/emporix-community/emporix-go"
-	"github.com/emporix-community/emporix-go/bench/internal/engine"
 	"github.com/emporix-community/emporix-go/bff"
 	"github.com/emporix-community/emporix-go/stores/redis"
 )
@@ -31,6 +31,35 @@ type pages struct {
 	commands [2]*atomic.Int64 // to Redis
 	requests [2]*atomic.Int64 // to the API
 	close    func()
+}
+
+// startRedis starts a redis-server on a free port, which keeps nothing on disk.
+func startRedis(dir string) (address string, stop func(), err error) {
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	address = listener.Addr().String()
+	_, port, _ := net.SplitHostPort(address)
+	_ = listener.Close()
+	server := exec.CommandContext(context.Background(), "redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no") // #nosec G204 -- arguments of our own
+	if err := server.Start(); err != nil {
+		return "", nil, err
+	}
+	stop = func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+	}
+	client := goredis.NewClient(&goredis.Options{Addr: address})
+	defer func() { _ = client.Close() }()
+	for range 100 {
+		if err = client.Ping(context.Background()).Err(); err == nil {
+			return address, stop, nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	stop()
+	return "", nil, fmt.Errorf("redis-server did not answer in 5 s: %w", err)
 }
 
 // counting counts what goes to Redis.
@@ -66,11 +95,11 @@ func openPages() (p *pages, err error) {
 		return nil, err
 	}
 	closers = append(closers, func() { _ = os.RemoveAll(dir) })
-	shared, err := engine.Start(context.Background(), dir, false)
+	address, stop, err := startRedis(dir)
 	if err != nil {
 		return nil, err
 	}
-	closers = append(closers, shared.Stop)
+	closers = append(closers, stop)
 
 	p = &pages{close: shut}
 	var rows [2]*goredis.Client
@@ -78,7 +107,7 @@ func openPages() (p *pages, err error) {
 	for i := range rows {
 		p.commands[i], p.requests[i] = new(atomic.Int64), new(atomic.Int64)
 		requests := p.requests[i]
-		rows[i] = goredis.NewClient(&goredis.Options{Addr: shared.Address, ContextTimeoutEnabled: true})
+		rows[i] = goredis.NewClient(&goredis.Options{Addr: address, ContextTimeoutEnabled: true})
 		rows[i].AddHook(counting{p.commands[i]})
 		apis[i] = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			requests.Add(1)

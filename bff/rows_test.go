@@ -21,7 +21,7 @@ var rows = map[string]string{
 	"sealed cookies, key rotation, mass logout":                 "TestSealedKeysRotate TestDevelopmentCookies TestSealedKeysAreChecked TestSealedCookiesAreTamperProof FuzzSealedCookie",
 	"__Host-":                     "TestACookieOnlyWhenASessionIsNeeded TestDevelopment",
 	"idle and absolute lifetimes": "TestLifetimes TestIdleLifetime TestVisitsAreNotedOnceAnHour TestSealedReplay",
-	"server-side store":           "TestAStoreWithoutConditionalSave TestAClientFindsItsOwnVisitorsOnly ../TestBuiltInStores ../stores/adapt/TestAdaptersAreStores ../stores/sealed/TestSealedStoresAreStores ../stores/postgres/internal/pgtest/TestPostgres ../stores/redis/internal/redistest/TestEngines",
+	"server-side store":           "TestAStoreWithoutConditionalSave TestAClientFindsItsOwnVisitorsOnly ../TestBuiltInStores ../stores/adapt/TestAdaptersAreStores ../stores/sealed/TestSealedStoresAreStores ../test/postgres/TestPostgres ../test/redis/TestEngines",
 	"store outage":                "TestStoreOutages TestASlowStore TestDamagedRows TestLogoutEverywhereWhileTheStoreFails TestWhatFailsLeavesNoRows",
 	"session ID at login":         "TestTheIDChanges TestAWrongPasswordChangesNothing TestIDsThatAreNotOurs TestADoubleClickOnLogin",
 	"refresh race":                "TestTwoTabsRenewOnce ../TestCounts_OnlyOneReplicaRefreshes",
@@ -40,7 +40,7 @@ var rows = map[string]string{
 	"redaction in errors and logs":                  "TestNothingLeaks ../TestErrorsInALog ../internal/transport/TestS06_MessagesAreScrubbed",
 	"Emporix-Tenant header":                         "TestTheTokenProxy ../TestHeadersThatOptionsSet",
 	"log level":                                     "../TestTheEnvironmentTurnsLoggingOn ../TestErrorsInALog",
-	"end to end":                                    "Example ../e2e/TestTwoVisitorsAtOnceNeverSeeEachOther ../e2e/TestASessionSurvivesTheRestartOfAReplica",
+	"end to end":                                    "Example ../test/browser/TestTwoVisitorsAtOnceNeverSeeEachOther ../test/browser/TestASessionSurvivesTheRestartOfAReplica",
 }
 
 func TestEveryRowHasItsTests(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"github.com/emporix-community/emporix-go/stores/postgres"
 )
 
-// The real PostgreSQL is met in internal/pgtest, where there is a driver. Here
+// The real PostgreSQL is met in test/postgres, where there is a driver. Here
 // is what doesn't need one.
 
 const visitor = "sid:7 visitor"

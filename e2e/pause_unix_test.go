@@ -1,7 +1,0 @@
-//go:build unix
-
-package e2e
-
-import "syscall"
-
-const pauseSignal, resumeSignal = syscall.SIGSTOP, syscall.SIGCONT

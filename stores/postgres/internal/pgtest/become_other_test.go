@@ -1,8 +1,0 @@
-//go:build !unix
-
-package pgtest
-
-import "os/exec"
-
-// become does nothing: only unix has root.
-func become(*exec.Cmd, uint32, uint32) {}
