@@ -71,18 +71,27 @@ func TestL03_ARetryAfterIsHeeded(t *testing.T) {
 	})
 }
 
-// Ten thousand sessions that begin together are not renewed together.
+// Ten thousand sessions that begin together are not renewed together: neither those
+// of many visitors, nor one that many processes keep under the same name.
 func TestL03_AFleetDoesNotRenewInStep(t *testing.T) {
 	issued := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	var bins [10]int
-	for i := range 10000 {
-		r := &Record{Generation: 7, Kind: Anonymous, Issued: issued, AccessUntil: issued.Add(anonymousLife)}
-		early := r.AccessUntil.Sub(r.renewAt(fmt.Sprint("acme/visitor-", i)))
-		require.GreaterOrEqual(t, early, 150*time.Second)
-		require.Less(t, early, 301*time.Second)
-		bins[min(int((early-150*time.Second)/(15*time.Second)), 9)]++
-	}
-	for _, n := range bins {
-		assert.InDelta(t, 1000, n, 500)
+	for name, of := range map[string]func(i int) (key string, generation uint64){
+		"visitors":  func(i int) (string, uint64) { return fmt.Sprint("acme/visitor-", i), 7 },
+		"processes": func(i int) (string, uint64) { return "utility", uint64(issued.UnixMicro()) + uint64(i) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var bins [10]int
+			for i := range 10000 {
+				key, generation := of(i)
+				r := &Record{Generation: generation, Kind: Anonymous, Issued: issued, AccessUntil: issued.Add(anonymousLife)}
+				early := r.AccessUntil.Sub(r.renewAt(key))
+				require.GreaterOrEqual(t, early, 150*time.Second)
+				require.Less(t, early, 301*time.Second)
+				bins[min(int((early-150*time.Second)/(15*time.Second)), 9)]++
+			}
+			for _, n := range bins {
+				assert.InDelta(t, 1000, n, 500)
+			}
+		})
 	}
 }

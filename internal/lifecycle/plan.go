@@ -81,9 +81,6 @@ func spread(key string, generation uint64) float64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(key))
 	x := h.Sum64() ^ generation*0x9e3779b97f4a7c15
-	x ^= x >> 33
-	x *= 0xff51afd7ed558ccd
-	x ^= x >> 33
 	return float64(x>>11) / math.Exp2(53)
 }
 

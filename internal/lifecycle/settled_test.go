@@ -173,3 +173,49 @@ func TestL06_ATokenThatEndsUnderWayIsNoVerdict(t *testing.T) {
 		})
 	}
 }
+
+// For as long as another process may be writing what it got, an end is not told.
+// Whoever has the lease knows that no other process is.
+func TestL06_HowLongAnEndIsNotTold(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lends     bool
+		callLimit time.Duration
+		since     time.Duration // the end of the refresh token
+		wait      time.Duration
+	}{
+		"with a lease":              {true, 10 * time.Second, time.Second, 0},
+		"one call and the write":    {false, 10 * time.Second, time.Second, 14 * time.Second},
+		"a renewal and the write":   {false, time.Hour, time.Second, 34 * time.Second},
+		"long ago":                  {false, 10 * time.Second, 15 * time.Second, 0},
+		"no other process is there": {false, 0, time.Second, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inShop(t, 1, func(t *testing.T, s *shop) {
+				m := s.replicas[0].m
+				if m.cfg.CallLimit = tt.callLimit; !tt.lends {
+					m.store = struct{ conditionalStore }{s.links[0]}
+				}
+				s.guest("jo")
+				v := s.replicas[0].customer("mo")
+				s.office.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
+					g.ExpiresIn.Duration = time.Hour
+					return nil
+				})
+				s.replicas[0].logIn(v)
+				time.Sleep(refreshLife + tt.since)
+				both := map[string]error{"jo": nil, "mo": sentinel.SessionExpired}
+				var all sync.WaitGroup
+				for key, want := range both {
+					all.Go(func() {
+						took := elapsed(func() {
+							_, err := s.use(0, key, WantAny)
+							assert.ErrorIs(t, err, want)
+						})
+						assert.InDelta(t, tt.wait, took, float64(200*time.Millisecond), key)
+					})
+				}
+				all.Wait()
+			})
+		})
+	}
+}
