@@ -53,22 +53,40 @@ func TestL03_AFailedEarlyRenewalIsNotTriedAtOnce(t *testing.T) {
 	})
 }
 
+// A pause that the server asks for is kept, but not until the refresh token has ended.
 func TestL03_ARetryAfterIsHeeded(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		v := w.customer("jo")
-		time.Sleep(13 * time.Hour)
-		w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
-			if c.op == refreshCustomer {
-				return &CallError{Outcome: NotSent, RetryAfter: 20 * time.Minute, Err: errWire}
-			}
-			return nil
+	for name, tt := range map[string]struct {
+		want           Want
+		op             string
+		due            time.Duration
+		asked, between time.Duration
+	}{
+		"a customer's":           {WantCustomer, refreshCustomer, 13 * time.Hour, 20 * time.Minute, 20 * time.Minute},
+		"a month":                {WantCustomer, refreshCustomer, 13 * time.Hour, 30 * 24 * time.Hour, 5*time.Hour + 30*time.Minute},
+		"less than it is anyhow": {WantCustomer, refreshCustomer, 13 * time.Hour, time.Second, 30 * time.Second},
+		"the employee's":         {WantEmployee, employee, 4*time.Hour - 150*time.Second, 2 * time.Minute, 2 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				v := w.customer("jo")
+				w.token(v, tt.want)
+				before := w.office.count(tt.op)
+				time.Sleep(tt.due)
+				w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+					if c.op == tt.op {
+						return &CallError{Outcome: NotSent, RetryAfter: tt.asked, Err: errWire}
+					}
+					return nil
+				})
+				for end := time.Now().Add(tt.between + 9*time.Second); time.Now().Before(end); time.Sleep(time.Second) {
+					w.token(v, tt.want)
+				}
+				calls := w.office.of(tt.op)[before:]
+				require.Len(t, calls, 2)
+				assert.InDelta(t, tt.between, calls[1].at.Sub(calls[0].at), float64(2*time.Second))
+			})
 		})
-		for range 60 {
-			w.token(v, WantCustomer)
-			time.Sleep(time.Minute)
-		}
-		assert.LessOrEqual(t, w.office.count(refreshCustomer), 3)
-	})
+	}
 }
 
 // Ten thousand sessions that begin together are not renewed together: neither those
