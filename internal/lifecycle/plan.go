@@ -81,17 +81,13 @@ func spread(key string, generation uint64) float64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(key))
 	x := h.Sum64() ^ generation*0x9e3779b97f4a7c15
-	x ^= x >> 33
-	x *= 0xff51afd7ed558ccd
-	x ^= x >> 33
 	return float64(x>>11) / math.Exp2(53)
 }
 
-// serves returns the wants that a session of this kind serves, a bit each.
+// serves returns the wants that a visitor's session serves at once, a bit each. An
+// employee's calls are few, and look at the plan each time.
 func (r *Record) serves() uint8 {
 	switch {
-	case r.Kind == Employee:
-		return 1 << WantEmployee
 	case r.Kind == Customer:
 		return 1<<WantCustomer | 1<<WantAny
 	case r.Kind == Anonymous && r.Ended:
