@@ -24,7 +24,7 @@ import (
 // there twice.
 func forms(data []byte) (all [][]byte, repeated bool) {
 	if !utf8.Valid(data) || !json.Valid(data) {
-		return nil, false
+		return
 	}
 	p := parser{rest: data}
 	v := p.value()

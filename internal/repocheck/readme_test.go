@@ -38,7 +38,7 @@ func TestREADMECompiles(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "overlay.json")
 	require.NoError(t, os.WriteFile(file, config, 0o600))
 
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"build", "-overlay", file}, packages...)...) // #nosec G204 -- of this file
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"build", "-overlay", file}, packages...)...)
 	cmd.Dir = base
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
