@@ -25,7 +25,7 @@ func acquire(t *testing.T, s emporix.LeaseTokenStore, key string, ttl time.Durat
 // room.
 func TestMemoryStoreBoundsItsLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const rows = 64 * 100
+		const rows = 64 * 20
 		store := emporix.NewMemoryStore(rows)
 		for round := range 3 {
 			lent := 0
