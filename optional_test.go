@@ -155,7 +155,7 @@ func TestSetMixinRefusesDamagedText(t *testing.T) {
 }
 
 func TestMixinSchemasAreReadOrLeftAlone(t *testing.T) {
-	for _, data := range []string{`null`, `true`, `0`, `-1.5e300`, `"text"`, `[]`, `[{"a":1}]`} {
+	for _, data := range []string{`null`, `true`, `0`, `-1.5e300`, `"text"`, `[]`, `[{"a":1}]`, ``, `{`, `}`, `{"a"}`, `{"a":}`, `{"a}`, `{"a":"b}`} {
 		m := emporix.MixinSchemas{}
 		require.NoError(t, json.Unmarshal([]byte(`{"kept":"https://x.example"}`), &m))
 		before := fmt.Sprint(m)
