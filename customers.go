@@ -171,7 +171,7 @@ func (m *MixinSchemas) UnmarshalJSON(data []byte) error {
 func flatTexts(data []byte) map[string]any {
 	rest, begins := bytes.CutPrefix(data, []byte("{"))
 	rest, ends := bytes.CutSuffix(rest, []byte("}"))
-	if !begins || !ends || bytes.IndexByte(data, '\\') >= 0 || !utf8.Valid(data) {
+	if !begins || !ends || bytes.ContainsRune(data, '\\') || !utf8.Valid(data) {
 		return nil
 	}
 	quote := []byte{'"'}

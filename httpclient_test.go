@@ -404,6 +404,22 @@ func TestHTTPClientErrors(t *testing.T) {
 		assert.NotEmpty(t, bearer)
 		fake.AssertNoSecrets(t, []byte(fmt.Sprintf("%v %+v %#v", err, err, err)))
 	})
+	t.Run("no answer at all", func(t *testing.T) {
+		client := loggedIn(t, func(*http.Request) (*http.Response, error) { return nil, nil })
+		_, err := client.HTTPClient().Get("https://api.emporix.io/cart/")
+		assert.Error(t, err)
+	})
+	t.Run("a body that can't be had again", func(t *testing.T) {
+		shop := newCartShop(t, rejectFirst)
+		req, err := http.NewRequestWithContext(t.Context(), "POST", shop.url("/cart/"), strings.NewReader("x"))
+		require.NoError(t, err)
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), io.ErrUnexpectedEOF }
+		resp, err := shop.client.HTTPClient().Do(req)
+		require.NoError(t, err)
+		assert.Equal(t, 401, resp.StatusCode)
+		assert.Equal(t, gateway, text(t, resp))
+		assert.Len(t, shop.seen, 1)
+	})
 	t.Run("an answer without a body", func(t *testing.T) {
 		fake := emporixtest.New(t)
 		client := fake.Client(t, emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -466,8 +482,10 @@ func TestHTTPClientWaitsForHeadersOnly(t *testing.T) {
 		}
 
 		headers = true
+		began = time.Now()
 		resp, err := client.HTTPClient().Get(fake.URL() + "/cart/1")
 		require.NoError(t, err)
+		assert.Zero(t, time.Since(began), "it is there with its headers")
 		assert.Equal(t, "cart", text(t, resp), "a slow body is not cut")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

@@ -122,6 +122,10 @@ func TestMixinErrors(t *testing.T) {
 		assert.NotContains(t, err.Error(), "4711", "values are personal data")
 		assert.Zero(t, got)
 	}
+	digit, err := emporix.GetMixin[int](emporix.Mixins{"digit": json.RawMessage("7")}, "digit")
+	require.NoError(t, err)
+	assert.Equal(t, 7, digit)
+
 	_, err = emporix.GetMixin[int8](mixins, "number")
 	require.Error(t, err)
 	assert.NotContains(t, err.Error(), "4711")

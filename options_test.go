@@ -92,6 +92,8 @@ func TestBadInputBaseURL(t *testing.T) {
 		"https://api.emporix.io#":              "fragment",
 		"https://api.emporix.io.":              "plain ASCII name",
 		"https://émporix.io":                   "xn--",
+		"https://api\u0080emporix.io":          "plain ASCII name",
+		"https://[fe80::1%25a%20b]":            "plain ASCII name",
 		"https://api.emporix.io:0":             "port",
 		"https://api.emporix.io:":              "port",
 		"https://api.emporix.io:65536":         "port",
@@ -115,7 +117,7 @@ func TestBadInputBaseURL(t *testing.T) {
 	}
 	for _, raw := range []string{
 		"https://api.emporix.io", "HTTPS://api.emporix.io/", "https://api.emporix.io:8443/base/", "https://xn--mporix-bva.io",
-		"http://127.0.0.1:8787", "http://localhost", "http://[::1]:80", "http://127.1.2.3", "https://192.0.2.1",
+		"http://127.0.0.1:8787", "http://localhost", "http://[::1]:80", "http://127.1.2.3", "https://192.0.2.1", "https://api.emporix.io:65535", "https://~.emporix.io",
 	} {
 		_, err := emporix.NewClient("acme", "id", emporix.WithBaseURL(raw))
 		assert.NoError(t, err, raw)
