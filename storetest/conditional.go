@@ -37,14 +37,12 @@ var conditionalCases = []testCase{
 		t.has("a", "five")
 	}},
 	{name: "generations are equal or not", needs: conditional, run: func(t *trial) {
-		generations := []uint64{
-			1 << 40, 3, math.MaxUint64, 1, math.MaxInt64, math.MaxInt64 + 1, 1 << 53, 1<<53 + 1, 1<<53 + 2, math.MaxUint64 - 1, 10, 9,
-			1<<32 + 7, 7, 1764000000000000, 1764000000000001,
-		}
+		// Each of them is another in 32 or 63 bits, and near it as a float. The last goes back.
+		generations := []uint64{math.MaxUint32, math.MaxInt64, math.MaxUint64, math.MaxUint32}
 		t.save("a", "0", 5, long)
 		now := uint64(5)
 		for i, next := range generations {
-			for _, wrong := range []uint64{0, next, now - 1, now + 1, now ^ 1<<63, now ^ 1<<32} {
+			for _, wrong := range []uint64{0, next, now - 1} {
 				if wrong != now {
 					t.wantSaveIf("a", "no", wrong, next, false)
 				}
@@ -66,7 +64,7 @@ var conditionalCases = []testCase{
 		t.wantSaveIf("a", "two", 0, 1, true)
 		t.has("a", "two")
 
-		t.save("b", "one", 1, long)
+		t.put("b", "one")
 		t.runsOut("a row that lasted longer before", func() {
 			if !t.saveIf("b", "two", 1, 2, soon) {
 				t.Fatalf("SaveIf of the present generation = false, want true")
@@ -109,7 +107,7 @@ func oneOf(t *trial, operation string, try func(i int) (bool, error)) int {
 	}
 	close(start)
 	all.Wait()
-	winners, winner := 0, 0
+	var winners, winner int
 	for i := range racers {
 		if failed[i] != nil {
 			t.Fatalf("%s of %d at once: %v", operation, racers, failed[i])

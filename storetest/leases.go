@@ -9,20 +9,20 @@ import (
 var leaseCases = []testCase{
 	{name: "a lease is one owner's", needs: lending, run: func(t *trial) {
 		t.save("a", "one", 5, long)
-		t.wantRemaining("a", "jo", 0, 0)
+		t.wantFree("a", "jo")
 		t.wantAcquire("a", "jo", long, true)
 		t.wantAcquire("a", "ann", long, false)
-		t.wantRemaining("a", "jo", long/2, long)
-		t.wantRemaining("a", "ann", 0, 0)
+		t.wantHeld("a", "jo")
+		t.wantFree("a", "ann")
 		t.release("a", "ann") // a stranger's
-		t.wantRemaining("a", "jo", long/2, long)
+		t.wantHeld("a", "jo")
 		t.wantAcquire("a", "ann", long, false)
 		t.wantAcquire("b", "ann", long, true)
 		t.release("a", "jo")
-		t.wantRemaining("a", "jo", 0, 0)
+		t.wantFree("a", "jo")
 		t.wantAcquire("a", "ann", long, true)
 		t.release("a", "jo") // an earlier owner's
-		t.wantRemaining("a", "ann", long/2, long)
+		t.wantHeld("a", "ann")
 		t.has("a", "one")
 	}},
 	{name: "hostile owners", needs: lending, run: func(t *trial) {
@@ -36,13 +36,13 @@ var leaseCases = []testCase{
 					t.release("a", other)
 				}
 			}
-			t.wantRemaining("a", owner, long/2, long)
+			t.wantHeld("a", owner)
 			t.release("a", owner)
-			t.wantRemaining("a", owner, 0, 0)
+			t.wantFree("a", owner)
 		}
 	}},
 	{name: "its owner extends it", needs: lending, waits: true, run: func(t *trial) {
-		t.save("a", "one", 1, long)
+		t.put("a", "one")
 		t.wantAcquire("a", "jo", long, true)
 		t.wantAcquire("a", "jo", 2*long, true)
 		t.wantRemaining("a", "jo", long+1, 2*long)
@@ -58,20 +58,20 @@ var leaseCases = []testCase{
 		}
 		t.wait(2 * soon)
 		t.wantAcquire("b", "ann", long, false)
-		t.wantRemaining("b", "jo", long/2, long)
+		t.wantHeld("b", "jo")
 	}},
 	{name: "leases run out", needs: lending, waits: true, run: func(t *trial) {
-		t.save("a", "one", 1, long)
+		t.put("a", "one")
 		taken := func() bool {
 			acquired, _ := t.acquire("a", "ann", long)
 			return !acquired
 		}
 		t.runsOut("a lease", func() { t.wantAcquire("a", "jo", soon, true) }, taken)
-		t.wantRemaining("a", "jo", 0, 0)
-		t.wantRemaining("a", "ann", long/2, long)
+		t.wantFree("a", "jo")
+		t.wantHeld("a", "ann")
 		t.wantAcquire("a", "jo", long, false) // no way back
 		t.release("a", "jo")
-		t.wantRemaining("a", "ann", long/2, long)
+		t.wantHeld("a", "ann")
 		t.has("a", "one")
 	}},
 	{name: "a lease and its row have their own times", needs: lending, waits: true, run: func(t *trial) {
@@ -82,24 +82,24 @@ var leaseCases = []testCase{
 			t.save("row", "one", 7, soon)
 			t.wantAcquire("row", "jo", long, true)
 		}, row("row"))
-		t.wantRemaining("row", "jo", long/2, long)
+		t.wantHeld("row", "jo")
 		t.wantAcquire("row", "ann", long, false)
 		t.wantSaveIf("row", "no", 7, 8, false)
 		t.wantSaveIf("row", "two", 0, 1, true)
 		t.has("row", "two")
-		t.wantRemaining("row", "jo", long/2, long)
+		t.wantHeld("row", "jo")
 
 		t.runsOut("a row that is written under a lease", func() {
 			t.wantAcquire("later", "jo", long, true)
 			t.save("later", "one", 7, soon)
 		}, row("later"))
-		t.wantRemaining("later", "jo", long/2, long)
+		t.wantHeld("later", "jo")
 
 		t.save("lease", "one", 7, long)
 		t.runsOut("a lease", func() { t.wantAcquire("lease", "jo", soon, true) },
 			func() bool { return t.remaining("lease", "jo") > 0 })
 		t.wait(rounding)
-		t.wantRemaining("lease", "jo", 0, 0)
+		t.wantFree("lease", "jo")
 		t.has("lease", "one")
 		t.wantSaveIf("lease", "two", 7, 8, true)
 		t.has("lease", "two")
@@ -112,7 +112,7 @@ var leaseCases = []testCase{
 			if acquired, _ := t.acquire("a", "ann", long); acquired {
 				t.Fatalf("another can acquire after %s", after)
 			}
-			t.wantRemaining("a", "jo", long/2, long)
+			t.wantHeld("a", "jo")
 		}
 		t.wantSaveIf("a", "no", 4, 6, false)
 		still("a SaveIf that did not save")
@@ -136,7 +136,7 @@ var leaseCases = []testCase{
 		t.wantAcquire("a", "ann", long, false)
 		t.wantSaveIf("a", "no", 1, 2, false)
 		t.delete("a")
-		t.wantRemaining("a", "jo", long/2, long)
+		t.wantHeld("a", "jo")
 		t.wantSaveIf("a", "one", 0, 1, true)
 		t.has("a", "one")
 		t.release("a", "jo")
@@ -153,7 +153,7 @@ var leaseCases = []testCase{
 	}},
 	{name: "abandoned leases", needs: lending, waits: true, run: abandonedLeases},
 	{name: "one of many acquires", needs: lending, run: func(t *trial) {
-		t.save("a", "one", 1, long)
+		t.put("a", "one")
 		for range 5 {
 			winner := oneOf(t, "Acquire", func(i int) (bool, error) {
 				acquired, _, err := t.leases().Acquire(t.Context(), t.key("a"), fmt.Sprint("racer ", i), long)
@@ -164,7 +164,7 @@ var leaseCases = []testCase{
 		t.has("a", "one")
 	}},
 	{name: "one of many takes over", needs: lending, waits: true, run: func(t *trial) {
-		t.save("a", "one", 1, long)
+		t.put("a", "one")
 		t.runsOut("a lease", func() { t.wantAcquire("a", "jo", soon, true) },
 			func() bool { return t.remaining("a", "jo") > 0 })
 		t.wait(rounding)
@@ -208,7 +208,7 @@ func abandonedLeases(t *trial) {
 		})
 	}
 	for _, s := range stories {
-		t.save(s.name, "one", 1, long)
+		t.put(s.name, "one")
 	}
 	runOut("jo", func() {
 		for _, s := range stories {

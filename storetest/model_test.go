@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
@@ -83,6 +84,20 @@ func (m *model) owner(owner string) string {
 	return owner
 }
 
+func (m *model) number(generation uint64) uint64 {
+	switch m.bug {
+	case "is a float":
+		return uint64(float64(generation))
+	case "keeps 63 bits":
+		return generation & math.MaxInt64
+	case "keeps 32 bits":
+		return generation & math.MaxUint32
+	case "keeps even numbers":
+		return generation &^ 1
+	}
+	return generation
+}
+
 func (m *model) row(key string) (modelRow, bool) {
 	r, found := m.rows[m.name(key)]
 	return r, found && time.Now().Before(r.until)
@@ -128,12 +143,7 @@ func (m *model) write(key string, data []byte, generation uint64, ttl time.Durat
 	default:
 		data = bytes.Clone(data)
 	}
-	if m.is("is a float") {
-		generation = uint64(float64(generation))
-	}
-	if m.is("keeps 63 bits") {
-		generation &= 1<<63 - 1
-	}
+	generation = m.number(generation)
 	until := time.Now().Add(ttl)
 	old, found := m.row(key)
 	switch {
@@ -222,12 +232,7 @@ func (m *model) SaveIf(ctx context.Context, key string, data []byte, expected, g
 	if found {
 		now = r.generation
 	}
-	if m.is("is a float") {
-		expected = uint64(float64(expected))
-	}
-	if m.is("keeps 63 bits") {
-		expected &= 1<<63 - 1
-	}
+	expected = m.number(expected)
 	same := now == expected
 	switch m.bug {
 	case "does not compare":

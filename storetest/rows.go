@@ -15,8 +15,8 @@ var rowCases = []testCase{
 		t.lacks("a")
 	}},
 	{name: "save, overwrite, delete", run: func(t *trial) {
-		t.save("a", "one", 1, long)
-		t.save("b", "two", 1, long)
+		t.put("a", "one")
+		t.put("b", "two")
 		t.has("a", "one")
 		t.save("a", "three", 2, long)
 		t.has("a", "three")
@@ -26,7 +26,7 @@ var rowCases = []testCase{
 		t.delete("a")
 		t.lacks("a")
 		t.has("b", "two")
-		t.save("a", "again", 1, long)
+		t.put("a", "again")
 		t.has("a", "again")
 	}},
 	{name: "bytes stay as they are", run: func(t *trial) {
@@ -46,7 +46,7 @@ var rowCases = []testCase{
 			"json, v99":  `{"v":99,"g":1,"what":"a later version"}`,
 			"64 KiB":     strings.Repeat(string(all), 256),
 		} {
-			t.save(name, data, 1, long)
+			t.put(name, data)
 			t.has(name, data)
 		}
 	}},
@@ -73,7 +73,7 @@ var rowCases = []testCase{
 	{name: "rows run out", waits: true, run: func(t *trial) {
 		there := func() bool { _, found := t.load("a"); return found }
 		t.runsOut("a row", func() { t.save("a", "one", 1, soon) }, there)
-		t.save("a", "two", 1, long)
+		t.put("a", "two")
 		t.has("a", "two")
 	}},
 	{name: "a new row has its own time", waits: true, run: func(t *trial) {
@@ -81,7 +81,7 @@ var rowCases = []testCase{
 		t.save("longer", "two", 2, long)
 		there := func() bool { _, found := t.load("shorter"); return found }
 		t.runsOut("a row that lasted longer before", func() {
-			t.save("shorter", "one", 1, long)
+			t.put("shorter", "one")
 			t.save("shorter", "two", 2, soon)
 		}, there)
 		t.has("longer", "two")
@@ -195,7 +195,7 @@ func isOneOf(data string, row func(int) string) bool {
 
 // endedContext: every operation fails, and changes nothing.
 func endedContext(t *trial) {
-	t.save("a", "one", 1, long)
+	t.put("a", "one")
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))

@@ -37,6 +37,8 @@ var broken = map[string]string{
 	"cuts rows at 16 KiB":            "bytes stay as they are",
 	"is a float":                     "generations are equal or not",
 	"keeps 63 bits":                  "generations are equal or not",
+	"keeps 32 bits":                  "generations are equal or not",
+	"keeps even numbers":             "generations are equal or not",
 	"rows never end":                 "rows run out",
 	"rows end early":                 "rows run out",
 	"counts milliseconds in 32 bits": "rows that last for months",

@@ -43,6 +43,12 @@ func (t *trial) save(name, data string, generation uint64, ttl time.Duration) {
 	}
 }
 
+// put is save where neither generation nor time matters.
+func (t *trial) put(name, data string) {
+	t.Helper()
+	t.save(name, data, 1, long)
+}
+
 func (t *trial) delete(name string) {
 	t.Helper()
 	if err := t.store.Delete(t.Context(), t.key(name)); err != nil {
@@ -132,6 +138,17 @@ func (t *trial) wantRemaining(name, owner string, least, most time.Duration) {
 	if left := t.remaining(name, owner); left < least || left > most {
 		t.Errorf("Remaining(%q, %s) = %v, want %v to %v", name, owner, left, least, most)
 	}
+}
+
+// wantHeld: owner has a lease that was taken for long.
+func (t *trial) wantHeld(name, owner string) {
+	t.Helper()
+	t.wantRemaining(name, owner, long/2, long)
+}
+
+func (t *trial) wantFree(name, owner string) {
+	t.Helper()
+	t.wantRemaining(name, owner, 0, 0)
 }
 
 func (t *trial) release(name, owner string) {
