@@ -8,7 +8,7 @@ import (
 
 var leaseCases = []testCase{
 	{name: "a lease is one owner's", needs: lending, run: func(t *trial) {
-		t.save("a", "one", 5, long)
+		t.put("a", "one")
 		t.wantFree("a", "jo")
 		t.wantAcquire("a", "jo", long, true)
 		t.wantAcquire("a", "ann", long, false)
@@ -38,7 +38,6 @@ var leaseCases = []testCase{
 			}
 			t.wantHeld("a", owner)
 			t.release("a", owner)
-			t.wantFree("a", owner)
 		}
 	}},
 	{name: "its owner extends it", needs: lending, waits: true, run: func(t *trial) {
@@ -50,12 +49,8 @@ var leaseCases = []testCase{
 		t.wantRemaining("a", "jo", long/4, long/2)
 		t.wantAcquire("a", "ann", long, false)
 
-		if acquired, _ := t.acquire("b", "jo", soon); !acquired {
-			t.Fatalf("Acquire of a free row = false")
-		}
-		if acquired, _ := t.acquire("b", "jo", long); !acquired {
-			t.Fatalf("Acquire by its owner = false")
-		}
+		t.wantAcquire("b", "jo", soon, true)
+		t.wantAcquire("b", "jo", long, true)
 		t.wait(2 * soon)
 		t.wantAcquire("b", "ann", long, false)
 		t.wantHeld("b", "jo")
@@ -79,33 +74,33 @@ var leaseCases = []testCase{
 			return func() bool { _, found := t.load(name); return found }
 		}
 		t.runsOut("a row under a lease", func() {
-			t.save("row", "one", 7, soon)
+			t.save("row", "one", soon)
 			t.wantAcquire("row", "jo", long, true)
 		}, row("row"))
 		t.wantHeld("row", "jo")
 		t.wantAcquire("row", "ann", long, false)
-		t.wantSaveIf("row", "no", 7, 8, false)
-		t.wantSaveIf("row", "two", 0, 1, true)
+		t.wantReplace("row", "no", false)
+		t.wantBegin("row", "two", true)
 		t.has("row", "two")
 		t.wantHeld("row", "jo")
 
 		t.runsOut("a row that is written under a lease", func() {
 			t.wantAcquire("later", "jo", long, true)
-			t.save("later", "one", 7, soon)
+			t.save("later", "one", soon)
 		}, row("later"))
 		t.wantHeld("later", "jo")
 
-		t.save("lease", "one", 7, long)
+		t.put("lease", "one")
 		t.runsOut("a lease", func() { t.wantAcquire("lease", "jo", soon, true) },
 			func() bool { return t.remaining("lease", "jo") > 0 })
 		t.wait(rounding)
 		t.wantFree("lease", "jo")
 		t.has("lease", "one")
-		t.wantSaveIf("lease", "two", 7, 8, true)
+		t.wantReplace("lease", "two", true)
 		t.has("lease", "two")
 	}},
 	{name: "writing ends no lease", needs: lending, run: func(t *trial) {
-		t.save("a", "one", 5, long)
+		t.put("a", "one")
 		t.wantAcquire("a", "jo", long, true)
 		still := func(after string) {
 			t.Helper()
@@ -114,30 +109,30 @@ var leaseCases = []testCase{
 			}
 			t.wantHeld("a", "jo")
 		}
-		t.wantSaveIf("a", "no", 4, 6, false)
+		t.wantStale("a")
 		still("a SaveIf that did not save")
-		t.wantSaveIf("a", "two", 5, 6, true) // a lease does not change the generation
+		t.wantReplace("a", "two", true) // a lease does not change the generation
 		still("SaveIf")
-		t.save("a", "three", 7, long)
+		t.put("a", "three")
 		still("Save")
 		t.delete("a")
 		t.lacks("a")
 		still("Delete")
-		t.wantSaveIf("a", "four", 0, 8, true)
+		t.wantBegin("a", "four", true)
 		still("SaveIf of an absent row")
 		t.release("a", "jo")
 		t.has("a", "four")
-		t.wantSaveIf("a", "five", 8, 9, true) // nor does its end
+		t.wantReplace("a", "five", true) // nor does its end
 	}},
 	{name: "a row that is absent can be lent", needs: lending, waits: true, run: func(t *trial) {
 		t.release("a", "jo")
 		t.wantAcquire("a", "jo", long, true)
 		t.lacks("a")
 		t.wantAcquire("a", "ann", long, false)
-		t.wantSaveIf("a", "no", 1, 2, false)
+		t.wantStale("a")
 		t.delete("a")
 		t.wantHeld("a", "jo")
-		t.wantSaveIf("a", "one", 0, 1, true)
+		t.wantBegin("a", "one", true)
 		t.has("a", "one")
 		t.release("a", "jo")
 		t.has("a", "one")
@@ -185,14 +180,14 @@ func abandonedLeases(t *trial) {
 		want         bool
 	}{
 		{name: "nothing happened", want: true},
-		{name: "saved meanwhile", while: func(n string) { t.save(n, "two", 2, long) }},
-		{name: "saved if meanwhile", while: func(n string) { t.wantSaveIf(n, "two", 1, 2, true) }},
-		{name: "not saved meanwhile", while: func(n string) { t.wantSaveIf(n, "no", 9, 10, false) }, want: true},
-		{name: "deleted and saved meanwhile", while: func(n string) { t.delete(n); t.wantSaveIf(n, "two", 0, 1, true) }},
-		{name: "saved afterwards", after: func(n string) { t.save(n, "two", 2, long) }},
-		{name: "saved if afterwards", after: func(n string) { t.wantSaveIf(n, "two", 1, 2, true) }},
-		{name: "not saved afterwards", after: func(n string) { t.wantSaveIf(n, "no", 9, 10, false) }, want: true},
-		{name: "deleted and saved afterwards", after: func(n string) { t.delete(n); t.save(n, "two", 2, long) }},
+		{name: "saved meanwhile", while: func(n string) { t.put(n, "two") }},
+		{name: "saved if meanwhile", while: func(n string) { t.wantReplace(n, "two", true) }},
+		{name: "not saved meanwhile", while: func(n string) { t.wantStale(n) }, want: true},
+		{name: "deleted and saved meanwhile", while: func(n string) { t.delete(n); t.wantBegin(n, "two", true) }},
+		{name: "saved afterwards", after: func(n string) { t.put(n, "two") }},
+		{name: "saved if afterwards", after: func(n string) { t.wantReplace(n, "two", true) }},
+		{name: "not saved afterwards", after: func(n string) { t.wantStale(n) }, want: true},
+		{name: "deleted and saved afterwards", after: func(n string) { t.delete(n); t.put(n, "two") }},
 		{name: "given back too late", after: func(n string) { t.release(n, "jo") }, want: true},
 		{name: "given back by a stranger", after: func(n string) { t.release(n, "ann") }, want: true},
 		{name: "read", while: func(n string) { t.has(n, "one") }, after: func(n string) { t.has(n, "one") }, want: true},
@@ -251,7 +246,7 @@ func abandonedLeases(t *trial) {
 	runOut("jim", func() { tell("jim", soon, always) })
 	tell("zoe", long, always)
 	for _, s := range stories {
-		t.save(s.name, "three", 3, long)
+		t.put(s.name, "three")
 	}
 	tell("zoe", long, never)
 	releaseAll("zoe")
