@@ -1,6 +1,7 @@
 package emporix_test
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -325,6 +326,112 @@ func TestHTTPClientLetsGoOfAnswers(t *testing.T) {
 	resp = send(101)
 	require.NoError(t, resp.Body.Close())
 	require.NoError(t, got[0].context.Err())
+}
+
+// A caller that takes compressed answers gets them as they are, and the fault in one
+// is found all the same.
+func TestHTTPClientRenewsAfterACompressedFault(t *testing.T) {
+	fault := `{"fault":{"faultstring":"Invalid Access Token","detail":{"errorcode":"oauth.v2.InvalidAccessToken"}}}`
+	product := `{"fault":{"faultstring":"Invalid ApiKey for given resource","detail":{"errorcode":"oauth.v2.InvalidApiKeyForGivenResource"}}}`
+	for name, tt := range map[string]struct {
+		encoding, text string
+		zip            bool
+		want           int
+	}{
+		"a fault":         {"gzip", fault, true, 200},
+		"another name":    {"X-Gzip", fault, true, 200},
+		"another subject": {"gzip", product, true, 401},
+		"not compressed":  {"gzip", fault, false, 200},
+		"unknown":         {"br", "\x0b\x02\x80", false, 401},
+		"a bomb":          {"gzip", fault + strings.Repeat(" ", 1<<20), true, 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := tt.text
+			if tt.zip {
+				var zipped strings.Builder
+				z := gzip.NewWriter(&zipped)
+				_, _ = io.WriteString(z, tt.text)
+				require.NoError(t, z.Close())
+				body = zipped.String()
+			}
+			shop := newCartShop(t, func(n int, w http.ResponseWriter, r *http.Request) {
+				if n > 1 {
+					fine(n, w, r)
+					return
+				}
+				w.Header().Set("Content-Encoding", tt.encoding)
+				w.WriteHeader(401)
+				_, _ = io.WriteString(w, body)
+			})
+			req, err := http.NewRequestWithContext(t.Context(), "GET", shop.url("/cart/acme/carts"), nil)
+			require.NoError(t, err)
+			req.Header.Set("Accept-Encoding", "gzip, br")
+			resp, err := shop.client.HTTPClient().Do(req)
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, resp.StatusCode)
+			want := body
+			if tt.want == 200 {
+				want = "cart"
+			}
+			assert.Equal(t, want, text(t, resp), "as the service sent it")
+		})
+	}
+}
+
+// net/http sends a request with an idempotency key again when a kept connection
+// dies, and so may a transport or a middleware of the user's. That the last try found
+// no server says nothing about the first.
+func TestHTTPClientWritesThatWereTriedTwice(t *testing.T) {
+	for name, header := range map[string]http.Header{
+		"net/http":       {"Idempotency-Key": {"1"}},
+		"its own bearer": {"Idempotency-Key": {"1"}, "Authorization": {"Bearer own"}},
+		"the transport":  {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			written := make(chan string, 8)
+			server := httptest.NewUnstartedServer(nil)
+			server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				if r.Method != "POST" {
+					_, _ = io.WriteString(w, anonymousTokens)
+					return
+				}
+				written <- string(body)
+				_ = server.Listener.Close() // the next one finds nobody
+				panic(http.ErrAbortHandler)
+			})
+			server.Start()
+			defer server.Close()
+			twice := &http.Transport{}
+			base := roundTripper(twice.RoundTrip)
+			if len(header) == 0 {
+				base = func(r *http.Request) (*http.Response, error) {
+					resp, err := twice.RoundTrip(r)
+					if err != nil {
+						twice.CloseIdleConnections()
+						again := r.Clone(r.Context())
+						again.Body, _ = r.GetBody()
+						resp, err = twice.RoundTrip(again)
+					}
+					return resp, err
+				}
+			}
+			client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL(server.URL), emporix.WithTransport(base))
+			require.NoError(t, err)
+			defer func() { assert.NoError(t, client.Close(t.Context())) }()
+			resp, err := client.HTTPClient().Get(server.URL + "/cart")
+			require.NoError(t, err)
+			text(t, resp)
+			req, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/cart", strings.NewReader("{}"))
+			require.NoError(t, err)
+			req.Header = header.Clone()
+			_, err = client.HTTPClient().Do(req) //nolint:bodyclose // there is none
+			require.ErrorIs(t, err, syscall.ECONNREFUSED)
+			assert.Len(t, written, 1)
+			require.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
+			assert.NotErrorIs(t, err, emporix.ErrUnavailable)
+		})
+	}
 }
 
 func TestHTTPClientKeepsTheCallersAuthorization(t *testing.T) {
