@@ -146,6 +146,12 @@ var memberChanges = []change{
 	{"doubled, unreadable last", func(members []member, at int) []member {
 		return append(members, member{members[at].name, []any{[]any{}}})
 	}},
+	{"another case after it", func(members []member, at int) []member {
+		return append(members, member{strings.ToUpper(members[at].name), "other"})
+	}},
+	{"another case before it", func(members []member, at int) []member {
+		return append([]member{{strings.ToUpper(members[at].name), "other"}}, members...)
+	}},
 	{"unknown members beside it", func(members []member, at int) []member {
 		return append([]member{{"unknown", []member{{members[at].name, 1}}}}, append(members, member{"other", nil})...)
 	}},
@@ -283,12 +289,36 @@ func TestAnswersAreReadMemberByMember(t *testing.T) {
 					assert.Equal(t, without(t, full, rest), without(t, got, rest), "%v, %s: %s", path, c.name, tenant.body)
 					// Of two values the last counts: for a list, a map and a pointer also if
 					// it is null, as everywhere in encoding/json.
-					if !inMixins(path) && (c.name == "doubled, unreadable last" || c.name == "doubled, null first" || strings.HasPrefix(c.name, "unknown")) {
+					if !inMixins(path) && (c.name == "doubled, unreadable last" || c.name == "doubled, null first" || strings.HasPrefix(c.name, "another case") || strings.HasPrefix(c.name, "unknown")) {
 						assert.Equal(t, full, got, "%v, %s: what can be read is read", path, c.name)
 					}
 				}
 			})
 		})
+	}
+}
+
+// Of two members with one name the last counts, and not a mixture of both: an
+// address must not have the ID of one and the city of another.
+func TestDoubledMembersAreNotMixed(t *testing.T) {
+	t.Parallel()
+	tenant, client := answers(t, "/me")
+	one, other := `{"id":"a1","city":"Berlin","tags":["BILLING"],"mixins":{"x":{"y":1,"y":2}}}`, `{"id":"a2","metadata":{"version":2}}`
+	for name, body := range map[string]string{
+		"a list":        `"addresses":[` + one + `],"addresses":[` + other + `]`,
+		"another case":  `"Addresses":[` + one + `],"addresses":[` + other + `],"ADDRESSES":[` + one + `]`,
+		"with escapes":  `"\u0061ddresses":[` + one + `],"addresses":[` + other + `]`,
+		"a pointer":     `"defaultAddress":` + one + `,"defaultAddress":` + other,
+		"after a mixin": `"mixins":{"a":{"b":[{}]}},"defaultAddress":` + one + `,"defaultAddress":` + other,
+	} {
+		tenant.body = `{"customerNumber":"1",` + body + `}`
+		me, err := client.Customers.Get(t.Context())
+		require.NoError(t, err, name)
+		got := me.Addresses
+		if me.DefaultAddress != nil {
+			got = append(got, *me.DefaultAddress)
+		}
+		assert.Equal(t, []emporix.Address{{ID: "a2", Metadata: emporix.Metadata{Version: 2}}}, got, name)
 	}
 }
 

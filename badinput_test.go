@@ -113,7 +113,8 @@ func TestBadInputLongQueries(t *testing.T) {
 func TestBadInputSessionKeys(t *testing.T) {
 	fake, client := shop(t)
 	before := len(fake.Journal())
-	for name, key := range map[string]string{"empty": "", "long": strings.Repeat("CANARY", 100), "control": "CANARY\n", "no UTF-8": "CANARY\xff"} {
+	for name, key := range map[string]string{"empty": "", "long": strings.Repeat("CANARY", 43)[:257], "control": "CANARY\n", "no UTF-8": "CANARY\xff",
+		"delete": "CANARY\x7f", "C1": "CANARY\u0080", "the last of C1": "CANARY\u009f", "the last of C0": "CANARY\x1f"} {
 		session := client.Session(key)
 		_, err := session.Customers.Get(t.Context())
 		assert.ErrorIs(t, err, emporix.ErrInvalidRequest, name)
@@ -123,8 +124,15 @@ func TestBadInputSessionKeys(t *testing.T) {
 		assert.ErrorIs(t, session.Auth.Logout(t.Context()), emporix.ErrInvalidRequest, name)
 		_, err = session.Auth.Login(t.Context(), emporix.LoginRequest{Email: "e", Password: "p"})
 		assert.ErrorIs(t, err, emporix.ErrInvalidRequest, name)
+		_, err = client.OwnSession().MoveTo(t.Context(), key)
+		assert.ErrorIs(t, err, emporix.ErrInvalidRequest, name)
 	}
 	assert.Len(t, fake.Journal(), before)
+	for _, key := range []string{strings.Repeat("x", 256), strings.Repeat("é", 128), "\u00a0 ~"} {
+		_, err := client.Session(key).Info(t.Context())
+		assert.NoError(t, err, key)
+	}
+	assert.EqualError(t, client.Session(strings.Repeat("x", 257)).Auth.Logout(t.Context()), "emporix: invalid argument: session key has 257 bytes; at most 256 are allowed")
 }
 
 // A call that needs a customer is refused without a request.
@@ -179,6 +187,7 @@ func zippedJSON(size int) string {
 
 // Answers that are none. The session survives each, and each is told in a line.
 func TestBadAnswers(t *testing.T) {
+	t.Parallel()
 	deep := strings.Repeat(`{"mixins":`, 100_000)
 	for name, tt := range map[string]struct {
 		body    string
@@ -305,6 +314,7 @@ func TestStrangeLifetimes(t *testing.T) {
 
 // Bombs and floods end at the limit.
 func TestS05_HugeAnswers(t *testing.T) {
+	t.Parallel()
 	for _, body := range []string{emporixfake.BodyHuge, emporixfake.BodyGzipBomb} {
 		fake := emporixtest.New(t, emporixtest.OverSocket())
 		client := fake.Client(t, patient)
@@ -402,13 +412,14 @@ func TestAHungTokenCall(t *testing.T) {
 }
 
 func TestURLsHoldTenKiB(t *testing.T) {
+	t.Parallel()
 	longest := 0
 	client := loggedIn(t, func(r *http.Request) (*http.Response, error) {
 		longest = max(longest, len(r.URL.String()))
 		return nil, io.ErrUnexpectedEOF
 	})
 	refused := false
-	for size := 10<<10 - 130; size <= 10<<10; size++ {
+	for size := 10<<10 - 100; size <= 10<<10; size++ {
 		_, err := client.Auth.ExchangeToken(t.Context(), emporix.ExchangeTokenRequest{SubjectAccessToken: strings.Repeat("x", size)})
 		require.Error(t, err)
 		assert.False(t, refused && !errors.Is(err, emporix.ErrInvalidRequest), size)

@@ -3,6 +3,7 @@ package emporix_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -75,6 +76,42 @@ func TestBadInputTokensInBodiesAndQueries(t *testing.T) {
 	assert.EqualError(t, err, "emporix: invalid argument: expand with an element that holds a comma, which separates elements")
 	assert.Len(t, fake.Journal(), before, "not even a token is asked for")
 	stillFine(t, client)
+}
+
+// What is as long as it may be is left to the server, and a byte more is refused.
+func TestTheLongestIdentifiers(t *testing.T) {
+	client, _ := scripted(t, 404, "")
+	ctx := t.Context()
+	for name, tt := range map[string]struct {
+		most int
+		call func(string) error
+	}{
+		"Credentials.ResetPassword": {4096, func(v string) error {
+			return client.Credentials.ResetPassword(ctx, emporix.ResetPasswordRequest{Token: v, Password: "new horse"})
+		}},
+		"Credentials.ConfirmEmailChange": {4096, func(v string) error { return client.Credentials.ConfirmEmailChange(ctx, v) }},
+		"Auth.SocialLogin": {4096, func(v string) error {
+			_, err := client.Auth.SocialLogin(ctx, emporix.SocialLoginRequest{Code: v, RedirectURI: "u"})
+			return err
+		}},
+		"Auth.SocialLogin, verifier": {256, func(v string) error {
+			_, err := client.Auth.SocialLogin(ctx, emporix.SocialLoginRequest{Code: "c", RedirectURI: "u", CodeVerifier: v})
+			return err
+		}},
+		"Auth.ExchangeToken, config": {256, func(v string) error {
+			_, err := client.Auth.ExchangeToken(ctx, emporix.ExchangeTokenRequest{SubjectAccessToken: "x", Config: v})
+			return err
+		}},
+		"Auth.SwitchLegalEntity": {256, func(v string) error { _, err := client.Auth.SwitchLegalEntity(ctx, v); return err }},
+		"Addresses.AddTags":      {256, func(v string) error { return client.Addresses.AddTags(ctx, "a1", "A", v) }},
+		"Addresses.Get":          {256, func(v string) error { _, err := client.Addresses.Get(ctx, v); return err }},
+		"Customers.Get":          {256, func(v string) error { _, err := client.Customers.Get(ctx, emporix.Expand(v)); return err }},
+	} {
+		var argument *emporix.ArgumentError
+		err := tt.call(strings.Repeat("x", tt.most))
+		assert.False(t, errors.As(err, &argument), "%s: %v", name, err)
+		assert.ErrorAs(t, tt.call(strings.Repeat("x", tt.most+1)), &argument, name)
+	}
 }
 
 // A field has one name, whatever is wrong with it: that of the API.

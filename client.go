@@ -81,7 +81,7 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 		return nil, err
 	}
 	c := &core{
-		clientID: cfg.clientID, logger: cfg.logger, plainLogger: isPlain(cfg.logger), observer: cfg.observer, base: cfg.base,
+		clientID: cfg.clientID, logger: cfg.logger, plainLogger: cfg.logger != nil && isPlain(cfg.logger), observer: cfg.observer, base: cfg.base,
 		employeeID: cfg.employeeID, employeeSecret: cfg.employeeSecret, employeeToken: cfg.employeeToken,
 		attemptTimeout: cfg.timeouts.Attempt,
 		baseHost:       hostBinding{scheme: baseURL.Scheme, host: baseURL.Host},

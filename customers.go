@@ -169,11 +169,13 @@ func (m *MixinSchemas) UnmarshalJSON(data []byte) error {
 // flatTexts reads a JSON object of plain strings without a decoder, which would
 // cost more than the rest of a profile's metadata. It is nil for all else.
 func flatTexts(data []byte) map[string]any {
-	if len(data) < 2 || data[0] != '{' || bytes.IndexByte(data, '\\') >= 0 || !utf8.Valid(data) {
+	rest, begins := bytes.CutPrefix(data, []byte("{"))
+	rest, ends := bytes.CutSuffix(rest, []byte("}"))
+	if !begins || !ends || bytes.ContainsRune(data, '\\') || !utf8.Valid(data) {
 		return nil
 	}
+	quote := []byte{'"'}
 	entries := map[string]any{}
-	rest := data[1 : len(data)-1]
 	for {
 		var texts [2]string // a name and its value
 		for i := range texts {
@@ -181,14 +183,12 @@ func flatTexts(data []byte) map[string]any {
 			if len(rest) == 0 && i == 0 {
 				return entries
 			}
-			if len(rest) == 0 || rest[0] != '"' {
+			text, begins := bytes.CutPrefix(rest, quote)
+			text, after, ends := bytes.Cut(text, quote)
+			if !begins || !ends {
 				return nil
 			}
-			end := bytes.IndexByte(rest[1:], '"')
-			if end < 0 {
-				return nil
-			}
-			texts[i], rest = string(rest[1:1+end]), rest[end+2:]
+			texts[i], rest = string(text), after
 		}
 		entries[texts[0]] = texts[1]
 	}

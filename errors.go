@@ -215,6 +215,8 @@ func (e *APIError) Is(target error) bool {
 		return e.outcome != decided
 	case error(sentinel.NotTheCustomer):
 		return e.StatusCode == http.StatusUnauthorized && e.kind == ErrUnauthorized && e.about == wire.SubjectOther
+	case error(sentinel.DeadToken):
+		return e.deadAlready()
 	case context.DeadlineExceeded:
 		return e.lateDeadline
 	}

@@ -141,12 +141,17 @@ func TestErrorTable(t *testing.T) {
 		"503":            {get, 503, "Busy", []string{"Retry-After", "60"}, []string{"unavailable"}, "emporix: Customers.Get: 503 Service Unavailable; the server asks to wait 1m0s"},
 		"503, a write":   {signUp, 503, "", nil, []string{"unavailable"}, "emporix: Customers.SignUp: 503 Service Unavailable"},
 		"504, a write":   {update, 504, "", []string{"Retry-After", "60"}, []string{"unavailable", "outcome unknown"}, "emporix: Customers.Update: 504 Gateway Timeout; it may have been processed; look before sending it again; the server asks to wait 1m0s"},
+		"408, a write":   {signUp, 408, "", nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 408 Request Timeout; it may have been processed; look before sending it again"},
+		"500, a write":   {signUp, 500, "", nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 500 Internal Server Error; it may have been processed; look before sending it again"},
+		"501, a write":   {signUp, 501, "", nil, []string{"unavailable"}, "emporix: Customers.SignUp: 501 Not Implemented"},
+		"300":            {get, 300, "", nil, []string{"bad response"}, "emporix: Customers.Get: 300 Multiple Choices; redirects are never followed, because tokens would follow them; check the base URL"},
 		"407":            {get, 407, page, nil, []string{"bad response"}, "emporix: Customers.Get: 407 Proxy Authentication Required"},
 		"418":            {get, 418, "", nil, []string{"bad response"}, "emporix: Customers.Get: 418 I'm a teapot"},
 		"302":            {get, 302, "", []string{"Location", "https://evil.example/"}, []string{"bad response"}, "emporix: Customers.Get: 302 Found; redirects are never followed, because tokens would follow them; check the base URL"},
 		"304":            {get, 304, "", nil, []string{"bad response"}, "emporix: Customers.Get: 304 Not Modified"},
 		"205":            {get, 205, "", nil, []string{"bad response"}, "emporix: Customers.Get: 205 Reset Content"},
 		"599":            {get, 599, "", nil, []string{"unavailable"}, "emporix: Customers.Get: 599"},
+		"600":            {get, 600, "", nil, []string{"bad response"}, "emporix: Customers.Get: 600"},
 		"999":            {get, 999, "", nil, []string{"bad response"}, "emporix: Customers.Get: 999"},
 		"0":              {get, 0, "", nil, []string{"bad response"}, "emporix: Customers.Get: 0"},
 		"wrong password": {login, 401, shape(401, "unauthorized", "Wrong."), nil, []string{"invalid credentials", "unauthorized"}, "emporix: Auth.Login: 401 unauthorized: Wrong. [signup.email is taken]"},
@@ -169,6 +174,13 @@ func TestErrorTable(t *testing.T) {
 				assert.NotContains(t, err.Error(), "example.com")
 			})
 		})
+	}
+}
+
+// A write that is answered with any 2xx was done.
+func TestEverySuccessIsOne(t *testing.T) {
+	for _, status := range []int{200, 299} {
+		assert.NoError(t, update(t.Context(), loggedIn(t, always(status, ""))), status)
 	}
 }
 
@@ -197,7 +209,7 @@ func TestAPIErrorFields(t *testing.T) {
 
 func TestARequestIDIsShownOnlyIfItLooksLikeOne(t *testing.T) {
 	for value, want := range map[string]string{
-		"abc-1": "abc-1", "": "", "<script>": "", strings.Repeat("a", 129): "", "a b": "", "customer-access": "",
+		"abc-1": "abc-1", "": "", "<script>": "", strings.Repeat("a", 128): strings.Repeat("a", 128), strings.Repeat("a", 129): "", "a b": "", "customer-access": "",
 	} {
 		client := loggedIn(t, always(404, "", "X-Correlation-Id", value))
 		var got *emporix.APIError

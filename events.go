@@ -117,9 +117,6 @@ func (c *core) write(ctx context.Context, level slog.Level, text string, attrs [
 
 // isPlain reports a handler of log/slog's own, which says at once what it is for.
 func isPlain(logger *slog.Logger) bool {
-	if logger == nil {
-		return false
-	}
 	switch logger.Handler().(type) {
 	case *slog.TextHandler, *slog.JSONHandler:
 		return true

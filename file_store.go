@@ -148,7 +148,7 @@ func readRows(file io.Reader, path string) (map[string]fileRow, error) {
 		Format json.Number `json:"emporixSessions"`
 	}
 	if json.Unmarshal(data, &head) == nil {
-		if format, err := strconv.ParseUint(head.Format.String(), 10, 64); (err == nil || errors.Is(err, strconv.ErrRange)) && format > fileFormat {
+		if format, err := head.Format.Int64(); (err == nil || errors.Is(err, strconv.ErrRange)) && format > fileFormat {
 			return nil, fmt.Errorf("emporix: file store: a newer version of the SDK wrote %s (format %d; this program reads %d); nothing is lost: update this program", path, format, fileFormat)
 		}
 	}
@@ -243,7 +243,7 @@ func (s *fileStore) withFile(ctx context.Context, change func(rows map[string]fi
 		return false, fmt.Errorf("emporix: file store: %w", err)
 	}
 	now, err := inspect(path)
-	if err != nil || now == nil || !os.SameFile(opened, now) {
+	if !os.SameFile(opened, now) { // or there is none
 		return err == nil, err
 	}
 	rows, err := readRows(file, path)
@@ -340,11 +340,8 @@ func (s *fileStore) Load(ctx context.Context, key string) ([]byte, bool, error) 
 		found = found && time.Now().Before(row.Until)
 		return false
 	})
-	if err != nil {
+	if err != nil || !found {
 		return nil, false, err
-	}
-	if !found {
-		return nil, false, nil
 	}
 	return row.Data, true, nil
 }

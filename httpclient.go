@@ -2,12 +2,15 @@ package emporix
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/bounded"
@@ -61,7 +64,10 @@ type visitorTransport struct {
 	next    http.RoundTripper
 }
 
-type bearerKey struct{}
+type (
+	bearerKey struct{}
+	sentKey   struct{} // set when the request has been written
+)
 
 const requestBody = "the request's body"
 
@@ -127,20 +133,21 @@ func (t *visitorTransport) send(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(req.Context())
 	limit := t.session.core().attemptTimeout
 	timer := time.AfterFunc(limit, cancel)
-	resp, err := t.next.RoundTrip(req.WithContext(ctx))
+	sent := new(atomic.Bool)
+	resp, err := t.next.RoundTrip(req.WithContext(context.WithValue(ctx, sentKey{}, sent)))
 	inTime := timer.Stop()
 	switch {
 	case !inTime && req.Context().Err() == nil:
 		if resp != nil && resp.Body != nil {
 			_ = resp.Body.Close()
 		}
-		return nil, unanswered(req, transport.TimedOut(limit))
+		return nil, unanswered(req, sent.Load(), transport.TimedOut(limit))
 	case err != nil:
 		cancel()
-		return nil, unanswered(req, err)
+		return nil, unanswered(req, sent.Load(), err)
 	case resp == nil:
 		cancel()
-		return nil, unanswered(req, errors.New("the transport returned neither a response nor an error"))
+		return nil, unanswered(req, sent.Load(), errors.New("the transport returned neither a response nor an error"))
 	case resp.Body == nil: // from a transport that is not net/http's
 		cancel()
 		resp.Body = http.NoBody
@@ -151,8 +158,10 @@ func (t *visitorTransport) send(req *http.Request) (*http.Response, error) {
 }
 
 // unanswered is the error of a request without a response. What the SDK said itself,
-// or a middleware in its words, stays as it is.
-func unanswered(req *http.Request, err error) error {
+// or a middleware in its words, stays as it is. sent says that the request has been
+// written to a connection: by an earlier try of net/http's, of a middleware's or of
+// the transport's own, for the error is only the last one's.
+func unanswered(req *http.Request, sent bool, err error) error {
 	var known sentinel.Error
 	var argument *ArgumentError
 	if errors.As(err, &known) || errors.As(err, &argument) {
@@ -167,7 +176,7 @@ func unanswered(req *http.Request, err error) error {
 		e.Err = fmt.Errorf("%w: %w", ended, err)
 	}
 	switch {
-	case !onlyReads(req.Method) && !transport.IsDial(err):
+	case !onlyReads(req.Method) && (sent || !transport.IsDial(err)):
 		e.kind, e.outcome = ErrOutcomeUnknown, unknown
 	case ended != nil: // the service had no chance to answer
 		e.kind = ""
@@ -255,7 +264,29 @@ func (t *visitorTransport) rejectionOf(ctx context.Context, resp *http.Response)
 	if err != nil || len(head) == enough {
 		return lifecycle.NotTheBearer
 	}
-	return lifecycle.Rejects(resp.StatusCode, wire.DecodeProblem(head, resp.Header.Get("Content-Type")), false)
+	return lifecycle.Rejects(resp.StatusCode, wire.DecodeProblem(unzipped(resp.Header, head, enough), resp.Header.Get("Content-Type")), false)
+}
+
+// unzipped returns a body that is compressed because the caller asked for that. One
+// that can't be read is returned as it is, and says nothing.
+func unzipped(h http.Header, body []byte, limit int64) []byte {
+	switch strings.ToLower(strings.TrimSpace(h.Get("Content-Encoding"))) {
+	case "gzip", "x-gzip":
+	default:
+		return body
+	}
+	if len(body) == 0 {
+		return body
+	}
+	zipped, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return body
+	}
+	text, err := io.ReadAll(io.LimitReader(zipped, limit))
+	if err != nil || int64(len(text)) == limit {
+		return body
+	}
+	return text
 }
 
 func (b hostBinding) accepts(req *http.Request) error {
@@ -291,16 +322,25 @@ type bearerBinding struct {
 
 // RoundTrip sends the request with the bearer that its context holds.
 func (b *bearerBinding) RoundTrip(shown *http.Request) (*http.Response, error) {
-	bearer, ok := shown.Context().Value(bearerKey{}).(Secret)
-	if !ok {
-		return b.base.RoundTrip(shown)
+	ctx := shown.Context()
+	bearer, ok := ctx.Value(bearerKey{}).(Secret)
+	if ok {
+		if err := b.to.accepts(shown); err != nil {
+			return nil, err
+		}
 	}
-	if err := b.to.accepts(shown); err != nil {
-		return nil, err
+	if sent, watched := ctx.Value(sentKey{}).(*atomic.Bool); watched && !onlyReads(shown.Method) {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
 	}
-	req := shown.Clone(shown.Context())
-	req.Header.Set("Authorization", bearer.Reveal())
+	req := shown.WithContext(ctx)
+	if ok {
+		req.Header = shown.Header.Clone()
+		req.Header.Set("Authorization", bearer.Reveal())
+	}
 	resp, err := b.base.RoundTrip(req)
+	if !ok { // the caller's own credentials
+		return resp, err
+	}
 	if resp != nil {
 		resp.Request = shown
 	}

@@ -1,6 +1,7 @@
 package emporix_test
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"syscall"
@@ -247,6 +249,191 @@ func TestHTTPClientRenewsARejectedBearer(t *testing.T) {
 	}
 }
 
+// A 401 is looked into as far as 64 KiB: a body that may go on is left as it is.
+func TestHTTPClientLooksIntoShortAnswersOnly(t *testing.T) {
+	for size, calls := range map[int]int{64<<10 - 1: 2, 64 << 10: 1} {
+		shop := newCartShop(t, func(n int, w http.ResponseWriter, r *http.Request) {
+			rejectFirst(n, w, r)
+			_, _ = io.WriteString(w, strings.Repeat(" ", size-len(gateway)))
+		})
+		resp, err := shop.client.HTTPClient().Get(shop.url("/cart/"))
+		require.NoError(t, err)
+		text(t, resp)
+		assert.Len(t, shop.seen, calls, size)
+	}
+}
+
+// cartBody is a transport's answer of which is known what became of it.
+type cartBody struct {
+	io.Reader
+	context context.Context
+	closed  bool
+}
+
+func (b *cartBody) Close() error { b.closed = true; return nil }
+
+// What belongs to an answer is given back: with the end of its body, or when the
+// caller closes it, or when the request is sent once more. Of a connection that
+// the caller writes to, nothing is.
+func TestHTTPClientLetsGoOfAnswers(t *testing.T) {
+	var got []*cartBody
+	status := 0
+	fake := emporixtest.New(t)
+	client := fake.Client(t, emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		if !strings.HasPrefix(r.URL.Path, "/cart/") {
+			return fake.Transport().RoundTrip(r)
+		}
+		body := &cartBody{strings.NewReader("cart"), r.Context(), false}
+		got = append(got, body)
+		switch status {
+		case 0:
+			return nil, io.ErrUnexpectedEOF
+		case 401:
+			body.Reader = strings.NewReader(gateway)
+		}
+		return &http.Response{StatusCode: status, Header: http.Header{}, Body: body}, nil
+	})))
+	send := func(want int) *http.Response {
+		got, status = nil, want
+		resp, err := client.HTTPClient().Get(fake.URL() + "/cart/")
+		require.Equal(t, want == 0, err != nil, err)
+		return resp
+	}
+
+	resp := send(200)
+	require.NoError(t, got[0].context.Err())
+	_, err := io.Copy(io.Discard, resp.Body)
+	require.NoError(t, err)
+	require.Error(t, got[0].context.Err(), "its body has ended")
+	assert.False(t, got[0].closed)
+	require.NoError(t, resp.Body.Close())
+	assert.True(t, got[0].closed)
+
+	require.NoError(t, send(200).Body.Close())
+	assert.True(t, got[0].closed)
+	require.Error(t, got[0].context.Err())
+
+	send(0)
+	require.Error(t, got[0].context.Err(), "there is no answer")
+
+	resp = send(401)
+	require.Len(t, got, 2)
+	assert.True(t, got[0].closed)
+	require.Error(t, got[0].context.Err())
+	assert.False(t, got[1].closed)
+	require.NoError(t, resp.Body.Close())
+
+	resp = send(101)
+	require.NoError(t, resp.Body.Close())
+	require.NoError(t, got[0].context.Err())
+}
+
+// A caller that takes compressed answers gets them as they are, and the fault in one
+// is found all the same.
+func TestHTTPClientRenewsAfterACompressedFault(t *testing.T) {
+	fault := `{"fault":{"faultstring":"Invalid Access Token","detail":{"errorcode":"oauth.v2.InvalidAccessToken"}}}`
+	product := `{"fault":{"faultstring":"Invalid ApiKey for given resource","detail":{"errorcode":"oauth.v2.InvalidApiKeyForGivenResource"}}}`
+	for name, tt := range map[string]struct {
+		encoding, text string
+		zip            bool
+		want           int
+	}{
+		"a fault":         {"gzip", fault, true, 200},
+		"another name":    {"X-Gzip", fault, true, 200},
+		"another subject": {"gzip", product, true, 401},
+		"not compressed":  {"gzip", fault, false, 200},
+		"unknown":         {"br", "\x0b\x02\x80", false, 401},
+		"a bomb":          {"gzip", fault + strings.Repeat(" ", 1<<20), true, 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := tt.text
+			if tt.zip {
+				var zipped strings.Builder
+				z := gzip.NewWriter(&zipped)
+				_, _ = io.WriteString(z, tt.text)
+				require.NoError(t, z.Close())
+				body = zipped.String()
+			}
+			shop := newCartShop(t, func(n int, w http.ResponseWriter, r *http.Request) {
+				if n > 1 {
+					fine(n, w, r)
+					return
+				}
+				w.Header().Set("Content-Encoding", tt.encoding)
+				w.WriteHeader(401)
+				_, _ = io.WriteString(w, body)
+			})
+			req, err := http.NewRequestWithContext(t.Context(), "GET", shop.url("/cart/acme/carts"), nil)
+			require.NoError(t, err)
+			req.Header.Set("Accept-Encoding", "gzip, br")
+			resp, err := shop.client.HTTPClient().Do(req)
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, resp.StatusCode)
+			want := body
+			if tt.want == 200 {
+				want = "cart"
+			}
+			assert.Equal(t, want, text(t, resp), "as the service sent it")
+		})
+	}
+}
+
+// net/http sends a request with an idempotency key again when a kept connection
+// dies, and so may a transport or a middleware of the user's. That the last try found
+// no server says nothing about the first.
+func TestHTTPClientWritesThatWereTriedTwice(t *testing.T) {
+	for name, header := range map[string]http.Header{
+		"net/http":       {"Idempotency-Key": {"1"}},
+		"its own bearer": {"Idempotency-Key": {"1"}, "Authorization": {"Bearer own"}},
+		"the transport":  {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			written := make(chan string, 8)
+			server := httptest.NewUnstartedServer(nil)
+			server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				if r.Method != "POST" {
+					_, _ = io.WriteString(w, anonymousTokens)
+					return
+				}
+				written <- string(body)
+				_ = server.Listener.Close() // the next one finds nobody
+				panic(http.ErrAbortHandler)
+			})
+			server.Start()
+			defer server.Close()
+			twice := &http.Transport{}
+			base := roundTripper(twice.RoundTrip)
+			if len(header) == 0 {
+				base = func(r *http.Request) (*http.Response, error) {
+					resp, err := twice.RoundTrip(r)
+					if err != nil {
+						twice.CloseIdleConnections()
+						again := r.Clone(r.Context())
+						again.Body, _ = r.GetBody()
+						resp, err = twice.RoundTrip(again)
+					}
+					return resp, err
+				}
+			}
+			client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL(server.URL), emporix.WithTransport(base))
+			require.NoError(t, err)
+			defer func() { assert.NoError(t, client.Close(t.Context())) }()
+			resp, err := client.HTTPClient().Get(server.URL + "/cart")
+			require.NoError(t, err)
+			text(t, resp)
+			req, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/cart", strings.NewReader("{}"))
+			require.NoError(t, err)
+			req.Header = header.Clone()
+			_, err = client.HTTPClient().Do(req) //nolint:bodyclose // there is none
+			require.ErrorIs(t, err, syscall.ECONNREFUSED)
+			assert.Len(t, written, 1)
+			require.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
+			assert.NotErrorIs(t, err, emporix.ErrUnavailable)
+		})
+	}
+}
+
 func TestHTTPClientKeepsTheCallersAuthorization(t *testing.T) {
 	shop := newCartShop(t, rejectFirst)
 	req, err := http.NewRequestWithContext(t.Context(), "GET", shop.url("/cart/"), nil)
@@ -324,6 +511,22 @@ func TestHTTPClientErrors(t *testing.T) {
 		assert.ErrorContains(t, err, "[redacted]")
 		assert.NotEmpty(t, bearer)
 		fake.AssertNoSecrets(t, []byte(fmt.Sprintf("%v %+v %#v", err, err, err)))
+	})
+	t.Run("no answer at all", func(t *testing.T) {
+		client := loggedIn(t, func(*http.Request) (*http.Response, error) { return nil, nil })
+		_, err := client.HTTPClient().Get("https://api.emporix.io/cart/")
+		assert.Error(t, err)
+	})
+	t.Run("a body that can't be had again", func(t *testing.T) {
+		shop := newCartShop(t, rejectFirst)
+		req, err := http.NewRequestWithContext(t.Context(), "POST", shop.url("/cart/"), strings.NewReader("x"))
+		require.NoError(t, err)
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), io.ErrUnexpectedEOF }
+		resp, err := shop.client.HTTPClient().Do(req)
+		require.NoError(t, err)
+		assert.Equal(t, 401, resp.StatusCode)
+		assert.Equal(t, gateway, text(t, resp))
+		assert.Len(t, shop.seen, 1)
 	})
 	t.Run("an answer without a body", func(t *testing.T) {
 		fake := emporixtest.New(t)
@@ -435,13 +638,17 @@ func TestHTTPClientWaitsForHeadersOnly(t *testing.T) {
 		require.ErrorAs(t, err, &timeout)
 		assert.True(t, timeout.Timeout())
 		assert.Equal(t, 10*time.Second, time.Since(began))
-		_, err = client.HTTPClient().Post(fake.URL()+"/cart/1", "text/plain", strings.NewReader("x"))
-		assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
-		assert.NotErrorIs(t, err, emporix.ErrUnavailable)
+		for method, reads := range map[string]bool{"": true, "GET": true, "HEAD": true, "OPTIONS": true, "POST": false, "PUT": false, "DELETE": false} {
+			_, err = client.HTTPClient().Do((&http.Request{Method: method, URL: &url.URL{Scheme: "https", Host: "fake.emporix.test", Path: "/cart/1"}}).WithContext(t.Context()))
+			assert.Equal(t, reads, errors.Is(err, emporix.ErrUnavailable), method)
+			assert.Equal(t, !reads, errors.Is(err, emporix.ErrOutcomeUnknown), method)
+		}
 
 		headers = true
+		began = time.Now()
 		resp, err := client.HTTPClient().Get(fake.URL() + "/cart/1")
 		require.NoError(t, err)
+		assert.Zero(t, time.Since(began), "it is there with its headers")
 		assert.Equal(t, "cart", text(t, resp), "a slow body is not cut")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

@@ -16,6 +16,7 @@ import (
 // Whatever the renewal is answered with, short of a definite no, the session
 // goes on when the server is well again.
 func TestLife_L06_AnswersThatEndNothing(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []emporixtest.Fault{
 		{Status: 500}, {Status: 502}, {Status: 503}, {Status: 403}, {Status: 404}, {Status: 429}, {Status: 429, RetryAfter: "86400"},
 		{Cut: emporixfake.CutBefore}, {Status: 401, Body: emporixfake.BodyHTML}, {Status: 400, Body: emporixfake.BodyHTML}, {Redirect: "https://elsewhere.example/"},

@@ -3,6 +3,7 @@ package emporix_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -148,4 +149,40 @@ func TestRowsInASharedStoreAreScoped(t *testing.T) {
 	same, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL("https://API.emporix.io/"))
 	require.NoError(t, err)
 	assert.Equal(t, "first", rows[same.Settings().VisitorRows], "however the host is written")
+}
+
+// A row of a replica whose clock is ahead, with a refresh token of the longest life,
+// is renewed by one whose clock is right, and can still be read.
+func TestARowOfAClockThatIsAhead(t *testing.T) {
+	for name, ahead := range map[string]time.Duration{"ahead": time.Hour, "behind": -time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fake := emporixtest.New(t)
+				store := emporix.NewMemoryStore(0)
+				client := fake.Client(t, emporix.WithTokenStore(store))
+				long := map[string]json.RawMessage{"refresh_token_expires_in": json.RawMessage("99999999"), "expires_in": json.RawMessage("99999999")}
+				fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Set: long},
+					emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Drop: []string{"refresh_token", "refresh_token_expires_in"}})
+				_, err := client.Session("v").Auth.Anonymous(t.Context(), emporix.SessionContext{})
+				require.NoError(t, err)
+				key := client.Settings().VisitorRows + "v"
+				data, found, err := store.Load(t.Context(), key)
+				require.NoError(t, err)
+				require.True(t, found)
+				var row map[string]any
+				require.NoError(t, json.Unmarshal(data, &row))
+				row["i"] = int64(row["i"].(float64)) + ahead.Milliseconds()
+				row["g"] = 1
+				data, err = json.Marshal(row)
+				require.NoError(t, err)
+				require.NoError(t, store.Save(t.Context(), key, data, 1, time.Hour))
+				_, err = client.Session("v").Auth.Refresh(t.Context())
+				require.NoError(t, err)
+				info, err := fake.Client(t, emporix.WithTokenStore(store)).Session("v").Info(t.Context())
+				require.NoError(t, err)
+				assert.True(t, info.CanRefresh)
+				assert.NoError(t, anonymousCall(t.Context(), client.Session("v")))
+			})
+		})
+	}
 }

@@ -16,7 +16,7 @@ import (
 // call, and no secret.
 func TestTheEnvironmentTurnsLoggingOn(t *testing.T) {
 	for level, lines := range map[string][]string{
-		"debug": {"emporix: call", "operation=Customers.Get", "emporix: logged in"},
+		"debug": {"emporix: call", "operation=Customers.Get", "emporix: logged in", "operation=Auth.Login", "operation=Auth.Logout", "operation=Auth.Anonymous"},
 		"info":  {"emporix: logged in"},
 		"error": nil,
 		"":      nil,
@@ -38,6 +38,7 @@ func TestTheEnvironmentTurnsLoggingOn(t *testing.T) {
 			require.NoError(t, err)
 			_, err = client.Customers.Get(t.Context())
 			require.NoError(t, err)
+			require.NoError(t, client.Auth.Logout(t.Context()))
 			require.NoError(t, client.Close(t.Context()))
 
 			written, err := os.ReadFile(stderr.Name())

@@ -2,6 +2,7 @@ package emporix_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -25,7 +26,7 @@ func acquire(t *testing.T, s emporix.LeaseTokenStore, key string, ttl time.Durat
 // room.
 func TestMemoryStoreBoundsItsLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const rows = 64 * 100
+		const rows = 64 * 20
 		store := emporix.NewMemoryStore(rows)
 		for round := range 3 {
 			lent := 0
@@ -105,6 +106,56 @@ func TestMemoryStoreEndsLeasesInTime(t *testing.T) {
 		assert.True(t, acquired)
 		assert.True(t, abandoned)
 	})
+}
+
+// A write settles what was before it, and nothing that comes later.
+func TestMemoryStoreTellsOfALeaseAfterAWrittenOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := emporix.NewMemoryStore(0)
+		for round, want := range []bool{false, false, true} {
+			abandoned, err := acquire(t, store, "a", time.Second)
+			require.NoError(t, err)
+			assert.Equal(t, want, abandoned, round)
+			if round == 0 {
+				save(t, store, "a", "x", 1, time.Hour)
+			}
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+// An operation whose context has ended fails with its cause, and tells nothing else.
+func TestBuiltInStoresHearTheirContext(t *testing.T) {
+	memory := emporix.NewMemoryStore(0)
+	file, _ := fileStore(t)
+	cause := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	for name, store := range map[string]emporix.ConditionalTokenStore{"memory": memory, "file": file} {
+		save(t, store, "a", "one", 1, time.Hour)
+		data, found, err := store.Load(ctx, "a")
+		require.ErrorIs(t, err, cause, name)
+		assert.Nil(t, data)
+		assert.False(t, found, name)
+		saved, err := store.SaveIf(ctx, "a", []byte("two"), 1, 2, time.Hour)
+		require.ErrorIs(t, err, cause, name)
+		assert.False(t, saved, name)
+		require.ErrorIs(t, store.Save(ctx, "a", []byte("two"), 2, time.Hour), cause, name)
+		require.ErrorIs(t, store.Delete(ctx, "a"), cause, name)
+		assert.Equal(t, "one", load(t, store, "a"), name)
+	}
+	acquired, abandoned, err := memory.Acquire(ctx, "a", "me", time.Hour)
+	require.ErrorIs(t, err, cause)
+	assert.False(t, acquired || abandoned)
+	_, err = acquire(t, memory, "a", time.Hour)
+	require.NoError(t, err)
+	require.ErrorIs(t, memory.Release(ctx, "a", "me"), cause)
+	left, err := memory.Remaining(ctx, "a", "me")
+	require.ErrorIs(t, err, cause)
+	assert.Zero(t, left)
+	left, err = memory.Remaining(t.Context(), "a", "me")
+	require.NoError(t, err)
+	assert.Positive(t, left)
 }
 
 type ownersOf struct {

@@ -59,8 +59,8 @@ func (r memoryRow) data() []byte              { return r[r.keyEnd():] }
 func (r memoryRow) endsBy(now time.Time) bool { return r.until() <= now.UnixNano() }
 
 func (r memoryRow) write(key string, data []byte, generation uint64, until int64) {
-	binary.LittleEndian.PutUint32(r, uint32(len(r)))                 // #nosec G115 -- checked by save
-	binary.LittleEndian.PutUint64(r[rowEnd:], uint64(max(until, 1))) // #nosec G115 -- positive
+	binary.LittleEndian.PutUint32(r, uint32(len(r)))         // #nosec G115 -- checked by save
+	binary.LittleEndian.PutUint64(r[rowEnd:], uint64(until)) // #nosec G115 -- read back as it was
 	binary.LittleEndian.PutUint64(r[rowGeneration:], generation)
 	binary.LittleEndian.PutUint16(r[rowKeyLength:], uint16(len(key))) // #nosec G115 -- checked by save
 	copy(r[rowKey:], key)

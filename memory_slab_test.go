@@ -19,6 +19,7 @@ import (
 // Whatever is written, replaced, removed and forgotten, and in whatever order:
 // the store knows what a map would know.
 func TestMemoryStoreKeepsWhatAMapKeeps(t *testing.T) {
+	t.Parallel()
 	type kept struct {
 		data  string
 		until time.Time
@@ -28,7 +29,7 @@ func TestMemoryStoreKeepsWhatAMapKeeps(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				random := rand.New(rand.NewPCG(uint64(longest), 1))
 				store, model := emporix.NewMemoryStore(0), map[string]kept{}
-				for step := range 4000 {
+				for step := range 2000 {
 					key := fmt.Sprint("visitor/", random.IntN(200))
 					switch random.IntN(10) {
 					case 0:
@@ -66,7 +67,7 @@ func TestMemoryStoreReusesItsMemory(t *testing.T) {
 	before := inUse()
 	store := emporix.NewMemoryStore(0)
 	data := strings.Repeat("x", size)
-	for round := range 5 {
+	for round := range 3 {
 		for i := range rows {
 			save(t, store, fmt.Sprint(i), data[:size-(i+round)%10], uint64(round+1), time.Hour)
 		}
@@ -85,7 +86,7 @@ func TestMemoryStoreIsSmallWithFewRows(t *testing.T) {
 	before := inUse()
 	store := emporix.NewMemoryStore(0)
 	data := strings.Repeat("x", size)
-	for round := range 1000 {
+	for round := range 400 {
 		for i := range rows {
 			save(t, store, fmt.Sprint(i), data[:size-round%10], uint64(round+1), time.Hour)
 		}
@@ -124,6 +125,9 @@ func TestMemoryStoreKeepsRowsForAges(t *testing.T) {
 
 func TestMemoryStoreRefusesRowsOutOfAllProportion(t *testing.T) {
 	store := emporix.NewMemoryStore(0)
-	require.ErrorContains(t, store.Save(t.Context(), strings.Repeat("k", 1<<16), nil, 1, time.Hour), "longer than 64 KiB")
-	require.ErrorContains(t, store.Save(t.Context(), "a", make([]byte, 1<<24+1), 1, time.Hour), "16 MiB")
+	key, row := strings.Repeat("k", 1<<16-1), strings.Repeat("r", 1<<24)
+	save(t, store, key, row, 1, time.Hour)
+	assert.Len(t, load(t, store, key), len(row), "both are as long as they may be")
+	require.ErrorContains(t, store.Save(t.Context(), key+"k", nil, 1, time.Hour), "longer than 64 KiB")
+	require.ErrorContains(t, store.Save(t.Context(), "a", []byte(row+"r"), 1, time.Hour), "16 MiB")
 }

@@ -23,8 +23,8 @@ const ErrNoMixin = sentinel.Error("emporix: no such mixin")
 // mixin is absent or null, and with another error where it doesn't fit T.
 func GetMixin[T any](m Mixins, name string) (T, error) {
 	var v T
-	raw, ok := m[name]
-	if !ok || len(raw) == 0 || string(raw) == "null" {
+	raw := m[name]
+	if len(raw) == 0 || string(raw) == "null" {
 		return v, fmt.Errorf("%w: %q", ErrNoMixin, name)
 	}
 	if err := json.Unmarshal(raw, &v); err != nil {

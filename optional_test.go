@@ -122,6 +122,10 @@ func TestMixinErrors(t *testing.T) {
 		assert.NotContains(t, err.Error(), "4711", "values are personal data")
 		assert.Zero(t, got)
 	}
+	digit, err := emporix.GetMixin[int](emporix.Mixins{"digit": json.RawMessage("7")}, "digit")
+	require.NoError(t, err)
+	assert.Equal(t, 7, digit)
+
 	_, err = emporix.GetMixin[int8](mixins, "number")
 	require.Error(t, err)
 	assert.NotContains(t, err.Error(), "4711")
@@ -155,7 +159,7 @@ func TestSetMixinRefusesDamagedText(t *testing.T) {
 }
 
 func TestMixinSchemasAreReadOrLeftAlone(t *testing.T) {
-	for _, data := range []string{`null`, `true`, `0`, `-1.5e300`, `"text"`, `[]`, `[{"a":1}]`} {
+	for _, data := range []string{`null`, `true`, `0`, `-1.5e300`, `"text"`, `[]`, `[{"a":1}]`, ``, `{`, `}`, `{"a"}`, `{"a":}`, `{"a}`, `{"a":"b}`} {
 		m := emporix.MixinSchemas{}
 		require.NoError(t, json.Unmarshal([]byte(`{"kept":"https://x.example"}`), &m))
 		before := fmt.Sprint(m)

@@ -443,7 +443,7 @@ func parseBaseURL(raw string) (*url.URL, string) {
 		return nil, "has a fragment; give scheme, host and perhaps a path"
 	case strings.HasSuffix(u.Host, ":") || u.Port() != "" && !isPort(u.Port()):
 		return nil, "has no usable port"
-	case strings.HasSuffix(host, ".") || strings.ContainsFunc(host, func(r rune) bool { return r > 0x7e || r <= 0x20 }):
+	case strings.HasSuffix(host, ".") || strings.ContainsFunc(host, func(r rune) bool { return r == ' ' || r >= utf8.RuneSelf }):
 		return nil, "has a host that is no plain ASCII name; write internationalised names in their xn-- form"
 	case u.Scheme == "http" && !isLoopback(host):
 		return nil, "is not encrypted; http is only for loopback addresses"

@@ -92,6 +92,8 @@ func TestBadInputBaseURL(t *testing.T) {
 		"https://api.emporix.io#":              "fragment",
 		"https://api.emporix.io.":              "plain ASCII name",
 		"https://émporix.io":                   "xn--",
+		"https://api\u0080emporix.io":          "plain ASCII name",
+		"https://[fe80::1%25a%20b]":            "plain ASCII name",
 		"https://api.emporix.io:0":             "port",
 		"https://api.emporix.io:":              "port",
 		"https://api.emporix.io:65536":         "port",
@@ -115,7 +117,7 @@ func TestBadInputBaseURL(t *testing.T) {
 	}
 	for _, raw := range []string{
 		"https://api.emporix.io", "HTTPS://api.emporix.io/", "https://api.emporix.io:8443/base/", "https://xn--mporix-bva.io",
-		"http://127.0.0.1:8787", "http://localhost", "http://[::1]:80", "http://127.1.2.3", "https://192.0.2.1",
+		"http://127.0.0.1:8787", "http://localhost", "http://[::1]:80", "http://127.1.2.3", "https://192.0.2.1", "https://api.emporix.io:65535", "https://~.emporix.io",
 	} {
 		_, err := emporix.NewClient("acme", "id", emporix.WithBaseURL(raw))
 		assert.NoError(t, err, raw)
@@ -222,6 +224,62 @@ func TestBlankAndUnprintableCredentials(t *testing.T) {
 		_, err = emporix.NewClient("acme", "id", emporix.WithEmployeeCredentials("e", bad))
 		assert.Equal(t, []string{"WithEmployeeCredentials"}, fields(t, err), "%q", bad)
 		assert.NotContains(t, err.Error(), "CANARY")
+	}
+}
+
+// What is as long as it may be is taken, and what is a byte longer is not.
+func TestTheLongestOptions(t *testing.T) {
+	url := func(path string) emporix.Option { return emporix.WithBaseURL("https://api.emporix.io/" + path) }
+	start := func(sc func(*emporix.SessionContext, string)) func(string) emporix.Option {
+		return func(text string) emporix.Option {
+			var context emporix.SessionContext
+			sc(&context, text)
+			return emporix.WithSessionContext(context)
+		}
+	}
+	for field, tt := range map[string]struct {
+		most int
+		opt  func(text string) emporix.Option
+	}{
+		"WithBaseURL":                       {2048 - len("https://api.emporix.io/"), url},
+		"WithLanguage":                      {256, emporix.WithLanguage},
+		"WithUserAgent":                     {256, emporix.WithUserAgent},
+		"WithSessionContext Currency":       {64, start(func(sc *emporix.SessionContext, text string) { sc.Currency = text })},
+		"WithSessionContext SiteCode":       {64, start(func(sc *emporix.SessionContext, text string) { sc.SiteCode = text })},
+		"WithSessionContext Language":       {64, start(func(sc *emporix.SessionContext, text string) { sc.Language = text })},
+		"WithSessionContext TargetLocation": {64, start(func(sc *emporix.SessionContext, text string) { sc.TargetLocation = text })},
+		"WithEmployeeCredentials":           {4096, func(text string) emporix.Option { return emporix.WithEmployeeCredentials(text, "s") }},
+		"WithEmployeeCredentials ":          {4096, func(text string) emporix.Option { return emporix.WithEmployeeCredentials("e", text) }},
+	} {
+		_, err := emporix.NewClient("acme", "id", tt.opt(strings.Repeat("x", tt.most)))
+		assert.NoError(t, err, field)
+		_, err = emporix.NewClient("acme", "id", tt.opt(strings.Repeat("x", tt.most+1)))
+		assert.ErrorContains(t, err, "emporix: invalid argument: "+strings.TrimSpace(field)+" ")
+	}
+	_, err := emporix.NewClient("acme", strings.Repeat("x", 256))
+	assert.NoError(t, err)
+	_, err = emporix.NewClient("acme", strings.Repeat("x", 257))
+	assert.Equal(t, []string{"clientID"}, fields(t, err))
+	for text, fine := range map[string]bool{" ~": true, "a\x1f": false, "a\x7f": false} {
+		_, err := emporix.NewClient("acme", "id", emporix.WithLanguage(text))
+		assert.Equal(t, fine, err == nil, "%q", text)
+	}
+}
+
+// Of limits that are given, a zero one is the default, and none is negative.
+func TestLimitsOfOptions(t *testing.T) {
+	for _, opt := range []emporix.Option{
+		emporix.WithRetries(emporix.Retries{}), emporix.WithRetries(emporix.Retries{MaxAttempts: 10}), emporix.WithTimeouts(emporix.Timeouts{}),
+	} {
+		_, err := emporix.NewClient("acme", "id", opt)
+		assert.NoError(t, err)
+	}
+	for _, opt := range []emporix.Option{
+		emporix.WithRetries(emporix.Retries{MaxAttempts: -1}), emporix.WithRetries(emporix.Retries{MaxAttempts: 11}), emporix.WithRetries(emporix.Retries{MaxRetryAfter: -1}),
+		emporix.WithTimeouts(emporix.Timeouts{Attempt: -1}), emporix.WithTimeouts(emporix.Timeouts{Refresh: -1}), emporix.WithTimeouts(emporix.Timeouts{Store: -1}),
+	} {
+		_, err := emporix.NewClient("acme", "id", opt)
+		assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
 	}
 }
 

@@ -76,19 +76,17 @@ func (s *Session) prepare(r request) (transport.Call, error) {
 // hiddenIn returns the values in a body that the operation's table calls secret.
 func hiddenIn(op *operation.Operation, body []byte) (hidden []Secret) {
 	for _, input := range op.Secrets {
-		path, inBody := strings.CutPrefix(input, "body:")
-		if !inBody {
-			continue
-		}
-		value := json.RawMessage(body)
-		for name := range strings.SplitSeq(path, ".") {
-			var members map[string]json.RawMessage
-			_ = json.Unmarshal(value, &members)
-			value = members[name]
-		}
-		var text string
-		if json.Unmarshal(value, &text) == nil {
-			hidden = append(hidden, NewSecret(text))
+		if path, inBody := strings.CutPrefix(input, "body:"); inBody {
+			value := json.RawMessage(body)
+			for name := range strings.SplitSeq(path, ".") {
+				var members map[string]json.RawMessage
+				_ = json.Unmarshal(value, &members)
+				value = members[name]
+			}
+			var text string
+			if json.Unmarshal(value, &text) == nil {
+				hidden = append(hidden, NewSecret(text))
+			}
 		}
 	}
 	return hidden

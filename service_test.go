@@ -173,6 +173,30 @@ func TestALogHandlerThatBlocksOnAnOddAnswer(t *testing.T) {
 	})
 }
 
+// A log handler of a user's may block already when it is asked for its level.
+func TestALogHandlerThatBlocksWhenItIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := make(chan struct{})
+		client := loggedIn(t, always(200, `{"id":"1"}`), emporix.WithLogger(slog.New(stuckWhenAsked{slog.DiscardHandler, back})))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		assert.NoError(t, get(ctx, client))
+		close(back)
+	})
+}
+
+type stuckWhenAsked struct {
+	slog.Handler
+	back chan struct{}
+}
+
+func (h stuckWhenAsked) Enabled(ctx context.Context, _ slog.Level) bool {
+	if _, limited := ctx.Deadline(); limited {
+		<-h.back
+	}
+	return false
+}
+
 type stuckAtWarnings struct {
 	slog.Handler
 	back chan struct{}

@@ -55,7 +55,7 @@ func checkKey(key string) string {
 		return "is empty; give each visitor a random key of its own"
 	case len(key) > 256:
 		return fmt.Sprintf("has %d bytes; at most 256 are allowed", len(key))
-	case headerText(key, 256) == "": // the usual case, and quick
+	case headerText(key, len(key)) == "": // the usual case, and quick
 		return ""
 	case !utf8.ValidString(key):
 		return "is not valid UTF-8"

@@ -43,6 +43,7 @@ func load(t *testing.T, s emporix.TokenStore, key string) string {
 
 // Both built-in stores keep the contract of TokenStore.
 func TestBuiltInStores(t *testing.T) {
+	t.Parallel()
 	t.Run("memory", func(t *testing.T) {
 		storetest.Run(t, func(*testing.T) storetest.Store { return emporix.NewMemoryStore(0) }, storetest.Virtual())
 	})
@@ -209,6 +210,7 @@ func TestFileStoreKeepsTheFileWhenAWriteFails(t *testing.T) {
 }
 
 func TestFileStoreRefusesWhatIsNoSessionFile(t *testing.T) {
+	t.Parallel()
 	for name, content := range map[string]string{
 		"text": "TOKEN-CANARY", "cut": `{"a":{"data":"VE9LRU4tQ0FOQVJZ`, "an array": `["TOKEN-CANARY"]`, "another object": `{"TOKEN-CANARY":"TOKEN-CANARY"}`,
 		"null": "null", "another tool's": `{"auths":{"TOKEN-CANARY":{"auth":"TOKEN-CANARY"}}}`, "objects": `{"a":{}}`, "nulls": `{"a":null}`,

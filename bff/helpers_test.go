@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -192,6 +193,9 @@ func (s *shop) open(with setup) {
 		options = append(options, emporix.WithTokenStore(newCookieStore(s.t, cookieKey)), emporix.WithForegroundRenewal())
 	}
 	s.client = s.fake.Client(s.t, append(options, with.client...)...)
+	if with.options.Logger == nil {
+		with.options.Logger = slog.New(honest{t: s.t})
+	}
 	var err error
 	s.b, err = bff.New(s.client, with.options)
 	require.NoError(s.t, err)
@@ -225,7 +229,7 @@ func (s *shop) open(with setup) {
 	})
 	do("GET /since", func(ctx context.Context, _ *http.Request, v *bff.Visit) (string, error) {
 		info, err := v.Info(ctx)
-		return info.Since.UTC().Format(time.DateOnly), err
+		return info.Since.UTC().Format(time.RFC3339Nano), err
 	})
 	do("POST /login", func(ctx context.Context, r *http.Request, v *bff.Visit) (string, error) {
 		login, err := v.Login(ctx, emporix.LoginRequest{Email: jo.Email, Password: r.FormValue("password")})
@@ -265,6 +269,19 @@ func (s *shop) open(with setup) {
 	require.NoError(s.t, err)
 	mux.Handle("/api/", proxy)
 	s.handler = s.b.Handler(mux)
+}
+
+// honest is a log whose lines tell what went wrong.
+type honest struct {
+	slog.Handler
+	t *testing.T
+}
+
+func (h honest) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h honest) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool { return assert.NotNil(h.t, a.Value.Any(), r.Message) })
+	return nil
 }
 
 // browser keeps the shop's cookie.

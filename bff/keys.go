@@ -28,12 +28,11 @@ type ringKey struct {
 }
 
 const (
-	sealVersion  = 1
-	keyIDSize    = 4
-	saltSize     = 16
-	sealHead     = 1 + keyIDSize + saltSize
-	sealOverhead = sealHead + 12 + 16
-	minKeySize   = 32
+	sealVersion = 1
+	keyIDSize   = 4
+	saltSize    = 16
+	sealHead    = 1 + keyIDSize + saltSize
+	minKeySize  = 32
 )
 
 func newRing(keys [][]byte) (*ring, error) {
@@ -81,7 +80,7 @@ func (k *ringKey) aead(salt []byte) (cipher.AEAD, error) {
 
 func (r *ring) seal(plain []byte, purpose string) ([]byte, error) {
 	k := &r.keys[0]
-	out := make([]byte, sealHead, len(plain)+sealOverhead)
+	out := make([]byte, sealHead)
 	out[0] = sealVersion
 	copy(out[1:], k.id[:])
 	_, _ = rand.Read(out[1+keyIDSize:]) // never fails
@@ -95,7 +94,7 @@ func (r *ring) seal(plain []byte, purpose string) ([]byte, error) {
 // newer reports a text that a newer version has sealed with a key of this ring,
 // which every version writes in the same place.
 func (r *ring) newer(sealed []byte) bool {
-	return len(sealed) >= sealOverhead && sealed[0] > sealVersion && r.holder(sealed) >= 0
+	return len(sealed) >= sealHead && sealed[0] > sealVersion && r.holder(sealed) >= 0
 }
 
 // holder is the key with which a text was sealed, -1 if it is not in the ring.
@@ -106,7 +105,7 @@ func (r *ring) holder(sealed []byte) int {
 // open returns false for whatever this ring has not sealed for this purpose; why
 // is nobody's business.
 func (r *ring) open(sealed []byte, purpose string) ([]byte, bool) {
-	if len(sealed) < sealOverhead || sealed[0] != sealVersion {
+	if len(sealed) < sealHead || sealed[0] != sealVersion {
 		return nil, false
 	}
 	i := r.holder(sealed)

@@ -23,6 +23,7 @@ import (
 type mortal struct {
 	*ledger
 	killed atomic.Bool
+	keeps  string // a row that it can't write
 }
 
 func (m *mortal) Load(ctx context.Context, key string) ([]byte, bool, error) {
@@ -33,14 +34,14 @@ func (m *mortal) Load(ctx context.Context, key string) ([]byte, bool, error) {
 }
 
 func (m *mortal) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
-	if m.killed.Load() {
+	if m.killed.Load() || key == m.keeps {
 		return false, errDown
 	}
 	return m.ledger.SaveIf(ctx, key, data, expected, generation, ttl)
 }
 
 func (m *mortal) Delete(ctx context.Context, key string) error {
-	if m.killed.Load() {
+	if m.killed.Load() || key == m.keeps {
 		return errDown
 	}
 	return m.ledger.Delete(ctx, key)
@@ -95,34 +96,102 @@ func TestAReplicaIsKilledDuringAChange(t *testing.T) {
 	}
 }
 
-// The login had succeeded, and nobody has the new ID: who knows the old one gains
-// nothing by that.
-func TestAReplicaIsKilledRightAfterALogin(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newShop(t, setup{})
-		process := &mortal{ledger: s.store}
-		s.open(setup{client: []emporix.Option{emporix.WithTokenStore(process)}})
-		b := s.browser()
-		b.ok("GET", "/page")
-		planted := b.cookie
-		session := regexp.MustCompile(sessionRows)
-		s.store.onWrite = func(key string) {
-			if session.MatchString(key) && s.fake.Calls(t, "Auth.Login") > 0 {
-				process.killed.Store(true) // this one write, of the customer's tokens, is the last
+// After a password change that was cut off, the session is asked whether it is still
+// good. An answer about something else than the token says nothing about it, and
+// must neither end the session nor lock the customer out for as long as it comes.
+func TestWhatTheAPISaysAfterAChangeThatWasCutOff(t *testing.T) {
+	texts := map[string]string{
+		"key":     `{"fault":{"faultstring":"Invalid ApiKey","detail":{"errorcode":"oauth.v2.InvalidApiKey"}}}`,
+		"product": `{"fault":{"faultstring":"Invalid API call as no apiproduct match found","detail":{"errorcode":"keymanagement.service.InvalidAPICallAsNoApiProductMatchFound"}}}`,
+		"page":    `<html>Please sign in to the proxy</html>`,
+		"bearer":  `{"fault":{"faultstring":"Invalid Access Token","detail":{"errorcode":"oauth.v2.InvalidAccessToken"}}}`,
+		"api":     `{"status":400,"type":"bad_request","message":"No."}`,
+	}
+	for name, tt := range map[string]struct {
+		status int
+		text   string
+		want   int
+		ends   bool
+	}{
+		"the key":           {401, "key", 200, false},
+		"the product":       {401, "product", 200, false},
+		"a proxy":           {401, "page", 200, false},
+		"a scope":           {403, "api", 200, false},
+		"no such path":      {404, "api", 200, false},
+		"a bad request":     {400, "api", 200, false},
+		"an outage":         {502, "page", 503, false},
+		"the token":         {401, "bearer", 200, true},
+		"the token, in API": {401, "api", 200, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t, setup{})
+			process := &mortal{ledger: s.store}
+			s.open(setup{client: []emporix.Option{emporix.WithTokenStore(process)}})
+			b := s.browser()
+			b.login()
+			cookie := b.cookie
+			s.fake.Fail(t, emporixtest.Fault{Operation: "Credentials.ChangePassword", Delay: 2 * time.Second, Status: 500})
+			var change sync.WaitGroup
+			change.Go(func() { b.do("POST", "/password password=correct+horse") })
+			time.Sleep(time.Second)
+			process.killed.Store(true)
+			change.Wait()
+
+			s.open(setup{})
+			time.Sleep(5 * time.Minute)
+			b.cookie = cookie
+			text := texts[tt.text]
+			s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Validate", Status: tt.status, RawBody: &text, Times: 4})
+			assert.Equal(t, tt.want, b.do("GET", "/info").StatusCode, name)
+			time.Sleep(5 * time.Minute)
+			s.fake.Server().ClearFaults()
+			want := s.number
+			if tt.ends {
+				want = nobody
 			}
-		}
-		b.serve(func(_ http.ResponseWriter, r *http.Request) {
-			_, err := bff.From(r).Login(r.Context(), jo)
-			assert.Error(t, err)
+			assert.Equal(t, want, b.ok("GET", "/page"), name)
 		})
-		assert.True(t, process.killed.Load())
-		s.store.onWrite = nil
-		s.open(setup{})
-		time.Sleep(time.Minute)
-		b.cookie = planted
-		assert.NotContains(t, b.ok("GET", "/info"), "customer")
-		assert.Equal(t, nobody, b.ok("GET", "/page"))
-	})
+	}
+}
+
+// The login had succeeded, and nobody has the new ID: who knows the old one gains
+// nothing by that. A guest's session whose row could not be ended goes on.
+func TestAReplicaIsKilledRightAfterALogin(t *testing.T) {
+	for _, ended := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t, setup{})
+			process := &mortal{ledger: s.store}
+			s.open(setup{client: []emporix.Option{emporix.WithTokenStore(process)}})
+			b := s.browser()
+			b.ok("GET", "/page")
+			before, planted := b.ok("GET", "/info"), b.cookie
+			for key := range s.rows(sessionRows) {
+				if !ended {
+					process.keeps = key
+				}
+			}
+			session := regexp.MustCompile(sessionRows)
+			s.store.onWrite = func(key string) {
+				if session.MatchString(key) && s.fake.Calls(t, "Auth.Login") > 0 {
+					process.killed.Store(true) // this one write, of the customer's tokens, is the last
+				}
+			}
+			b.serve(func(_ http.ResponseWriter, r *http.Request) {
+				_, err := bff.From(r).Login(r.Context(), jo)
+				assert.Error(t, err)
+			})
+			assert.True(t, process.killed.Load())
+			s.store.onWrite = nil
+			s.open(setup{})
+			time.Sleep(time.Minute)
+			b.cookie = planted
+			info := b.ok("GET", "/info")
+			assert.NotContains(t, info, "customer")
+			assert.Equal(t, !ended, info == before)
+			assert.Equal(t, nobody, b.ok("GET", "/page"))
+			time.Sleep(2 * time.Minute)
+		})
+	}
 }
 
 // Somebody logs in over another customer, and the write that ends the old ID is

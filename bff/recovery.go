@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
 // recovered concludes what a change came to whose process has ended; see change.
@@ -88,9 +90,10 @@ func (v *visit) whereabouts(ctx context.Context, old, next *visitor) (key string
 	if old.Customer != "" && (old.From == "" || old.From != "?" && old.From == sessionName(there)) {
 		err := timely(ctx, func(ctx context.Context) error { _, err := session.Auth.Validate(ctx); return err })
 		switch {
-		case err == nil:
+		case matchesAny(err, emporix.ErrSessionExpired, emporix.ErrNotLoggedIn, sentinel.DeadToken):
+		case err == nil || matchesAny(err, saysNothing...):
 			return next.Key, nil
-		case !errors.Is(err, emporix.ErrSessionExpired) && !errors.Is(err, emporix.ErrUnauthorized) && !errors.Is(err, emporix.ErrNotLoggedIn):
+		default:
 			return "", err
 		}
 	}
@@ -98,6 +101,15 @@ func (v *visit) whereabouts(ctx context.Context, old, next *visitor) (key string
 		v.b.log(ctx, "the session of a login that reached nobody was not logged out", err)
 	}
 	return randomValue(), nil
+}
+
+// saysNothing are answers about something else than the token that was asked about,
+// such as the shop's key or a scope. They may come for as long as nobody mends that:
+// then the next call that needs the token finds out.
+var saysNothing = []error{emporix.ErrUnauthorized, emporix.ErrForbidden, emporix.ErrNotFound, emporix.ErrInvalidRequest, emporix.ErrConflict}
+
+func matchesAny(err error, kinds ...error) bool {
+	return slices.ContainsFunc(kinds, func(kind error) bool { return errors.Is(err, kind) })
 }
 
 // confirmed logs a session out. At the request's deadline the logout goes on: the

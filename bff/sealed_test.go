@@ -84,6 +84,7 @@ func TestSealedKeysAreChecked(t *testing.T) {
 		_, err := bff.NewCookieStore(keys...)
 		require.ErrorIs(t, err, emporix.ErrInvalidRequest, what)
 		assert.NotContains(t, err.Error(), "short\"")
+		assert.Equal(t, what == "twice" || what == "second short", strings.Contains(err.Error(), "key 2"), what)
 	}
 	client := emporixtest.New(t).Client(t, emporix.WithTokenStore(newCookieStore(t, cookieKey)))
 	_, err := bff.New(client, bff.Options{})
@@ -347,6 +348,26 @@ func TestThePageOfAGuestWhoFitsIntoNoCookie(t *testing.T) {
 		}
 		s.fake.AssertCalls(t, "Auth.Anonymous", 1)
 	}
+}
+
+// A customer's page is shown, although the tokens that were renewed meanwhile don't
+// fit any more.
+func TestTokensThatDoNotFitAnyMore(t *testing.T) {
+	var log bytes.Buffer
+	s := newShop(t, setup{sealed: true, options: bff.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}})
+	b := s.browser()
+	b.login()
+	huge, err := json.Marshal("x." + strings.Repeat("y", 5000))
+	require.NoError(t, err)
+	nothing := ""
+	s.fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Status: 401, RawBody: &nothing})
+	s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", Set: map[string]json.RawMessage{"saas_token": huge}})
+	out := b.do("GET", "/page")
+	assert.Equal(t, 200, out.StatusCode)
+	assert.Equal(t, s.number, out.body)
+	assert.Nil(t, out.set)
+	assert.Contains(t, log.String(), "the visitor's cookie could not be written")
+	s.fake.AssertCalls(t, "Auth.Refresh", 1)
 }
 
 // A handler that panics is answered by what stands around it.

@@ -86,10 +86,9 @@ type pending struct {
 }
 
 const (
-	pendingLife  = 10 * time.Minute
-	maxPending   = 3
-	maxReturnTo  = 512
-	maxStateSize = 256
+	pendingLife = 10 * time.Minute
+	maxPending  = 3
+	maxReturnTo = 512
 )
 
 // BeginSocialLogin returns the URL at the identity provider to redirect the
@@ -198,7 +197,7 @@ func (v *Visit) FinishSocialLogin(ctx context.Context, callback url.Values) (log
 // take finds the login that a state belongs to, and uses it up.
 func (v *visit) take(ctx context.Context, callback url.Values) (pending, error) {
 	state := callback["state"]
-	if len(state) != 1 || state[0] == "" || len(state[0]) > maxStateSize {
+	if len(state) != 1 || state[0] == "" {
 		return pending{}, ErrState
 	}
 	switch {

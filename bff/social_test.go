@@ -218,6 +218,7 @@ func TestSocialLoginRefusals(t *testing.T) {
 			"refused":        "state=S&error=access_denied&error_description=%3Cscript%3E",
 			"no code":        "state=S",
 			"two codes":      "state=S&code=a&code=b",
+			"empty code":     "state=S&code=",
 			"long code":      "state=S&code=" + strings.Repeat("a", 5000),
 			"code and error": "state=S&code=a&error=x",
 		} {
@@ -234,12 +235,32 @@ func TestSocialLoginRefusals(t *testing.T) {
 			begin(t, b, "")
 		}
 		assert.Equal(t, 400, b.do("GET", "/callback?code=x&state="+oldest).StatusCode, "three at a time")
+		for _, c := range []struct {
+			others int
+			after  time.Duration
+			status int
+		}{{2, 10*time.Minute - time.Second, 401}, {3, 0, 400}, {0, 10 * time.Minute, 400}} {
+			state := begin(t, b, "").Get("state")
+			for range c.others {
+				begin(t, b, "")
+			}
+			time.Sleep(c.after)
+			assert.Equal(t, c.status, b.do("GET", "/callback?error=x&state="+state).StatusCode, c)
+		}
 		used := begin(t, b, "").Get("state")
 		assert.Equal(t, 401, b.do("GET", "/callback?error=x&state="+used).StatusCode)
 		assert.Equal(t, 400, b.do("GET", "/callback?code=x&state="+used).StatusCode, "a state works once, also when it failed")
 		s.fake.AssertCalls(t, "Auth.SocialLogin", 0)
 		for _, to := range []string{"//evil.example", "https://evil.example", "/\\evil.example", "evil", "javascript:alert(1)", "/a\nb", "/" + strings.Repeat("x", 600)} {
 			assert.Equal(t, 400, b.do("GET", "/social?to="+url.QueryEscape(to)).StatusCode, to)
+		}
+		for size, status := range map[int]int{512: 200, 513: 400} {
+			assert.Equal(t, status, b.do("GET", "/social?to=/"+strings.Repeat("x", size-1)).StatusCode, size)
+		}
+		for size, calls := range map[int]int{4096: 1, 4097: 0} {
+			before := s.fake.Calls(t, "Auth.SocialLogin")
+			b.do("GET", "/callback?code="+strings.Repeat("a", size)+"&state="+begin(t, b, "").Get("state"))
+			s.fake.AssertCalls(t, "Auth.SocialLogin", before+calls)
 		}
 	})
 }

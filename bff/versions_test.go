@@ -159,3 +159,19 @@ func TestCookiesOfANewerVersion(t *testing.T) {
 	assert.Equal(t, 503, out.StatusCode, "IDs in a store may get a version too")
 	assert.Nil(t, out.set)
 }
+
+// fixedCookie was sealed under cookieKey by the first version of this format: a
+// later one that can't open it would end every session.
+const fixedCookie = "ASgJnOItEbY50lYjQVTvAIrQgA20fK-LeqnCY3YzbgKIxLYuPecECb_LBie4FcDMKvEkJdRnhUVgq_B2IdZB53dFGKQqSvsjHHh74HwFs12YkWUOSLO-ZyZuQurJJuPVKKDY_hB4qYaa" +
+	"YcIxRkFPP6oXkkImwvlhhgpqgNzO8u-hIKi_M4cwC91nhHlAZLNHQAwQqwZXZzUBVHU40M2DWDTfTNgnq7rXn9JIkIllBrKauCdDe3NWUEACMohPQks_UPp_ZUfEE2GjKVq3rxGTEGlW" +
+	"YwmbPVN1Db4n-5owSIV7NOglFZb3iI1RHkAE7fQMPe0UCEhM-_x7Tg_Xg5vFJYsxfmF7D12XP-w2DsuW5zNTGaoo3Wzyh4M6S064IBuOTzpylHy6MyZhDsDsK1AptovTLNHUV73Vbm7e" +
+	"nz3E1EanSWmGww2UQPGcimAJTCmfsNZ0qK-1aavPlY9EFW2lSJ2pcxrGF4ypR5QR3DztkuwhlXAjH4QhQdqoJja67Vc"
+
+func TestAFixedCookie(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{sealed: true})
+		b := s.browser()
+		b.cookie = fixedCookie
+		assert.Equal(t, "anonymous  cd189232-07c8-43fc-9ebb-6e8c7e7a6c6a", b.ok("GET", "/info"))
+	})
+}

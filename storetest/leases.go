@@ -8,21 +8,21 @@ import (
 
 var leaseCases = []testCase{
 	{name: "a lease is one owner's", needs: lending, run: func(t *trial) {
-		t.save("a", "one", 5, long)
-		t.wantRemaining("a", "jo", 0, 0)
+		t.put("a", "one")
+		t.wantFree("a", "jo")
 		t.wantAcquire("a", "jo", long, true)
 		t.wantAcquire("a", "ann", long, false)
-		t.wantRemaining("a", "jo", long/2, long)
-		t.wantRemaining("a", "ann", 0, 0)
+		t.wantHeld("a", "jo")
+		t.wantFree("a", "ann")
 		t.release("a", "ann") // a stranger's
-		t.wantRemaining("a", "jo", long/2, long)
+		t.wantHeld("a", "jo")
 		t.wantAcquire("a", "ann", long, false)
 		t.wantAcquire("b", "ann", long, true)
 		t.release("a", "jo")
-		t.wantRemaining("a", "jo", 0, 0)
+		t.wantFree("a", "jo")
 		t.wantAcquire("a", "ann", long, true)
 		t.release("a", "jo") // an earlier owner's
-		t.wantRemaining("a", "ann", long/2, long)
+		t.wantHeld("a", "ann")
 		t.has("a", "one")
 	}},
 	{name: "hostile owners", needs: lending, run: func(t *trial) {
@@ -36,13 +36,12 @@ var leaseCases = []testCase{
 					t.release("a", other)
 				}
 			}
-			t.wantRemaining("a", owner, long/2, long)
+			t.wantHeld("a", owner)
 			t.release("a", owner)
-			t.wantRemaining("a", owner, 0, 0)
 		}
 	}},
 	{name: "its owner extends it", needs: lending, waits: true, run: func(t *trial) {
-		t.save("a", "one", 1, long)
+		t.put("a", "one")
 		t.wantAcquire("a", "jo", long, true)
 		t.wantAcquire("a", "jo", 2*long, true)
 		t.wantRemaining("a", "jo", long+1, 2*long)
@@ -50,28 +49,24 @@ var leaseCases = []testCase{
 		t.wantRemaining("a", "jo", long/4, long/2)
 		t.wantAcquire("a", "ann", long, false)
 
-		if acquired, _ := t.acquire("b", "jo", soon); !acquired {
-			t.Fatalf("Acquire of a free row = false")
-		}
-		if acquired, _ := t.acquire("b", "jo", long); !acquired {
-			t.Fatalf("Acquire by its owner = false")
-		}
+		t.wantAcquire("b", "jo", soon, true)
+		t.wantAcquire("b", "jo", long, true)
 		t.wait(2 * soon)
 		t.wantAcquire("b", "ann", long, false)
-		t.wantRemaining("b", "jo", long/2, long)
+		t.wantHeld("b", "jo")
 	}},
 	{name: "leases run out", needs: lending, waits: true, run: func(t *trial) {
-		t.save("a", "one", 1, long)
+		t.put("a", "one")
 		taken := func() bool {
 			acquired, _ := t.acquire("a", "ann", long)
 			return !acquired
 		}
 		t.runsOut("a lease", func() { t.wantAcquire("a", "jo", soon, true) }, taken)
-		t.wantRemaining("a", "jo", 0, 0)
-		t.wantRemaining("a", "ann", long/2, long)
+		t.wantFree("a", "jo")
+		t.wantHeld("a", "ann")
 		t.wantAcquire("a", "jo", long, false) // no way back
 		t.release("a", "jo")
-		t.wantRemaining("a", "ann", long/2, long)
+		t.wantHeld("a", "ann")
 		t.has("a", "one")
 	}},
 	{name: "a lease and its row have their own times", needs: lending, waits: true, run: func(t *trial) {
@@ -79,65 +74,65 @@ var leaseCases = []testCase{
 			return func() bool { _, found := t.load(name); return found }
 		}
 		t.runsOut("a row under a lease", func() {
-			t.save("row", "one", 7, soon)
+			t.save("row", "one", soon)
 			t.wantAcquire("row", "jo", long, true)
 		}, row("row"))
-		t.wantRemaining("row", "jo", long/2, long)
+		t.wantHeld("row", "jo")
 		t.wantAcquire("row", "ann", long, false)
-		t.wantSaveIf("row", "no", 7, 8, false)
-		t.wantSaveIf("row", "two", 0, 1, true)
+		t.wantReplace("row", "no", false)
+		t.wantBegin("row", "two", true)
 		t.has("row", "two")
-		t.wantRemaining("row", "jo", long/2, long)
+		t.wantHeld("row", "jo")
 
 		t.runsOut("a row that is written under a lease", func() {
 			t.wantAcquire("later", "jo", long, true)
-			t.save("later", "one", 7, soon)
+			t.save("later", "one", soon)
 		}, row("later"))
-		t.wantRemaining("later", "jo", long/2, long)
+		t.wantHeld("later", "jo")
 
-		t.save("lease", "one", 7, long)
+		t.put("lease", "one")
 		t.runsOut("a lease", func() { t.wantAcquire("lease", "jo", soon, true) },
 			func() bool { return t.remaining("lease", "jo") > 0 })
 		t.wait(rounding)
-		t.wantRemaining("lease", "jo", 0, 0)
+		t.wantFree("lease", "jo")
 		t.has("lease", "one")
-		t.wantSaveIf("lease", "two", 7, 8, true)
+		t.wantReplace("lease", "two", true)
 		t.has("lease", "two")
 	}},
 	{name: "writing ends no lease", needs: lending, run: func(t *trial) {
-		t.save("a", "one", 5, long)
+		t.put("a", "one")
 		t.wantAcquire("a", "jo", long, true)
 		still := func(after string) {
 			t.Helper()
 			if acquired, _ := t.acquire("a", "ann", long); acquired {
 				t.Fatalf("another can acquire after %s", after)
 			}
-			t.wantRemaining("a", "jo", long/2, long)
+			t.wantHeld("a", "jo")
 		}
-		t.wantSaveIf("a", "no", 4, 6, false)
+		t.wantStale("a")
 		still("a SaveIf that did not save")
-		t.wantSaveIf("a", "two", 5, 6, true) // a lease does not change the generation
+		t.wantReplace("a", "two", true) // a lease does not change the generation
 		still("SaveIf")
-		t.save("a", "three", 7, long)
+		t.put("a", "three")
 		still("Save")
 		t.delete("a")
 		t.lacks("a")
 		still("Delete")
-		t.wantSaveIf("a", "four", 0, 8, true)
+		t.wantBegin("a", "four", true)
 		still("SaveIf of an absent row")
 		t.release("a", "jo")
 		t.has("a", "four")
-		t.wantSaveIf("a", "five", 8, 9, true) // nor does its end
+		t.wantReplace("a", "five", true) // nor does its end
 	}},
 	{name: "a row that is absent can be lent", needs: lending, waits: true, run: func(t *trial) {
 		t.release("a", "jo")
 		t.wantAcquire("a", "jo", long, true)
 		t.lacks("a")
 		t.wantAcquire("a", "ann", long, false)
-		t.wantSaveIf("a", "no", 1, 2, false)
+		t.wantStale("a")
 		t.delete("a")
-		t.wantRemaining("a", "jo", long/2, long)
-		t.wantSaveIf("a", "one", 0, 1, true)
+		t.wantHeld("a", "jo")
+		t.wantBegin("a", "one", true)
 		t.has("a", "one")
 		t.release("a", "jo")
 		t.has("a", "one")
@@ -153,7 +148,7 @@ var leaseCases = []testCase{
 	}},
 	{name: "abandoned leases", needs: lending, waits: true, run: abandonedLeases},
 	{name: "one of many acquires", needs: lending, run: func(t *trial) {
-		t.save("a", "one", 1, long)
+		t.put("a", "one")
 		for range 5 {
 			winner := oneOf(t, "Acquire", func(i int) (bool, error) {
 				acquired, _, err := t.leases().Acquire(t.Context(), t.key("a"), fmt.Sprint("racer ", i), long)
@@ -164,7 +159,7 @@ var leaseCases = []testCase{
 		t.has("a", "one")
 	}},
 	{name: "one of many takes over", needs: lending, waits: true, run: func(t *trial) {
-		t.save("a", "one", 1, long)
+		t.put("a", "one")
 		t.runsOut("a lease", func() { t.wantAcquire("a", "jo", soon, true) },
 			func() bool { return t.remaining("a", "jo") > 0 })
 		t.wait(rounding)
@@ -185,14 +180,14 @@ func abandonedLeases(t *trial) {
 		want         bool
 	}{
 		{name: "nothing happened", want: true},
-		{name: "saved meanwhile", while: func(n string) { t.save(n, "two", 2, long) }},
-		{name: "saved if meanwhile", while: func(n string) { t.wantSaveIf(n, "two", 1, 2, true) }},
-		{name: "not saved meanwhile", while: func(n string) { t.wantSaveIf(n, "no", 9, 10, false) }, want: true},
-		{name: "deleted and saved meanwhile", while: func(n string) { t.delete(n); t.wantSaveIf(n, "two", 0, 1, true) }},
-		{name: "saved afterwards", after: func(n string) { t.save(n, "two", 2, long) }},
-		{name: "saved if afterwards", after: func(n string) { t.wantSaveIf(n, "two", 1, 2, true) }},
-		{name: "not saved afterwards", after: func(n string) { t.wantSaveIf(n, "no", 9, 10, false) }, want: true},
-		{name: "deleted and saved afterwards", after: func(n string) { t.delete(n); t.save(n, "two", 2, long) }},
+		{name: "saved meanwhile", while: func(n string) { t.put(n, "two") }},
+		{name: "saved if meanwhile", while: func(n string) { t.wantReplace(n, "two", true) }},
+		{name: "not saved meanwhile", while: func(n string) { t.wantStale(n) }, want: true},
+		{name: "deleted and saved meanwhile", while: func(n string) { t.delete(n); t.wantBegin(n, "two", true) }},
+		{name: "saved afterwards", after: func(n string) { t.put(n, "two") }},
+		{name: "saved if afterwards", after: func(n string) { t.wantReplace(n, "two", true) }},
+		{name: "not saved afterwards", after: func(n string) { t.wantStale(n) }, want: true},
+		{name: "deleted and saved afterwards", after: func(n string) { t.delete(n); t.put(n, "two") }},
 		{name: "given back too late", after: func(n string) { t.release(n, "jo") }, want: true},
 		{name: "given back by a stranger", after: func(n string) { t.release(n, "ann") }, want: true},
 		{name: "read", while: func(n string) { t.has(n, "one") }, after: func(n string) { t.has(n, "one") }, want: true},
@@ -208,7 +203,7 @@ func abandonedLeases(t *trial) {
 		})
 	}
 	for _, s := range stories {
-		t.save(s.name, "one", 1, long)
+		t.put(s.name, "one")
 	}
 	runOut("jo", func() {
 		for _, s := range stories {
@@ -251,7 +246,7 @@ func abandonedLeases(t *trial) {
 	runOut("jim", func() { tell("jim", soon, always) })
 	tell("zoe", long, always)
 	for _, s := range stories {
-		t.save(s.name, "three", 3, long)
+		t.put(s.name, "three")
 	}
 	tell("zoe", long, never)
 	releaseAll("zoe")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
@@ -38,8 +39,8 @@ func newModel(bug string) *model {
 func (m *model) is(bug string) bool { return m.bug == bug }
 
 // begin takes the lock, unless the context has ended.
-func (m *model) begin(ctx context.Context) (end func(), err error) {
-	if ctx.Err() != nil && !m.is("ignores the context") {
+func (m *model) begin(ctx context.Context, operation string) (end func(), err error) {
+	if ctx.Err() != nil && !m.is(operation+" ignores the context") {
 		return nil, context.Cause(ctx)
 	}
 	m.mu.Lock()
@@ -64,6 +65,8 @@ func (m *model) name(key string) string {
 				return tag
 			}
 		}
+	case "takes one word for another":
+		return strings.ReplaceAll(key, "PLAIN", "plain")
 	case "cuts keys at a quote":
 		before, _, _ := strings.Cut(key, "'")
 		return before
@@ -83,13 +86,27 @@ func (m *model) owner(owner string) string {
 	return owner
 }
 
+func (m *model) number(generation uint64) uint64 {
+	switch m.bug {
+	case "is a float":
+		return uint64(float64(generation))
+	case "keeps 63 bits":
+		return generation & math.MaxInt64
+	case "keeps 32 bits":
+		return generation & math.MaxUint32
+	case "keeps even numbers":
+		return generation &^ 1
+	}
+	return generation
+}
+
 func (m *model) row(key string) (modelRow, bool) {
 	r, found := m.rows[m.name(key)]
 	return r, found && time.Now().Before(r.until)
 }
 
 func (m *model) Load(ctx context.Context, key string) ([]byte, bool, error) {
-	end, err := m.begin(ctx)
+	end, err := m.begin(ctx, "Load")
 	if err != nil {
 		return nil, false, err
 	}
@@ -128,12 +145,7 @@ func (m *model) write(key string, data []byte, generation uint64, ttl time.Durat
 	default:
 		data = bytes.Clone(data)
 	}
-	if m.is("is a float") {
-		generation = uint64(float64(generation))
-	}
-	if m.is("keeps 63 bits") {
-		generation &= 1<<63 - 1
-	}
+	generation = m.number(generation)
 	until := time.Now().Add(ttl)
 	old, found := m.row(key)
 	switch {
@@ -158,8 +170,9 @@ func (m *model) write(key string, data []byte, generation uint64, ttl time.Durat
 		return
 	}
 	switch m.bug {
-	case "writing ends a lease":
-		delete(m.leases, name)
+	case "writing shortens a lease":
+		l.until = l.until.Add(-40 * time.Minute)
+		m.leases[name] = l
 	case "writing leaves the mark":
 	default:
 		l.written = true
@@ -168,7 +181,7 @@ func (m *model) write(key string, data []byte, generation uint64, ttl time.Durat
 }
 
 func (m *model) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
-	end, err := m.begin(ctx)
+	end, err := m.begin(ctx, "Save")
 	if err != nil {
 		return err
 	}
@@ -180,11 +193,14 @@ func (m *model) Save(ctx context.Context, key string, data []byte, generation ui
 		return fmt.Errorf("locked")
 	}
 	m.write(key, data, generation, ttl)
+	if m.is("saving ends a lease") {
+		delete(m.leases, m.name(key))
+	}
 	return nil
 }
 
 func (m *model) Delete(ctx context.Context, key string) error {
-	end, err := m.begin(ctx)
+	end, err := m.begin(ctx, "Delete")
 	if err != nil {
 		return err
 	}
@@ -201,6 +217,13 @@ func (m *model) Delete(ctx context.Context, key string) error {
 		delete(m.leases, m.name(key))
 	}
 	delete(m.rows, m.name(key))
+	if m.is("deletes what begins alike") {
+		for other := range m.rows {
+			if strings.HasPrefix(other, m.name(key)) {
+				delete(m.rows, other)
+			}
+		}
+	}
 	if l, found := m.leases[m.name(key)]; found {
 		l.written = true
 		m.leases[m.name(key)] = l
@@ -209,7 +232,7 @@ func (m *model) Delete(ctx context.Context, key string) error {
 }
 
 func (m *model) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
-	end, err := m.begin(ctx)
+	end, err := m.begin(ctx, "SaveIf")
 	if err != nil {
 		return false, err
 	}
@@ -222,12 +245,7 @@ func (m *model) SaveIf(ctx context.Context, key string, data []byte, expected, g
 	if found {
 		now = r.generation
 	}
-	if m.is("is a float") {
-		expected = uint64(float64(expected))
-	}
-	if m.is("keeps 63 bits") {
-		expected &= 1<<63 - 1
-	}
+	expected = m.number(expected)
 	same := now == expected
 	switch m.bug {
 	case "does not compare":
@@ -257,6 +275,10 @@ func (m *model) SaveIf(ctx context.Context, key string, data []byte, expected, g
 		}
 		return false, nil
 	}
+	if l := m.leases[m.name(key)]; m.is("saving if, ends a lease") && same && found || m.is("beginning ends a lease") && same && !found || m.is("refusing ends a lease") && !same {
+		l.until = time.Time{}
+		m.leases[m.name(key)] = l
+	}
 	if !same {
 		if m.is("clears the mark anyway") {
 			if l, found := m.leases[m.name(key)]; found {
@@ -271,7 +293,7 @@ func (m *model) SaveIf(ctx context.Context, key string, data []byte, expected, g
 }
 
 func (m *model) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
-	end, err := m.begin(ctx)
+	end, err := m.begin(ctx, "Acquire")
 	if err != nil {
 		return false, false, err
 	}
@@ -348,7 +370,7 @@ func (m *model) Acquire(ctx context.Context, key, owner string, ttl time.Duratio
 }
 
 func (m *model) Remaining(ctx context.Context, key, owner string) (time.Duration, error) {
-	end, err := m.begin(ctx)
+	end, err := m.begin(ctx, "Remaining")
 	if err != nil {
 		return 0, err
 	}
@@ -364,7 +386,7 @@ func (m *model) Remaining(ctx context.Context, key, owner string) (time.Duration
 }
 
 func (m *model) Release(ctx context.Context, key, owner string) error {
-	end, err := m.begin(ctx)
+	end, err := m.begin(ctx, "Release")
 	if err != nil {
 		return err
 	}

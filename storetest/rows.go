@@ -15,18 +15,18 @@ var rowCases = []testCase{
 		t.lacks("a")
 	}},
 	{name: "save, overwrite, delete", run: func(t *trial) {
-		t.save("a", "one", 1, long)
-		t.save("b", "two", 1, long)
+		t.put("a", "one")
+		t.put("b", "two")
 		t.has("a", "one")
-		t.save("a", "three", 2, long)
+		t.put("a", "three")
 		t.has("a", "three")
-		t.save("a", "an older generation, whatever is there", 1, long)
+		t.saveAs("a", "an older generation, whatever is there", 1, long)
 		t.has("a", "an older generation, whatever is there")
 		t.has("b", "two")
 		t.delete("a")
 		t.lacks("a")
 		t.has("b", "two")
-		t.save("a", "again", 1, long)
+		t.put("a", "again")
 		t.has("a", "again")
 	}},
 	{name: "bytes stay as they are", run: func(t *trial) {
@@ -46,7 +46,7 @@ var rowCases = []testCase{
 			"json, v99":  `{"v":99,"g":1,"what":"a later version"}`,
 			"64 KiB":     strings.Repeat(string(all), 256),
 		} {
-			t.save(name, data, 1, long)
+			t.put(name, data)
 			t.has(name, data)
 		}
 	}},
@@ -72,17 +72,17 @@ var rowCases = []testCase{
 	{name: "hostile keys", run: hostileKeys},
 	{name: "rows run out", waits: true, run: func(t *trial) {
 		there := func() bool { _, found := t.load("a"); return found }
-		t.runsOut("a row", func() { t.save("a", "one", 1, soon) }, there)
-		t.save("a", "two", 1, long)
+		t.runsOut("a row", func() { t.save("a", "one", soon) }, there)
+		t.put("a", "two")
 		t.has("a", "two")
 	}},
 	{name: "a new row has its own time", waits: true, run: func(t *trial) {
-		t.save("longer", "one", 1, soon)
-		t.save("longer", "two", 2, long)
+		t.save("longer", "one", soon)
+		t.put("longer", "two")
 		there := func() bool { _, found := t.load("shorter"); return found }
 		t.runsOut("a row that lasted longer before", func() {
-			t.save("shorter", "one", 1, long)
-			t.save("shorter", "two", 2, soon)
+			t.put("shorter", "one")
+			t.save("shorter", "two", soon)
 		}, there)
 		t.has("longer", "two")
 	}},
@@ -91,7 +91,7 @@ var rowCases = []testCase{
 		// Milliseconds in 32 bits end after 25 days; some servers take more than 30 for a date.
 		for _, life := range []time.Duration{25 * day, 31 * day, 91 * day, 3650 * day} {
 			saved, begun := fmt.Sprint("saved for ", life), fmt.Sprint("begun for ", life)
-			t.save(saved, "one", 1, life)
+			t.save(saved, "one", life)
 			t.has(saved, "one")
 			if s, ok := t.store.(conditionalStore); ok {
 				if ok, err := s.SaveIf(t.Context(), t.key(begun), []byte("two"), 0, 1, life); err != nil || !ok {
@@ -119,7 +119,7 @@ func hostileKeys(t *trial) {
 		names = append(names, strings.Repeat(r, room/len(r)-1)+strings.Repeat("y", room%len(r)+len(r)))
 	}
 	for i, name := range names {
-		t.save(name, fmt.Sprint("row ", i), uint64(i)+1, long)
+		t.put(name, fmt.Sprint("row ", i))
 	}
 	for i, name := range names {
 		t.has(name, fmt.Sprint("row ", i))
@@ -195,7 +195,7 @@ func isOneOf(data string, row func(int) string) bool {
 
 // endedContext: every operation fails, and changes nothing.
 func endedContext(t *trial) {
-	t.save("a", "one", 1, long)
+	t.put("a", "one")
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))

@@ -3,8 +3,10 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -17,7 +19,15 @@ import (
 // The stores that break a promise, and the test that has to see it (others may
 // too).
 var broken = map[string]string{
-	"ignores the context":            "a context that has ended",
+	"Load ignores the context":       "a context that has ended",
+	"Save ignores the context":       "a context that has ended",
+	"Delete ignores the context":     "a context that has ended",
+	"SaveIf ignores the context":     "a context that has ended",
+	"Acquire ignores the context":    "a context that has ended",
+	"Remaining ignores the context":  "a context that has ended",
+	"Release ignores the context":    "a context that has ended",
+	"takes one word for another":     "hostile keys",
+	"deletes what begins alike":      "hostile keys",
 	"folds case":                     "hostile keys",
 	"trims spaces":                   "hostile keys",
 	"cuts keys at 255":               "hostile keys",
@@ -37,6 +47,8 @@ var broken = map[string]string{
 	"cuts rows at 16 KiB":            "bytes stay as they are",
 	"is a float":                     "generations are equal or not",
 	"keeps 63 bits":                  "generations are equal or not",
+	"keeps 32 bits":                  "generations are equal or not",
+	"keeps even numbers":             "generations are equal or not",
 	"rows never end":                 "rows run out",
 	"rows end early":                 "rows run out",
 	"counts milliseconds in 32 bits": "rows that last for months",
@@ -56,7 +68,11 @@ var broken = map[string]string{
 	"never begins":                   "save if",
 	"forgets who saved":              "save if",
 	"compares outside of its lock":   "one of many saves",
-	"writing ends a lease":           "writing ends no lease",
+	"saving ends a lease":            "writing ends no lease",
+	"saving if, ends a lease":        "writing ends no lease",
+	"beginning ends a lease":         "writing ends no lease",
+	"refusing ends a lease":          "writing ends no lease",
+	"writing shortens a lease":       "writing ends no lease",
 	"writing leaves the mark":        "abandoned leases",
 	"clears the mark anyway":         "abandoned leases",
 	"a lease locks":                  "writing ends no lease",
@@ -94,20 +110,48 @@ var broken = map[string]string{
 	"releasing removes the row":      "writing ends no lease",
 }
 
-// recorder is a test that may fail.
+// recorder is a test that may fail. A failure is to be told at a line of a case.
 type recorder struct {
-	ctx  context.Context //nolint:containedctx // as in testing.T
-	mu   sync.Mutex
-	said []string
+	t       *testing.T
+	ctx     context.Context //nolint:containedctx // as in testing.T
+	mu      sync.Mutex
+	said    []string
+	helpers map[string]bool
 }
 
-func (*recorder) Helper()                    {}
+func (r *recorder) Helper() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.helpers == nil {
+		r.helpers = map[string]bool{}
+	}
+	r.helpers[r.callers()[0].Function] = true
+}
+
+// callers are those of the recorder's methods.
+func (*recorder) callers() (all []runtime.Frame) {
+	pcs := make([]uintptr, 50)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
+	for frame, more := frames.Next(); more; frame, more = frames.Next() {
+		if !strings.Contains(frame.Function, "(*recorder)") {
+			all = append(all, frame)
+		}
+	}
+	return all
+}
+
 func (r *recorder) Context() context.Context { return r.ctx }
 
 func (r *recorder) Errorf(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.said = append(r.said, fmt.Sprintf(format, args...))
+	for _, frame := range r.callers() {
+		if !r.helpers[frame.Function] {
+			assert.NotEqual(r.t, "trial.go", filepath.Base(frame.File), "%s is no helper: %s", frame.Function, r.said)
+			break
+		}
+	}
 }
 
 func (r *recorder) Fatalf(format string, args ...any) {
@@ -117,7 +161,7 @@ func (r *recorder) Fatalf(format string, args ...any) {
 
 // complaints runs one case against a store, and returns what it says.
 func complaints(t *testing.T, c testCase, s Store, advance func(time.Duration)) []string {
-	r := &recorder{ctx: t.Context()}
+	r := &recorder{t: t, ctx: t.Context()}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -128,7 +172,11 @@ func complaints(t *testing.T, c testCase, s Store, advance func(time.Duration)) 
 }
 
 func TestTheModelPasses(t *testing.T) {
-	Run(t, func(*testing.T) Store { return newModel("") }, Virtual())
+	for what, store := range map[string]func() Store{
+		"plain": func() Store { return noSaveIf{newModel("")} }, "conditional": func() Store { return noLease{newModel("")} }, "lending": func() Store { return newModel("") },
+	} {
+		t.Run(what, func(t *testing.T) { Run(t, func(*testing.T) Store { return store() }, Virtual()) })
+	}
 	t.Run("with a clock of its own", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			for _, c := range casesFor(newModel(""), nil) {
@@ -147,6 +195,17 @@ func TestTheModelPasses(t *testing.T) {
 		shared := newModel("")
 		Run(t, func(*testing.T) Store { return shared }, Virtual())
 	})
+}
+
+// What a store made of a large row is told by how it begins and how long it is.
+func TestLargeRowsAreToldInShort(t *testing.T) {
+	at := slices.IndexFunc(rowCases, func(c testCase) bool { return c.name == "bytes stay as they are" })
+	var begins []byte
+	for i := range 40 {
+		begins = append(begins, byte(i))
+	}
+	assert.Contains(t, complaints(t, rowCases[at], newModel("cuts rows at 16 KiB"), nil),
+		fmt.Sprintf("Load(%q) = %q and 16344 bytes more, want %q and 65496 bytes more", "64 KiB", begins, begins))
 }
 
 // Every broken store is found, whether the clock is the store's own or real, and
@@ -200,7 +259,7 @@ func TestUpgradesAreFound(t *testing.T) {
 		"only acquire": {store: onlyAcquire{m}, says: "the store has SaveIf, Acquire, but"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &recorder{ctx: t.Context()}
+			r := &recorder{t: t, ctx: t.Context()}
 			done := make(chan struct{})
 			go func() {
 				defer close(done)

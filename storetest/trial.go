@@ -20,12 +20,13 @@ type reporter interface {
 type trial struct {
 	reporter
 	store   Store
-	own     string // part of every key: other tests may share the data
+	own     string            // part of every key: other tests may share the data
+	last    map[string]uint64 // the generation with which a row was last written
 	advance func(time.Duration)
 }
 
 func newTrial(t reporter, s Store, advance func(time.Duration)) *trial {
-	return &trial{reporter: t, store: s, own: "acme/" + rand.Text() + "/", advance: advance}
+	return &trial{reporter: t, store: s, own: "acme/" + rand.Text() + "/", advance: advance, last: map[string]uint64{}}
 }
 
 func (t *trial) conditional() conditionalStore { return t.store.(conditionalStore) } //nolint:forcetypeassert // as the case needs
@@ -36,11 +37,23 @@ func (t *trial) key(name string) string { return t.own + name }
 // long is a time to live that no test outlives.
 const long = time.Hour
 
-func (t *trial) save(name, data string, generation uint64, ttl time.Duration) {
+func (t *trial) saveAs(name, data string, generation uint64, ttl time.Duration) {
 	t.Helper()
 	if err := t.store.Save(t.Context(), t.key(name), []byte(data), generation, ttl); err != nil {
 		t.Fatalf("Save(%q): %v", name, err)
 	}
+	t.last[name] = generation
+}
+
+// save writes the row's next generation.
+func (t *trial) save(name, data string, ttl time.Duration) {
+	t.Helper()
+	t.saveAs(name, data, t.last[name]+1, ttl)
+}
+
+func (t *trial) put(name, data string) {
+	t.Helper()
+	t.save(name, data, long)
 }
 
 func (t *trial) delete(name string) {
@@ -90,6 +103,9 @@ func (t *trial) saveIf(name, data string, expected, generation uint64, ttl time.
 	if err != nil {
 		t.Fatalf("SaveIf(%q, expected %d): %v", name, expected, err)
 	}
+	if saved {
+		t.last[name] = generation
+	}
 	return saved
 }
 
@@ -98,6 +114,24 @@ func (t *trial) wantSaveIf(name, data string, expected, generation uint64, want 
 	if saved := t.saveIf(name, data, expected, generation, long); saved != want {
 		t.Fatalf("SaveIf(%q, expected %d, generation %d) = %t, want %t", name, expected, generation, saved, want)
 	}
+}
+
+// wantReplace saves over the generation that was last written.
+func (t *trial) wantReplace(name, data string, want bool) {
+	t.Helper()
+	t.wantSaveIf(name, data, t.last[name], t.last[name]+1, want)
+}
+
+// wantBegin saves where no row is to be.
+func (t *trial) wantBegin(name, data string, want bool) {
+	t.Helper()
+	t.wantSaveIf(name, data, 0, t.last[name]+1, want)
+}
+
+// wantStale does not save, for that generation was never there.
+func (t *trial) wantStale(name string) {
+	t.Helper()
+	t.wantSaveIf(name, "no", t.last[name]+1, t.last[name]+1, false)
 }
 
 func (t *trial) acquire(name, owner string, ttl time.Duration) (acquired, abandoned bool) {
@@ -132,6 +166,17 @@ func (t *trial) wantRemaining(name, owner string, least, most time.Duration) {
 	if left := t.remaining(name, owner); left < least || left > most {
 		t.Errorf("Remaining(%q, %s) = %v, want %v to %v", name, owner, left, least, most)
 	}
+}
+
+// wantHeld: owner has a lease that was taken for long.
+func (t *trial) wantHeld(name, owner string) {
+	t.Helper()
+	t.wantRemaining(name, owner, long/2, long)
+}
+
+func (t *trial) wantFree(name, owner string) {
+	t.Helper()
+	t.wantRemaining(name, owner, 0, 0)
 }
 
 func (t *trial) release(name, owner string) {

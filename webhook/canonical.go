@@ -24,7 +24,7 @@ import (
 // there twice.
 func forms(data []byte) (all [][]byte, repeated bool) {
 	if !utf8.Valid(data) || !json.Valid(data) {
-		return nil, false
+		return
 	}
 	p := parser{rest: data}
 	v := p.value()
@@ -232,7 +232,7 @@ func writeText(out []byte, units text) []byte {
 	out = append(out, '"')
 	for i := 0; i < len(units); i++ {
 		unit := units[i]
-		short := strings.IndexByte("\"\\\b\f\n\r\t", byte(min(unit, 0xff))) // #nosec G115 -- at most 255
+		short := strings.IndexRune("\"\\\b\f\n\r\t", rune(unit))
 		switch {
 		case short >= 0:
 			out = append(out, '\\', `"\bfnrt`[short])

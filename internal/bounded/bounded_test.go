@@ -15,7 +15,30 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// ways are the two ways to call: Do, and a Pool that has been used before.
+var ways = map[string]func(ctx context.Context, calls *Calls, do func() int, late func(int)) (int, error){
+	"Do": func(ctx context.Context, calls *Calls, do func() int, late func(int)) (int, error) {
+		return Do(ctx, calls, "the store", do, late)
+	},
+	"Pool": func(ctx context.Context, calls *Calls, do func() int, late func(int)) (int, error) {
+		p := &Pool[func() int, int]{Calls: calls, What: "the store", Do: func(do func() int) int { return do() }, Late: late}
+		for i := range 3 {
+			if n, err := p.Call(ctx, func() int { return i }); n != i || err != nil {
+				return n, err
+			}
+		}
+		return p.Call(ctx, do)
+	},
+}
+
 func TestDo(t *testing.T) {
+	for way := range ways {
+		t.Run(way, func(t *testing.T) { testDo(t, way) })
+	}
+}
+
+func testDo(t *testing.T, way string) {
+	t.Helper()
 	for name, tt := range map[string]struct {
 		hears   bool          // the call ends with its context
 		takes   time.Duration // else
@@ -38,7 +61,7 @@ func TestDo(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 				defer cancel()
 				began := time.Now()
-				got, err := Do(ctx, &calls, "the store", func() int {
+				got, err := ways[way](ctx, &calls, func() int {
 					if tt.hears {
 						<-ctx.Done()
 						return 8
@@ -50,6 +73,7 @@ func TestDo(t *testing.T) {
 				assert.Equal(t, tt.want, got)
 				require.ErrorIs(t, err, tt.wantErr)
 				assert.Equal(t, tt.left, calls.String())
+				assert.Equal(t, len(tt.left) > 0, calls.Left("the store") == 1)
 				calls.Wait(context.Background())
 				assert.Empty(t, calls.String())
 				assert.EqualValues(t, tt.late, late.Load())
@@ -62,8 +86,74 @@ func TestDoBeginsNothingAfterTheEnd(t *testing.T) {
 	cause := errors.New("the reason")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(cause)
-	_, err := Do(ctx, new(Calls), "", func() int { t.Error("called"); return 0 }, nil)
-	require.ErrorIs(t, err, cause)
+	for _, call := range ways {
+		_, err := call(ctx, new(Calls), func() int { t.Error("called"); return 0 }, nil)
+		require.ErrorIs(t, err, cause)
+	}
+}
+
+// A context without an end needs no goroutine.
+func TestDoWithoutAnEnd(t *testing.T) {
+	for way, call := range ways {
+		before := runtime.NumGoroutine()
+		got, err := call(context.Background(), nil, runtime.NumGoroutine, nil)
+		require.NoError(t, err)
+		assert.Equal(t, before, got, way)
+	}
+}
+
+// What is left is named, and waited for: all of it, or until a context ends.
+func TestCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls Calls
+		calls.Wait(t.Context())
+		for i, what := range []string{"the store", "a hook", "the store"} {
+			Go(&calls, what, func() { time.Sleep(time.Duration(i+1) * time.Minute) })
+		}
+		assert.Equal(t, "1 call of a hook, 2 calls of the store", calls.String())
+		assert.Equal(t, 2, calls.Left("the store"))
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+		defer cancel()
+		calls.Wait(ctx)
+		assert.Equal(t, 90*time.Second, time.Since(began))
+		assert.Equal(t, "1 call of a hook, 1 call of the store", calls.String())
+		go calls.Wait(t.Context())
+		calls.Wait(t.Context())
+		assert.Equal(t, 3*time.Minute, time.Since(began))
+		assert.Empty(t, calls.String())
+	})
+}
+
+// A call that is waited for again gives what it returned, and then it is left no more.
+func TestACallThatIsWaitedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls Calls
+		call := Start(&calls, "the store", func() int { time.Sleep(time.Minute); return 7 })
+		ended, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := call.Wait(ended)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		late := 0
+		call.Leave(func(n int) { late = n })
+		got, err := call.Wait(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 7, got)
+		synctest.Wait()
+		assert.Equal(t, 7, late)
+		assert.Empty(t, calls.String())
+
+		call = Start(&calls, "the store", func() int { return 8 })
+		synctest.Wait()
+		got, err = call.Wait(ended) // it has returned: that its context has ended is no matter
+		require.NoError(t, err)
+		assert.Equal(t, 8, got)
+		call = Start(&calls, "the store", func() int { return 9 })
+		synctest.Wait()
+		call.Leave(func(n int) { late = n })
+		assert.Equal(t, 9, late, "at once")
+		assert.Empty(t, calls.String())
+	})
 }
 
 // A panic goes on where it is waited for, and ends nothing where it is not.
@@ -74,6 +164,9 @@ func TestDoAndPanics(t *testing.T) {
 		defer cancel()
 		assert.PanicsWithValue(t, "the store's", func() {
 			_, _ = Do(ctx, &calls, "", func() int { panic("the store's") }, nil)
+		})
+		assert.PanicsWithValue(t, "the store's", func() {
+			_, _ = ways["Pool"](ctx, &calls, func() int { panic("the store's") }, nil)
 		})
 		ended := make(chan bool, 1)
 		go func() {
@@ -118,6 +211,89 @@ func TestBodyLosesNothing(t *testing.T) {
 		assert.Equal(t, "two "+strings.Repeat("x", 100_000), string(rest))
 		require.NoError(t, body.Close())
 		synctest.Wait()
+		assert.Empty(t, calls.String())
+	})
+}
+
+// body is one that does what it is told.
+type body struct {
+	read  func(p []byte) (int, error)
+	close func() error
+}
+
+func (b body) Read(p []byte) (int, error) { return b.read(p) }
+func (b body) Close() error               { return b.close() }
+
+// A body's reads may return anything.
+func TestBodyThatLies(t *testing.T) {
+	for n, want := range map[int]int{-1: 0, 0: 0, 3: 3, 8: 8, 1 << 20: 8} {
+		inner := body{read: func([]byte) (int, error) { return n, io.ErrUnexpectedEOF }}
+		b := NewBody(t.Context(), new(Calls), "", inner)
+		got, err := b.Read(nil)
+		require.NoError(t, err)
+		assert.Zero(t, got, "nothing was asked for")
+		got, err = b.Read(make([]byte, 8))
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		assert.Equal(t, want, got)
+		got, err = b.Read(make([]byte, 8))
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF, "for good")
+		assert.Zero(t, got)
+	}
+}
+
+// One Read asks for no more than its caller does, and never for much.
+func TestBodyAsksForAsMuchAsItsReader(t *testing.T) {
+	var asked []int
+	b := NewBody(t.Context(), new(Calls), "", body{read: func(p []byte) (int, error) {
+		asked = append(asked, len(p))
+		return len(p), nil
+	}})
+	for _, size := range []int{4, 9, 5, 1 << 20} {
+		_, err := b.Read(make([]byte, size))
+		require.NoError(t, err)
+	}
+	assert.Equal(t, []int{4, 9, 5, largestRead}, asked)
+}
+
+// A read that is left is counted once, and nothing is begun after the end.
+func TestBodyThatIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls Calls
+		reads, wrong := 0, errors.New("wrong")
+		closing := time.Minute
+		inner := body{
+			read: func(p []byte) (int, error) { reads++; time.Sleep(time.Minute); return copy(p, "abc"), nil },
+			close: func() error {
+				time.Sleep(closing)
+				return wrong
+			},
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		b := NewBody(ctx, &calls, "the body", inner)
+		for range 3 {
+			_, err := b.Read(make([]byte, 2))
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		}
+		assert.Equal(t, "1 call of the body", calls.String())
+		began := time.Now()
+		require.NoError(t, b.Close(), "it is left, too")
+		assert.Equal(t, linger, time.Since(began))
+		assert.Equal(t, "2 calls of the body", calls.String())
+		calls.Wait(t.Context())
+		b.Within(t.Context())
+		head := make([]byte, 8)
+		n, err := b.Read(head)
+		require.NoError(t, err)
+		assert.Equal(t, "ab", string(head[:n]))
+		assert.Equal(t, 1, reads)
+		closing = 0
+		require.ErrorIs(t, b.Close(), wrong)
+
+		late := NewBody(ctx, &calls, "the body", inner)
+		_, err = late.Read(head)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, 1, reads)
 		assert.Empty(t, calls.String())
 	})
 }

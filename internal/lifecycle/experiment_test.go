@@ -284,27 +284,37 @@ func TestL03_TheBackoffBeginsAnewAfterASuccess(t *testing.T) {
 	})
 }
 
-// The clocks of the processes may differ: the server's counts.
+// The clocks of the processes may differ: the server's counts, and the two are not
+// mixed. Only the same refusal counts.
 func TestL06_RefusalsAreTimedByTheServersClock(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		v := w.customer("jo")
-		date := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-		refuse := func() error {
+		date := time.Now().Add(-time.Hour)
+		refuse := func(as string) error {
 			r := w.row("jo")
-			_, err := w.m.countRefusal(t.Context(), v, r, &CallError{Outcome: Undecided, Err: errWire})
+			_, err := w.m.countRefusal(t.Context(), v, r, &CallError{Outcome: Undecided, Refusal: as, Err: errWire})
 			return err
 		}
+		tellsTheTime := true
 		w.office.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
-			g.Date = date
+			if tellsTheTime {
+				g.Date = date
+			}
 			return nil
 		})
 		for range 5 { // this process's clock runs ahead
-			require.Error(t, refuse())
+			require.Error(t, refuse("400"))
 			time.Sleep(refusalTime)
 		}
 		require.Equal(t, Customer, w.row("jo").Kind)
 		date = date.Add(refusalTime)
-		require.NoError(t, refuse())
+		require.Error(t, refuse("401"))
+		require.Error(t, refuse("401"))
+		tellsTheTime = false
+		require.Error(t, refuse("401"))
+		require.Error(t, refuse("401"))
+		time.Sleep(refusalTime)
+		require.NoError(t, refuse("401"))
 	})
 }
 

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -162,4 +163,74 @@ func TestL10_AnotherUtilityBearerThatNeverComes(t *testing.T) {
 		require.NoError(t, w.m.Refresh(t.Context(), visitor("jo"), nil))
 		assert.False(t, w.row("jo").Suspect)
 	})
+}
+
+// Where the server wants the customer's own bearer, it is tried when two anonymous
+// ones were refused, and comes first from then on, until an anonymous one works.
+func TestL10_TheCustomersOwnBearer(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v, entity := w.customer("jo"), "company"
+		for i, step := range []struct {
+			takes    string // the first letter of the bearers that the server takes
+			to       *string
+			bearers  string // that are sent
+			refusals bool
+		}{
+			{"C", nil, "AAC", false}, {"C", nil, "C", false}, {"C", &entity, "C", false}, {"A", nil, "CA", false}, {"A", &entity, "A", false},
+			{"C", &entity, "AAC", false}, {"none", nil, "CAA", true}, {"A", nil, "CA", false}, {"none", &entity, "AAC", true},
+		} {
+			w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+				if c.op == refreshCustomer && c.bearer[:1] != step.takes {
+					return &CallError{Outcome: BearerRefused, Err: errWire}
+				}
+				return nil
+			})
+			sent := w.office.count(refreshCustomer)
+			err := w.m.Refresh(t.Context(), v, step.to)
+			if step.refusals {
+				require.ErrorIs(t, err, sentinel.Unavailable, "it says nothing about the session")
+			} else {
+				require.NoError(t, err)
+			}
+			bearers := ""
+			for _, c := range w.office.of(refreshCustomer)[sent:] {
+				bearers += c.bearer[:1]
+			}
+			assert.Equal(t, step.bearers, bearers, i)
+			r := w.row("jo")
+			assert.False(t, r.Suspect || r.Refresh.IsZero())
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
+// What the server says to the customer's own bearer counts, but for a refusal of it.
+func TestL10_WhatTheOwnBearerComesTo(t *testing.T) {
+	for outcome, then := range map[Outcome]func(*Record) bool{
+		Refused: func(r *Record) bool { return !r.Suspect && !r.Refresh.IsZero() }, // perhaps of the bearer, which was a guess
+		Unknown: func(r *Record) bool { return r.Suspect },
+		Failed:  func(r *Record) bool { return !r.Suspect && !r.Refresh.IsZero() },
+	} {
+		bubble(t, func(t *testing.T, w *world) {
+			v := w.customer("jo")
+			w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+				switch {
+				case c.op == refreshCustomer && c.bearer[:1] == "A":
+					return &CallError{Outcome: BearerRefused, Err: errors.New("the bearer")}
+				case c.op == refreshCustomer:
+					return &CallError{Outcome: outcome, Err: errWire}
+				}
+				return nil
+			})
+			require.ErrorIs(t, w.m.Refresh(t.Context(), v, nil), errWire)
+			assert.True(t, then(w.row("jo")), outcome)
+			assert.Equal(t, 3, w.office.count(refreshCustomer))
+			w.office.script(0, nil)
+			if outcome != Unknown { // it is not what worked
+				require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+				calls := w.office.of(refreshCustomer)
+				assert.Equal(t, "A", calls[3].bearer[:1])
+			}
+		})
+	}
 }

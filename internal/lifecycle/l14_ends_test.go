@@ -156,6 +156,23 @@ func TestL14_CloseEndsEverything(t *testing.T) {
 			assert.Zero(t, w.size("running"))
 		})
 	})
+	t.Run("left running", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world) {
+			w.office.script(0, func(context.Context, tokenCall, *Grant) error { time.Sleep(time.Hour); return nil })
+			go func() { _, _ = w.m.Token(context.Background(), visitor("jo"), WantAnonymous) }()
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			assert.Equal(t, time.Second+lastGrace, elapsed(func() {
+				err := w.m.Close(ctx)
+				assert.ErrorIs(t, err, context.DeadlineExceeded)
+				assert.ErrorContains(t, err, "; 1 renewals are still running")
+			}))
+			time.Sleep(time.Hour)
+			assert.Zero(t, w.size("running"))
+			require.NoError(t, w.m.Close(t.Context()), "it has ended since")
+		})
+	})
 }
 
 func TestL14_AnIdleSessionCostsNoGoroutine(t *testing.T) {

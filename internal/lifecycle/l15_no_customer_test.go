@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -22,5 +23,75 @@ func TestL15_ACustomersCallNeedsACustomer(t *testing.T) {
 		entity := "company"
 		require.ErrorIs(t, w.m.Refresh(t.Context(), v, &entity), sentinel.NotLoggedIn)
 		assert.Len(t, w.office.calls, 1)
+	})
+}
+
+// A session serves the same calls whether its token is at hand or is read first.
+func TestL15_WhatASessionServes(t *testing.T) {
+	type serves struct {
+		token string
+		err   error
+	}
+	for name, tt := range map[string]struct {
+		begin func(t *testing.T, w *world, v *Visitor)
+		wants map[Want]serves
+	}{
+		"a guest": {
+			func(*testing.T, *world, *Visitor) {},
+			map[Want]serves{WantAnonymous: {token: "A1"}, WantAny: {token: "A1"}, WantCustomer: {err: sentinel.NotLoggedIn}},
+		},
+		"a customer": {
+			func(_ *testing.T, w *world, v *Visitor) { w.logIn(v) },
+			map[Want]serves{WantAnonymous: {token: "A3"}, WantAny: {token: "C2"}, WantCustomer: {token: "C2"}},
+		},
+		"a guest after a customer whose session ended": {
+			func(t *testing.T, w *world, v *Visitor) {
+				w.logIn(v)
+				time.Sleep(customerLife + time.Second)
+				for range 2 { // and it takes no call to know it the second time
+					require.ErrorIs(t, w.m.Refresh(t.Context(), v, nil), sentinel.SessionExpired)
+				}
+				assert.Len(t, w.office.calls, 2)
+			},
+			map[Want]serves{WantAnonymous: {token: "A3"}, WantAny: {err: sentinel.SessionExpired}, WantCustomer: {err: sentinel.SessionExpired}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				v := visitor("jo")
+				tt.begin(t, w, v)
+				w.token(v, WantAnonymous)
+				for want, is := range tt.wants {
+					for _, value := range []*Visitor{v, visitor("jo")} {
+						token, err := w.m.Token(t.Context(), value, want)
+						require.ErrorIs(t, err, is.err, want)
+						if err == nil {
+							assert.Equal(t, is.token, token.Access.Reveal(), want)
+						}
+					}
+				}
+				err := w.m.Refresh(t.Context(), v, nil)
+				assert.ErrorIs(t, err, tt.wants[WantAny].err)
+				assert.Equal(t, 1, w.office.count(refreshAnonymous)+w.office.count(refreshCustomer), "whatever it is, it is renewed")
+			})
+		})
+	}
+}
+
+// A good token at hand is handed out without an allocation.
+func TestAGoodTokenCostsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		guest, customer := visitor("mo"), w.customer("jo")
+		for name, tt := range map[string]struct {
+			v    *Visitor
+			want Want
+		}{
+			"a guest's": {guest, WantAnonymous}, "a guest's for any call": {guest, WantAny},
+			"a customer's": {customer, WantCustomer}, "a customer's for any call": {customer, WantAny},
+			"the employee's": {guest, WantEmployee},
+		} {
+			w.token(tt.v, tt.want)
+			assert.Zero(t, testing.AllocsPerRun(10, func() { _, _ = w.m.Token(t.Context(), tt.v, tt.want) }), name)
+		}
 	})
 }

@@ -274,3 +274,25 @@ func TestDue(t *testing.T) {
 		require.ErrorIs(t, due(), sentinel.Closed)
 	})
 }
+
+// A doubt is about the tokens that were there: those of a login that came while the
+// session was moved are free of it.
+func TestMove_ADoubtGoesWithItsTokens(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		inShop(t, 2, func(t *testing.T, s *shop) {
+			s.replicas[0].customer("old")
+			s.lender.lend(t, "old", "dead", time.Second)
+			time.Sleep(time.Minute)
+			s.links[0].on("save", func() { // of the new key
+				s.links[0].on("save", func() { // of the old one
+					if again {
+						s.replicas[1].logIn(visitor("old"))
+					}
+				})
+			})
+			require.NoError(t, s.move(0, "old", "new"))
+			assert.Equal(t, !again, s.replicas[1].row("new").Suspect)
+			assert.Equal(t, None, s.replicas[1].row("old").Kind)
+		})
+	}
+}

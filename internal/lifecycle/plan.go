@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"encoding/binary"
 	"hash/fnv"
 	"math"
 	"time"
@@ -76,22 +77,20 @@ func (r *Record) window() time.Duration {
 	return min(earlyWindow, r.AccessUntil.Sub(r.Issued)/earlyShare)
 }
 
-// spread returns a number in [0, 1) that is fixed for key and generation.
+// spread returns a number in [0, 1) that is fixed for key and generation. The
+// generation comes last: what a hash reads last hardly changes its high bits, and
+// the last bytes of a generation hardly differ.
 func spread(key string, generation uint64) float64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(key))
-	x := h.Sum64() ^ generation*0x9e3779b97f4a7c15
-	x ^= x >> 33
-	x *= 0xff51afd7ed558ccd
-	x ^= x >> 33
-	return float64(x>>11) / math.Exp2(53)
+	_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, generation))
+	return float64(h.Sum64()>>11) / math.Exp2(53)
 }
 
-// serves returns the wants that a session of this kind serves, a bit each.
+// serves returns the wants that a visitor's session serves at once, a bit each. An
+// employee's calls are few, and look at the plan each time.
 func (r *Record) serves() uint8 {
 	switch {
-	case r.Kind == Employee:
-		return 1 << WantEmployee
 	case r.Kind == Customer:
 		return 1<<WantCustomer | 1<<WantAny
 	case r.Kind == Anonymous && r.Ended:

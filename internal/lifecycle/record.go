@@ -73,10 +73,9 @@ func (r *Record) encode() []byte {
 	}
 	if !r.Issued.IsZero() {
 		out.Issued = r.Issued.UnixMilli()
-		out.AccessFor = r.AccessUntil.Sub(r.Issued).Milliseconds()
+		out.AccessFor = lifeOf(r.AccessUntil, r.Issued)
 		if !r.RefreshUntil.IsZero() {
-			// A kept refresh token may have ended while its renewal was under way.
-			out.RefreshFor = max(r.RefreshUntil.Sub(r.Issued).Milliseconds(), 0)
+			out.RefreshFor = lifeOf(r.RefreshUntil, r.Issued)
 		}
 	}
 	if r.Context != (SessionContext{}) {
@@ -90,6 +89,13 @@ func (r *Record) encode() []byte {
 		panic("emporix: a session record does not encode")
 	}
 	return data
+}
+
+// lifeOf is how long a token lives, as a row may say it. One that was kept may have
+// ended while its renewal was under way, or have been issued by a clock that is ahead
+// of this one.
+func lifeOf(until, issued time.Time) int64 {
+	return min(max(until.Sub(issued), 0), maxLife).Milliseconds()
 }
 
 // decode reads a row. Its errors never hold what the row holds. A row of a newer

@@ -27,7 +27,7 @@ func (m *Manager) settleTime() time.Duration {
 // closing reports whether r has ended so recently that another process may still be
 // writing what it got for its refresh token.
 func (m *Manager) closing(r *Record) bool {
-	return r != nil && r.Kind != None && !r.RefreshUntil.IsZero() && time.Now().Before(r.RefreshUntil.Add(m.settleTime()))
+	return r.Kind != None && !r.RefreshUntil.IsZero() && time.Now().Before(r.RefreshUntil.Add(m.settleTime()))
 }
 
 // settled waits until no other process can be writing what follows r any more,

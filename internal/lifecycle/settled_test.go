@@ -173,3 +173,82 @@ func TestL06_ATokenThatEndsUnderWayIsNoVerdict(t *testing.T) {
 		})
 	}
 }
+
+// For as long as another process may be writing what it got, an end is not told.
+// Whoever has the lease knows that no other process is.
+func TestL06_HowLongAnEndIsNotTold(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lends     bool
+		abandoned bool // the lease, by a process that ended
+		callLimit time.Duration
+		since     time.Duration // the end of the refresh token
+		wait      time.Duration
+	}{
+		"with a lease":              {true, false, 10 * time.Second, time.Second, 0},
+		"with the lease of another": {true, true, 10 * time.Second, time.Second, 14 * time.Second},
+		"one call and the write":    {false, false, 10 * time.Second, time.Second, 14 * time.Second},
+		"a renewal and the write":   {false, false, time.Hour, time.Second, 34 * time.Second},
+		"long ago":                  {false, false, 10 * time.Second, 15 * time.Second, 0},
+		"no other process is there": {false, false, 0, time.Second, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inShop(t, 1, func(t *testing.T, s *shop) {
+				m := s.replicas[0].m
+				if m.cfg.CallLimit = tt.callLimit; !tt.lends {
+					m.store = struct{ conditionalStore }{s.links[0]}
+				}
+				s.guest("jo")
+				v := s.replicas[0].customer("mo")
+				s.office.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
+					g.ExpiresIn.Duration = time.Hour
+					return nil
+				})
+				s.replicas[0].logIn(v)
+				if tt.abandoned {
+					s.lender.lend(t, "jo", "dead", time.Second)
+					s.lender.lend(t, "mo", "dead", time.Second)
+				}
+				time.Sleep(refreshLife + tt.since)
+				both := map[string]error{"jo": nil, "mo": sentinel.SessionExpired}
+				var all sync.WaitGroup
+				for key, want := range both {
+					all.Go(func() {
+						took := elapsed(func() {
+							_, err := s.use(0, key, WantAny)
+							assert.ErrorIs(t, err, want)
+						})
+						assert.InDelta(t, tt.wait, took, float64(200*time.Millisecond), key)
+					})
+				}
+				all.Wait()
+			})
+		})
+	}
+}
+
+// Where the store fails in the meantime, there is no verdict either.
+func TestL06_AnEndThatTheStoreDoesNotConfirm(t *testing.T) {
+	for _, op := range []string{"acquire", "load"} {
+		inShop(t, 1, func(t *testing.T, s *shop) {
+			s.replicas[0].m.cfg.CallLimit = 10 * time.Second
+			s.guest("jo")
+			s.lender.lend(t, "jo", "dead", time.Second)
+			time.Sleep(refreshLife + time.Second)
+			acquired := 0
+			s.lender.fail(func(got string) trip {
+				if got == "acquire" {
+					acquired++
+				}
+				if got == op && (acquired > 1 || op == "load" && acquired > 0 && time.Since(s.office.calls[0].at) > refreshLife+10*time.Second) {
+					return breaks
+				}
+				return works
+			})
+			_, err := s.use(0, "jo", WantAnonymous)
+			require.ErrorIs(t, err, sentinel.StoreUnavailable, op)
+			s.lender.fail(nil)
+			assert.NotContains(t, s.replicas[0].told(), EventReplaced)
+			assert.Equal(t, Anonymous, s.replicas[0].row("jo").Kind)
+		})
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -356,50 +357,88 @@ func TestIdleConnectionsOfOthersSurvive(t *testing.T) {
 	assert.EqualValues(t, others, dials.Load(), "connections")
 }
 
-// In an outage retries stop: what reaches the server stays within a tenth of
-// what was offered.
+// In an outage retries stop: a full budget is for a hundred of them, or for fifty
+// that end in a timeout, however long all went well before.
 func TestTheBudgetEndsRetriesInAnOutage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const offered = 5000
-		var reached int
-		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
-			reached++
-			return answer(503, ""), nil
-		}))
-		for range offered {
-			_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
-			require.NoError(t, err)
-		}
-		assert.LessOrEqual(t, reached, offered*11/10)
-		assert.Greater(t, reached, offered)
-		reached = 0
-		_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
-		require.NoError(t, err)
-		assert.Equal(t, 1, reached)
-	})
+	for name, tt := range map[string]struct {
+		fails   func() (*http.Response, error)
+		retries int
+	}{
+		"answers":  {func() (*http.Response, error) { return answer(503, ""), nil }, 100},
+		"errors":   {func() (*http.Response, error) { return nil, io.ErrUnexpectedEOF }, 100},
+		"timeouts": {func() (*http.Response, error) { return nil, transport.TimedOut(time.Second) }, 50},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const offered = 1000
+				reached, well := 0, true
+				p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
+					if well {
+						return answer(200, ""), nil
+					}
+					reached++
+					return tt.fails()
+				}))
+				for range offered {
+					_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+					require.NoError(t, err)
+				}
+				well = false
+				for range offered {
+					_, _ = p.Send(t.Context(), callOf(operation.CustomersGet))
+				}
+				assert.Equal(t, offered+tt.retries, reached)
+			})
+		})
+	}
 }
 
-// After the outage, answered calls earn retries again.
+// After the outage, five answered calls earn one retry again. An answer that the
+// server is in trouble earns nothing.
 func TestTheBudgetRecovers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		status, reached := 503, 0
-		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
-			reached++
-			return answer(status, ""), nil
-		}))
-		send := func(n int) {
-			for range n {
-				_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
-				require.NoError(t, err)
+	for answered, tries := range map[int]int{200: 3, 404: 3, 499: 3, 408: 1, 429: 1, 500: 1, 501: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			status, reached := 503, 0
+			p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
+				reached++
+				return answer(status, ""), nil
+			}))
+			send := func(n int) {
+				for range n {
+					_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+					require.NoError(t, err)
+				}
 			}
-		}
-		send(1000)
-		status = 200
-		send(10)
-		status, reached = 503, 0
-		send(1)
-		assert.Equal(t, 3, reached)
-	})
+			send(1000)
+			status = answered
+			send(10)
+			status, reached = 503, 0
+			send(1)
+			assert.Equal(t, tries, reached, answered)
+			send(1)
+			assert.Equal(t, tries+1, reached, "the retries that were earned are spent")
+		})
+	}
+}
+
+// A transport's timeout is one for the caller of the SDK too.
+func TestATimeoutIsOne(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"the attempt's":  {transport.TimedOut(time.Second), true},
+		"the dialer's":   {&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, true},
+		"a deadline":     {fmt.Errorf("dial: %w", context.DeadlineExceeded), true},
+		"something else": {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, false},
+	} {
+		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return nil, tt.err }), func(cfg *transport.Config) { cfg.MaxAttempts = 1 })
+		_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+		var asked interface{ Timeout() bool }
+		require.ErrorAs(t, err, &asked, name)
+		assert.Equal(t, tt.want, asked.Timeout(), name)
+		assert.NotErrorIs(t, err, context.DeadlineExceeded, name)
+	}
 }
 
 // A middleware that repeats a request would undo all of this.

@@ -70,7 +70,7 @@ func (s *scrubber) clean(text string) string {
 		if form.chosen && isOrdinary(form.text) {
 			continue
 		}
-		for n := min(len(form.text), len(text)) - 1; n >= secret.Shortest; n-- {
+		for n := min(len(form.text)-1, len(text)); n >= secret.Shortest; n-- {
 			if start, found := strings.CutSuffix(text, form.text[:n]); found {
 				return start + secret.Mask
 			}
@@ -117,7 +117,7 @@ func (s *scrubber) stillIn(text string) bool {
 					continue
 				}
 				value, text := strings.ToLower(value), strings.ToLower(text)
-				if strings.Contains(text, value) || strings.Contains(strings.ReplaceAll(text, "+", " "), value) {
+				if strings.Contains(text, value) || strings.Contains(strings.ReplaceAll(text, "+", " "), strings.ReplaceAll(value, "+", " ")) {
 					return true
 				}
 			}

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -73,6 +74,8 @@ func TestS02_SecretsAreBoundBehindEveryOtherLayer(t *testing.T) {
 				require.NoError(t, err)
 				seen.Write(raw)
 				seen.WriteString(dump(r, r.URL, r.Header, r.Context()))
+				assert.Equal(t, "shown", r.URL.Query().Get("plain"), "what is no secret")
+				assert.Equal(t, slices.Contains(callOf(op).Path, "id1"), strings.Contains(r.URL.Path, "id1"))
 				resp, err := next.RoundTrip(r)
 				require.NoError(t, err)
 				seen.WriteString(dump(resp.Request, resp.Request.URL, resp.Request.Context(), resp.Request.Body))
@@ -215,6 +218,7 @@ func TestS03_RedirectsAreNeverFollowed(t *testing.T) {
 func TestS04_APathValueStaysOneSegment(t *testing.T) {
 	for name, value := range map[string]string{
 		"empty": "", "blank": "  ", "dot": ".", "dots": "..", "blank dots": " ..", "NUL": "a\x00b", "newline": "a\nb", "DEL": "a\x7f", "C1": "a\u0085b",
+		"last of C0": "a\x1fb", "first of C1": "a\u0080b", "last of C1": "a\u009fb", "soft hyphen": "a\u00adb", "line separator": "a\u2028b", "paragraph separator": "a\u2029b",
 		"right to left": "a\u202eb", "mark": "a\u200f", "byte order mark": "\ufeffa",
 		"no UTF-8": "a\xff", "long": strings.Repeat("a", 257), "very long": strings.Repeat("a", 10_000),
 	} {
@@ -231,7 +235,7 @@ func TestS04_APathValueStaysOneSegment(t *testing.T) {
 			}
 		})
 	}
-	for _, value := range []string{"a/b", "%2e%2e", "a?b", "a#b", "a;b", `a\b`, "a b", "…", "שלום", "é", "a%", "a,b", strings.Repeat("a", 256)} {
+	for _, value := range []string{"a/b", "%2e%2e", "a?b", "a#b", "a;b", `a\b`, "a b", "…", "שלום", "é", "a%", "a,b", "a!b", "a~b", "a\u00a0b", strings.Repeat("a", 256)} {
 		t.Run("sent: "+value[:min(len(value), 10)], func(t *testing.T) {
 			var sent *url.URL
 			p := pipeline(t, "https://api.test", base(func(r *http.Request) (*http.Response, error) {
@@ -449,8 +453,168 @@ func TestS06_MessagesAreScrubbed(t *testing.T) {
 		"too short to hide":  {"abc", "abc"},
 		"cut in its midst":   {strings.Repeat("x", 500) + bearer[:10], strings.Repeat("x", 500) + "[redacted]"},
 		"no cut, no mask":    {"wrong pas", "wrong pas"},
+		"perhaps cut":        {strings.Repeat("x", 496) + bearer[:4], strings.Repeat("x", 496) + "[redacted]"},
+		"not yet cut":        {strings.Repeat("x", 495) + bearer[:4], strings.Repeat("x", 495) + bearer[:4]},
+		"too little of it":   {strings.Repeat("x", 500) + bearer[:3], strings.Repeat("x", 500) + bearer[:3]},
+		"nothing":            {"", ""},
+		"as numbers":         {"p&#228;&#34;ss&#60;w&#62;&#32;&#32;&#38;&#47;&#43;&#32;word", "[redacted]"},
+		"twice in HTML":      {"it is p&amp;#228;&amp;#34;ss&amp;#60;w&amp;#62;&amp;#32;&amp;#32;&amp;#38;&amp;#47;&amp;#43;&amp;#32;word", "[redacted]"},
+		"in a form":          {"it is p%C3%A4\"ss%3cw%3E++%26%2f+ word", "[redacted]"},
 	} {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, tt.want, got.Scrub(tt.text)) })
+	}
+}
+
+// Escapes are undone, whatever mixture of them a server or a printer writes. Of a
+// text that holds a secret then, nothing is kept.
+func TestS06_EscapesAreUndone(t *testing.T) {
+	long := "l\U0001f600ng-" + strings.Repeat("9x", 400)
+	call := callOf(operation.AuthLogin)
+	call.Hidden = []secret.Secret{secret.New("t\ta\nb\r\U0001f600-\u00e9"), secret.New(long), secret.New("sp ace-9")}
+	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(400, ""), nil }))
+	got, err := p.Send(t.Context(), call)
+	require.NoError(t, err)
+	for _, text := range []string{
+		`no \u0074\ta\nb\r\ud83d\ude00-\u00e9!`,
+		`no t\u0009\u0061\nb\u000d\U0001F600-\xc3\xa9!`,
+		`no t\x09a\012b\015\360\237\230\200-\303\251!`,
+		`no t%09a\nb&#13;\uD83D\uDE00%2d&eacute;!`,
+		`no %74\u0009a%0ab%0D%F0%9F%98%80%2D%C3%A9!`,
+		`no \"\\u0074\\ta\\nb\\r\\ud83d\\ude00-\\u00e9!`,
+		`No T\u0009a\u000aB&#13;\ud83d\ude00-\u00c9!`,
+		`no s%70+ace-9!`,
+		long[:500], // cut within
+	} {
+		assert.Equal(t, "[redacted]", got.Scrub(text), text)
+	}
+	for _, text := range []string{`100 % of \d & more`, `C:\new\table\x4g`, `%zz \400 \u12`, `\ud83d\ud83d &lt;b&gt;`, "t\ta"} {
+		assert.Equal(t, text, got.Scrub(text), "there is no secret in it")
+	}
+}
+
+// A password may be a word of the server's own sentence. It is cut out only where
+// the server repeats a value.
+func TestS06_OrdinaryWords(t *testing.T) {
+	call := callOf(operation.AuthLogin)
+	for _, word := range []string{"current", "customer", "currentPassword", "Wrong", "bad_request", "address-id", "long string"} {
+		call.Hidden = append(call.Hidden, secret.New(word))
+	}
+	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(400, ""), nil }))
+	got, err := p.Send(t.Context(), call)
+	require.NoError(t, err)
+	for text, want := range map[string]string{
+		"The current one is wrong":             "",
+		"current":                              "",
+		"Wrong":                                "",
+		"currently":                            "",
+		"recurrent":                            "re[redacted]",
+		"xcurrent yes":                         "x[redacted] yes",
+		"currents":                             "[redacted]s",
+		"current9":                             "",
+		"Value: current":                       "Value: [redacted]",
+		"Value : current, current":             "Value : [redacted], current",
+		"current is current=current.":          "current is current=[redacted].",
+		"Not 'current'":                        "Not '[redacted]'",
+		"Not `current`, \u2018current\u2019":   "Not `[redacted]`, \u2018[redacted]\u2019",
+		"Not 'current":                         "",
+		"Not current'":                         "",
+		"'current":                             "",
+		`Not "current\"`:                       `Not "[redacted]\"`,
+		"the 'customer' field":                 "",
+		"'customer'":                           "",
+		"the \u00abcustomer\u00bb":             "",
+		"the 'currentPassword'":                "",
+		"no 'bad_request'":                     "",
+		"no 'long string'":                     "no '[redacted]'",
+		"the address-id":                       "",
+		`{"customer":1}`:                       "",
+		`{"customer" : "customer"}`:            `{"customer" : "[redacted]"}`,
+		`{\"current\":1}`:                      "",
+		"value='customer'":                     "value='[redacted]'",
+		strings.Repeat("x ", 250) + "customer": "",
+		strings.Repeat("x ", 250) + "custo":    "",
+	} {
+		if want == "" {
+			want = text
+		}
+		assert.Equal(t, want, got.Scrub(text))
+	}
+}
+
+// What a transport says is cut, between characters.
+func TestS06_ErrorsAreCut(t *testing.T) {
+	for text, want := range map[string]string{
+		strings.Repeat("x", 512):                  "",
+		strings.Repeat("x", 513):                  strings.Repeat("x", 512) + "\u2026",
+		strings.Repeat("x", 511) + "\u00e9":       strings.Repeat("x", 511) + "\u2026",
+		strings.Repeat("x", 510) + "\u00e9\u00e9": strings.Repeat("x", 510) + "\u00e9\u2026",
+	} {
+		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return nil, errors.New(text) }))
+		_, err := p.Send(t.Context(), callOf(operation.AddressesAdd))
+		if want == "" {
+			want = text
+		}
+		assert.EqualError(t, err, want)
+	}
+	require.NoError(t, transport.CleanError(nil, secret.New(bearer)))
+	assert.EqualError(t, transport.CleanError(errors.New("no "+bearer+"."), secret.New("Bearer "+bearer)), "no [redacted].")
+}
+
+// What would not be sent is refused before, by Check as by Send, and only that.
+func TestS04_Limits(t *testing.T) {
+	type query struct {
+		Code  string `url:"code,omitempty"`
+		Plain string `url:"plain"`
+	}
+	fits := func(n int) query { // a URL of n bytes
+		return query{Plain: strings.Repeat("a", n-len("https://api.test/base/customer/acme/me/addresses/1?plain="))}
+	}
+	one := []string{"1"}
+	get := operation.AddressesGet
+	for name, tt := range map[string]struct {
+		call  transport.Call
+		field string // at fault; "" for none
+		says  string
+	}{
+		"a URL at the limit":          {transport.Call{Op: get, Path: one, Query: fits(10 << 10)}, "", ""},
+		"a URL above the limit":       {transport.Call{Op: get, Path: one, Query: fits(10<<10 + 1)}, "URL", "would have 10241 bytes; the API takes at most 10240"},
+		"a long value of a query":     {transport.Call{Op: get, Path: one, Query: query{Plain: strings.Repeat("a", 16<<10)}}, "URL", "would have"},
+		"a longer one":                {transport.Call{Op: get, Path: one, Query: query{Plain: strings.Repeat("a", 16<<10+1)}}, "plain", "has 16385 bytes; at most 16384 are allowed"},
+		"a control character":         {transport.Call{Op: get, Path: one, Query: query{Plain: "a\nb"}}, "plain", "holds a control character"},
+		"nothing in a query":          {transport.Call{Op: get, Path: one, Query: query{}}, "", ""},
+		"no query":                    {transport.Call{Op: get, Path: one, Query: 7}, "?", "does not encode: int"},
+		"a secret at the limit":       {transport.Call{Op: operation.CustomersConfirmSignUp, Path: []string{strings.Repeat("a", 4<<10)}}, "", ""},
+		"a secret above the limit":    {transport.Call{Op: operation.CustomersConfirmSignUp, Path: []string{strings.Repeat("a", 4<<10+1)}}, "token", "has 4097 bytes; at most 4096 are allowed"},
+		"a header at the limit":       {transport.Call{Op: get, Path: one, Header: [2]string{"X-One", strings.Repeat("a", 256)}}, "", ""},
+		"a header above the limit":    {transport.Call{Op: get, Path: one, Header: [2]string{"X-One", strings.Repeat("a", 257)}}, "X-One", "has 257 bytes; at most 256 are allowed"},
+		"an invisible character":      {transport.Call{Op: get, Path: []string{"a\ufeff"}}, "addressId", "holds the invisible character U+FEFF"},
+		"values that are not wanted":  {transport.Call{Op: operation.CustomersGet, Path: one}, "?", "takes 0 path values, not 1"},
+		"more values than are wanted": {transport.Call{Op: get, Path: []string{"1", "2"}}, "?", "takes 1 path values, not 2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sent := 0
+			p := pipeline(t, "https://api.test/base", base(func(r *http.Request) (*http.Response, error) {
+				sent++
+				assert.LessOrEqual(t, len(r.URL.String()), 10<<10)
+				assert.Equal(t, tt.call.Header[1], r.Header.Get("X-One"))
+				return answer(200, ""), nil
+			}))
+			checked := p.Check(tt.call)
+			_, err := p.Send(t.Context(), tt.call)
+			if tt.field == "" {
+				require.NoError(t, checked)
+				require.NoError(t, err)
+				assert.Equal(t, 1, sent)
+				return
+			}
+			assert.Equal(t, err, checked)
+			var failure *transport.Failure
+			require.ErrorAs(t, err, &failure)
+			assert.Equal(t, transport.Invalid, failure.Kind)
+			assert.Equal(t, strings.Trim(tt.field, "?"), failure.Field)
+			assert.ErrorContains(t, err, tt.says)
+			assert.Zero(t, sent)
+		})
 	}
 }
 

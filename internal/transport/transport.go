@@ -172,10 +172,7 @@ func (p *Pipeline) Send(ctx context.Context, call Call) (*Answer, error) {
 	}
 	own.request.Request = req
 	resp, err := p.client.Do(&own.request)
-	if err != nil {
-		if resp != nil && resp.Body != nil {
-			_ = resp.Body.Close()
-		}
+	if err != nil { // then there is no answer: redirects are not followed
 		return nil, x.failure(err)
 	}
 	body, ok := resp.Body.(*memoryBody)

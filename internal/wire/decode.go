@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"math"
@@ -10,12 +11,13 @@ import (
 )
 
 // Decode reads an answer into a struct or a list. An answer as documented costs
-// one json.Unmarshal. Where that fails, Decode goes on member by member: a
-// number or a bool may come as a string and a string as a number, and what
-// can't be read stays zero, without a loss for its neighbours. It fails only
-// where the answer is no JSON, or no object or list at all.
+// one json.Unmarshal. Where that fails, or would mix two members with one name,
+// Decode goes on member by member: a number or a bool may come as a string and a
+// string as a number, and what can't be read stays zero, without a loss for its
+// neighbours. It fails only where the answer is no JSON, or no object or list at
+// all.
 func Decode(body []byte, into any) error {
-	if json.Unmarshal(body, into) == nil {
+	if distinctNames(body) && json.Unmarshal(body, into) == nil {
 		return nil
 	}
 	if !json.Valid(body) {
@@ -27,6 +29,70 @@ func Decode(body []byte, into any) error {
 		return errors.New("the answer is JSON of another type")
 	}
 	return nil
+}
+
+// distinctNames reports whether no object has two members whose names encoding/json
+// takes for one. Of those it would put the second value into the first: an address
+// with the ID of one and the city of another. It knows neither names with escapes
+// nor very large objects, and answers false. Mixins are kept as they are, so it
+// does not look into them.
+func distinctNames(body []byte) bool {
+	type level struct {
+		object, checked bool
+		names           int // how many there were outside
+	}
+	var levels [16]level
+	var room [64][]byte
+	open, names := levels[:0], room[:0]
+	isName, kept := false, false // the next string is a name; the next value is kept as it is
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; c {
+		case '{', '[':
+			checked := !kept && (len(open) == 0 || open[len(open)-1].checked)
+			open = append(open, level{c == '{', checked, len(names)})
+			isName, kept = c == '{', false
+		case '}', ']':
+			if len(open) == 0 {
+				return false
+			}
+			names = names[:open[len(open)-1].names]
+			open = open[:len(open)-1]
+			isName = false
+		case ',':
+			isName, kept = len(open) > 0 && open[len(open)-1].object, false
+		case '"':
+			name, escaped := quoted(body[i+1:])
+			i += len(name) + 1
+			if !isName || !open[len(open)-1].checked {
+				continue
+			}
+			if escaped || len(names) == len(room) {
+				return false
+			}
+			for _, other := range names[open[len(open)-1].names:] {
+				if bytes.EqualFold(name, other) {
+					return false
+				}
+			}
+			names = append(names, name)
+			isName, kept = false, string(name) == "mixins"
+		}
+	}
+	return true
+}
+
+// quoted returns what comes before the closing quote, and whether it has escapes.
+func quoted(text []byte) (inner []byte, escaped bool) {
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			return text[:i], escaped
+		case '\\':
+			escaped = true
+			i++
+		}
+	}
+	return text, escaped
 }
 
 // read decodes one value, and reports whether it could. A null is absent.
@@ -93,7 +159,7 @@ func readStruct(v reflect.Value, raw json.RawMessage) bool {
 			field = fields[documented]
 		}
 		fresh := reflect.New(field.Type()).Elem()
-		if !read(fresh, value) {
+		if !read(fresh, value) || fresh.IsZero() && readsItself(field) {
 			return
 		}
 		field.Set(fresh)
@@ -101,6 +167,13 @@ func readStruct(v reflect.Value, raw json.RawMessage) bool {
 			exact[name] = true
 		}
 	})
+}
+
+// readsItself reports a type of which what can't be read is no error and changes
+// nothing.
+func readsItself(v reflect.Value) bool {
+	_, own := v.Addr().Interface().(json.Unmarshaler)
+	return own
 }
 
 // collectFields maps the JSON names of a struct to its fields. Those of an

@@ -253,3 +253,27 @@ func TestErrorsWithTheStatusOfASuccess(t *testing.T) {
 		assert.Equal(t, want, wire.IsFault([]byte(body)), body)
 	}
 }
+
+// Large objects and names with escapes are read member by member, and mixins are
+// not looked into.
+func TestDecodeTellsDoubledNamesApart(t *testing.T) {
+	many := ""
+	for i := range 100 {
+		many += `"x` + strconv.Itoa(i) + `":{"shared":"1"},`
+	}
+	for body, want := range map[string]answer{
+		`{"whole":{"shared":"1"},"whole":{"below":"2"}}`:                {Whole: inner{Below: "2"}},
+		`{` + many + `"whole":{"shared":"1"},"whole":{"below":"2"}}`:    {Whole: inner{Below: "2"}},
+		`{"mixins":{"a":{},"A":{}},"text":"a"}`:                         {Text: "a"},
+		`{"mixins":[{"a":1,"a":2}],"TEXT":"b","text":"a","Text":"b"}`:   {Text: "a"},
+		`{"list":[{"shared":"1"},{"shared":"2"}],"list":[{},{}]}`:       {List: []inner{{}, {}}},
+		`{"text":"\\\"","names":["text","text"],"shared":"text\":{\""}`: {Text: `\"`, Names: []string{"text", "text"}, Shared: `text":{"`},
+	} {
+		var got answer
+		require.NoError(t, wire.Decode([]byte(body), &got), body)
+		assert.Equal(t, want, got, body)
+	}
+	for _, body := range []string{"", "{", "}", "]", `{"a`, `{"a\`, `{"a":1}}`, `{,}`, `"`} {
+		assert.Error(t, wire.Decode([]byte(body), new(answer)), body)
+	}
+}

@@ -190,13 +190,19 @@ func TestRowsEndInTime(t *testing.T) {
 	}
 }
 
-func TestTheLongestLives(t *testing.T) {
+func TestTheShortestAndTheLongestLives(t *testing.T) {
 	for name, make := range adapters {
-		store := make(&backend{})
-		require.NoError(t, store.Save(t.Context(), "a", []byte("x"), 1, 1<<63-1))
-		_, found, err := store.Load(t.Context(), "a")
-		require.NoError(t, err)
-		assert.True(t, found, name)
+		synctest.Test(t, func(t *testing.T) {
+			for ttl, seconds := range map[time.Duration]int64{-time.Hour: 1, 0: 1, 1: 2, time.Second: 2, time.Second + 1: 3, 1<<63 - 1: 100*365*24*60*60 + 1} {
+				b := &backend{}
+				store := make(b)
+				require.NoError(t, store.Save(t.Context(), "a", []byte("x"), 1, ttl))
+				assert.Equal(t, seconds, b.rows["a"].until-time.Now().Unix(), "%s: %v", name, ttl)
+				_, found, err := store.Load(t.Context(), "a")
+				require.NoError(t, err)
+				assert.True(t, found, name)
+			}
+		})
 	}
 }
 

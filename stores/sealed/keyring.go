@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	emporix "github.com/emporix-community/emporix-go"
@@ -102,9 +103,9 @@ func checkSecret(s emporix.Secret) error {
 const fewBytes = 8
 
 func differentBytes(value string) int {
-	seen := map[byte]bool{}
+	seen := map[byte]struct{}{}
 	for i := range len(value) {
-		seen[value[i]] = true
+		seen[value[i]] = struct{}{}
 	}
 	return len(seen)
 }
@@ -136,8 +137,7 @@ func cipherOf(master, salt []byte) (cipher.AEAD, error) {
 
 func (k *keyring) seal(data []byte, key string) ([]byte, error) {
 	head := header(k.first)
-	row := make([]byte, len(head)+saltSize, len(head)+saltSize+nonceSize+len(data)+tagSize)
-	copy(row, head)
+	row := slices.Concat(head, make([]byte, saltSize))
 	salt := row[len(head):]
 	_, _ = rand.Read(salt) // never fails
 	aead, err := cipherOf(k.byID[k.first], salt)
@@ -154,7 +154,7 @@ func (k *keyring) open(row []byte, key string) ([]byte, error) {
 		return nil, ErrUnreadable
 	case row[0] > version:
 		return nil, ErrNewer
-	case len(row) < 2 || row[1] > maxID || len(row) < 2+int(row[1])+saltSize+nonceSize+tagSize:
+	case len(row) == 1 || row[1] > maxID || len(row) < 2+int(row[1])+saltSize+nonceSize+tagSize:
 		return nil, ErrUnreadable
 	}
 	head := 2 + int(row[1])

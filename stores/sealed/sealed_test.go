@@ -190,12 +190,17 @@ func TestARowThatWasMovedOrChangedIsRefused(t *testing.T) {
 			bad[fmt.Sprint("bit ", bit, " of byte ", i)] = flipped
 		}
 	}
-	for id := range 256 { // every length of the key ID
-		flipped := bytes.Clone(row)
-		flipped[1] = byte(id)
-		if byte(id) != row[1] {
-			bad[fmt.Sprint("key ID of ", id)] = flipped
+	for value := range 256 { // every version, and every length of the key ID
+		for at, what := range []string{"version ", "key ID of "} {
+			flipped := bytes.Clone(row)
+			flipped[at] = byte(value)
+			if byte(value) != row[at] {
+				bad[fmt.Sprint(what, value)] = flipped
+			}
 		}
+		named := append([]byte{1, byte(value)}, strings.Repeat("x", value)...)
+		bad[fmt.Sprint("an unknown key ID of ", value)] = append(named, make([]byte, 48)...)
+		bad[fmt.Sprint("an unknown key ID of ", value, ", cut")] = append(bytes.Clone(named), make([]byte, 47)...)
 	}
 	renamed := bytes.Clone(row)
 	renamed[2] = 'b'
@@ -307,11 +312,13 @@ func TestWeakKeysAreRefused(t *testing.T) {
 		"one byte, long":      {with(func(k *sealed.Keys) { k.Ring[1].Secret = emporix.NewSecret(strings.Repeat("C", 99)) }), "key 2 of the ring is a few bytes"},
 		"a word, long":        {with(func(k *sealed.Keys) { k.Ring[0].Secret = emporix.NewSecret(strings.Repeat("canary!", 9)) }), "key 1 of the ring is a few bytes"},
 		"hexadecimal":         {with(func(k *sealed.Keys) { k.Ring[0].Secret = emporix.NewSecret("00112233445566778899aabbccddeeff") }), "key 1 of the ring is hexadecimal"},
+		"seven bytes, long":   {with(func(k *sealed.Keys) { k.Ring[0].Secret = emporix.NewSecret(strings.Repeat("acnry!?", 9)) }), "key 1 of the ring is a few bytes"},
+		"hexadecimal of 63":   {with(func(k *sealed.Keys) { k.Index = emporix.NewSecret(strings.Repeat("0a1b2c3d", 8)[1:]) }), "the index key is hexadecimal"},
 		"hexadecimal, long":   {with(func(k *sealed.Keys) { k.Index = emporix.NewSecret(strings.Repeat("CA9A27", 10)) }), "the index key is hexadecimal"},
 		"an ID twice":         {with(func(k *sealed.Keys) { k.Ring[1].ID = "a" }), "key 2 of the ring has the ID"},
 		"a secret twice":      {with(func(k *sealed.Keys) { k.Ring[1].Secret = k.Ring[0].Secret }), "key 2 of the ring is an earlier one"},
 		"no ID":               {with(func(k *sealed.Keys) { k.Ring[1].ID = "" }), "the ID of key 2"},
-		"a long ID":           {with(func(k *sealed.Keys) { k.Ring[1].ID = strings.Repeat("CANARY", 6) }), "the ID of key 2"},
+		"a long ID":           {with(func(k *sealed.Keys) { k.Ring[1].ID = strings.Repeat("CANARY", 6)[3:] }), "the ID of key 2"},
 		"an ID with a space":  {with(func(k *sealed.Keys) { k.Ring[1].ID = "CA NARY" }), "the ID of key 2"},
 		"a secret for its ID": {with(func(k *sealed.Keys) { k.Ring[1].ID = "CANARY/+=" }), "the ID of key 2"},
 	} {
@@ -321,6 +328,14 @@ func TestWeakKeysAreRefused(t *testing.T) {
 			assert.Nil(t, store)
 			assert.NotContains(t, err.Error(), "CANARY")
 		})
+	}
+	for what, change := range map[string]func(*sealed.Keys){
+		"an ID of 32":       func(k *sealed.Keys) { k.Ring[1].ID = strings.Repeat("Az09._-x", 4) },
+		"hexadecimal of 64": func(k *sealed.Keys) { k.Ring[1].Secret = emporix.NewSecret(strings.Repeat("0a1b2c3d", 8)) },
+		"eight bytes, 32":   func(k *sealed.Keys) { k.Index = emporix.NewSecret(strings.Repeat("!?acnryx", 4)) },
+	} {
+		_, err := sealed.New(emporix.NewMemoryStore(0), with(change))
+		require.NoError(t, err, what)
 	}
 	for _, store := range []emporix.TokenStore{nil, (*dump)(nil), (*plainOnly)(nil)} {
 		_, err := sealed.New(store, keys("a"))

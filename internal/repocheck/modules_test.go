@@ -1,8 +1,7 @@
-package emporix_test
+package repocheck
 
 import (
 	"encoding/json"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -26,6 +25,7 @@ var linkedModules = []string{
 func goCommand(t *testing.T, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Dir = root
 	// As a consumer sees the module: without the workspace of its authors.
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly")
 	var stderr strings.Builder
@@ -116,15 +116,11 @@ func TestTheModuleFileIsLean(t *testing.T) {
 // forgets none of them: `go test work` is everything.
 func TestTheWorkspaceHasEveryModule(t *testing.T) {
 	var found []string
-	require.NoError(t, filepath.WalkDir(".", func(at string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.IsDir() && (entry.Name() == "testdata" || entry.Name() != "." && strings.HasPrefix(entry.Name(), ".")) {
-			return fs.SkipDir
+	walk(t, func(name string) {
+		if path.Base(name) == "go.mod" {
+			found = append(found, path.Dir(name))
 		}
-		if entry.Name() == "go.mod" {
-			found = append(found, filepath.ToSlash(filepath.Dir(at)))
-		}
-		return err
-	}))
+	})
 	var work struct {
 		Go        string
 		Toolchain string

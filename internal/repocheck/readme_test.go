@@ -1,4 +1,4 @@
-package emporix_test
+package repocheck
 
 import (
 	"encoding/json"
@@ -18,19 +18,19 @@ import (
 // Every Go block of the README compiles: programs and functions as they are,
 // statements inside a function that has what a reader would have.
 func TestREADMECompiles(t *testing.T) {
-	text, err := os.ReadFile("README.md")
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
 	require.NoError(t, err)
 	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1)
 	require.GreaterOrEqual(t, len(blocks), 6, "the README has lost its code")
 
-	root, err := os.Getwd()
+	base, err := filepath.Abs(root)
 	require.NoError(t, err)
 	overlay, packages := map[string]string{}, []string{}
 	for i, block := range blocks {
 		name := fmt.Sprintf("readme%d", i)
 		source := filepath.Join(t.TempDir(), name+".go")
 		require.NoError(t, os.WriteFile(source, []byte(compilable(block[1])), 0o600))
-		overlay[filepath.Join(root, "internal", name, "block.go")] = source
+		overlay[filepath.Join(base, "internal", name, "block.go")] = source
 		packages = append(packages, "./internal/"+name)
 	}
 	config, err := json.Marshal(map[string]any{"Replace": overlay})
@@ -38,15 +38,17 @@ func TestREADMECompiles(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "overlay.json")
 	require.NoError(t, os.WriteFile(file, config, 0o600))
 
-	out, err := exec.CommandContext(t.Context(), "go", append([]string{"build", "-overlay", file}, packages...)...).CombinedOutput()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"build", "-overlay", file}, packages...)...)
+	cmd.Dir = base
+	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }
 
 // Its tables of configuration have every option and every variable.
 func TestREADMENamesEveryOption(t *testing.T) {
-	text, err := os.ReadFile("README.md")
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
 	require.NoError(t, err)
-	sources, err := filepath.Glob("*.go")
+	sources, err := filepath.Glob(filepath.Join(root, "*.go"))
 	require.NoError(t, err)
 	options := 0
 	for _, name := range sources {
@@ -102,7 +104,7 @@ var (
 func compilable(block string) string {
 	switch {
 	case strings.HasPrefix(block, "package main"):
-		return block
+		return strings.Replace(block, "main", "readme", 1) // compiled, not linked
 	case strings.HasPrefix(block, "func "):
 		return readmeImports + block
 	}

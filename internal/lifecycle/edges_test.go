@@ -1,0 +1,345 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/secret"
+	"github.com/emporix-community/emporix-go/internal/sentinel"
+	"github.com/emporix-community/emporix-go/internal/wire"
+)
+
+// A token that the server perhaps rejected is renewed if that is possible, and
+// nothing more: no session ends, and no failure is told to the caller.
+func TestL08_ADoubtfulRejection(t *testing.T) {
+	for name, tt := range map[string]struct {
+		want    Want
+		refresh bool // there is a refresh token
+		fails   map[string]Outcome
+		renewed bool
+		calls   int // of a refresh endpoint
+	}{
+		"a guest's, renewed":         {WantAnonymous, true, nil, true, 1},
+		"a customer's, renewed":      {WantCustomer, true, nil, true, 1},
+		"no refresh token":           {WantAnonymous, false, nil, false, 0},
+		"a customer's, without one":  {WantCustomer, false, nil, false, 0},
+		"a guest's, refused":         {WantAnonymous, true, map[string]Outcome{refreshAnonymous: Refused}, false, 1},
+		"a guest's, undecided":       {WantAnonymous, true, map[string]Outcome{refreshAnonymous: Undecided}, false, 1},
+		"a customer's, refused":      {WantCustomer, true, map[string]Outcome{refreshCustomer: Refused}, false, 1},
+		"a customer's, undecided":    {WantCustomer, true, map[string]Outcome{refreshCustomer: Undecided}, false, 1},
+		"a customer's, the server's": {WantCustomer, true, map[string]Outcome{refreshCustomer: Failed}, false, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.office.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
+					if !tt.refresh {
+						g.Refresh, g.RefreshExpiresIn = secret.Secret{}, wire.Lifetime{}
+					}
+					return nil
+				})
+				v := visitor("jo")
+				if tt.want == WantCustomer {
+					w.logIn(v)
+				}
+				rejected, err := w.m.Token(t.Context(), v, tt.want)
+				require.NoError(t, err)
+				began := w.office.count(anonymous)
+				w.office.script(0, failing(tt.fails))
+				again, ok := w.m.RenewDoubtful(t.Context(), v, tt.want, rejected)
+				assert.Equal(t, tt.renewed, ok)
+				assert.Equal(t, tt.calls, w.office.count(refreshAnonymous)+w.office.count(refreshCustomer))
+				if ok {
+					assert.False(t, again.Access.Equal(rejected.Access))
+					_, ok = w.m.RenewDoubtful(t.Context(), v, tt.want, again)
+					assert.False(t, ok, "it is new")
+				} else {
+					assert.Equal(t, rejected.Access.Reveal(), w.token(v, tt.want), "it stays in use")
+				}
+				assert.Equal(t, rejected.SessionID, w.info("jo").SessionID)
+				events := w.told()
+				assert.NotContains(t, events, EventReplaced)
+				assert.NotContains(t, events, EventExpired)
+				if tt.want == WantAnonymous {
+					assert.Equal(t, began, w.office.count(anonymous))
+				}
+			})
+		})
+	}
+}
+
+// A bearer of nobody's session, such as that of a login, is not renewed.
+func TestL08_ABearerOfItsOwn(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := w.customer("jo")
+		_, err := w.m.Login(t.Context(), v, func(ctx context.Context, bearer Token) (Grant, error) {
+			_, ok, err := w.m.Renew(ctx, v, WantAnonymous, bearer)
+			assert.False(t, ok)
+			return Grant{}, errors.Join(err, &CallError{Outcome: BearerRefused, Err: errWire})
+		})
+		require.ErrorIs(t, err, errWire)
+		assert.Zero(t, w.office.count(refreshAnonymous)+w.office.count(refreshCustomer))
+		assert.Equal(t, "C2", w.token(v, WantCustomer))
+	})
+}
+
+// What keeps a login from its bearer is told, and no password is sent.
+func TestL09_ALoginWithoutABearer(t *testing.T) {
+	for name, tt := range map[string]struct {
+		customer bool // before
+		breaks   func(w *world)
+		err      error
+	}{
+		"no anonymous session":                {false, func(w *world) { w.office.script(0, failing(map[string]Outcome{anonymous: Failed})) }, errWire},
+		"none for another customer":           {true, func(w *world) { w.office.script(0, failing(map[string]Outcome{anonymous: Failed})) }, errWire},
+		"the store can't be read":             {false, func(w *world) { w.shelf.fail(always("load", breaks)) }, sentinel.StoreUnavailable},
+		"the store can't be read, a customer": {true, func(w *world) { w.shelf.fail(always("load", breaks)) }, sentinel.StoreUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				if tt.customer {
+					w.customer("jo")
+				}
+				tt.breaks(w)
+				sent := w.office.count(login)
+				_, err := w.m.Login(t.Context(), visitor("jo"), w.office.login)
+				require.ErrorIs(t, err, tt.err)
+				assert.Equal(t, sent, w.office.count(login))
+			})
+		})
+	}
+}
+
+// A login whose bearer was refused is sent again only with a new one.
+func TestL09_ARejectedBearerThatCannotBeRenewed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		perhaps bool
+		refresh Outcome
+		logins  int
+		guests  int
+	}{
+		"for sure":                 {false, Failed, 1, 1},
+		"perhaps":                  {true, Failed, 1, 1},
+		"for sure, and it is over": {false, Refused, 2, 2},
+		"perhaps, and refused":     {true, Refused, 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				v := visitor("jo")
+				own := w.token(v, WantAnonymous)
+				w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+					switch {
+					case c.op == login && c.bearer == own:
+						return &CallError{Outcome: BearerRefused, Perhaps: tt.perhaps, Err: errors.New("the bearer")}
+					case c.op == refreshAnonymous:
+						return &CallError{Outcome: tt.refresh, Err: errWire}
+					}
+					return nil
+				})
+				_, err := w.m.Login(t.Context(), v, w.office.login)
+				assert.Equal(t, tt.logins == 1, err != nil, err)
+				assert.Equal(t, tt.logins, w.office.count(login))
+				assert.Equal(t, tt.guests, w.office.count(anonymous))
+			})
+		})
+	}
+}
+
+// A switch to another legal entity needs a refresh token, and says why it failed.
+func TestL11_WhatASwitchComesTo(t *testing.T) {
+	entity := "company"
+	for name, tt := range map[string]struct {
+		fails *CallError
+		err   error
+		not   error
+	}{
+		"refused for the entity": {&CallError{Outcome: Undecided, Company: true, Err: sentinel.InvalidRequest}, sentinel.InvalidRequest, sentinel.Unavailable},
+		"refused for a reason":   {&CallError{Outcome: Undecided, Err: sentinel.InvalidRequest}, sentinel.Unavailable, sentinel.InvalidRequest},
+		"refused":                {&CallError{Outcome: Refused, Err: sentinel.InvalidRequest}, sentinel.InvalidRequest, sentinel.Unavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				v := w.customer("jo")
+				w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+					if c.op == refreshCustomer {
+						return tt.fails
+					}
+					return nil
+				})
+				err := w.m.Refresh(t.Context(), v, &entity)
+				require.ErrorIs(t, err, tt.err)
+				require.NotErrorIs(t, err, tt.not)
+				assert.Equal(t, "C2", w.row("jo").Access.Reveal())
+			})
+		})
+	}
+	t.Run("without a refresh token", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world) {
+			v := w.customer("jo")
+			time.Sleep(25 * time.Hour)
+			require.ErrorIs(t, w.m.Refresh(t.Context(), v, &entity), sentinel.NotRefreshable)
+			assert.Zero(t, w.office.count(refreshCustomer))
+		})
+	})
+	t.Run("with a lease that runs short", func(t *testing.T) {
+		inShop(t, 1, func(t *testing.T, s *shop) {
+			s.replicas[0].customer("jo")
+			s.links[0].on("remaining", func() { s.lender.drop("jo") })
+			require.NoError(t, s.replicas[0].m.Refresh(t.Context(), visitor("jo"), &entity))
+			assert.Equal(t, 1, s.office.count(refreshCustomer))
+			assert.Equal(t, entity, s.replicas[0].row("jo").LegalEntity)
+		})
+	})
+	t.Run("that another process has spent the token of", func(t *testing.T) {
+		bubble(t, func(t *testing.T, a *world) {
+			b := newWorld(t, a.office, a.shelf)
+			a.customer("jo")
+			for _, w := range []*world{a, b} {
+				w.m.cfg.CallLimit = 10 * time.Second
+				w.token(w.m.utility, WantAnonymous)
+			}
+			strictly(a.office, 5*time.Second, func(*Grant) {})
+			go func() { _ = a.m.Refresh(context.Background(), visitor("jo"), nil) }()
+			synctest.Wait()
+			require.NoError(t, b.m.Refresh(t.Context(), visitor("jo"), &entity))
+			assert.Equal(t, 3, a.office.count(refreshCustomer))
+			assert.Equal(t, entity, a.row("jo").LegalEntity)
+		})
+	})
+}
+
+// A refresh that answers with another session ID is told as that, too.
+func TestL11_AnotherSessionID(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := w.customer("jo")
+		w.told()
+		w.office.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
+			if c.op == refreshCustomer {
+				g.SessionID, g.SaaS = "another", secret.New("a new one")
+			}
+			return nil
+		})
+		require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+		assert.Equal(t, []EventKind{EventRefreshed, EventSessionIDChanged}, w.told())
+		assert.Equal(t, "another", w.row("jo").SessionID)
+		assert.Equal(t, "a new one", w.row("jo").SaaS.Reveal())
+		require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+		assert.Equal(t, []EventKind{EventRefreshed}, w.told(), "it is the same again")
+	})
+}
+
+// New tokens are written over another process's doubt about the old ones, and over
+// nothing else.
+func TestL05_TokensOutweighADoubt(t *testing.T) {
+	for name, tt := range map[string]struct {
+		row  func(r *Record) *Record // that another process writes first
+		wins bool                    // this process's
+	}{
+		"in doubt":        {(*Record).suspected, true},
+		"without refresh": {(*Record).withoutRefresh, true},
+		"expired":         {func(r *Record) *Record { return r.gone(true) }, true},
+		"logged out":      {func(r *Record) *Record { return r.gone(false) }, false},
+		"renewed": {func(r *Record) *Record {
+			return r.renew(Grant{SentAt: time.Now(), Token: wire.Token{Access: secret.New("C9")}})
+		}, false},
+		"another's": {func(r *Record) *Record {
+			return begin(Anonymous, Grant{SentAt: time.Now(), Token: wire.Token{Access: secret.New("A9")}}, r.Generation)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				v := w.customer("jo")
+				w.token(w.m.utility, WantAnonymous)
+				first := true
+				w.shelf.fail(func(op string) trip {
+					if op == "save" && first {
+						first = false
+						other := tt.row(w.row("jo"))
+						assert.NoError(t, w.shelf.Save(t.Context(), rowOf("jo"), other.encode(), other.Generation, time.Hour))
+					}
+					return works
+				})
+				_ = w.m.Refresh(t.Context(), v, nil)
+				calls := len(w.office.calls)
+				assert.Equal(t, tt.wins, w.row("jo").Access.Reveal() == "C4", "%d calls", calls)
+				synctest.Wait()
+				revoked := 0
+				if name == "logged out" || name == "another's" {
+					revoked = 1 // nobody will use them
+				}
+				assert.Equal(t, revoked, w.office.count(revoke))
+			})
+		})
+	}
+}
+
+// neverSaves is a store in which something else is always written first: under some
+// keys, or all.
+type neverSaves struct {
+	*shelf
+	key   string
+	tried int
+}
+
+func (s *neverSaves) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
+	if s.key == "" || s.key == key {
+		s.tried++
+		return false, nil
+	}
+	return s.shelf.SaveIf(ctx, key, data, expected, generation, ttl)
+}
+
+// A row that changes again and again is no reason to go on for ever.
+func TestL05_ARowThatKeepsChanging(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &neverSaves{shelf: &shelf{rows: map[string]shelfRow{}}, key: "none"}
+		w := newWorldOver(t, &office{}, store.shelf, store)
+		w.customer("jo")
+		store.key = ""
+		_, err := w.m.Token(t.Context(), visitor("eve"), WantAnonymous)
+		require.ErrorIs(t, err, sentinel.Unavailable)
+		require.ErrorContains(t, err, "changed again and again")
+		assert.Equal(t, 5, w.office.count(anonymous))
+
+		store.key, store.tried = rowOf("jo"), 0
+		err = w.m.Move(t.Context(), visitor("jo"), visitor("new"))
+		require.ErrorIs(t, err, sentinel.StoreUnavailable)
+		require.ErrorContains(t, err, "kept changing while it was moved")
+		assert.Equal(t, writeTries, store.tried)
+
+		store.tried = 0
+		w.logIn(visitor("jo"))
+		assert.Equal(t, writeTries, store.tried)
+		require.NoError(t, w.m.Logout(t.Context(), visitor("jo"), noCall))
+		assert.Nil(t, w.row("jo"), "it is deleted instead")
+	})
+}
+
+// Over is what a customer's session is when nothing can renew it.
+func TestOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		past, now, later := time.Now().Add(-1), time.Now(), time.Now().Add(1)
+		r := secret.New("r")
+		for _, tt := range []struct {
+			r    Record
+			want bool
+		}{
+			{Record{Kind: Customer, AccessUntil: later}, false},
+			{Record{Kind: Customer, AccessUntil: now}, true},
+			{Record{Kind: Customer, AccessUntil: past, Refresh: r, RefreshUntil: later}, false},
+			{Record{Kind: Customer, AccessUntil: past, Refresh: r, RefreshUntil: now}, true},
+			{Record{Kind: Customer, AccessUntil: past, RefreshUntil: later}, true},
+			{Record{Kind: Anonymous, AccessUntil: past}, false},
+			{Record{Kind: Anonymous, AccessUntil: later, Ended: true}, true},
+			{Record{Ended: true}, true},
+			{Record{}, false},
+		} {
+			assert.Equal(t, tt.want, tt.r.Over(), tt.r)
+		}
+	})
+}

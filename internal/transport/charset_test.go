@@ -1,0 +1,71 @@
+package transport_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/operation"
+	"github.com/emporix-community/emporix-go/internal/transport"
+)
+
+// An answer is read in the encoding that it declares, or refused. Of an error the
+// status is kept.
+func TestCharsets(t *testing.T) {
+	const utf8, latin1, ascii, refused = "J\u00f6rg \u007f", "J\xf6rg \x7f", "Jo \x7f", "refused"
+	for media, tt := range map[string]struct{ body, want string }{
+		"":                                               {utf8, utf8},
+		"application/json":                               {utf8, utf8},
+		"text/plain; charset=":                           {utf8, utf8},
+		"text/plain; charset=utf-8":                      {utf8, utf8},
+		"text/plain; charset=' UTF8 '":                   {utf8, utf8},
+		"text/plain; charset=unicode-1-1-utf-8":          {utf8, utf8},
+		"text/plain; charset=UTF-16":                     {ascii, refused},
+		"text/plain; charset=utf-7":                      {ascii, refused},
+		"text/plain; charset=us-ascii":                   {ascii, ascii},
+		"text/plain; charset=ascii":                      {ascii, ascii},
+		"text/plain; charset=ASCII":                      {utf8, refused},
+		"text/plain; charset=windows-1252":               {ascii, ascii},
+		"text/plain; charset=Windows-1251":               {latin1, refused},
+		"text/plain; charset=windows-31j":                {ascii, refused},
+		"text/plain; charset=cp1252":                     {ascii, ascii},
+		"text/plain; charset=iso-8859-15":                {ascii, ascii},
+		"text/plain; charset=\"ISO-8859-15\"":            {latin1, refused},
+		"text/plain; charset=ISO-8859-1":                 {latin1, utf8},
+		"text/plain; CHARSET='iso-8859-1'":               {latin1, utf8},
+		"text/plain; charset=latin-1":                    {latin1, utf8},
+		"text/plain; charset=latin1":                     {ascii, ascii},
+		"text/plain; charset=Latin1; x":                  {latin1, utf8},
+		"text/plain; x; charset = \"latin1\" ; y=1":      {latin1, utf8},
+		"text/plain; x; charset='utf-16'":                {ascii, refused},
+		"text/plain; note=charset":                       {utf8, utf8},
+		"application/json; version=1; charset=iso8859-1": {latin1, utf8},
+	} {
+		t.Run(media, func(t *testing.T) {
+			for _, status := range []int{200, 299, 300, 404} {
+				for body, want := range map[string]string{tt.body: tt.want, "": ""} {
+					p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
+						return answer(status, body, "Content-Type", media), nil
+					}))
+					got, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+					if want == refused && status < 300 {
+						var failure *transport.Failure
+						require.ErrorAs(t, err, &failure, status)
+						assert.Equal(t, transport.Unreadable, failure.Kind)
+						continue
+					}
+					require.NoError(t, err, status)
+					assert.Equal(t, want == refused, got.Cut, status)
+					if want != refused {
+						assert.Equal(t, want, string(got.Body), status)
+					} else {
+						assert.Empty(t, got.Body, "it would be another text")
+					}
+					got.Release()
+				}
+			}
+		})
+	}
+}
