@@ -15,7 +15,7 @@ import (
 
 // Every Go block of the README compiles, with what a reader would have around
 // it. The one about fiber is compiled, and held to the README, in
-// internal/frameworks.
+// test/frameworks.
 func TestREADMECompiles(t *testing.T) {
 	text, err := os.ReadFile("README.md")
 	require.NoError(t, err)

@@ -71,7 +71,7 @@ func promises(t *testing.T) (all []string) {
 			data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
 			require.NoError(t, err)
 			add(name, fences.ReplaceAllString(string(data), "\n\n"))
-		case strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") && !strings.Contains(name, "internal/"):
+		case strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") && !strings.Contains(name, "internal/") && !strings.HasPrefix(name, "test/"):
 			for _, doc := range docs(parse(t, name)) {
 				add(name, doc.Text())
 			}
