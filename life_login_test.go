@@ -222,3 +222,28 @@ func TestLife_L11_ARefusedSwitch(t *testing.T) {
 		})
 	}
 }
+
+// Another process has logged the visitor in, and this one does not know yet. The
+// login here is then one over a customer, with an anonymous session of its own: that
+// of the client's own renewals would be shared by all who come this way.
+func TestALoginOverACustomerOfAnotherProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := emporixtest.New(t)
+		store := emporix.NewMemoryStore(0)
+		here, there := fake.Client(t, emporix.WithTokenStore(store)), fake.Client(t, emporix.WithTokenStore(store))
+		sessions := map[string]bool{}
+		for _, name := range []string{"ann", "bob", "cem"} {
+			who := emporix.LoginRequest{Email: name + "@example.com", Password: "correct horse"}
+			fake.AddCustomer(t, emporixtest.Customer{Email: who.Email, Password: who.Password})
+			visitor := here.Session(name)
+			require.NoError(t, anonymousCall(t.Context(), visitor))
+			_, err := there.Session(name).Auth.Login(t.Context(), who)
+			require.NoError(t, err)
+			time.Sleep(90 * time.Minute) // the guest's token is over
+			result, err := visitor.Auth.Login(t.Context(), who)
+			require.NoError(t, err)
+			sessions[result.SessionID] = true
+		}
+		assert.Len(t, sessions, 3, "each has a session of their own")
+	})
+}
