@@ -247,3 +247,34 @@ func TestALoginOverACustomerOfAnotherProcess(t *testing.T) {
 		assert.Len(t, sessions, 3, "each has a session of their own")
 	})
 }
+
+// Another process has logged the visitor in since this one last looked. That nobody is
+// logged in is then no answer, least of all to a logout.
+func TestNobodyIsLoggedInIsLookedUp(t *testing.T) {
+	for name, call := range map[string]func(context.Context, *emporix.Session) error{
+		"a call":   customerCall,
+		"a logout": func(ctx context.Context, s *emporix.Session) error { return s.Auth.Logout(ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fake := emporixtest.New(t)
+				fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
+				store := emporix.NewMemoryStore(0)
+				here, there := fake.Client(t, emporix.WithTokenStore(store)), fake.Client(t, emporix.WithTokenStore(store))
+				visitor := here.Session("v")
+				require.ErrorIs(t, call(t.Context(), visitor), emporix.ErrNotLoggedIn)
+				require.NoError(t, anonymousCall(t.Context(), visitor))
+				time.Sleep(time.Minute)
+				require.ErrorIs(t, call(t.Context(), visitor), emporix.ErrNotLoggedIn)
+				logIn(t, there.Session("v"))
+				time.Sleep(time.Minute)
+				require.NoError(t, call(t.Context(), visitor))
+				if name == "a logout" {
+					assert.Equal(t, emporix.SessionNone, info(t, here.Session("v")).Kind)
+					assert.Equal(t, emporix.SessionNone, info(t, fake.Client(t, emporix.WithTokenStore(store)).Session("v")).Kind)
+					fake.AssertCalls(t, "Auth.Logout", 1)
+				}
+			})
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/emporix-community/emporix-go/internal/secret"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
@@ -90,7 +91,11 @@ func (m *Manager) Logout(ctx context.Context, v *Visitor, call func(context.Cont
 		return sentinel.Closed
 	}
 	var known *Record
+	began := time.Now()
 	s, err := m.read(ctx, v)
+	if err == nil && s.record.Kind != Customer && s.taken.Before(began) {
+		s, err = m.readAgain(ctx, v)
+	}
 	switch {
 	case err == nil && s.record.Kind != Customer && !s.record.Ended:
 		return sentinel.NotLoggedIn
