@@ -27,12 +27,17 @@ func TestAChangeThatEndsAfterTheAnswer(t *testing.T) {
 				if customer {
 					b.login()
 				}
-				s.store.delay = 20 * time.Millisecond
+				slow := func(delay time.Duration) {
+					s.store.mu.Lock()
+					defer s.store.mu.Unlock()
+					s.store.delay = delay
+				}
+				slow(20 * time.Millisecond)
 				s.fake.Fail(t, emporixtest.Fault{Operation: operation, Delay: delay})
 				s.handler = s.b.Handler(http.TimeoutHandler(s.mux, 5*time.Second, "too slow"))
 				given = b.do("POST", target).set != nil // with whichever answer; a guest gets one too
 				time.Sleep(5 * time.Minute)
-				s.store.delay = 0
+				slow(0)
 				return s, b, given
 			}
 			t.Run("a password change "+delay.String(), func(t *testing.T) {
