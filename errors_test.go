@@ -108,7 +108,9 @@ var (
 const (
 	ours    = `{"status":%d,"type":"%s","message":"%s","details":[{"field":"signup.email","type":"invalid_value","message":"is taken"}]}`
 	gateway = `{"fault":{"faultstring":"Invalid Access Token","detail":{"errorcode":"oauth.v2.InvalidAccessToken"}}}`
-	page    = "<!DOCTYPE html><html><head><title>jo@example.com</title></head></html>"
+	// cutOff is of a gateway to which the API has ended the connection.
+	cutOff = `{"fault":{"faultstring":"The Service is temporarily unavailable","detail":{"errorcode":"messaging.adaptors.http.flow.ServiceUnavailable"}}}`
+	page   = "<!DOCTYPE html><html><head><title>jo@example.com</title></head></html>"
 )
 
 func TestErrorTable(t *testing.T) {
@@ -140,6 +142,10 @@ func TestErrorTable(t *testing.T) {
 		"502, a write":   {signUp, 502, page, nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 502 Bad Gateway; it may have been processed; look before sending it again"},
 		"503":            {get, 503, "Busy", []string{"Retry-After", "60"}, []string{"unavailable"}, "emporix: Customers.Get: 503 Service Unavailable; the server asks to wait 1m0s"},
 		"503, a write":   {signUp, 503, "", nil, []string{"unavailable"}, "emporix: Customers.SignUp: 503 Service Unavailable"},
+		"503, cut off":   {signUp, 503, cutOff, nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 503 messaging.adaptors.http.flow.ServiceUnavailable: The Service is temporarily unavailable; it may have been processed; look before sending it again"},
+		"503, again":     {remove, 503, cutOff, nil, []string{"unavailable", "outcome unknown"}, "emporix: Addresses.Delete: 503 messaging.adaptors.http.flow.ServiceUnavailable: The Service is temporarily unavailable; it may have been processed; sending it again does no harm"},
+		"503, a read":    {get, 503, cutOff, nil, []string{"unavailable"}, "emporix: Customers.Get: 503 messaging.adaptors.http.flow.ServiceUnavailable: The Service is temporarily unavailable"},
+		"503, a policy":  {signUp, 503, `{"fault":{"faultstring":"Spike","detail":{"errorcode":"policies.ratelimit.SpikeArrestViolation"}}}`, nil, []string{"unavailable"}, "emporix: Customers.SignUp: 503 policies.ratelimit.SpikeArrestViolation: Spike"},
 		"504, a write":   {update, 504, "", []string{"Retry-After", "60"}, []string{"unavailable", "outcome unknown"}, "emporix: Customers.Update: 504 Gateway Timeout; it may have been processed; look before sending it again; the server asks to wait 1m0s"},
 		"408, a write":   {signUp, 408, "", nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 408 Request Timeout; it may have been processed; look before sending it again"},
 		"500, a write":   {signUp, 500, "", nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 500 Internal Server Error; it may have been processed; look before sending it again"},

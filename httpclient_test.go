@@ -543,6 +543,80 @@ func TestHTTPClientErrors(t *testing.T) {
 	})
 }
 
+// slowBody gives a piece at a time, and then perhaps nothing more, ever.
+type slowBody struct {
+	ctx    context.Context
+	pieces int
+	stuck  bool
+}
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	if b.pieces == 0 && !b.stuck {
+		return 0, io.EOF
+	}
+	wait := 3 * time.Second
+	if b.pieces == 0 {
+		wait = 1000 * time.Hour
+	}
+	select {
+	case <-time.After(wait):
+	case <-b.ctx.Done():
+		return 0, b.ctx.Err()
+	}
+	b.pieces--
+	return copy(p, "x"), nil
+}
+
+func (b *slowBody) Close() error { return nil }
+
+// Somebody's telephone sends a form for longer than an answer may take. The wait for
+// the answer begins with the last piece.
+func TestHTTPClientWaitsForABodyThatComes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		stuck bool
+		after time.Duration // how long the server takes with the whole body
+		fails time.Duration // 0: it does not
+	}{
+		"slow":                {false, 9 * time.Second, 0},
+		"slow, and no answer": {false, time.Hour, 70 * time.Second},
+		"it stops":            {true, 0, 70 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fake := emporixtest.New(t)
+				client := fake.Client(t, emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+					if !strings.HasPrefix(r.URL.Path, "/cart/") {
+						return fake.Transport().RoundTrip(r)
+					}
+					body, err := io.ReadAll(r.Body)
+					if err != nil {
+						return nil, err
+					}
+					select {
+					case <-time.After(tt.after):
+					case <-r.Context().Done():
+						return nil, r.Context().Err()
+					}
+					return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(fmt.Sprint(len(body))))}, nil
+				})))
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				began := time.Now()
+				req, err := http.NewRequestWithContext(ctx, "POST", fake.URL()+"/cart/", &slowBody{ctx, 20, tt.stuck})
+				require.NoError(t, err)
+				resp, err := client.HTTPClient().Do(req)
+				if tt.fails == 0 {
+					require.NoError(t, err)
+					assert.Equal(t, "20", text(t, resp))
+					return
+				}
+				require.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
+				assert.InDelta(t, tt.fails, time.Since(began), float64(100*time.Millisecond))
+			})
+		})
+	}
+}
+
 // Without a response, the error says whether the request may have been processed.
 func TestHTTPClientWithoutAResponse(t *testing.T) {
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}

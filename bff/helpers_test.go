@@ -157,6 +157,7 @@ type shop struct {
 	client  *emporix.Client
 	b       *bff.BFF
 	store   *ledger
+	mux     *http.ServeMux
 	handler http.Handler
 	number  string // Jo's
 }
@@ -268,7 +269,7 @@ func (s *shop) open(with setup) {
 	}})
 	require.NoError(s.t, err)
 	mux.Handle("/api/", proxy)
-	s.handler = s.b.Handler(mux)
+	s.mux, s.handler = mux, s.b.Handler(mux)
 }
 
 // honest is a log whose lines tell what went wrong.
