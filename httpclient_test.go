@@ -685,6 +685,27 @@ func TestHTTPClientWaitsForHeadersOnly(t *testing.T) {
 	})
 }
 
+// A body that does not hear its context is left when that ends.
+func TestHTTPClientLeavesABodyThatDoesNotEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		read, write := io.Pipe()
+		client := loggedIn(t, func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(read)}, nil
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, "GET", "https://api.emporix.io/cart/1", nil)
+		require.NoError(t, err)
+		resp, err := client.HTTPClient().Do(req)
+		require.NoError(t, err)
+		began := time.Now()
+		_, err = io.ReadAll(resp.Body)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, time.Second, time.Since(began))
+		require.NoError(t, write.Close())
+	})
+}
+
 // A scheme's own port is the same place, written or not.
 func TestHTTPClientTakesTheDefaultPort(t *testing.T) {
 	for base, at := range map[string]map[string]bool{
