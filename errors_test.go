@@ -310,6 +310,16 @@ func TestALateDeadlineTellsWhatItMet(t *testing.T) {
 	})
 }
 
+// What an answer is said to be is repeated if it is short.
+func TestAnAnswerOfAnotherTypeIsNamed(t *testing.T) {
+	for given, want := range map[string]string{
+		"": "unknown type", "text/plain; charset=utf-8": "text/plain", strings.Repeat("t", 64): strings.Repeat("t", 64), strings.Repeat("t", 65): "unknown type",
+	} {
+		err := get(t.Context(), loggedIn(t, always(200, "7x", "Content-Type", given), patient))
+		assert.EqualError(t, err, "emporix: Customers.Get: bad response: the answer is not the JSON that the API promises (2 bytes of "+want+")")
+	}
+}
+
 // A write whose answer can't be read was probably done.
 func TestABadAnswerToAWriteLeavesTheOutcomeOpen(t *testing.T) {
 	for name, tt := range map[string]struct {

@@ -242,9 +242,9 @@ func TestFileStoreRefusesWhatIsNoSessionFile(t *testing.T) {
 		big := bytes.Repeat([]byte("x"), 50<<20) // a third longer in the file
 		require.ErrorContains(t, store.Save(t.Context(), "b", big, 1, time.Hour), "64 MiB")
 		assert.Equal(t, "one", load(t, store, "a"))
-		require.NoError(t, os.Truncate(path, 65<<20))
+		require.NoError(t, os.Truncate(path, 64<<20+1))
 		_, err := emporix.NewFileStore(path)
-		require.ErrorContains(t, err, "is no session file")
+		require.ErrorContains(t, err, "has 67108865 bytes; that is no session file")
 	})
 	t.Run("no path", func(t *testing.T) {
 		_, err := emporix.NewFileStore("")
