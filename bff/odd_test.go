@@ -105,6 +105,23 @@ func TestAStoreWithoutConditionalSave(t *testing.T) {
 		assert.Equal(t, nobody, b.ok("GET", "/page"))
 		time.Sleep(2 * time.Millisecond)
 	}
+	synctest.Test(t, func(t *testing.T) { // writes of one row take turns
+		s := newShop(t, setup{})
+		s.store.delay = 10 * time.Millisecond
+		s.open(setup{client: []emporix.Option{emporix.WithTokenStore(struct{ emporix.TokenStore }{s.store})}})
+		var browsers []*browser
+		var all sync.WaitGroup
+		for range 6 {
+			b := s.browser()
+			browsers = append(browsers, b)
+			all.Go(b.login)
+		}
+		all.Wait()
+		require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
+		for _, b := range browsers {
+			assert.Equal(t, nobody, b.ok("GET", "/page"))
+		}
+	})
 }
 
 // serve runs one handler behind the middleware.
