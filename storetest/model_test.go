@@ -270,6 +270,8 @@ func (m *model) SaveIf(ctx context.Context, key string, data []byte, expected, g
 		same = same && generation > now
 	case "takes older ones":
 		same = now <= expected
+	case "takes newer ones":
+		same = found && now >= expected || same
 	case "0 is anything":
 		same = same || expected == 0
 	case "never begins":

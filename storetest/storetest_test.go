@@ -68,6 +68,7 @@ var broken = map[string]string{
 	"expired rows have generations":   "a row that has run out is none",
 	"orders":                          "generations are equal or not",
 	"takes older ones":                "save if",
+	"takes newer ones":                "save if",
 	"0 is anything":                   "save if",
 	"never begins":                    "save if",
 	"forgets who saved":               "save if",

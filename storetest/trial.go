@@ -128,10 +128,12 @@ func (t *trial) wantBegin(name, data string, want bool) {
 	t.wantSaveIf(name, data, 0, t.last[name]+1, want)
 }
 
-// wantStale does not save, for that generation was never there.
+// wantStale does not save: the generations before and after are not that of the row.
 func (t *trial) wantStale(name string) {
 	t.Helper()
-	t.wantSaveIf(name, "no", t.last[name]+1, t.last[name]+1, false)
+	for _, wrong := range []uint64{t.last[name] - 1, t.last[name] + 1} {
+		t.wantSaveIf(name, "no", wrong, t.last[name]+1, false)
+	}
 }
 
 func (t *trial) acquire(name, owner string, ttl time.Duration) (acquired, abandoned bool) {
