@@ -120,6 +120,10 @@ func (m *model) Load(ctx context.Context, key string) ([]byte, bool, error) {
 	if m.is("returns expired rows") {
 		r, found = m.rows[m.name(key)]
 	}
+	if l, lent := m.leases[m.name(key)]; lent && (m.is("reading under a lease settles") && time.Now().Before(l.until) || m.is("reading after a lease settles") && !time.Now().Before(l.until)) {
+		l.written = true
+		m.leases[m.name(key)] = l
+	}
 	switch {
 	case !found && m.is("absent is an error"):
 		return nil, false, fmt.Errorf("no such row")
@@ -185,6 +189,12 @@ func (m *model) write(key string, data []byte, generation uint64, ttl time.Durat
 }
 
 func (m *model) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
+	if ctx.Err() != nil && m.is("saves too late") {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.write(key, data, generation, ttl)
+		return ctx.Err()
+	}
 	end, err := m.begin(ctx, "Save")
 	if err != nil {
 		return err

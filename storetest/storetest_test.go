@@ -26,6 +26,9 @@ var broken = map[string]string{
 	"Acquire ignores the context":     "a context that has ended",
 	"Remaining ignores the context":   "a context that has ended",
 	"Release ignores the context":     "a context that has ended",
+	"saves too late":                  "a context that has ended",
+	"reading under a lease settles":   "abandoned leases",
+	"reading after a lease settles":   "abandoned leases",
 	"takes one word for another":      "hostile keys",
 	"deletes what begins alike":       "hostile keys",
 	"folds case":                      "hostile keys",
@@ -122,7 +125,11 @@ type recorder struct {
 	mu      sync.Mutex
 	said    []string
 	helpers map[string]bool
+	waits   int
 }
+
+// Parallel is called before a test waits in real time.
+func (r *recorder) Parallel() { r.waits++ }
 
 func (r *recorder) Helper() {
 	r.mu.Lock()
@@ -166,7 +173,10 @@ func (r *recorder) Fatalf(format string, args ...any) {
 
 // complaints runs one case against a store, and returns what it says.
 func complaints(t *testing.T, c testCase, s Store, advance func(time.Duration)) []string {
-	r := &recorder{t: t, ctx: t.Context()}
+	return (&recorder{t: t, ctx: t.Context()}).complaints(c, s, advance)
+}
+
+func (r *recorder) complaints(c testCase, s Store, advance func(time.Duration)) []string {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -192,7 +202,9 @@ func TestTheModelPasses(t *testing.T) {
 	t.Run("polled", func(t *testing.T) { // time is virtual, but the suite does not know
 		synctest.Test(t, func(t *testing.T) {
 			for _, c := range casesFor(newModel(""), nil) {
-				assert.Empty(t, complaints(t, c, newModel(""), nil), c.name)
+				began, r := time.Now(), &recorder{t: t, ctx: t.Context()}
+				assert.Empty(t, r.complaints(c, newModel(""), nil), c.name)
+				assert.Equal(t, time.Since(began) > 0, r.waits == 1, "%s waits, and in parallel", c.name)
 			}
 		})
 	})
@@ -210,7 +222,7 @@ func TestLargeRowsAreToldInShort(t *testing.T) {
 		begins = append(begins, byte(i))
 	}
 	assert.Contains(t, complaints(t, rowCases[at], newModel("cuts rows at 16 KiB"), nil),
-		fmt.Sprintf("Load(%q) = %q and 16344 bytes more, want %q and 65496 bytes more", "64 KiB", begins, begins))
+		fmt.Sprintf("Load(%q) = %q (16384 bytes), want %q (65536 bytes)", "64 KiB", begins, begins))
 }
 
 // Every broken store is found, whether the clock is the store's own or real, and
