@@ -275,13 +275,17 @@ func (s *shop) open(with setup) {
 // honest is a log whose lines tell what went wrong.
 type honest struct {
 	slog.Handler
-	t *testing.T
+	t    *testing.T
+	said *sync.Map // messages, if it is not nil
 }
 
 func (h honest) Enabled(context.Context, slog.Level) bool { return true }
 
 func (h honest) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool { return assert.NotNil(h.t, a.Value.Any(), r.Message) })
+	if h.said != nil {
+		h.said.Store(r.Message, true)
+	}
 	return nil
 }
 
