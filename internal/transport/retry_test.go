@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -429,7 +430,8 @@ func TestATimeoutIsOne(t *testing.T) {
 	}{
 		"the attempt's":  {transport.TimedOut(time.Second), true},
 		"the dialer's":   {&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, true},
-		"a deadline":     {fmt.Errorf("dial: %w", context.DeadlineExceeded), true},
+		"a deadline":     {fmt.Errorf("dial: %w, %w", context.DeadlineExceeded, syscall.ECONNRESET), true},
+		"cancelled":      {fmt.Errorf("dial: %w, %w", context.Canceled, syscall.ECONNRESET), false},
 		"something else": {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, false},
 	} {
 		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return nil, tt.err }), func(cfg *transport.Config) { cfg.MaxAttempts = 1 })
@@ -438,6 +440,8 @@ func TestATimeoutIsOne(t *testing.T) {
 		require.ErrorAs(t, err, &asked, name)
 		assert.Equal(t, tt.want, asked.Timeout(), name)
 		assert.NotErrorIs(t, err, context.DeadlineExceeded, name)
+		assert.NotErrorIs(t, err, context.Canceled, "%s: it is not the caller's end", name)
+		assert.Equal(t, errors.Is(tt.err, syscall.ECONNRESET), errors.Is(err, syscall.ECONNRESET), name)
 	}
 }
 
