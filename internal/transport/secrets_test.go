@@ -94,6 +94,11 @@ func TestS02_SecretsAreBoundBehindEveryOtherLayer(t *testing.T) {
 
 			assert.Equal(t, "Bearer "+bearer, got.Header.Get("Authorization"))
 			assert.Equal(t, "shown", got.URL.Query().Get("plain"))
+			assert.Equal(t, callOf(op).ContentType, got.Header.Get("Content-Type"))
+			for name, value := range map[string]string{"User-Agent": "test", "Emporix-Tenant": "acme", "Accept": "application/json"} {
+				assert.Equal(t, []string{value}, got.Header[name])
+			}
+			assert.NotContains(t, got.Header, "Accept-Language", "none is wanted")
 			for _, s := range op.Secrets {
 				place, name, _ := strings.Cut(s, ":")
 				switch place {
@@ -187,6 +192,18 @@ func TestS03_RedirectsAreNeverFollowed(t *testing.T) {
 				assert.NotContains(t, got.Header, "Location", "it may repeat the query")
 			}
 		}
+	}
+	for status, kept := range map[int]bool{201: true, 299: true, 300: false, 399: false, 400: true} { // elsewhere it is what a caller may want to know
+		given := answer(status, "", "Location", target.URL)
+		p := pipeline(t, "http://api.test", base(func(r *http.Request) (*http.Response, error) {
+			assert.Equal(t, []string{"de"}, r.Header["Accept-Language"])
+			return given, nil
+		}), func(cfg *transport.Config) { cfg.Language = "de" })
+		header := given.Header
+		got, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+		require.NoError(t, err)
+		assert.Equal(t, kept, got.Header.Get("Location") != "", status)
+		assert.Contains(t, header, "Location", "the transport's own stays as it is")
 	}
 	// A middleware that follows them itself gets no further.
 	server := httptest.NewServer(http.RedirectHandler(target.URL, http.StatusTemporaryRedirect))
