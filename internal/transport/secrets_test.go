@@ -487,7 +487,7 @@ func TestS06_MessagesAreScrubbed(t *testing.T) {
 func TestS06_EscapesAreUndone(t *testing.T) {
 	long := "l\U0001f600ng-" + strings.Repeat("9x", 400)
 	call := callOf(operation.AuthLogin)
-	call.Hidden = []secret.Secret{secret.New("t\ta\nb\r\U0001f600-\u00e9\u65e5"), secret.New(long), secret.New("sp ace-9")}
+	call.Hidden = []secret.Secret{secret.New("t\ta\nb\r\U0001f600-\u00e9\u65e5"), secret.New(long), secret.New("sp ace-9"), secret.New("a-1"), secret.New("hunter"), secret.New("bad-request")}
 	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(400, ""), nil }))
 	got, err := p.Send(t.Context(), call)
 	require.NoError(t, err)
@@ -504,7 +504,7 @@ func TestS06_EscapesAreUndone(t *testing.T) {
 	} {
 		assert.Equal(t, "[redacted]", got.Scrub(text), text)
 	}
-	for _, text := range []string{`100 % of \d & more`, `C:\new\table\x4g`, `%zz \400 \u12`, `\ud83d\ud83d &lt;b&gt;`, "t\ta"} {
+	for _, text := range []string{`100 % of \d & more`, `C:\new\table\x4g`, `%zz \400 \u12`, `\ud83d\ud83d &lt;b&gt;`, "t\ta", `too short: a\x2d1`, `letters alone: \x68unter`, `Bad\x2drequest`} {
 		assert.Equal(t, text, got.Scrub(text), "there is no secret in it")
 	}
 }
@@ -778,8 +778,10 @@ func TestAMiddlewareThatRefuses(t *testing.T) {
 	open := errors.New("the circuit is open")
 	for _, op := range everyOperation() {
 		synctest.Test(t, func(t *testing.T) {
-			p := pipeline(t, "https://api.test", middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) { return nil, open }))
+			asked := 0
+			p := pipeline(t, "https://api.test", middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) { asked++; return nil, open }))
 			_, err := p.Send(t.Context(), callOf(op))
+			assert.Equal(t, map[bool]int{true: 1, false: 3}[op.Retry == operation.Once], asked)
 			var failure *transport.Failure
 			require.ErrorAs(t, err, &failure)
 			assert.Equal(t, transport.NotSent, failure.Kind)

@@ -87,7 +87,7 @@ func isOwnWord(text string, start, end int) bool {
 	const quotes = "'\"`‘’“”«»"
 	last, _ := utf8.DecodeLastRuneInString(before)
 	next, _ := utf8.DecodeRuneInString(after)
-	inQuotes := before != "" && after != "" && strings.ContainsRune(quotes, last) && strings.ContainsRune(quotes+`\`, next)
+	inQuotes := strings.ContainsRune(quotes, last) && strings.ContainsRune(quotes+`\`, next)
 	if inQuotes {
 		before = strings.TrimRight(before, quotes+`\`)
 		after = strings.TrimLeft(after, quotes+`\`)
