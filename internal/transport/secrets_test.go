@@ -754,6 +754,9 @@ func TestBodiesAreClosed(t *testing.T) {
 		"in another charset":  func(r *http.Response) error { r.Header.Set("Content-Type", "text/plain; charset=utf-16"); return nil },
 	} {
 		for _, own := range []bool{false, true} { // by a middleware
+			if own && name == "beside an error" { // then it is http.Client's
+				continue
+			}
 			body := &flood{left: 10}
 			reply := func(*http.Request) (*http.Response, error) {
 				resp := answer(200, "")
@@ -766,9 +769,7 @@ func TestBodiesAreClosed(t *testing.T) {
 				}
 			})
 			_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
-			if !own || name != "beside an error" { // then it is http.Client's
-				assert.True(t, body.closed, "%s %v", name, err)
-			}
+			assert.True(t, body.closed, "%s %v", name, err)
 		}
 	}
 }
