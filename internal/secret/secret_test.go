@@ -48,6 +48,9 @@ func TestSecret(t *testing.T) {
 func TestForms(t *testing.T) {
 	assert.Empty(t, secret.Forms("abc"))
 	assert.Contains(t, secret.Forms("abcd"), "abcd")
+	for value, form := range map[string]string{"AZ<9": "AZ%3c9", "ab<<": "ab%3c%3c", "100%": "100%", "<<AZ": "%3c%3cAZ"} {
+		assert.Contains(t, secret.Forms(value), form)
+	}
 	const value = "a<\"&\\>  é/+%z9AZ0-"
 	forms := secret.Forms(value)
 	inJSON := func(s string) string { data, _ := json.Marshal(s); return string(data[1 : len(data)-1]) }
