@@ -48,7 +48,7 @@ func TestSecret(t *testing.T) {
 func TestForms(t *testing.T) {
 	assert.Empty(t, secret.Forms("abc"))
 	assert.Contains(t, secret.Forms("abcd"), "abcd")
-	for value, form := range map[string]string{"AZ<9": "AZ%3c9", "ab<<": "ab%3c%3c", "100%": "100%", "<<AZ": "%3c%3cAZ"} {
+	for value, form := range map[string]string{"AZ<9": "AZ%3c9", "ab<<": "ab%3c%3c", "100%": "100%", "<<AZ": "%3c%3cAZ", "<\x7f\"9": "<\x7f\\\"9"} {
 		assert.Contains(t, secret.Forms(value), form)
 	}
 	const value = "a<\"&\\>  é/+%z9AZ0-"
@@ -80,10 +80,8 @@ func TestFormsInBase64(t *testing.T) {
 				whole := strings.Repeat("?", before) + value + strings.Repeat("?", after)
 				for _, alphabet := range []*base64.Encoding{base64.StdEncoding, base64.RawURLEncoding} {
 					text := alphabet.EncodeToString([]byte(whole))
-					at := slices.IndexFunc(forms, func(form string) bool { return strings.Contains(text, form) })
-					require.GreaterOrEqual(t, at, 0, "%q in %q", value, whole)
-					rest := strings.Replace(text, forms[at], "", 1)
-					assert.LessOrEqual(t, len(strings.TrimRight(rest, "=")), (8*(before+after)+5)/6+2, "no more is left than what is beside it: %q", rest)
+					first, end := (8*before+5)/6, 8*(before+len(value))/6 // what its own bits decide alone
+					assert.Contains(t, forms, text[first:end], "%q in %q", value, whole)
 				}
 			}
 		}
