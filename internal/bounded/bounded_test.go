@@ -105,6 +105,14 @@ func TestDoWithoutAnEnd(t *testing.T) {
 	}
 }
 
+// The calls of a pool use the memory of those before.
+func TestPoolAllocatesNothing(t *testing.T) {
+	p := &Pool[int, int]{Calls: new(Calls), Do: func(n int) int { return n }}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	assert.Less(t, testing.AllocsPerRun(1000, func() { _, _ = p.Call(ctx, 7) }), 3.0, "a new one has four; the race detector forgets some")
+}
+
 // What is left is named, and waited for: all of it, or until a context ends.
 func TestCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
