@@ -201,6 +201,7 @@ func TestDoAndPanics(t *testing.T) {
 func TestBodyLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := io.Pipe()
+		defer func() { _ = r.Close() }()
 		go func() {
 			_, _ = io.WriteString(w, "one ")
 			time.Sleep(time.Minute)
