@@ -59,7 +59,7 @@ func TestForms(t *testing.T) {
 	for _, want := range []string{
 		value, "a<\"&\\> é/+%z9AZ0-", inJSON(value), `a<\"&\\>  é/+%z9AZ0-`, quoted(value), url.QueryEscape(value), url.PathEscape(value),
 		strings.ReplaceAll(url.QueryEscape(value), "+", "%20"), percent, "a%3c%22%26%5c%3e%20%20%c3%a9%2f%2b%25z9AZ0%2d",
-		html.EscapeString(value), html.EscapeString(inJSON(value)), quoted(inJSON(value)), quoted(quoted(inJSON(value))),
+		html.EscapeString(value), html.EscapeString(inJSON(value)), quoted(inJSON(value)), inJSON(quoted(value)), quoted(quoted(inJSON(value))),
 		url.QueryEscape(inJSON(value)), hex.EncodeToString([]byte(value)), strings.ToUpper(hex.EncodeToString([]byte(value))),
 	} {
 		assert.Contains(t, forms, want)
