@@ -96,6 +96,8 @@
 //	    408, 409, 410, 412, 413, 415, 422, 429       ErrBadResponse
 //	300 to 399, 408, 500 to 599 but 501, 503, 505,
 //	    after something that changes something       also ErrOutcomeUnknown
+//	a gateway's fault messaging.adaptors.http…,
+//	    after the same                               also ErrOutcomeUnknown
 //	200 to 299 that can't be used: HTML, an error,
 //	    too large, or, where a result is due, empty
 //	    or of another shape                          ErrBadResponse

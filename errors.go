@@ -197,6 +197,13 @@ func isAmbiguous(status int) bool {
 	return status < 400 || status >= 500
 }
 
+// lostByGateway reports a fault of the gateway about its connection to the API, such
+// as the 503 that comes when the API ends it while it is sent the request. What it was
+// sent may have been enough.
+func lostByGateway(status int, p wire.Problem) bool {
+	return status >= 500 && p.Fault && strings.HasPrefix(p.Code, "messaging.adaptors.http.")
+}
+
 func tries(n int) string {
 	if n == 1 {
 		return "1 try"
@@ -373,7 +380,7 @@ func apiError(op *operation.Operation, a *transport.Answer) *APIError {
 	}
 	e.foreign = p.HTML || p.Other
 	judge(e, op, p)
-	if isAmbiguous(a.Status) || a.MaybeDone {
+	if isAmbiguous(a.Status) || a.MaybeDone || lostByGateway(a.Status, p) {
 		e.outcome = outcomeOfLost(op)
 	}
 	return e

@@ -108,7 +108,9 @@ var (
 const (
 	ours    = `{"status":%d,"type":"%s","message":"%s","details":[{"field":"signup.email","type":"invalid_value","message":"is taken"}]}`
 	gateway = `{"fault":{"faultstring":"Invalid Access Token","detail":{"errorcode":"oauth.v2.InvalidAccessToken"}}}`
-	page    = "<!DOCTYPE html><html><head><title>jo@example.com</title></head></html>"
+	// cutOff is of a gateway to which the API has ended the connection.
+	cutOff = `{"fault":{"faultstring":"The Service is temporarily unavailable","detail":{"errorcode":"messaging.adaptors.http.flow.ServiceUnavailable"}}}`
+	page   = "<!DOCTYPE html><html><head><title>jo@example.com</title></head></html>"
 )
 
 func TestErrorTable(t *testing.T) {
@@ -140,6 +142,10 @@ func TestErrorTable(t *testing.T) {
 		"502, a write":   {signUp, 502, page, nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 502 Bad Gateway; it may have been processed; look before sending it again"},
 		"503":            {get, 503, "Busy", []string{"Retry-After", "60"}, []string{"unavailable"}, "emporix: Customers.Get: 503 Service Unavailable; the server asks to wait 1m0s"},
 		"503, a write":   {signUp, 503, "", nil, []string{"unavailable"}, "emporix: Customers.SignUp: 503 Service Unavailable"},
+		"503, cut off":   {signUp, 503, cutOff, nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 503 messaging.adaptors.http.flow.ServiceUnavailable: The Service is temporarily unavailable; it may have been processed; look before sending it again"},
+		"503, again":     {remove, 503, cutOff, nil, []string{"unavailable", "outcome unknown"}, "emporix: Addresses.Delete: 503 messaging.adaptors.http.flow.ServiceUnavailable: The Service is temporarily unavailable; it may have been processed; sending it again does no harm"},
+		"503, a read":    {get, 503, cutOff, nil, []string{"unavailable"}, "emporix: Customers.Get: 503 messaging.adaptors.http.flow.ServiceUnavailable: The Service is temporarily unavailable"},
+		"503, a policy":  {signUp, 503, `{"fault":{"faultstring":"Spike","detail":{"errorcode":"policies.ratelimit.SpikeArrestViolation"}}}`, nil, []string{"unavailable"}, "emporix: Customers.SignUp: 503 policies.ratelimit.SpikeArrestViolation: Spike"},
 		"504, a write":   {update, 504, "", []string{"Retry-After", "60"}, []string{"unavailable", "outcome unknown"}, "emporix: Customers.Update: 504 Gateway Timeout; it may have been processed; look before sending it again; the server asks to wait 1m0s"},
 		"408, a write":   {signUp, 408, "", nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 408 Request Timeout; it may have been processed; look before sending it again"},
 		"500, a write":   {signUp, 500, "", nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 500 Internal Server Error; it may have been processed; look before sending it again"},
@@ -302,6 +308,16 @@ func TestALateDeadlineTellsWhatItMet(t *testing.T) {
 		assert.Equal(t, "emporix: Customers.Get: 503 Service Unavailable; after 1 try the deadline leaves no time for another", err.Error())
 		assert.ElementsMatch(t, []string{"unavailable", "deadline"}, is(err))
 	})
+}
+
+// What an answer is said to be is repeated if it is short.
+func TestAnAnswerOfAnotherTypeIsNamed(t *testing.T) {
+	for given, want := range map[string]string{
+		"": "unknown type", "text/plain; charset=utf-8": "text/plain", strings.Repeat("t", 64): strings.Repeat("t", 64), strings.Repeat("t", 65): "unknown type",
+	} {
+		err := get(t.Context(), loggedIn(t, always(200, "7x", "Content-Type", given), patient))
+		assert.EqualError(t, err, "emporix: Customers.Get: bad response: the answer is not the JSON that the API promises (2 bytes of "+want+")")
+	}
 }
 
 // A write whose answer can't be read was probably done.

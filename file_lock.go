@@ -33,11 +33,9 @@ func lockFile(ctx context.Context, file *os.File, path string) (unlock func(), e
 
 func poll(ctx context.Context, try func() bool) error {
 	for wait := time.Millisecond; !try(); wait = min(2*wait, 50*time.Millisecond) {
-		timer := time.NewTimer(wait)
 		select {
-		case <-timer.C:
+		case <-time.After(wait):
 		case <-ctx.Done():
-			timer.Stop()
 			return fmt.Errorf("emporix: file store: another store or process uses the file: %w", context.Cause(ctx))
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -46,8 +47,9 @@ func NewFileStore(path string) (ConditionalTokenStore, error) {
 }
 
 type fileStore struct {
-	path string
-	turn chan struct{} // holds one token: whoever has it may use the file
+	path  string
+	turn  chan struct{} // holds one token: whoever has it may use the file
+	clean bool          // leftovers have been looked for
 }
 
 type fileRow struct {
@@ -246,6 +248,10 @@ func (s *fileStore) withFile(ctx context.Context, change func(rows map[string]fi
 	if !os.SameFile(opened, now) { // or there is none
 		return err == nil, err
 	}
+	if !s.clean {
+		removeLeftovers(path)
+		s.clean = true
+	}
 	rows, err := readRows(file, path)
 	if err != nil || !change(rows) {
 		return false, err
@@ -308,8 +314,24 @@ func overwrite(path string, data []byte) (err error) {
 	return file.Sync()
 }
 
+// temporary begins the names of files that are about to take the place of path.
+func temporary(path string) string { return "." + filepath.Base(path) + ".emporix-" }
+
+// removeLeftovers removes what processes left that were killed before they had
+// replaced the file: it holds tokens, also of those who have logged out since. The
+// caller has the lock, so nobody is writing one.
+func removeLeftovers(path string) {
+	entries, _ := os.ReadDir(filepath.Dir(path)) // best effort
+	for _, entry := range entries {
+		number, found := strings.CutPrefix(entry.Name(), temporary(path))
+		if found && number != "" && strings.Trim(number, "0123456789") == "" && entry.Type().IsRegular() {
+			_ = os.Remove(filepath.Join(filepath.Dir(path), entry.Name()))
+		}
+	}
+}
+
 func replaceFile(path string, data []byte) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // 0600
+	tmp, err := os.CreateTemp(filepath.Dir(path), temporary(path)+"*") // 0600
 	if err != nil {
 		return fmt.Errorf("emporix: file store: %w", err)
 	}

@@ -208,6 +208,10 @@ func TestFileStoreEndsWithItsContext(t *testing.T) {
 			assert.Equal(t, 50*time.Millisecond, time.Since(began))
 			cancel()
 		}
+		began := time.Now()
+		_, err := emporix.NewFileStore(path)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, 5*time.Second, time.Since(began))
 		release()
 		assert.Equal(t, "one", load(t, store, "a"))
 		save(t, store, "a", "two", 2, time.Hour)

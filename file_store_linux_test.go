@@ -26,6 +26,22 @@ func holdFile(t *testing.T, path string) (release func()) {
 	return func() { require.NoError(t, file.Close()) }
 }
 
+func TestFileStoreLeavesNoFileOpen(t *testing.T) {
+	open := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		return len(entries)
+	}
+	before := open()
+	store, path := fileStore(t)
+	save(t, store, "a", "one", 1, time.Hour)
+	save(t, store, "a", "two", 2, time.Hour)
+	require.NoError(t, os.Link(path, path+".other"))
+	save(t, store, "a", "three", 3, time.Hour) // in place
+	assert.Equal(t, "three", load(t, openFileStore(t, path), "a"))
+	assert.Equal(t, before, open())
+}
+
 func TestFileStoreRefusesAPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	require.NoError(t, syscall.Mkfifo(path, 0o600))

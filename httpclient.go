@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,7 +36,8 @@ type hostBinding struct {
 // the service's answer and changes nothing. The SDK repeats nothing else; net/http
 // may, when a kept connection dies. Redirects are returned as they are.
 //
-// The wait for an answer's headers is bounded by Timeouts.Attempt. Without an answer
+// The wait for an answer's headers is bounded by Timeouts.Attempt, which begins again
+// with each piece of the request's body. Without an answer
 // the error is a *TransportError: ErrUnavailable, or ErrOutcomeUnknown for a request
 // that may change something and may have arrived. Reading the body is bounded by the request's context only, because
 // its size is unknown: give each request the context of the visitor's. A 401 is
@@ -128,14 +130,15 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 	return t.send(withBearer(again, renewed.Bearer))
 }
 
-// send waits for the headers no longer than one attempt may take.
+// send waits for the headers no longer than one attempt may take, from the last piece
+// of the request's body on: that may come from somebody's telephone.
 func (t *visitorTransport) send(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(req.Context())
 	limit := t.session.core().attemptTimeout
-	timer := time.AfterFunc(limit, cancel)
+	wait := &patience{limit: limit, timer: time.AfterFunc(limit, cancel)}
 	sent := new(atomic.Bool)
-	resp, err := t.next.RoundTrip(req.WithContext(context.WithValue(ctx, sentKey{}, sent)))
-	inTime := timer.Stop()
+	resp, err := t.next.RoundTrip(wait.during(req.WithContext(context.WithValue(ctx, sentKey{}, sent))))
+	inTime := wait.end()
 	switch {
 	case !inTime && req.Context().Err() == nil:
 		if resp != nil && resp.Body != nil {
@@ -155,6 +158,63 @@ func (t *visitorTransport) send(req *http.Request) (*http.Response, error) {
 		resp.Body = &endingBody{resp.Body, cancel}
 	}
 	return resp, err
+}
+
+// patience is a wait that begins again with each piece of a request's body.
+type patience struct {
+	limit time.Duration
+
+	mu    sync.Mutex
+	timer *time.Timer
+	ended bool
+}
+
+func (p *patience) again() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.ended && p.timer.Stop() {
+		p.timer.Reset(p.limit)
+	}
+}
+
+// end reports whether the wait was long enough. The body may go on after it.
+func (p *patience) end() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = true
+	return p.timer.Stop()
+}
+
+// during returns the request with a body that the wait hears of.
+func (p *patience) during(req *http.Request) *http.Request {
+	if req.Body == nil || req.Body == http.NoBody {
+		return req
+	}
+	req.Body = &heardBody{req.Body, p}
+	if again := req.GetBody; again != nil {
+		req.GetBody = func() (io.ReadCloser, error) {
+			body, err := again()
+			if err != nil || body == nil {
+				return body, err
+			}
+			return &heardBody{body, p}, nil
+		}
+	}
+	return req
+}
+
+type heardBody struct {
+	io.ReadCloser
+	wait *patience
+}
+
+// Read reads on.
+func (b *heardBody) Read(data []byte) (int, error) {
+	n, err := b.ReadCloser.Read(data)
+	if n > 0 {
+		b.wait.again()
+	}
+	return n, err
 }
 
 // unanswered is the error of a request without a response. What the SDK said itself,

@@ -279,7 +279,7 @@ func TestHTTPClientLetsGoOfAnswers(t *testing.T) {
 	var got []*cartBody
 	status := 0
 	fake := emporixtest.New(t)
-	client := fake.Client(t, emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+	transport := emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
 		if !strings.HasPrefix(r.URL.Path, "/cart/") {
 			return fake.Transport().RoundTrip(r)
 		}
@@ -288,11 +288,14 @@ func TestHTTPClientLetsGoOfAnswers(t *testing.T) {
 		switch status {
 		case 0:
 			return nil, io.ErrUnexpectedEOF
+		case 204:
+			return &http.Response{StatusCode: status, Header: http.Header{}}, nil
 		case 401:
 			body.Reader = strings.NewReader(gateway)
 		}
 		return &http.Response{StatusCode: status, Header: http.Header{}, Body: body}, nil
-	})))
+	}))
+	client := fake.Client(t, transport)
 	send := func(want int) *http.Response {
 		got, status = nil, want
 		resp, err := client.HTTPClient().Get(fake.URL() + "/cart/")
@@ -315,6 +318,8 @@ func TestHTTPClientLetsGoOfAnswers(t *testing.T) {
 
 	send(0)
 	require.Error(t, got[0].context.Err(), "there is no answer")
+	send(204)
+	require.Error(t, got[0].context.Err(), "there is no body")
 
 	resp = send(401)
 	require.Len(t, got, 2)
@@ -322,6 +327,19 @@ func TestHTTPClientLetsGoOfAnswers(t *testing.T) {
 	require.Error(t, got[0].context.Err())
 	assert.False(t, got[1].closed)
 	require.NoError(t, resp.Body.Close())
+
+	other := fake.Client(t, transport)
+	require.NoError(t, anonymousCall(t.Context(), other.OwnSession()))
+	fake.Fail(t, emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Status: 503, Times: 9}, emporixtest.Fault{Operation: "Auth.Anonymous", Status: 503, Times: 9})
+	got, status = nil, 401
+	_, err = other.HTTPClient().Get(fake.URL() + "/cart/")
+	require.Error(t, err, "the bearer can't be renewed")
+	assert.True(t, got[0].closed)
+
+	body := &cartBody{Reader: strings.NewReader("x")}
+	_, err = client.HTTPClient().Post("https://evil.example", "text/plain", body)
+	require.Error(t, err)
+	assert.True(t, body.closed, "what is not sent")
 
 	resp = send(101)
 	require.NoError(t, resp.Body.Close())
@@ -543,6 +561,80 @@ func TestHTTPClientErrors(t *testing.T) {
 	})
 }
 
+// slowBody gives a piece at a time, and then perhaps nothing more, ever.
+type slowBody struct {
+	ctx    context.Context
+	pieces int
+	stuck  bool
+}
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	if b.pieces == 0 && !b.stuck {
+		return 0, io.EOF
+	}
+	wait := 3 * time.Second
+	if b.pieces == 0 {
+		wait = 1000 * time.Hour
+	}
+	select {
+	case <-time.After(wait):
+	case <-b.ctx.Done():
+		return 0, b.ctx.Err()
+	}
+	b.pieces--
+	return copy(p, "x"), nil
+}
+
+func (b *slowBody) Close() error { return nil }
+
+// Somebody's telephone sends a form for longer than an answer may take. The wait for
+// the answer begins with the last piece.
+func TestHTTPClientWaitsForABodyThatComes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		stuck bool
+		after time.Duration // how long the server takes with the whole body
+		fails time.Duration // 0: it does not
+	}{
+		"slow":                {false, 9 * time.Second, 0},
+		"slow, and no answer": {false, time.Hour, 70 * time.Second},
+		"it stops":            {true, 0, 70 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fake := emporixtest.New(t)
+				client := fake.Client(t, emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+					if !strings.HasPrefix(r.URL.Path, "/cart/") {
+						return fake.Transport().RoundTrip(r)
+					}
+					body, err := io.ReadAll(r.Body)
+					if err != nil {
+						return nil, err
+					}
+					select {
+					case <-time.After(tt.after):
+					case <-r.Context().Done():
+						return nil, r.Context().Err()
+					}
+					return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(fmt.Sprint(len(body))))}, nil
+				})))
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				began := time.Now()
+				req, err := http.NewRequestWithContext(ctx, "POST", fake.URL()+"/cart/", &slowBody{ctx, 20, tt.stuck})
+				require.NoError(t, err)
+				resp, err := client.HTTPClient().Do(req)
+				if tt.fails == 0 {
+					require.NoError(t, err)
+					assert.Equal(t, "20", text(t, resp))
+					return
+				}
+				require.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
+				assert.InDelta(t, tt.fails, time.Since(began), float64(100*time.Millisecond))
+			})
+		})
+	}
+}
+
 // Without a response, the error says whether the request may have been processed.
 func TestHTTPClientWithoutAResponse(t *testing.T) {
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
@@ -638,6 +730,9 @@ func TestHTTPClientWaitsForHeadersOnly(t *testing.T) {
 		require.ErrorAs(t, err, &timeout)
 		assert.True(t, timeout.Timeout())
 		assert.Equal(t, 10*time.Second, time.Since(began))
+		var lost *emporix.TransportError
+		require.ErrorAs(t, err, &lost)
+		assert.Equal(t, 1, lost.Attempts)
 		for method, reads := range map[string]bool{"": true, "GET": true, "HEAD": true, "OPTIONS": true, "POST": false, "PUT": false, "DELETE": false} {
 			_, err = client.HTTPClient().Do((&http.Request{Method: method, URL: &url.URL{Scheme: "https", Host: "fake.emporix.test", Path: "/cart/1"}}).WithContext(t.Context()))
 			assert.Equal(t, reads, errors.Is(err, emporix.ErrUnavailable), method)
@@ -661,6 +756,27 @@ func TestHTTPClientWaitsForHeadersOnly(t *testing.T) {
 		resp, err = client.HTTPClient().Get(fake.URL() + "/cart/1")
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close()) // and Close ends it; synctest waits for the server's goroutine
+	})
+}
+
+// A body that does not hear its context is left when that ends.
+func TestHTTPClientLeavesABodyThatDoesNotEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		read, write := io.Pipe()
+		client := loggedIn(t, func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(read)}, nil
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, "GET", "https://api.emporix.io/cart/1", nil)
+		require.NoError(t, err)
+		resp, err := client.HTTPClient().Do(req)
+		require.NoError(t, err)
+		began := time.Now()
+		_, err = io.ReadAll(resp.Body)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, time.Second, time.Since(began))
+		require.NoError(t, write.Close())
 	})
 }
 

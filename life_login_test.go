@@ -222,3 +222,59 @@ func TestLife_L11_ARefusedSwitch(t *testing.T) {
 		})
 	}
 }
+
+// Another process has logged the visitor in, and this one does not know yet. The
+// login here is then one over a customer, with an anonymous session of its own: that
+// of the client's own renewals would be shared by all who come this way.
+func TestALoginOverACustomerOfAnotherProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := emporixtest.New(t)
+		store := emporix.NewMemoryStore(0)
+		here, there := fake.Client(t, emporix.WithTokenStore(store)), fake.Client(t, emporix.WithTokenStore(store))
+		sessions := map[string]bool{}
+		for _, name := range []string{"ann", "bob", "cem"} {
+			who := emporix.LoginRequest{Email: name + "@example.com", Password: "correct horse"}
+			fake.AddCustomer(t, emporixtest.Customer{Email: who.Email, Password: who.Password})
+			visitor := here.Session(name)
+			require.NoError(t, anonymousCall(t.Context(), visitor))
+			_, err := there.Session(name).Auth.Login(t.Context(), who)
+			require.NoError(t, err)
+			time.Sleep(90 * time.Minute) // the guest's token is over
+			result, err := visitor.Auth.Login(t.Context(), who)
+			require.NoError(t, err)
+			sessions[result.SessionID] = true
+		}
+		assert.Len(t, sessions, 3, "each has a session of their own")
+	})
+}
+
+// Another process has logged the visitor in since this one last looked. That nobody is
+// logged in is then no answer, least of all to a logout.
+func TestNobodyIsLoggedInIsLookedUp(t *testing.T) {
+	for name, call := range map[string]func(context.Context, *emporix.Session) error{
+		"a call":   customerCall,
+		"a logout": func(ctx context.Context, s *emporix.Session) error { return s.Auth.Logout(ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fake := emporixtest.New(t)
+				fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
+				store := emporix.NewMemoryStore(0)
+				here, there := fake.Client(t, emporix.WithTokenStore(store)), fake.Client(t, emporix.WithTokenStore(store))
+				visitor := here.Session("v")
+				require.ErrorIs(t, call(t.Context(), visitor), emporix.ErrNotLoggedIn)
+				require.NoError(t, anonymousCall(t.Context(), visitor))
+				time.Sleep(time.Minute)
+				require.ErrorIs(t, call(t.Context(), visitor), emporix.ErrNotLoggedIn)
+				logIn(t, there.Session("v"))
+				time.Sleep(time.Minute)
+				require.NoError(t, call(t.Context(), visitor))
+				if name == "a logout" {
+					assert.Equal(t, emporix.SessionNone, info(t, here.Session("v")).Kind)
+					assert.Equal(t, emporix.SessionNone, info(t, fake.Client(t, emporix.WithTokenStore(store)).Session("v")).Kind)
+					fake.AssertCalls(t, "Auth.Logout", 1)
+				}
+			})
+		})
+	}
+}

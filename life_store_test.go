@@ -149,6 +149,7 @@ func TestRowsInASharedStoreAreScoped(t *testing.T) {
 	same, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL("https://API.emporix.io/"))
 	require.NoError(t, err)
 	assert.Equal(t, "first", rows[same.Settings().VisitorRows], "however the host is written")
+	assert.Equal(t, "acme.b1bacfc9/visitor/", same.Settings().VisitorRows, "what another release has written is found again")
 }
 
 // A row of a replica whose clock is ahead, with a refresh token of the longest life,

@@ -31,7 +31,8 @@ func TestMemoryStoreBoundsItsLeases(t *testing.T) {
 		for round := range 3 {
 			lent := 0
 			for i := range 10 * rows {
-				if _, err := acquire(t, store, fmt.Sprint(i), time.Minute); err != nil {
+				if abandoned, err := acquire(t, store, fmt.Sprint(i), time.Minute); err != nil {
+					require.False(t, abandoned)
 					require.ErrorContains(t, err, "more rows are lent at once")
 					continue
 				}

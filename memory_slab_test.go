@@ -129,5 +129,8 @@ func TestMemoryStoreRefusesRowsOutOfAllProportion(t *testing.T) {
 	save(t, store, key, row, 1, time.Hour)
 	assert.Len(t, load(t, store, key), len(row), "both are as long as they may be")
 	require.ErrorContains(t, store.Save(t.Context(), key+"k", nil, 1, time.Hour), "longer than 64 KiB")
+	saved, err := store.SaveIf(t.Context(), key+"k", nil, 0, 1, time.Hour)
+	require.Error(t, err)
+	assert.False(t, saved)
 	require.ErrorContains(t, store.Save(t.Context(), "a", []byte(row+"r"), 1, time.Hour), "16 MiB")
 }

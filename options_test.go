@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -229,19 +230,19 @@ func TestBlankAndUnprintableCredentials(t *testing.T) {
 
 // What is as long as it may be is taken, and what is a byte longer is not.
 func TestTheLongestOptions(t *testing.T) {
-	url := func(path string) emporix.Option { return emporix.WithBaseURL("https://api.emporix.io/" + path) }
-	start := func(sc func(*emporix.SessionContext, string)) func(string) emporix.Option {
+	base := func(path string) emporix.Option { return emporix.WithBaseURL("https://api.emporix.io/" + path) }
+	start := func(set func(*emporix.SessionContext, string)) func(string) emporix.Option {
 		return func(text string) emporix.Option {
-			var context emporix.SessionContext
-			sc(&context, text)
-			return emporix.WithSessionContext(context)
+			var sc emporix.SessionContext
+			set(&sc, text)
+			return emporix.WithSessionContext(sc)
 		}
 	}
 	for field, tt := range map[string]struct {
 		most int
 		opt  func(text string) emporix.Option
 	}{
-		"WithBaseURL":                       {2048 - len("https://api.emporix.io/"), url},
+		"WithBaseURL":                       {2048 - len("https://api.emporix.io/"), base},
 		"WithLanguage":                      {256, emporix.WithLanguage},
 		"WithUserAgent":                     {256, emporix.WithUserAgent},
 		"WithSessionContext Currency":       {64, start(func(sc *emporix.SessionContext, text string) { sc.Currency = text })},
@@ -264,6 +265,40 @@ func TestTheLongestOptions(t *testing.T) {
 		_, err := emporix.NewClient("acme", "id", emporix.WithLanguage(text))
 		assert.Equal(t, fine, err == nil, "%q", text)
 	}
+}
+
+// The limits of a client without options are those that the documentation names.
+func TestDefaultLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := emporixtest.New(t)
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Delay: time.Hour, Times: 9})
+		began := time.Now()
+		require.ErrorIs(t, get(t.Context(), fake.Client(t)), emporix.ErrUnavailable)
+		assert.Equal(t, 30*time.Second, time.Since(began).Truncate(time.Second))
+
+		client := fake.Client(t, emporix.WithTokenStore(stuckStore{emporix.NewMemoryStore(0)}))
+		began = time.Now()
+		_, err := client.OwnSession().Info(t.Context())
+		require.ErrorIs(t, err, emporix.ErrStoreUnavailable)
+		assert.Equal(t, 2*time.Second, time.Since(began))
+	})
+	client, err := emporix.NewClient("acme", "storefront")
+	require.NoError(t, err)
+	store := client.Settings().TokenStore
+	for i := range 200 {
+		save(t, store, fmt.Sprint(i), "x", 1, time.Hour)
+	}
+	for i := range 200 {
+		assert.Equal(t, "x", load(t, store, fmt.Sprint(i)))
+	}
+}
+
+// stuckStore does not answer before its caller leaves.
+type stuckStore struct{ emporix.TokenStore }
+
+func (stuckStore) Load(ctx context.Context, _ string) ([]byte, bool, error) {
+	<-ctx.Done()
+	return nil, false, ctx.Err()
 }
 
 // Of limits that are given, a zero one is the default, and none is negative.

@@ -141,12 +141,12 @@ func (c *core) renewRejected(ctx context.Context, v *lifecycle.Visitor, want lif
 }
 
 // attemptsOf returns how many requests an error of send tells of.
-func attemptsOf(err error) int {
+func attemptsOf(err error) (n int) {
 	var apiErr *APIError
 	if errors.As(err, &apiErr) {
-		return apiErr.Attempts
+		n = apiErr.Attempts
 	}
-	return 0
+	return n
 }
 
 // countMore adds what was sent with a bearer that was refused.

@@ -2,10 +2,13 @@ package emporix_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -239,9 +242,9 @@ func TestFileStoreRefusesWhatIsNoSessionFile(t *testing.T) {
 		big := bytes.Repeat([]byte("x"), 50<<20) // a third longer in the file
 		require.ErrorContains(t, store.Save(t.Context(), "b", big, 1, time.Hour), "64 MiB")
 		assert.Equal(t, "one", load(t, store, "a"))
-		require.NoError(t, os.Truncate(path, 65<<20))
+		require.NoError(t, os.Truncate(path, 64<<20+1))
 		_, err := emporix.NewFileStore(path)
-		require.ErrorContains(t, err, "is no session file")
+		require.ErrorContains(t, err, "has 67108865 bytes; that is no session file")
 	})
 	t.Run("no path", func(t *testing.T) {
 		_, err := emporix.NewFileStore("")
@@ -292,4 +295,58 @@ func TestASessionSurvivesARestart(t *testing.T) {
 		require.NoError(t, third.Close(t.Context()))
 		assert.Equal(t, emporix.SessionNone, info(t, run().OwnSession()).Kind)
 	})
+}
+
+// A process that is killed before it has replaced the file leaves one beside it, with
+// the tokens of those who may have logged out since. The next one removes it.
+func TestFileStoreRemovesLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "sessions.json")
+	names := func() (names []string) {
+		entries, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		for _, entry := range entries {
+			names = append(names, entry.Name())
+		}
+		return names
+	}
+	foreign := []string{".sessions.json.emporix-", ".sessions.json.emporix-1x", "sessions.json.1", "sessions.json.emporix-1"}
+	for _, name := range append(foreign, ".sessions.json.emporix-1234567") {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("tokens"), 0o600))
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(dir, ".sessions.json.emporix-2"), 0o700))
+	for range 2 {
+		store, err := emporix.NewFileStore(path)
+		require.NoError(t, err)
+		require.NoError(t, store.Save(t.Context(), "v", []byte("row"), 1, time.Hour))
+	}
+	assert.ElementsMatch(t, append(foreign, "sessions.json", ".sessions.json.emporix-2"), names())
+}
+
+// What a killed process leaves has a name that is found again.
+func TestFileStoreNamesWhatItWrites(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "sessions.json")
+	store, err := emporix.NewFileStore(path)
+	require.NoError(t, err)
+	require.NoError(t, store.Save(t.Context(), "v", []byte("row"), 1, time.Hour))
+	seen := regexp.MustCompile(`^\.sessions\.json\.emporix-[0-9]+$`)
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := uint64(2); ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				assert.NoError(t, store.Save(context.Background(), "v", make([]byte, 1<<20), i, time.Hour))
+			}
+		}
+	}()
+	defer func() { close(stop); <-done }()
+	require.Eventually(t, func() bool {
+		entries, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		return slices.ContainsFunc(entries, func(e os.DirEntry) bool { return seen.MatchString(e.Name()) })
+	}, 10*time.Second, time.Millisecond)
 }

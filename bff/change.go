@@ -26,7 +26,10 @@ const changeLimit = time.Minute
 //
 // The new row decides, because each of its states follows from one conditional
 // save: promised becomes settled (the change stands), or abandoned (it was taken
-// back), and neither becomes the other. Who finds a claimed old row concludes:
+// back), and neither becomes the other. Only the request that has settled it may still
+// take it back, where it finds that its answer has begun without the new ID: it gives
+// the old row its session again, unless another request was faster, and removes the
+// new one (withdraw). Who finds a claimed old row concludes:
 //
 //	the new row is     the change          the old ID
 //	promised           is under way, or    waits; after the change's time it is
@@ -80,6 +83,7 @@ func (v *visit) change(ctx context.Context, login bool, do func(ctx context.Cont
 	if old != nil {
 		r.Began, r.Customer, r.LoggedIn, r.Listed = old.Began, old.Customer, old.LoggedIn, old.Listed
 	}
+	before := r.LoggedIn
 	session, err := v.moved(ctx, old, next)
 	if err != nil {
 		return err
@@ -87,6 +91,9 @@ func (v *visit) change(ctx context.Context, login bool, do func(ctx context.Cont
 	if err := do(ctx, session, &r); err != nil {
 		v.stay(ctx, session, old, next, err)
 		return err
+	}
+	if v.late() {
+		return v.withdraw(ctx, session, old, next, &r, r.LoggedIn != before)
 	}
 	next, err = v.settle(ctx, old, next, r)
 	if err != nil {
@@ -96,17 +103,56 @@ func (v *visit) change(ctx context.Context, login bool, do func(ctx context.Cont
 		}
 		return err
 	}
+	if !v.becomeInTime(next) {
+		return v.withdraw(ctx, session, old, next, &r, r.LoggedIn != before)
+	}
+	v.session = session
 	if old != nil {
 		v.leave(ctx, old, next)
 	}
-	v.become(next, false)
-	v.session = session
 	return nil
 }
 
 // errNotKept is what remains of a change that was made at the API and could not
 // be written here.
 var errNotKept = fmt.Errorf("bff: %w: the change was made, but the visitor's new ID could not be saved, so the customer was logged out", emporix.ErrOutcomeUnknown)
+
+// errLateChange is what remains of a change that was made at the API while something
+// else, such as http.TimeoutHandler, answered the request.
+var errLateChange = fmt.Errorf("bff: %w: the change was made, but the visitor goes on with the old ID: %w", emporix.ErrOutcomeUnknown, ErrTooLate)
+
+// withdraw takes a change back whose new ID can't reach the browser, because the
+// answer has begun meanwhile: the visitor goes on with the old ID. made says that the
+// change has made the session, so that it is not for the old ID, and is ended. Where
+// another request has ended the old ID already, nobody has the session any more.
+func (v *visit) withdraw(ctx context.Context, session *emporix.Session, old, next *visitor, r *record, made bool) error {
+	ctx, cancel := detach(ctx) // the change's own time may be up
+	defer cancel()
+	failed, key := errLateChange, next.Key
+	if made {
+		failed, key = ErrTooLate, randomValue()
+		if err := endSession(ctx, session); err != nil {
+			v.b.log(ctx, "a login that came too late was not confirmed to be undone", err)
+		}
+	}
+	var kept *visitor
+	if old == nil {
+		v.discard(ctx, next)
+	} else {
+		var err error
+		if kept, err = v.takeBack(ctx, old, next, key); err != nil {
+			v.b.log(ctx, "a change of the visitor's ID came too late, and could not be taken back", err)
+			v.undo(ctx, session, next)
+		}
+	}
+	if v.b.index != nil && r.Customer != "" && next.State == stateSettled {
+		if err := v.b.index.remove(ctx, r.Customer, next.id); err != nil {
+			v.b.log(ctx, "the list of a customer's sessions could not be updated", err)
+		}
+	}
+	v.become(kept, false)
+	return failed
+}
 
 // successor is who the visitor is now, where a request that was faster has given
 // them a new ID.
@@ -278,6 +324,11 @@ func (v *visit) stay(ctx context.Context, session *emporix.Session, old, next *v
 		v.goBack(ctx, old, next, next.Key)
 		return
 	case errors.As(failed, &spent):
+		v.discard(ctx, next)
+		v.become(nil, false)
+		return
+	}
+	if v.late() { // nobody will have that ID
 		v.discard(ctx, next)
 		v.become(nil, false)
 		return

@@ -157,6 +157,7 @@ type shop struct {
 	client  *emporix.Client
 	b       *bff.BFF
 	store   *ledger
+	mux     *http.ServeMux
 	handler http.Handler
 	number  string // Jo's
 }
@@ -268,19 +269,23 @@ func (s *shop) open(with setup) {
 	}})
 	require.NoError(s.t, err)
 	mux.Handle("/api/", proxy)
-	s.handler = s.b.Handler(mux)
+	s.mux, s.handler = mux, s.b.Handler(mux)
 }
 
 // honest is a log whose lines tell what went wrong.
 type honest struct {
 	slog.Handler
-	t *testing.T
+	t    *testing.T
+	said *sync.Map // messages, if it is not nil
 }
 
 func (h honest) Enabled(context.Context, slog.Level) bool { return true }
 
 func (h honest) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool { return assert.NotNil(h.t, a.Value.Any(), r.Message) })
+	if h.said != nil {
+		h.said.Store(r.Message, true)
+	}
 	return nil
 }
 

@@ -53,14 +53,16 @@ func TestDamagedRows(t *testing.T) {
 		status int
 		fresh  bool // the visitor goes on as a fresh guest
 	}{
-		"visitor, not JSON":     {visitorRows, func(string) string { return "\x00{" }, 200, true},
-		"visitor, empty":        {visitorRows, func(string) string { return "" }, 200, true},
-		"visitor, no key":       {visitorRows, func(string) string { return `{"v":1,"g":5}` }, 200, true},
-		"visitor, from later":   {visitorRows, future, 503, false},
-		"session, not JSON":     {sessionRows, func(string) string { return "{" }, 503, true},
-		"session, cut":          {sessionRows, func(data string) string { return data[:len(data)/2] }, 503, true},
-		"everything, not JSON":  {bffRows, func(string) string { return "<html>" }, 200, true},
-		"everything, of arrays": {bffRows, func(string) string { return "[]" }, 200, true},
+		"visitor, not JSON":      {visitorRows, func(string) string { return "\x00{" }, 200, true},
+		"visitor, empty":         {visitorRows, func(string) string { return "" }, 200, true},
+		"visitor, no key":        {visitorRows, func(string) string { return `{"v":1,"g":5}` }, 200, true},
+		"visitor, no generation": {visitorRows, func(data string) string { return regexp.MustCompile(`"g":\d+`).ReplaceAllString(data, `"g":0`) }, 200, true},
+		"visitor, a long key":    {visitorRows, func(data string) string { return strings.Replace(data, `"k":"`, `"k":"x`, 1) }, 200, true},
+		"visitor, from later":    {visitorRows, future, 503, false},
+		"session, not JSON":      {sessionRows, func(string) string { return "{" }, 503, true},
+		"session, cut":           {sessionRows, func(data string) string { return data[:len(data)/2] }, 503, true},
+		"everything, not JSON":   {bffRows, func(string) string { return "<html>" }, 200, true},
+		"everything, of arrays":  {bffRows, func(string) string { return "[]" }, 200, true},
 	} {
 		t.Run(what, func(t *testing.T) {
 			s := newShop(t, setup{})
@@ -105,6 +107,23 @@ func TestAStoreWithoutConditionalSave(t *testing.T) {
 		assert.Equal(t, nobody, b.ok("GET", "/page"))
 		time.Sleep(2 * time.Millisecond)
 	}
+	synctest.Test(t, func(t *testing.T) { // writes of one row take turns
+		s := newShop(t, setup{})
+		s.store.delay = 10 * time.Millisecond
+		s.open(setup{client: []emporix.Option{emporix.WithTokenStore(struct{ emporix.TokenStore }{s.store})}})
+		var browsers []*browser
+		var all sync.WaitGroup
+		for range 6 {
+			b := s.browser()
+			browsers = append(browsers, b)
+			all.Go(b.login)
+		}
+		all.Wait()
+		require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
+		for _, b := range browsers {
+			assert.Equal(t, nobody, b.ok("GET", "/page"))
+		}
+	})
 }
 
 // serve runs one handler behind the middleware.

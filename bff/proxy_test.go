@@ -167,7 +167,7 @@ func TestTheTokenProxyRefuses(t *testing.T) {
 	for _, target := range []string{
 		"/api/cart/acme/carts/c1/items", "/api/cart/other/carts/c1", "/api/price/acme/x", "/api/customer/acme/refreshauthtoken?refreshToken=x",
 		"/api/cart/acme/carts/%2e%2e", "/api/cart/acme/carts/..%2f..%2fcustomer", "/api/cart/acme/everything/%2e%2e/x", "/api/cart/acme/everything/a%5c..%5cb",
-		"/api/cart/acme/everything/%252e%252e", "/api/cart/acme/everything//x", "/api/cart/acme/carts/a%00b", "/api/cart/acme/carts/a;b", "/api/cart/acme/carts/", "/api/",
+		"/api/cart/acme/everything/%252e%252e", "/api/cart/acme/everything//x", "/api/cart/acme/carts/a%00b", "/api/cart/acme/carts/a%1fb", "/api/cart/acme/carts/a%7fb", "/api/cart/acme/carts/a;b", "/api/cart/acme/carts/", "/api/",
 	} {
 		out := b.do("GET", target)
 		assert.Contains(t, []int{404, 301, 307}, out.StatusCode, target) // the outer mux cleans a path
@@ -187,7 +187,21 @@ func TestTheTokenProxyRefuses(t *testing.T) {
 		assert.Empty(t, out.Header.Get("Location"))
 		return out.StatusCode
 	}())
+	for status, want := range map[int]int{299: 299, 300: 502, 399: 502, 304: 304, 400: 400} {
+		carts.serve = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
+		assert.Equal(t, want, b.do("GET", "/api/cart/acme/carts/a%20b").StatusCode, status)
+	}
 	assert.Equal(t, 413, b.do("POST", "/api/cart/acme/carts "+strings.Repeat("x", 1<<20+1)).StatusCode, "a body that is too long")
+	carts.serve = func(w http.ResponseWriter, _ *http.Request) {}
+	assert.Equal(t, 200, b.do("POST", "/api/cart/acme/carts "+strings.Repeat("x", 1<<20)).StatusCode)
+	proxy, err := s.b.Proxy(bff.ProxyRules{Prefix: "/api", Allow: []string{"POST /cart/{tenant}/carts"}, MaxBody: 1})
+	require.NoError(t, err)
+	all := s.handler
+	s.handler = s.b.Handler(proxy)
+	for body, status := range map[string]int{"x": 200, "xx": 413} {
+		assert.Equal(t, status, b.do("POST", "/api/cart/acme/carts "+body).StatusCode)
+	}
+	s.handler = all
 	s.store.fail(errDown, errDown)
 	assert.Equal(t, 503, b.do("GET", "/api/cart/acme/carts/c1").StatusCode)
 }

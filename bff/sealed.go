@@ -333,9 +333,8 @@ func (k *sealedKeeper) claim(_ context.Context, v, _ *visitor, _ string) (*visit
 	return &claimed, nil
 }
 
-func (k *sealedKeeper) underWay(_ context.Context, v *visitor) (bool, error) {
-	return time.Now().UnixMilli() < v.Changing, nil // both by this process's clock
-}
+// underWay need not look: place did a moment ago.
+func (k *sealedKeeper) underWay(context.Context, *visitor) (bool, error) { return true, nil }
 
 func (k *sealedKeeper) finished(context.Context, *visitor) {}
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"regexp"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
@@ -135,7 +137,16 @@ var changes = map[string]change{
 // no old ID names a customer afterwards, and nobody is locked out.
 func TestNoOldIDNamesACustomer(t *testing.T) {
 	var situations, refused atomic.Int64
+	var said sync.Map
 	t.Cleanup(func() {
+		for _, message := range []string{
+			"an ID that is worth nothing could not be removed", "an unused ID could not be removed", "a visitor stays reserved for a minute",
+			"the list of a customer's sessions could not be updated", "a login that was undone was not confirmed to be",
+			"the ID of a customer who has logged out could not be removed", "a change of the visitor's ID is left to be taken back by their next request",
+		} {
+			_, found := said.Load("bff: " + message)
+			assert.True(t, found || t.Failed(), "nothing logged: %s", message)
+		}
 		t.Logf("%d situations; the change was refused in %d", situations.Load(), refused.Load())
 	})
 	for what, c := range changes {
@@ -147,7 +158,7 @@ func TestNoOldIDNamesACustomer(t *testing.T) {
 				var store *faulty
 				synctest.Test(t, func(t *testing.T) {
 					var ok bool
-					store, ok = c.run(t, fmt.Sprintf("%s, operation %d, %s, applied %t, looked at %s", what, f.at, f.how, f.applied, look), f, look)
+					store, ok = c.run(t, &said, fmt.Sprintf("%s, operation %d, %s, applied %t, looked at %s", what, f.at, f.how, f.applied, look), f, look)
 					if !ok {
 						refused.Add(1)
 					}
@@ -195,7 +206,7 @@ func TestNoOldIDNamesACustomer(t *testing.T) {
 	}
 }
 
-func (c change) run(t *testing.T, name string, f fault, look string) (store *faulty, ok bool) {
+func (c change) run(t *testing.T, said *sync.Map, name string, f fault, look string) (store *faulty, ok bool) {
 	t.Helper()
 	s := newShop(t, setup{})
 	s.fake.AddCompany(t, emporixtest.Company{ID: "acme-ltd", Name: "Acme", Contacts: []emporixtest.Contact{{Email: jo.Email}}})
@@ -214,7 +225,7 @@ func (c change) run(t *testing.T, name string, f fault, look string) (store *fau
 	old.cookie = b.cookie
 
 	store = &faulty{ConditionalTokenStore: s.store, fault: f}
-	with := setup{options: bff.Options{MaxSessions: max(c.others, 1) + 1}, client: []emporix.Option{emporix.WithTokenStore(store)}}
+	with := setup{options: bff.Options{MaxSessions: max(c.others, 1) + 1, Logger: slog.New(honest{t: t, said: said})}, client: []emporix.Option{emporix.WithTokenStore(store)}}
 	s.open(with)
 	store.mu.Lock()
 	store.armed = true

@@ -30,7 +30,13 @@ func TestAChangeThatCouldNotBeTakenBack(t *testing.T) {
 			b.ok("GET", "/page")
 			store := &faulty{ConditionalTokenStore: s.store, fault: fault{at: at, how: "row"}, armed: true}
 			s.open(setup{client: withStore(store)})
-			b.do("POST", "/login password=wrong")
+			b.serve(func(_ http.ResponseWriter, r *http.Request) {
+				_, err := bff.From(r).Login(r.Context(), emporix.LoginRequest{Email: jo.Email, Password: "wrong"})
+				assert.Error(t, err)
+				if info, err := bff.From(r).Info(r.Context()); err == nil {
+					assert.Equal(t, emporix.SessionAnonymous, info.Kind, "operation %d: the visitor is no stranger now", at)
+				}
+			})
 			store.mu.Lock()
 			more = store.hit
 			mark := strings.Contains(store.key, "/bff/change/") // only time ends that one

@@ -66,6 +66,17 @@ func (v *visit) become(other *visitor, dropped bool) {
 	v.visitor, v.dropped, v.passing = other, dropped, false
 }
 
+// becomeInTime is become for a new ID, unless the answer has begun without it.
+func (v *visit) becomeInTime(other *visitor) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.begun {
+		return false
+	}
+	v.visitor, v.dropped, v.passing = other, false, false
+	return true
+}
+
 // pass makes a guest of a visitor whose cookie may only have been withheld: it
 // must not be overwritten.
 func (v *visit) pass(guest *visitor) {

@@ -8,32 +8,24 @@ import (
 
 var conditionalCases = []testCase{
 	{name: "save if", needs: conditional, run: func(t *trial) {
-		t.wantSaveIf("a", "no", 5, 6, false)
-		t.lacks("a")
-		t.wantSaveIf("a", "one", 0, 5, true)
-		t.has("a", "one")
-		t.wantSaveIf("a", "no", 0, 6, false)
-		t.wantSaveIf("a", "no", 4, 6, false)
-		t.wantSaveIf("a", "no", 6, 7, false)
-		t.has("a", "one")
-		t.wantSaveIf("a", "two", 5, 6, true)
-		t.has("a", "two")
-		t.wantSaveIf("a", "no", 5, 7, false)
-		t.has("a", "two")
-		t.wantSaveIf("b", "another row", 0, 1, true)
+		t.wantStale("a")
+		t.wantBegin("a", "one", true)
+		t.wantBegin("a", "no", false)
+		t.wantReplace("a", "two", true)
+		t.wantStale("a")
+		t.wantBegin("b", "another row", true)
 		t.has("a", "two")
 	}},
 	{name: "save if, after save and delete", needs: conditional, run: func(t *trial) {
-		t.saveAs("a", "one", 7, long)
-		t.wantSaveIf("a", "no", 0, 8, false)
-		t.wantSaveIf("a", "two", 7, 8, true)
-		t.saveAs("a", "three", 9, long)
-		t.wantSaveIf("a", "no", 8, 10, false)
-		t.wantSaveIf("a", "four", 9, 10, true)
+		t.put("a", "one")
+		t.wantBegin("a", "no", false)
+		t.wantReplace("a", "two", true)
+		t.put("a", "three")
+		t.wantStale("a")
 		t.delete("a")
-		t.wantSaveIf("a", "no", 10, 11, false)
+		t.wantReplace("a", "no", false)
 		t.lacks("a")
-		t.wantSaveIf("a", "five", 0, 1, true)
+		t.wantBegin("a", "five", true)
 		t.has("a", "five")
 	}},
 	{name: "generations are equal or not", needs: conditional, run: func(t *trial) {
@@ -52,12 +44,11 @@ var conditionalCases = []testCase{
 			now = next
 		}
 	}},
-	{name: "a row that has run out is none", needs: conditional, waits: true, run: func(t *trial) {
+	{name: "a row that has run out is none", needs: conditional, run: func(t *trial) {
 		there := func() bool { _, found := t.load("a"); return found }
-		t.runsOut("a row", func() { t.saveIf("a", "one", 0, 7, soon) }, there)
-		t.wantSaveIf("a", "no", 7, 8, false)
-		t.lacks("a")
-		t.wantSaveIf("a", "two", 0, 1, true)
+		t.runsOut("a row", func() { t.saveIf("a", "one", 0, math.MaxInt64, soon) }, there)
+		t.wantReplace("a", "no", false)
+		t.wantBegin("a", "two", true)
 		t.has("a", "two")
 
 		t.put("b", "one")
@@ -74,7 +65,7 @@ var conditionalCases = []testCase{
 			now += uint64(winner) + 1
 		}
 	}},
-	{name: "one of many begins", needs: conditional, waits: true, run: func(t *trial) {
+	{name: "one of many begins", needs: conditional, run: func(t *trial) {
 		t.runsOut("a row", func() { t.save("a", "one", soon) },
 			func() bool { _, found := t.load("a"); return found })
 		winner := oneOf(t, "SaveIf, after a row ran out,", func(i int) (bool, error) {

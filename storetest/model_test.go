@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"sync"
@@ -30,6 +31,7 @@ type modelLease struct {
 	until   time.Time
 	written bool
 	doubted bool // an earlier lease was abandoned
+	named   time.Time
 }
 
 func newModel(bug string) *model {
@@ -48,13 +50,16 @@ func (m *model) begin(ctx context.Context, operation string) (end func(), err er
 }
 
 func (m *model) name(key string) string {
+	if len(key) > 512 {
+		panic("a key is longer than keys get")
+	}
 	switch m.bug {
 	case "folds case":
 		return strings.ToLower(key)
 	case "trims spaces":
 		return strings.TrimRight(key, " ")
-	case "cuts keys at 255":
-		return key[:min(255, len(key))]
+	case "cuts keys at 511":
+		return key[:min(511, len(key))]
 	case "unescapes keys":
 		return strings.ReplaceAll(key, "%00", "")
 	case "joins slashes":
@@ -115,6 +120,10 @@ func (m *model) Load(ctx context.Context, key string) ([]byte, bool, error) {
 	if m.is("returns expired rows") {
 		r, found = m.rows[m.name(key)]
 	}
+	if l, lent := m.leases[m.name(key)]; lent && (m.is("reading under a lease settles") && time.Now().Before(l.until) || m.is("reading after a lease settles") && !time.Now().Before(l.until)) {
+		l.written = true
+		m.leases[m.name(key)] = l
+	}
 	switch {
 	case !found && m.is("absent is an error"):
 		return nil, false, fmt.Errorf("no such row")
@@ -133,7 +142,6 @@ func (m *model) Load(ctx context.Context, key string) ([]byte, bool, error) {
 func (m *model) write(key string, data []byte, generation uint64, ttl time.Duration) {
 	name := m.name(key)
 	switch m.bug {
-	case "keeps the caller's bytes":
 	case "is a C string":
 		data, _, _ = bytes.Cut(data, []byte{0})
 	case "trims rows":
@@ -181,6 +189,12 @@ func (m *model) write(key string, data []byte, generation uint64, ttl time.Durat
 }
 
 func (m *model) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
+	if ctx.Err() != nil && m.is("saves too late") {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.write(key, data, generation, ttl)
+		return ctx.Err()
+	}
 	end, err := m.begin(ctx, "Save")
 	if err != nil {
 		return err
@@ -193,8 +207,20 @@ func (m *model) Save(ctx context.Context, key string, data []byte, generation ui
 		return fmt.Errorf("locked")
 	}
 	m.write(key, data, generation, ttl)
-	if m.is("saving ends a lease") {
+	switch {
+	case m.is("writes in two halves"):
+		for _, part := range [][]byte{data[:len(data)/2], data} {
+			m.write(key, part, generation, ttl)
+			m.mu.Unlock()
+			time.Sleep(rand.N(time.Millisecond)) // #nosec G404 -- not all at the same pace
+			m.mu.Lock()
+		}
+	case m.is("saving ends a lease"):
 		delete(m.leases, m.name(key))
+	case m.is("Save keeps the caller's bytes"):
+		m.rows[m.name(key)] = modelRow{data, generation, m.rows[m.name(key)].until}
+	case m.is("keeps 64 rows") && len(m.rows) > 64:
+		delete(m.rows, m.name(key))
 	}
 	return nil
 }
@@ -254,6 +280,8 @@ func (m *model) SaveIf(ctx context.Context, key string, data []byte, expected, g
 		same = same && generation > now
 	case "takes older ones":
 		same = now <= expected
+	case "takes newer ones":
+		same = found && now >= expected || same
 	case "0 is anything":
 		same = same || expected == 0
 	case "never begins":
@@ -289,6 +317,9 @@ func (m *model) SaveIf(ctx context.Context, key string, data []byte, expected, g
 		return false, nil
 	}
 	m.write(key, data, generation, ttl)
+	if m.is("SaveIf keeps the caller's bytes") {
+		m.rows[m.name(key)] = modelRow{data, generation, m.rows[m.name(key)].until}
+	}
 	return true, nil
 }
 
@@ -343,6 +374,10 @@ func (m *model) Acquire(ctx context.Context, key, owner string, ttl time.Duratio
 			return false, false, nil
 		case "extending is abandoned":
 			abandoned = true
+		case "extends in name only":
+			l.named = now.Add(ttl)
+			m.leases[name] = l
+			return true, false, nil
 		case "never shortens":
 			ttl = max(ttl, l.until.Sub(now))
 		}
@@ -382,7 +417,7 @@ func (m *model) Remaining(ctx context.Context, key, owner string) (time.Duration
 	if m.is("remaining is negative") && l.owner != "" {
 		return time.Until(l.until), nil
 	}
-	return max(time.Until(l.until), 0), nil
+	return max(time.Until(l.until), time.Until(l.named), 0), nil
 }
 
 func (m *model) Release(ctx context.Context, key, owner string) error {

@@ -92,9 +92,6 @@ func Run(t *testing.T, newStore func(t *testing.T) Store, options ...Option) {
 				synctest.Test(t, func(t *testing.T) { c.run(newTrial(t, newStore(t), s.advance)) })
 				return
 			}
-			if c.waits && s.advance == nil {
-				t.Parallel() // they mostly wait
-			}
 			c.run(newTrial(t, newStore(t), s.advance))
 		})
 	}
@@ -104,7 +101,6 @@ func Run(t *testing.T, newStore func(t *testing.T) Store, options ...Option) {
 type testCase struct {
 	name  string
 	needs kind
-	waits bool // for something to run out
 	run   func(*trial)
 }
 

@@ -19,95 +19,103 @@ import (
 // The stores that break a promise, and the test that has to see it (others may
 // too).
 var broken = map[string]string{
-	"Load ignores the context":       "a context that has ended",
-	"Save ignores the context":       "a context that has ended",
-	"Delete ignores the context":     "a context that has ended",
-	"SaveIf ignores the context":     "a context that has ended",
-	"Acquire ignores the context":    "a context that has ended",
-	"Remaining ignores the context":  "a context that has ended",
-	"Release ignores the context":    "a context that has ended",
-	"takes one word for another":     "hostile keys",
-	"deletes what begins alike":      "hostile keys",
-	"folds case":                     "hostile keys",
-	"trims spaces":                   "hostile keys",
-	"cuts keys at 255":               "hostile keys",
-	"unescapes keys":                 "hostile keys",
-	"joins slashes":                  "hostile keys",
-	"hashes what is in braces":       "hostile keys",
-	"cuts keys at a quote":           "hostile keys",
-	"returns expired rows":           "rows run out",
-	"absent is an error":             "absent",
-	"absent is found":                "absent",
-	"returns its own bytes":          "bytes belong to nobody else",
-	"keeps the caller's bytes":       "bytes belong to nobody else",
-	"hides what is no JSON":          "bytes stay as they are",
-	"is a C string":                  "bytes stay as they are",
-	"trims rows":                     "bytes stay as they are",
-	"is text":                        "bytes stay as they are",
-	"cuts rows at 16 KiB":            "bytes stay as they are",
-	"is a float":                     "generations are equal or not",
-	"keeps 63 bits":                  "generations are equal or not",
-	"keeps 32 bits":                  "generations are equal or not",
-	"keeps even numbers":             "generations are equal or not",
-	"rows never end":                 "rows run out",
-	"rows end early":                 "rows run out",
-	"counts milliseconds in 32 bits": "rows that last for months",
-	"takes months for a date":        "rows that last for months",
-	"keeps the first end":            "a new row has its own time",
-	"keeps the later end":            "a new row has its own time",
-	"never goes back":                "save, overwrite, delete",
-	"does not overwrite":             "save, overwrite, delete",
-	"does not delete":                "save, overwrite, delete",
-	"deletes all":                    "save, overwrite, delete",
-	"deleting nothing is an error":   "absent",
-	"does not compare":               "save if",
-	"expired rows have generations":  "a row that has run out is none",
-	"orders":                         "generations are equal or not",
-	"takes older ones":               "save if",
-	"0 is anything":                  "save if",
-	"never begins":                   "save if",
-	"forgets who saved":              "save if",
-	"compares outside of its lock":   "one of many saves",
-	"saving ends a lease":            "writing ends no lease",
-	"saving if, ends a lease":        "writing ends no lease",
-	"beginning ends a lease":         "writing ends no lease",
-	"refusing ends a lease":          "writing ends no lease",
-	"writing shortens a lease":       "writing ends no lease",
-	"writing leaves the mark":        "abandoned leases",
-	"clears the mark anyway":         "abandoned leases",
-	"a lease locks":                  "writing ends no lease",
-	"deleting ends a lease":          "writing ends no lease",
-	"one lease for all":              "a lease is one owner's",
-	"cuts owners at 32":              "hostile owners",
-	"folds owners":                   "hostile owners",
-	"trims owners":                   "hostile owners",
-	"lends no absent row":            "a row that is absent can be lent",
-	"lending makes a row":            "a row that is absent can be lent",
-	"lending changes the row's end":  "a lease and its row have their own times",
-	"lending changes the generation": "writing ends no lease",
-	"lends twice":                    "a lease is one owner's",
-	"leases never end":               "leases run out",
-	"looks outside of its lock":      "one of many acquires",
-	"tells too early":                "a lease is one owner's",
-	"does not extend":                "its owner extends it",
-	"refuses to extend":              "its owner extends it",
-	"extending is abandoned":         "its owner extends it",
-	"never tells":                    "abandoned leases",
-	"tells once":                     "abandoned leases",
-	"releasing settles":              "abandoned leases",
-	"its own is not abandoned":       "abandoned leases",
-	"never shortens":                 "its owner extends it",
-	"takes over outside of its lock": "one of many takes over",
-	"begins outside of its lock":     "one of many begins",
-	"always tells":                   "a lease is one owner's",
-	"lends for half the time":        "leases run out",
-	"remains for all":                "a lease is one owner's",
-	"remaining is negative":          "a lease and its row have their own times",
-	"releasing nothing is an error":  "a row that is absent can be lent",
-	"does not release":               "a lease is one owner's",
-	"releases for all":               "a lease is one owner's",
-	"releases late":                  "abandoned leases",
-	"releasing removes the row":      "writing ends no lease",
+	"Load ignores the context":        "a context that has ended",
+	"Save ignores the context":        "a context that has ended",
+	"Delete ignores the context":      "a context that has ended",
+	"SaveIf ignores the context":      "a context that has ended",
+	"Acquire ignores the context":     "a context that has ended",
+	"Remaining ignores the context":   "a context that has ended",
+	"Release ignores the context":     "a context that has ended",
+	"saves too late":                  "a context that has ended",
+	"reading under a lease settles":   "abandoned leases",
+	"reading after a lease settles":   "abandoned leases",
+	"takes one word for another":      "hostile keys",
+	"deletes what begins alike":       "hostile keys",
+	"folds case":                      "hostile keys",
+	"trims spaces":                    "hostile keys",
+	"cuts keys at 511":                "hostile keys",
+	"unescapes keys":                  "hostile keys",
+	"joins slashes":                   "hostile keys",
+	"hashes what is in braces":        "hostile keys",
+	"cuts keys at a quote":            "hostile keys",
+	"returns expired rows":            "rows run out",
+	"absent is an error":              "absent",
+	"absent is found":                 "absent",
+	"returns its own bytes":           "bytes belong to nobody else",
+	"Save keeps the caller's bytes":   "bytes belong to nobody else",
+	"SaveIf keeps the caller's bytes": "bytes belong to nobody else",
+	"writes in two halves":            "many at once",
+	"keeps 64 rows":                   "many at once",
+	"extends in name only":            "its owner extends it",
+	"hides what is no JSON":           "bytes stay as they are",
+	"is a C string":                   "bytes stay as they are",
+	"trims rows":                      "bytes stay as they are",
+	"is text":                         "bytes stay as they are",
+	"cuts rows at 16 KiB":             "bytes stay as they are",
+	"is a float":                      "generations are equal or not",
+	"keeps 63 bits":                   "generations are equal or not",
+	"keeps 32 bits":                   "generations are equal or not",
+	"keeps even numbers":              "generations are equal or not",
+	"rows never end":                  "rows run out",
+	"rows end early":                  "rows run out",
+	"counts milliseconds in 32 bits":  "rows that last for months",
+	"takes months for a date":         "rows that last for months",
+	"keeps the first end":             "a new row has its own time",
+	"keeps the later end":             "a new row has its own time",
+	"never goes back":                 "save, overwrite, delete",
+	"does not overwrite":              "save, overwrite, delete",
+	"does not delete":                 "save, overwrite, delete",
+	"deletes all":                     "save, overwrite, delete",
+	"deleting nothing is an error":    "absent",
+	"does not compare":                "save if",
+	"expired rows have generations":   "a row that has run out is none",
+	"orders":                          "generations are equal or not",
+	"takes older ones":                "save if",
+	"takes newer ones":                "save if",
+	"0 is anything":                   "save if",
+	"never begins":                    "save if",
+	"forgets who saved":               "save if",
+	"compares outside of its lock":    "one of many saves",
+	"saving ends a lease":             "writing ends no lease",
+	"saving if, ends a lease":         "writing ends no lease",
+	"beginning ends a lease":          "writing ends no lease",
+	"refusing ends a lease":           "writing ends no lease",
+	"writing shortens a lease":        "writing ends no lease",
+	"writing leaves the mark":         "abandoned leases",
+	"clears the mark anyway":          "abandoned leases",
+	"a lease locks":                   "writing ends no lease",
+	"deleting ends a lease":           "writing ends no lease",
+	"one lease for all":               "a lease is one owner's",
+	"cuts owners at 32":               "hostile owners",
+	"folds owners":                    "hostile owners",
+	"trims owners":                    "hostile owners",
+	"lends no absent row":             "a row that is absent can be lent",
+	"lending makes a row":             "a row that is absent can be lent",
+	"lending changes the row's end":   "a lease and its row have their own times",
+	"lending changes the generation":  "writing ends no lease",
+	"lends twice":                     "a lease is one owner's",
+	"leases never end":                "leases run out",
+	"looks outside of its lock":       "one of many acquires",
+	"tells too early":                 "a lease is one owner's",
+	"does not extend":                 "its owner extends it",
+	"refuses to extend":               "its owner extends it",
+	"extending is abandoned":          "its owner extends it",
+	"never tells":                     "abandoned leases",
+	"tells once":                      "abandoned leases",
+	"releasing settles":               "abandoned leases",
+	"its own is not abandoned":        "abandoned leases",
+	"never shortens":                  "its owner extends it",
+	"takes over outside of its lock":  "one of many takes over",
+	"begins outside of its lock":      "one of many begins",
+	"always tells":                    "a lease is one owner's",
+	"lends for half the time":         "leases run out",
+	"remains for all":                 "a lease is one owner's",
+	"remaining is negative":           "a lease and its row have their own times",
+	"releasing nothing is an error":   "a row that is absent can be lent",
+	"does not release":                "a lease is one owner's",
+	"releases for all":                "a lease is one owner's",
+	"releases late":                   "abandoned leases",
+	"releasing removes the row":       "writing ends no lease",
 }
 
 // recorder is a test that may fail. A failure is to be told at a line of a case.
@@ -117,7 +125,11 @@ type recorder struct {
 	mu      sync.Mutex
 	said    []string
 	helpers map[string]bool
+	waits   int
 }
+
+// Parallel is called before a test waits in real time.
+func (r *recorder) Parallel() { r.waits++ }
 
 func (r *recorder) Helper() {
 	r.mu.Lock()
@@ -161,7 +173,10 @@ func (r *recorder) Fatalf(format string, args ...any) {
 
 // complaints runs one case against a store, and returns what it says.
 func complaints(t *testing.T, c testCase, s Store, advance func(time.Duration)) []string {
-	r := &recorder{t: t, ctx: t.Context()}
+	return (&recorder{t: t, ctx: t.Context()}).complaints(c, s, advance)
+}
+
+func (r *recorder) complaints(c testCase, s Store, advance func(time.Duration)) []string {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -187,7 +202,9 @@ func TestTheModelPasses(t *testing.T) {
 	t.Run("polled", func(t *testing.T) { // time is virtual, but the suite does not know
 		synctest.Test(t, func(t *testing.T) {
 			for _, c := range casesFor(newModel(""), nil) {
-				assert.Empty(t, complaints(t, c, newModel(""), nil), c.name)
+				began, r := time.Now(), &recorder{t: t, ctx: t.Context()}
+				assert.Empty(t, r.complaints(c, newModel(""), nil), c.name)
+				assert.Equal(t, time.Since(began) > 0, r.waits == 1, "%s waits, and in parallel", c.name)
 			}
 		})
 	})
@@ -205,7 +222,7 @@ func TestLargeRowsAreToldInShort(t *testing.T) {
 		begins = append(begins, byte(i))
 	}
 	assert.Contains(t, complaints(t, rowCases[at], newModel("cuts rows at 16 KiB"), nil),
-		fmt.Sprintf("Load(%q) = %q and 16344 bytes more, want %q and 65496 bytes more", "64 KiB", begins, begins))
+		fmt.Sprintf("Load(%q) = %q (16384 bytes), want %q (65536 bytes)", "64 KiB", begins, begins))
 }
 
 // Every broken store is found, whether the clock is the store's own or real, and

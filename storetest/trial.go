@@ -20,7 +20,8 @@ type reporter interface {
 type trial struct {
 	reporter
 	store   Store
-	own     string            // part of every key: other tests may share the data
+	own     string // part of every key: other tests may share the data
+	waits   bool
 	last    map[string]uint64 // the generation with which a row was last written
 	advance func(time.Duration)
 }
@@ -90,12 +91,7 @@ func (t *trial) lacks(name string) {
 	}
 }
 
-func shown(data []byte) string {
-	if len(data) > 40 {
-		return fmt.Sprintf("%q and %d bytes more", data[:40], len(data)-40)
-	}
-	return fmt.Sprintf("%q", data)
-}
+func shown(data []byte) string { return fmt.Sprintf("%.40q (%d bytes)", data, len(data)) }
 
 func (t *trial) saveIf(name, data string, expected, generation uint64, ttl time.Duration) bool {
 	t.Helper()
@@ -128,10 +124,12 @@ func (t *trial) wantBegin(name, data string, want bool) {
 	t.wantSaveIf(name, data, 0, t.last[name]+1, want)
 }
 
-// wantStale does not save, for that generation was never there.
+// wantStale does not save: the generations before and after are not that of the row.
 func (t *trial) wantStale(name string) {
 	t.Helper()
-	t.wantSaveIf(name, "no", t.last[name]+1, t.last[name]+1, false)
+	for _, wrong := range []uint64{t.last[name] - 1, t.last[name] + 1} {
+		t.wantSaveIf(name, "no", wrong, t.last[name]+1, false)
+	}
 }
 
 func (t *trial) acquire(name, owner string, ttl time.Duration) (acquired, abandoned bool) {
@@ -212,6 +210,7 @@ func (t *trial) runsOut(what string, begin func(), there func() bool) {
 		}
 		return
 	}
+	t.parallel()
 	before := time.Now()
 	begin()
 	begun := time.Now()
@@ -235,5 +234,14 @@ func (t *trial) wait(d time.Duration) {
 		t.advance(d)
 		return
 	}
+	t.parallel()
 	time.Sleep(d)
+}
+
+// parallel lets the other tests that wait in real time do so meanwhile.
+func (t *trial) parallel() {
+	if test, real := t.reporter.(interface{ Parallel() }); real && !t.waits {
+		t.waits = true
+		test.Parallel()
+	}
 }

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -335,4 +336,61 @@ func TestL16_ALiveTokenStays(t *testing.T) {
 		assert.True(t, after.AccessUntil.Equal(before.AccessUntil))
 		assert.Equal(t, old, w.token(v, WantAnonymous))
 	})
+}
+
+// An experiment that has no time for the second refresh, or gets no anonymous
+// session, decides nothing.
+func TestL06_AnExperimentThatIsNotMade(t *testing.T) {
+	for name, tt := range map[string]struct {
+		takes time.Duration // the anonymous login
+		fails map[string]Outcome
+		sent  int
+		kept  bool
+	}{
+		"in time":      {14 * time.Second, map[string]Outcome{refreshAnonymous: Undecided}, 2, false},
+		"at the limit": {20 * time.Second, map[string]Outcome{refreshAnonymous: Undecided}, 2, false},
+		"too late":     {20*time.Second + 1, map[string]Outcome{refreshAnonymous: Undecided}, 1, true},
+		"no login":     {0, map[string]Outcome{refreshAnonymous: Undecided, anonymous: Failed}, 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				v := visitor("jo")
+				old := w.token(v, WantAnonymous)
+				time.Sleep(2 * time.Hour)
+				w.told()
+				w.office.script(0, func(ctx context.Context, c tokenCall, g *Grant) error {
+					if c.op == anonymous {
+						time.Sleep(tt.takes)
+					}
+					return failing(tt.fails)(ctx, c, g)
+				})
+				_, err := w.m.Token(t.Context(), v, WantAnonymous)
+				assert.Equal(t, tt.sent, w.office.count(refreshAnonymous))
+				assert.Equal(t, tt.kept, w.row("jo").Access.Reveal() == old)
+				if tt.kept {
+					require.ErrorIs(t, err, sentinel.Unavailable)
+					require.ErrorIs(t, err, errWire)
+					assert.Equal(t, []EventKind{EventRefreshFailed}, w.told())
+				}
+			})
+		})
+	}
+}
+
+// A renewal that failed and ended nothing is an outage to a caller, and no refusal
+// of the caller's own; what it was can be asked for all the same.
+func TestL06_WhatIsKeptIsAnOutage(t *testing.T) {
+	cause := &CallError{Outcome: Failed, Err: sentinel.NotFound}
+	for _, refusal := range refusalKinds {
+		for o, outage := range map[Outcome]bool{Undecided: true, Failed: true, NotSent: true, Unknown: false} {
+			err := kept(&CallError{Outcome: o, Err: errors.Join(refusal, errWire, cause)})
+			require.ErrorIs(t, err, errWire)
+			assert.Equal(t, outage, errors.Is(err, sentinel.Unavailable), "%v %v", refusal, o)
+			assert.Equal(t, !outage, errors.Is(err, refusal), "%v %v", refusal, o)
+			var found *CallError
+			require.ErrorAs(t, err, &found)
+		}
+	}
+	assert.Equal(t, errWire, kept(&CallError{Outcome: NotSent, Err: errWire}), "no refusal")
+	assert.Contains(t, kept(&CallError{Outcome: Failed, Err: errWire}).Error(), "the session is kept")
 }

@@ -340,7 +340,11 @@ func TestWhatIsReadAgainIsTheSame(t *testing.T) {
 }
 
 func TestRecordsSurviveTheStore(t *testing.T) {
-	for _, r := range []*Record{full(), {Generation: 1}, {Generation: 2, Ended: true}} {
+	longest, ended, refused := full(), full(), full()
+	longest.AccessUntil, longest.RefreshUntil = longest.Issued.Add(maxLife), longest.Issued.Add(maxLife)
+	ended.AccessUntil, ended.RefreshUntil = ended.Issued, ended.Issued.Add(time.Millisecond)
+	refused.Refusals = refusals{1, 7, ended.Issued}
+	for _, r := range []*Record{full(), longest, ended, refused, {Generation: 1}, {Generation: 2, Ended: true}} {
 		got, err := decode(r.encode())
 		require.NoError(t, err)
 		assert.JSONEq(t, string(r.encode()), string(got.encode()))
@@ -370,6 +374,9 @@ func TestRowsThatAreRefused(t *testing.T) {
 		"no version": strings.Replace(whole, `"v":1,`, "", 1), "an earlier version": strings.Replace(whole, `"v":1`, `"v":0`, 1),
 		"no generation":   strings.Replace(whole, `"g":1767225600123456,`, "", 1),
 		"a kind too many": strings.Replace(whole, `"k":2`, `"k":9`, 1), "a negative life": strings.Replace(whole, `"x":3600000`, `"x":-1`, 1),
+		"the next kind": strings.Replace(whole, `"k":2`, `"k":4`, 1), "a negative refresh life": strings.Replace(whole, `"y":86400000`, `"y":-1`, 1),
+		"just too long": strings.Replace(whole, `"x":3600000`, `"x":31536000001`, 1), "a refresh life just too long": strings.Replace(whole, `"y":86400000`, `"y":31536000001`, 1),
+		"not issued": strings.Replace(whole, `"i":1767225600123,`, "", 1), "a negative version": strings.Replace(whole, `"v":1`, `"v":-1`, 1),
 		"a life too long": strings.Replace(whole, `"x":3600000`, `"x":9223372036854775807`, 1),
 		"no access token": strings.Replace(whole, `"a":"CANARY-access",`, "", 1), "a number as token": strings.Replace(whole, `"CANARY-access"`, "7", 1),
 	} {

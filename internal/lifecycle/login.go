@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/emporix-community/emporix-go/internal/secret"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
@@ -54,30 +55,33 @@ func (m *Manager) Login(ctx context.Context, v *Visitor, call func(context.Conte
 	return Login{Grant: g, SessionID: g.SessionID, SessionChanged: g.SessionID != before.SessionID, Established: true}, nil
 }
 
-// loginBearer returns the session as it was, and the bearer for a login.
+// loginBearer returns the session as it was, and the bearer for a login: never that
+// of the utility session, which a login would make this customer's, with the next
+// one's after it.
 func (m *Manager) loginBearer(ctx context.Context, v *Visitor) (*Record, Token, error) {
 	s, err := m.read(ctx, v)
 	if err != nil {
 		return nil, Token{}, err
 	}
-	if s.record.Kind == Customer {
-		g, err := m.cfg.Issuer.Anonymous(ctx, m.cfg.Context)
+	if s.record.Kind != Customer {
+		bearer, err := m.Token(ctx, v, WantAnonymous)
 		if err != nil {
-			return nil, Token{}, cause(err)
+			return nil, Token{}, err
 		}
-		return s.record, Token{&bearer{
-			Kind: Anonymous, Access: g.Access, Bearer: secret.New("Bearer " + g.Access.Reveal()), SessionID: g.SessionID,
-		}}, nil
+		if s, err = m.read(ctx, v); err != nil {
+			return nil, Token{}, err
+		}
+		if bearer.owner == v { // else a customer has logged in meanwhile, perhaps in another process
+			return s.record, bearer, nil
+		}
 	}
-	bearer, err := m.Token(ctx, v, WantAnonymous)
+	g, err := m.cfg.Issuer.Anonymous(ctx, m.cfg.Context)
 	if err != nil {
-		return nil, Token{}, err
+		return nil, Token{}, cause(err)
 	}
-	s, err = m.read(ctx, v)
-	if err != nil {
-		return nil, Token{}, err
-	}
-	return s.record, bearer, nil
+	return s.record, Token{&bearer{
+		Kind: Anonymous, Access: g.Access, Bearer: secret.New("Bearer " + g.Access.Reveal()), SessionID: g.SessionID,
+	}}, nil
 }
 
 // Logout removes the customer's session, whatever the server says, and then
@@ -87,7 +91,11 @@ func (m *Manager) Logout(ctx context.Context, v *Visitor, call func(context.Cont
 		return sentinel.Closed
 	}
 	var known *Record
+	began := time.Now()
 	s, err := m.read(ctx, v)
+	if err == nil && s.record.Kind != Customer && s.taken.Before(began) {
+		s, err = m.readAgain(ctx, v)
+	}
 	switch {
 	case err == nil && s.record.Kind != Customer && !s.record.Ended:
 		return sentinel.NotLoggedIn

@@ -24,6 +24,7 @@ func (m *Manager) Token(ctx context.Context, v *Visitor, want Want) (Token, erro
 
 // find is the way of every call that has no good token at hand.
 func (m *Manager) find(ctx context.Context, v *Visitor, want Want) (Token, error) {
+	began := time.Now()
 	for range 4 { // a renewal may be overtaken by a login or logout; then look again
 		if m.Closed() {
 			return Token{}, sentinel.Closed
@@ -33,6 +34,12 @@ func (m *Manager) find(ctx context.Context, v *Visitor, want Want) (Token, error
 			return Token{}, err
 		}
 		r := s.record
+		if r.refuses(want) != nil && s.taken.Before(began) {
+			if s, err = m.readAgain(ctx, v); err != nil {
+				return Token{}, err
+			}
+			r = s.record
+		}
 		if err := r.refuses(want); err != nil {
 			return Token{}, err
 		}
@@ -80,6 +87,13 @@ func (m *Manager) read(ctx context.Context, v *Visitor) (*snapshot, error) {
 	if s := v.snap.Load(); s != nil && s.epoch == epoch {
 		return s, nil
 	}
+	return m.readAgain(ctx, v)
+}
+
+// readAgain reads the row itself. That nobody is logged in is no verdict of what this
+// process has seen before: another one may have logged the visitor in since.
+func (m *Manager) readAgain(ctx context.Context, v *Visitor) (*snapshot, error) {
+	epoch := m.epoch(v).Load()
 	r, err := m.load(ctx, v)
 	if err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ func work(n int) (done bool) {
 }
 `), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(root, "code_test.go"), []byte("package code\n\nvar x = 1 + 2\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "code_plan9.go"), []byte("package code\n\nvar y = 1 + 2\n"), 0o600))
 	bugs, err := random(root, ".", 1)
 	require.NoError(t, err)
 	var changes []string

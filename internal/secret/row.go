@@ -1,8 +1,6 @@
 package secret
 
 import (
-	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"regexp"
 	"strings"
@@ -18,8 +16,8 @@ func RedactRow(err error, values ...string) error {
 	var forms []string
 	for _, value := range values {
 		forms = append(forms, value)
-		if len(value) >= 4 {
-			forms = append(forms, encodings(value)...)
+		if len(value) >= Shortest { // as numbers, too
+			forms = append(forms, fmt.Sprintf("% x", value), strings.Trim(fmt.Sprint([]byte(value)), "[]"))
 		}
 	}
 	err = Redact(err, forms...)
@@ -63,17 +61,3 @@ var (
 	// digits are in it. Names of hosts and tables rarely are.
 	opaque = regexp.MustCompile(`[A-Za-z0-9_+/=-]{20,}`)
 )
-
-// encodings are the forms of a value in base64, whatever stands before it, and as
-// numbers.
-func encodings(value string) []string {
-	forms := []string{hex.EncodeToString([]byte(value)), strings.ToUpper(hex.EncodeToString([]byte(value))), fmt.Sprintf("% x", value)}
-	forms = append(forms, strings.Trim(fmt.Sprint([]byte(value)), "[]"))
-	for shift := range 3 {
-		for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-			text := encoding.EncodeToString([]byte(strings.Repeat("\x00", shift) + value))
-			forms = append(forms, text[shift+min(shift, 1):len(text)-1]) // its ends are mixed with what is beside it
-		}
-	}
-	return forms
-}

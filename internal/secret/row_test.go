@@ -72,6 +72,12 @@ func TestRedactRowKnowsValues(t *testing.T) {
 		assert.NotContains(t, text, form)
 		assert.Contains(t, text, "here")
 	}
+	for _, form := range []string{"hunt", "68756e74", "68756E74", "68 75 6e 74", "104 117 110 116", "aHVud"} {
+		assert.EqualError(t, secret.RedactRow(errors.New("no "+form+" here"), "hunt"), "no [redacted] here")
+	}
+	for _, form := range []string{"abc", "61 62 63", "97 98 99"} {
+		assert.EqualError(t, secret.RedactRow(errors.New("no "+form+" here"), "abc"), "no "+form+" here", "too short to hide")
+	}
 	require.NoError(t, secret.RedactRow(nil))
 }
 

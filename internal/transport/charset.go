@@ -22,7 +22,7 @@ func toUTF8(body []byte, h http.Header) ([]byte, error) {
 	case isASCII(body) && extendsASCII(charset):
 		return body, nil
 	case isLatin1(charset):
-		text := make([]byte, 0, len(body)+len(body)/8)
+		text := make([]byte, 0, len(body))
 		for _, b := range body {
 			text = utf8.AppendRune(text, rune(b))
 		}

@@ -26,6 +26,7 @@ func TestCharsets(t *testing.T) {
 		"text/plain; charset=utf-7":                      {ascii, refused},
 		"text/plain; charset=us-ascii":                   {ascii, ascii},
 		"text/plain; charset=ascii":                      {ascii, ascii},
+		"text/plain; charset='ascii'":                    {"Jo \u0080", refused},
 		"text/plain; charset=ASCII":                      {utf8, refused},
 		"text/plain; charset=windows-1252":               {ascii, ascii},
 		"text/plain; charset=Windows-1251":               {latin1, refused},

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"reflect"
 	"syscall"
 	"testing"
 
@@ -15,6 +17,7 @@ import (
 
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/transport"
+	"github.com/emporix-community/emporix-go/internal/transport/testdata/golang.org/x/net/http2"
 )
 
 // secured is a connection that negotiated a protocol.
@@ -28,6 +31,21 @@ func (s *secured) ConnectionState() tls.ConnectionState {
 }
 
 func (s *secured) Close() error { return nil }
+
+// reset is how net/http says with which code a stream ended: it fills in what has
+// the shape of its own error.
+type reset struct{ code uint64 }
+
+func (reset) Error() string { return "stream error: RST_STREAM" }
+
+func (r reset) As(target any) bool {
+	v := reflect.ValueOf(target).Elem()
+	if v.Kind() != reflect.Struct || v.NumField() != 3 || v.Type().Field(1).Name != "Code" {
+		return false
+	}
+	v.Field(1).SetUint(r.code)
+	return true
+}
 
 // What happened to the connection decides whether a request may have arrived.
 func TestWhatTheHooksProve(t *testing.T) {
@@ -59,6 +77,13 @@ func TestWhatTheHooksProve(t *testing.T) {
 		"HTTP/2, again on another":             {[]step{ask, got(h2), wrote, ask, got(other)}, context.Canceled, transport.Lost},
 		"HTTP/2, again without being asked":    {[]step{got(h2), wrote, got(other)}, broken, transport.Lost},
 		"HTTP/2, and again over HTTP/1":        {[]step{ask, got(h2), wrote, ask, got(h1)}, context.Canceled, transport.Lost},
+		"HTTP/2, a stream that is refused":     {[]step{ask, got(h2), wrote}, fmt.Errorf("h2: %w", reset{7}), transport.NotSent},
+		"HTTP/2, another end of a stream":      {[]step{ask, got(h2), wrote}, reset{1}, transport.Lost},
+		"x/net, a stream that is refused":      {[]step{ask, got(h2), wrote}, fmt.Errorf("h2: %w", http2.StreamError{Code: 7}), transport.NotSent},
+		"x/net, another end of a stream":       {[]step{ask, got(h2), wrote}, http2.StreamError{Code: 1}, transport.Lost},
+		"x/net, an error without a code":       {[]step{ask, got(h2), wrote}, http2.ConnectionError(7), transport.Lost},
+		"no hook at all, a refused stream":     {nil, reset{7}, transport.NotSent},
+		"no hook at all, a read":               {nil, &net.OpError{Op: "read", Err: syscall.ECONNREFUSED}, transport.Lost},
 		"HTTP/1, a second one after the first": {[]step{ask, got(h1), wrote, ask, got(h1), wrote}, broken, transport.Lost},
 	} {
 		t.Run(name, func(t *testing.T) {

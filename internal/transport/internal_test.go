@@ -27,3 +27,14 @@ func TestTheCeilingDoublesAndEnds(t *testing.T) {
 	assert.Equal(t, 5*time.Second, ceiling(6))
 	assert.Equal(t, 5*time.Second, ceiling(1000))
 }
+
+// The limits that no test can wait for.
+func TestTheLimitsOfTheNetwork(t *testing.T) {
+	assert.Equal(t, 5*time.Second, dialer.Timeout)
+	assert.Equal(t, 30*time.Second, dialer.KeepAlive)
+	network := NewNetwork()
+	assert.Equal(t, 1024, network.MaxIdleConns)
+	assert.Equal(t, time.Second, network.ExpectContinueTimeout)
+	assert.Equal(t, 15*time.Second, network.HTTP2.SendPingTimeout)
+	assert.Equal(t, 5*time.Second, network.HTTP2.PingTimeout)
+}

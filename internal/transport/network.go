@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
+var dialer = net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+
 // NewNetwork returns the transport for a client that brings none: enough idle
 // connections that many callers at once don't dial anew each time, HTTP/2, and
 // limits on everything that a peer can draw out.
 func NewNetwork() *http.Transport {
-	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dialer.DialContext,

@@ -104,9 +104,6 @@ func (a *attempt) seen() bool {
 // surely not processed. It looks at types and at what happened, and at no text: a
 // text may be the server's.
 func (a *attempt) surelyUnsent(err error, ended bool) bool {
-	if a == nil {
-		return IsDial(err) || refusedStream(err)
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {

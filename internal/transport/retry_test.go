@@ -2,12 +2,16 @@ package transport_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -299,6 +303,66 @@ func TestTheDeadlineIsNotSleptOut(t *testing.T) {
 	})
 }
 
+// Another try is due only if its wait, at its longest, ends before the deadline.
+func TestATryThatTheDeadlineLeavesTimeFor(t *testing.T) {
+	for name, tt := range map[string]struct {
+		asked    string // Retry-After
+		deadline time.Duration
+		attempts int
+	}{
+		"the longest wait":     {"", 100 * time.Millisecond, 1},
+		"a little longer":      {"", 100*time.Millisecond + 1, 2},
+		"what the server asks": {"7", 7 * time.Second, 1},
+		"longer than that":     {"7", 7*time.Second + 1, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := pipeline(t, "https://api.test", func(cfg *transport.Config) { cfg.MaxAttempts = 2 },
+					base(func(*http.Request) (*http.Response, error) { return answer(503, "", "Retry-After", tt.asked), nil }))
+				ctx, cancel := context.WithTimeout(t.Context(), tt.deadline)
+				defer cancel()
+				got, err := p.Send(ctx, callOf(operation.CustomersGet))
+				require.NoError(t, err)
+				assert.Equal(t, tt.attempts, got.Attempts)
+				assert.Equal(t, tt.attempts == 1, got.LateDeadline)
+			})
+		})
+	}
+}
+
+// The waits are anything below a ceiling that doubles, after answers and errors.
+func TestWaits(t *testing.T) {
+	for name, fails := range map[string]func() (*http.Response, error){
+		"answers": func() (*http.Response, error) { return answer(503, ""), nil },
+		"errors":  func() (*http.Response, error) { return nil, io.ErrUnexpectedEOF },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var longest, shortest [3]time.Duration
+			for i := range 100 {
+				var at []time.Time
+				p := pipeline(t, "https://api.test", func(cfg *transport.Config) { cfg.MaxAttempts = 4 }, base(func(*http.Request) (*http.Response, error) {
+					at = append(at, time.Now())
+					return fails()
+				}))
+				_, _ = p.Send(t.Context(), callOf(operation.CustomersGet))
+				require.Len(t, at, 4)
+				for n := range longest {
+					wait := at[n+1].Sub(at[n])
+					longest[n] = max(longest[n], wait)
+					if i == 0 || wait < shortest[n] {
+						shortest[n] = wait
+					}
+				}
+			}
+			for n, ceiling := range []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond} {
+				assert.LessOrEqual(t, longest[n], ceiling, "%s %d", name, n)
+				assert.Greater(t, longest[n], ceiling*3/4, "%s %d", name, n)
+				assert.Less(t, shortest[n], ceiling/4, "%s %d", name, n)
+			}
+		})
+	}
+}
+
 func TestACancelledWaitEndsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(503, "", "Retry-After", "20"), nil }))
@@ -308,6 +372,10 @@ func TestACancelledWaitEndsAtOnce(t *testing.T) {
 		_, err := p.Send(ctx, callOf(operation.CustomersGet))
 		assert.ErrorIs(t, err, context.Canceled)
 		assert.Equal(t, time.Second, time.Since(began))
+		var failure *transport.Failure
+		require.ErrorAs(t, err, &failure)
+		assert.True(t, failure.Ended)
+		assert.Equal(t, transport.Lost, failure.Kind)
 	})
 }
 
@@ -429,7 +497,8 @@ func TestATimeoutIsOne(t *testing.T) {
 	}{
 		"the attempt's":  {transport.TimedOut(time.Second), true},
 		"the dialer's":   {&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, true},
-		"a deadline":     {fmt.Errorf("dial: %w", context.DeadlineExceeded), true},
+		"a deadline":     {fmt.Errorf("dial: %w, %w", context.DeadlineExceeded, syscall.ECONNRESET), true},
+		"cancelled":      {fmt.Errorf("dial: %w, %w", context.Canceled, syscall.ECONNRESET), false},
 		"something else": {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, false},
 	} {
 		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return nil, tt.err }), func(cfg *transport.Config) { cfg.MaxAttempts = 1 })
@@ -438,6 +507,8 @@ func TestATimeoutIsOne(t *testing.T) {
 		require.ErrorAs(t, err, &asked, name)
 		assert.Equal(t, tt.want, asked.Timeout(), name)
 		assert.NotErrorIs(t, err, context.DeadlineExceeded, name)
+		assert.NotErrorIs(t, err, context.Canceled, "%s: it is not the caller's end", name)
+		assert.Equal(t, errors.Is(tt.err, syscall.ECONNRESET), errors.Is(err, syscall.ECONNRESET), name)
 	}
 }
 
@@ -527,6 +598,19 @@ func TestCertificatesAreNotTriedAgain(t *testing.T) {
 			assert.Equal(t, 1, failure.Attempts)
 			assert.ErrorContains(t, err, tt.text)
 		})
+	}
+}
+
+func TestFinalErrors(t *testing.T) {
+	for _, final := range []error{
+		&tls.CertificateVerificationError{Err: io.EOF}, x509.UnknownAuthorityError{}, x509.HostnameError{Certificate: &x509.Certificate{}},
+		x509.CertificateInvalidError{}, url.EscapeError("%zz"), tls.RecordHeaderError{Msg: "no TLS"},
+	} {
+		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return nil, fmt.Errorf("at the wire: %w", final) }))
+		_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+		var failure *transport.Failure
+		require.ErrorAs(t, err, &failure)
+		assert.Equal(t, 1, failure.Attempts, "%T", final)
 	}
 }
 

@@ -94,6 +94,11 @@ func TestS02_SecretsAreBoundBehindEveryOtherLayer(t *testing.T) {
 
 			assert.Equal(t, "Bearer "+bearer, got.Header.Get("Authorization"))
 			assert.Equal(t, "shown", got.URL.Query().Get("plain"))
+			assert.Equal(t, callOf(op).ContentType, got.Header.Get("Content-Type"))
+			for name, value := range map[string]string{"User-Agent": "test", "Emporix-Tenant": "acme", "Accept": "application/json"} {
+				assert.Equal(t, []string{value}, got.Header[name])
+			}
+			assert.NotContains(t, got.Header, "Accept-Language", "none is wanted")
 			for _, s := range op.Secrets {
 				place, name, _ := strings.Cut(s, ":")
 				switch place {
@@ -187,6 +192,18 @@ func TestS03_RedirectsAreNeverFollowed(t *testing.T) {
 				assert.NotContains(t, got.Header, "Location", "it may repeat the query")
 			}
 		}
+	}
+	for status, kept := range map[int]bool{201: true, 299: true, 300: false, 399: false, 400: true} { // elsewhere it is what a caller may want to know
+		given := answer(status, "", "Location", target.URL)
+		p := pipeline(t, "http://api.test", base(func(r *http.Request) (*http.Response, error) {
+			assert.Equal(t, []string{"de"}, r.Header["Accept-Language"])
+			return given, nil
+		}), func(cfg *transport.Config) { cfg.Language = "de" })
+		header := given.Header
+		got, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+		require.NoError(t, err)
+		assert.Equal(t, kept, got.Header.Get("Location") != "", status)
+		assert.Contains(t, header, "Location", "the transport's own stays as it is")
 	}
 	// A middleware that follows them itself gets no further.
 	server := httptest.NewServer(http.RedirectHandler(target.URL, http.StatusTemporaryRedirect))
@@ -470,25 +487,60 @@ func TestS06_MessagesAreScrubbed(t *testing.T) {
 func TestS06_EscapesAreUndone(t *testing.T) {
 	long := "l\U0001f600ng-" + strings.Repeat("9x", 400)
 	call := callOf(operation.AuthLogin)
-	call.Hidden = []secret.Secret{secret.New("t\ta\nb\r\U0001f600-\u00e9"), secret.New(long), secret.New("sp ace-9")}
+	call.Hidden = []secret.Secret{secret.New("t\ta\nb\r\U0001f600-\u00e9\u65e5"), secret.New(long), secret.New("sp ace-9"), secret.New("a-1"), secret.New("hunter"), secret.New("bad-request")}
 	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(400, ""), nil }))
 	got, err := p.Send(t.Context(), call)
 	require.NoError(t, err)
 	for _, text := range []string{
-		`no \u0074\ta\nb\r\ud83d\ude00-\u00e9!`,
-		`no t\u0009\u0061\nb\u000d\U0001F600-\xc3\xa9!`,
-		`no t\x09a\012b\015\360\237\230\200-\303\251!`,
-		`no t%09a\nb&#13;\uD83D\uDE00%2d&eacute;!`,
-		`no %74\u0009a%0ab%0D%F0%9F%98%80%2D%C3%A9!`,
-		`no \"\\u0074\\ta\\nb\\r\\ud83d\\ude00-\\u00e9!`,
-		`No T\u0009a\u000aB&#13;\ud83d\ude00-\u00c9!`,
+		`no \u0074\ta\nb\r\ud83d\ude00-\u00e9\u65e5!`,
+		`no t\u0009\u0061\nb\u000d\U0001F600-\xc3\xa9\xe6\x97\xa5!`,
+		`no t\x09a\012b\015\360\237\230\200-\303\251\346\227\245!`,
+		`no t%09a\nb&#13;\uD83D\uDE00%2d&eacute;&#26085;!`,
+		`no %74\u0009a%0ab%0D%F0%9F%98%80%2D%C3%A9%E6%97%A5!`,
+		`no \"\\u0074\\ta\\nb\\r\\ud83d\\ude00-\\u00e9\\u65e5!`,
+		`No T\u0009a\u000aB&#13;\ud83d\ude00-\u00c9\u65E5!`,
 		`no s%70+ace-9!`,
 		long[:500], // cut within
 	} {
 		assert.Equal(t, "[redacted]", got.Scrub(text), text)
 	}
-	for _, text := range []string{`100 % of \d & more`, `C:\new\table\x4g`, `%zz \400 \u12`, `\ud83d\ud83d &lt;b&gt;`, "t\ta"} {
+	for _, text := range []string{`100 % of \d & more`, `C:\new\table\x4g`, `%zz \400 \u12`, `\ud83d\ud83d &lt;b&gt;`, "t\ta", `too short: a\x2d1`, `letters alone: \x68unter`, `Bad\x2drequest`} {
 		assert.Equal(t, text, got.Scrub(text), "there is no secret in it")
+	}
+}
+
+// The headers of an answer are no way around it: what repeats the bearer is masked,
+// and in an answer with tokens also what may be one.
+func TestS06_HeadersAreScrubbed(t *testing.T) {
+	for op, masked := range map[*operation.Operation]bool{operation.CustomersGet: false, operation.AuthLogin: true, operation.AuthRefresh: true} {
+		given := http.Header{
+			"X-Echo": {"one", "Bearer " + bearer, "three"}, "X-Plain": {"plain"}, "Set-Cookie": {"a=b"}, "X-Access-Token": {"t"}, "X-Jwt": {"j"}, "Authorisation": {"z"},
+		}
+		want := given.Clone()
+		want["X-Echo"][1] = "Bearer [redacted]"
+		if masked {
+			for _, name := range []string{"Set-Cookie", "X-Access-Token", "X-Jwt", "Authorisation"} {
+				want[name] = []string{"[redacted]"}
+			}
+		}
+		var seen *http.Response
+		before := given.Clone()
+		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
+			resp := answer(200, "")
+			resp.Header, resp.Trailer, resp.Status = given, given, "200 "+bearer
+			return resp, nil
+		}), middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			seen = resp
+			return resp, err
+		}))
+		got, err := p.Send(t.Context(), callOf(op))
+		require.NoError(t, err)
+		assert.Equal(t, want, got.Header, op.Name)
+		assert.Equal(t, want, seen.Header, op.Name)
+		assert.Equal(t, want, seen.Trailer, op.Name)
+		assert.Equal(t, "200 [redacted]", seen.Status)
+		assert.Equal(t, before, given, "the transport's own stays as it is")
 	}
 }
 
@@ -691,13 +743,46 @@ func TestStrangeTransports(t *testing.T) {
 	}
 }
 
+// Whatever an answer comes to, the transport gets its connection back.
+func TestBodiesAreClosed(t *testing.T) {
+	for name, change := range map[string]func(*http.Response) error{
+		"an answer":           func(*http.Response) error { return nil },
+		"of an error":         func(r *http.Response) error { r.StatusCode = 404; return nil },
+		"beside an error":     func(*http.Response) error { return io.ErrUnexpectedEOF },
+		"a connection":        func(r *http.Response) error { r.StatusCode = 101; return nil },
+		"in another encoding": func(r *http.Response) error { r.Header.Set("Content-Encoding", "br"); return nil },
+		"in another charset":  func(r *http.Response) error { r.Header.Set("Content-Type", "text/plain; charset=utf-16"); return nil },
+	} {
+		for _, own := range []bool{false, true} { // by a middleware
+			if own && name == "beside an error" { // then it is http.Client's
+				continue
+			}
+			body := &flood{left: 10}
+			reply := func(*http.Request) (*http.Response, error) {
+				resp := answer(200, "")
+				resp.Body = body
+				return resp, change(resp)
+			}
+			p := pipeline(t, "https://api.test", func(cfg *transport.Config) {
+				if cfg.Base, cfg.MaxAttempts = roundTripper(reply), 1; own {
+					cfg.Middleware = func(http.RoundTripper) http.RoundTripper { return roundTripper(reply) }
+				}
+			})
+			_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+			assert.True(t, body.closed, "%s %v", name, err)
+		}
+	}
+}
+
 // A circuit breaker refuses before anything is sent, and its users ask for its error.
 func TestAMiddlewareThatRefuses(t *testing.T) {
 	open := errors.New("the circuit is open")
 	for _, op := range everyOperation() {
 		synctest.Test(t, func(t *testing.T) {
-			p := pipeline(t, "https://api.test", middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) { return nil, open }))
+			asked := 0
+			p := pipeline(t, "https://api.test", middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) { asked++; return nil, open }))
 			_, err := p.Send(t.Context(), callOf(op))
+			assert.Equal(t, map[bool]int{true: 1, false: 3}[op.Retry == operation.Once], asked)
 			var failure *transport.Failure
 			require.ErrorAs(t, err, &failure)
 			assert.Equal(t, transport.NotSent, failure.Kind)

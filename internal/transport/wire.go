@@ -63,16 +63,13 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 	x.maybeDone = x.maybeDone || x.sent
 	x.sent = true // until something proves that it was not
 	watch, guard := w.watch(x.op, cancel)
-	if watch != nil {
-		ctx = httptrace.WithClientTrace(ctx, watch.trace())
-	}
-	req, err := x.bind(ctx, shown, guard)
+	req, err := x.bind(httptrace.WithClientTrace(ctx, watch.trace()), shown, guard)
 	if err != nil {
 		x.sent = false
 		return nil, err
 	}
 	resp, err := w.base.RoundTrip(req)
-	if watch != nil && watch.seen() {
+	if watch.seen() {
 		w.traced.Store(true)
 	}
 	switch {
@@ -83,7 +80,7 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 		}
 		switch {
 		case x.Context.Err() != nil:
-		case watch != nil && watch.wasRepeated():
+		case watch.wasRepeated():
 			err = errors.New("the server ended the HTTP/2 stream of the request without an answer")
 		case ctx.Err() != nil:
 			err = TimedOut(w.timeout)

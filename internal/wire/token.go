@@ -258,7 +258,7 @@ func (d *tokenDecoder) idle() Lifetime {
 // All else is nil.
 func scopesOf(raw json.RawMessage) []string {
 	list := []json.RawMessage{raw}
-	if len(raw) > 0 && raw[0] == '[' {
+	if strings.HasPrefix(string(raw), "[") {
 		list = nil                     // or the first element would be written over raw
 		_ = json.Unmarshal(raw, &list) // it is valid
 	}

@@ -1,0 +1,125 @@
+package bff_test
+
+import (
+	"log/slog"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/bff"
+	"github.com/emporix-community/emporix-go/emporixtest"
+)
+
+// What goes wrong and is not the visitor's concern is in the log, and only then.
+func TestWhatTheVisitorNeedNotKnowIsLogged(t *testing.T) {
+	for _, c := range []struct {
+		message string
+		setup   setup
+		wrong   func(s *shop) // before the last step
+		steps   func(s *shop, b *browser, wrong func())
+	}{
+		{
+			"a session could not be renewed", setup{sealed: true},
+			func(s *shop) { s.fake.Fail(s.t, emporixtest.Fault{Operation: "Auth.Refresh", Status: 500, Times: -1}) },
+			func(_ *shop, b *browser, wrong func()) {
+				b.login()
+				time.Sleep(13 * time.Hour)
+				wrong()
+				b.ok("GET", "/page")
+			},
+		}, {
+			"a session could not be renewed", setup{client: []emporix.Option{emporix.WithForegroundRenewal()}},
+			func(s *shop) { s.fake.Fail(s.t, emporixtest.Fault{Operation: "Auth.Refresh", Status: 500, Times: -1}) },
+			func(_ *shop, b *browser, wrong func()) {
+				b.login()
+				time.Sleep(13 * time.Hour)
+				wrong()
+				b.ok("GET", "/page")
+			},
+		}, {
+			"the visit could not be noted", setup{},
+			func(s *shop) { s.store.fail(nil, errDown) },
+			func(_ *shop, b *browser, wrong func()) {
+				b.login()
+				time.Sleep(2 * time.Hour)
+				wrong()
+				b.ok("GET", "/page")
+			},
+		}, {
+			"an idle customer's logout was not confirmed", setup{options: bff.Options{Idle: time.Hour}},
+			func(s *shop) { s.fake.Fail(s.t, emporixtest.Fault{Operation: "Auth.Logout", Status: 500}) },
+			func(s *shop, b *browser, wrong func()) {
+				s.store.forever = true
+				b.login()
+				time.Sleep(time.Hour)
+				wrong()
+				b.ok("GET", "/page")
+			},
+		}, {
+			"an idle visitor could not be removed", setup{options: bff.Options{Idle: time.Hour}},
+			func(s *shop) { s.store.fail(nil, errDown) },
+			func(s *shop, b *browser, wrong func()) {
+				s.store.forever = true
+				b.ok("GET", "/page")
+				time.Sleep(time.Hour)
+				wrong()
+				b.do("GET", "/info")
+			},
+		}, {
+			"a customer's oldest session was not logged out", setup{options: bff.Options{MaxSessions: 1}},
+			func(s *shop) { s.fake.Fail(s.t, emporixtest.Fault{Operation: "Auth.Logout", Status: 500}) },
+			func(s *shop, b *browser, wrong func()) { b.login(); wrong(); s.browser().login() },
+		}, {
+			"a session could not be kept", setup{},
+			func(s *shop) { s.store.onWrite = func(string) { s.store.failKeys = visitorRows } },
+			func(_ *shop, b *browser, wrong func()) { wrong(); b.do("POST", "/login password=wrong") },
+		}, {
+			"a session is used after the answer had begun: caches and the browser may keep that answer", setup{}, nil,
+			func(_ *shop, b *browser, wrong func()) {
+				b.login()
+				b.serve(func(w http.ResponseWriter, r *http.Request) {
+					if wrong != nil {
+						w.WriteHeader(200)
+					}
+					_, err := bff.From(r).Session(r.Context())
+					assert.NoError(b.shop.t, err)
+				})
+			},
+		}, {
+			"Options.ErrorPage failed", setup{options: bff.Options{ErrorPage: func(w http.ResponseWriter, _ *http.Request, status int, err error) {
+				if status == 503 {
+					panic(err)
+				}
+				w.WriteHeader(status)
+			}}},
+			func(s *shop) { s.store.fail(errDown, errDown) },
+			func(_ *shop, b *browser, wrong func()) { wrong(); b.do("POST", "/login password=wrong") },
+		},
+	} {
+		for _, goesWrong := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) {
+				var said sync.Map
+				s := newShop(t, c.setup)
+				c.setup.options.Logger = slog.New(honest{t: t, said: &said})
+				s.open(c.setup)
+				wrong := func() {}
+				switch {
+				case !goesWrong && c.wrong == nil:
+					wrong = nil
+				case goesWrong && c.wrong != nil:
+					wrong = func() { c.wrong(s) }
+				}
+				c.steps(s, s.browser(), wrong)
+				_, found := said.Load("bff: " + c.message)
+				assert.Equal(t, goesWrong, found, c.message)
+				s.store.fail(nil, nil)
+				time.Sleep(2 * time.Minute)
+			})
+		}
+	}
+}
