@@ -11,8 +11,8 @@ import (
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixfake"
-	"github.com/emporix-community/emporix-go/test/contract"
 	"github.com/emporix-community/emporix-go/internal/operation"
+	"github.com/emporix-community/emporix-go/test/contract"
 )
 
 // openAPI names the file with the vendor's description, which is not part of

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/emporix-community/emporix-go/emporixfake"
-	"github.com/emporix-community/emporix-go/test/contract"
 	"github.com/emporix-community/emporix-go/internal/operation"
+	"github.com/emporix-community/emporix-go/test/contract"
 )
 
 // trial is a fresh tenant behind a judge, with a customer who is logged in, and

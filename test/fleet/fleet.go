@@ -17,7 +17,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
 )
 
 // fleet is one run.

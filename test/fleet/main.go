@@ -20,7 +20,6 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
-
 )
 
 // settings are the flags.
