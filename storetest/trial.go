@@ -20,8 +20,8 @@ type reporter interface {
 type trial struct {
 	reporter
 	store   Store
-	own     string // part of every key: other tests may share the data
-	waits   bool
+	own     string            // part of every key: other tests may share the data
+	marked  bool              // as parallel, or as one that must not be
 	last    map[string]uint64 // the generation with which a row was last written
 	advance func(time.Duration)
 }
@@ -240,8 +240,8 @@ func (t *trial) wait(d time.Duration) {
 
 // parallel lets the other tests that wait in real time do so meanwhile.
 func (t *trial) parallel() {
-	if test, real := t.reporter.(interface{ Parallel() }); real && !t.waits {
-		t.waits = true
+	if test, real := t.reporter.(interface{ Parallel() }); real && !t.marked {
+		t.marked = true
 		test.Parallel()
 	}
 }
