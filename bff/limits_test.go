@@ -145,7 +145,9 @@ func TestHowOftenAFailingStoreIsAsked(t *testing.T) {
 			store := &failing{ConditionalTokenStore: s.store, rows: listRows, reads: c.reads, fail: c.fail, began: time.Now()}
 			s.open(setup{client: withStore(store)})
 			require.ErrorIs(t, s.b.LogoutEverywhere(t.Context(), s.number), emporix.ErrStoreUnavailable, what)
+			store.mu.Lock()
 			assert.Equal(t, c.tries, store.tries, what)
+			store.mu.Unlock()
 			assert.Equal(t, c.ends, time.Since(store.began), what)
 			close(release)
 		})

@@ -1,8 +1,6 @@
 package lifecycle
 
 import (
-	"encoding/binary"
-	"hash/fnv"
 	"math"
 	"time"
 
@@ -77,14 +75,21 @@ func (r *Record) window() time.Duration {
 	return min(earlyWindow, r.AccessUntil.Sub(r.Issued)/earlyShare)
 }
 
-// spread returns a number in [0, 1) that is fixed for key and generation. The
-// generation comes last: what a hash reads last hardly changes its high bits, and
-// the last bytes of a generation hardly differ.
+// spread returns a number in [0, 1) that is fixed for key and generation: their
+// FNV-1a hash, without the allocations of hash/fnv. The generation comes last, lowest
+// byte first: what the hash reads last hardly changes its high bits, and the high
+// bytes of a generation hardly differ.
 func spread(key string, generation uint64) float64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(key))
-	_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, generation))
-	return float64(h.Sum64()>>11) / math.Exp2(53)
+	const prime = 1099511628211
+	hash := uint64(14695981039346656037)
+	for i := range len(key) {
+		hash = (hash ^ uint64(key[i])) * prime
+	}
+	for range 8 {
+		hash = (hash ^ generation&0xff) * prime
+		generation >>= 8
+	}
+	return float64(hash>>11) / math.Exp2(53)
 }
 
 // serves returns the wants that a visitor's session serves at once, a bit each. An
