@@ -443,7 +443,7 @@ func TestHTTPClientWritesThatWereTriedTwice(t *testing.T) {
 			req, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/cart", strings.NewReader("{}"))
 			require.NoError(t, err)
 			req.Header = header.Clone()
-			_, err = client.HTTPClient().Do(req) //nolint:bodyclose // there is none
+			_, err = client.HTTPClient().Do(req)
 			require.ErrorIs(t, err, syscall.ECONNREFUSED)
 			assert.Len(t, written, 1)
 			require.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
@@ -543,7 +543,7 @@ func TestHTTPClientErrors(t *testing.T) {
 		resp, err := shop.client.HTTPClient().Do(req)
 		require.NoError(t, err)
 		assert.Equal(t, 401, resp.StatusCode)
-		assert.Equal(t, gateway, text(t, resp))
+		assert.Equal(t, gateway, text(t, resp)) //nolint:testifylint // byte for byte
 		assert.Len(t, shop.seen, 1)
 	})
 	t.Run("an answer without a body", func(t *testing.T) {

@@ -68,7 +68,7 @@ func TestBounded_ABaseThatDoesNotHear(t *testing.T) {
 					base = transport.Passage(nil, &calls)(base)
 				}
 				began := time.Now()
-				resp, err := base.RoundTrip(request(ctx, t, tt.body)) //nolint:bodyclose // it is the test's
+				resp, err := base.RoundTrip(request(ctx, t, tt.body))
 				if !tt.left {
 					require.NoError(t, err)
 					assert.Same(t, body, resp.Body)
@@ -125,7 +125,7 @@ func TestBounded_Bodies(t *testing.T) {
 					var inside context.Context
 					given := tt.resp
 					base := way(roundTripper(func(r *http.Request) (*http.Response, error) {
-						inside = r.Context()
+						inside = r.Context() //nolint:fatcontext // to look at afterwards
 						if given == nil {
 							return nil, tt.err
 						}
@@ -134,7 +134,7 @@ func TestBounded_Bodies(t *testing.T) {
 					}), &calls)
 					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 					defer cancel()
-					resp, err := base.RoundTrip(request(ctx, t, nil)) //nolint:bodyclose // where there is one, it is
+					resp, err := base.RoundTrip(request(ctx, t, nil))
 					require.ErrorIs(t, err, tt.err)
 					passed := name == "a middleware"
 					assert.Equal(t, passed && !tt.toCome && what != "a connection", inside.Err() != nil, "the request's own context has ended")
@@ -212,7 +212,7 @@ func TestPassage(t *testing.T) {
 					ctx = context.Background()
 				}
 				began := time.Now()
-				_, err := p.RoundTrip(request(ctx, t, nil)) //nolint:bodyclose // it is the test's
+				_, err := p.RoundTrip(request(ctx, t, nil))
 				require.ErrorIs(t, err, tt.err)
 				assert.Equal(t, tt.back, time.Since(began))
 				if tt.before+tt.after > 0 && !tt.endless {
@@ -244,7 +244,7 @@ func TestPassage_OnlyWhereThereIsOne(t *testing.T) {
 			if hooks != nil {
 				ctx = httptrace.WithClientTrace(ctx, hooks)
 			}
-			_, err := p.RoundTrip(request(ctx, t, nil)) //nolint:bodyclose // there is none
+			_, err := p.RoundTrip(request(ctx, t, nil))
 			assert.Equal(t, hooks != nil, errors.Is(err, context.DeadlineExceeded), name)
 		})
 	}

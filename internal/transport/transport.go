@@ -171,8 +171,8 @@ func (p *Pipeline) Send(ctx context.Context, call Call) (*Answer, error) {
 		return nil, err
 	}
 	own.request.Request = req
-	resp, err := p.client.Do(&own.request)
-	if err != nil { // then there is no answer: redirects are not followed
+	resp, err := p.client.Do(&own.request) //nolint:bodyclose // Answer.Release closes it
+	if err != nil {                        // then there is no answer: redirects are not followed
 		return nil, x.failure(err)
 	}
 	body, ok := resp.Body.(*memoryBody)
