@@ -1,6 +1,8 @@
 package browser_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -22,13 +24,32 @@ import (
 func (p *person) back(path string) {
 	p.t.Helper()
 	read(p, "go back", chromedp.Evaluate[int](`setTimeout(() => history.back(), 0)`))
-	require.Eventually(p.t, func() bool { return strings.HasPrefix(p.path(), path) }, patience, 20*time.Millisecond, "Back leads to %s", p.path())
+	p.until("be at "+path, chromedp.Location(), func(at string) bool { return strings.HasPrefix(strings.TrimPrefix(at, p.shop.url), path) })
+}
+
+// until looks again and again until what it sees satisfies. While the browser goes to
+// another page, there may be nothing to look at.
+func (p *person) until(what string, look chromedp.Action[string], satisfies func(string) bool) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.tab, patience)
+	defer cancel()
+	for {
+		seen, err := chromedp.Run(ctx, look)
+		if err == nil && satisfies(seen) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			p.fail(what, errors.Join(ctx.Err(), err))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // settles waits until the page has that text.
 func (p *person) settles(text string) {
 	p.t.Helper()
-	require.Eventually(p.t, func() bool { return strings.Contains(p.text(), text) }, patience, 20*time.Millisecond, "%s", text)
+	p.until("see "+text, bodyText, func(seen string) bool { return strings.Contains(seen, text) })
 }
 
 func TestBackAfterTheLogoutShowsNobodysAccount(t *testing.T) {
