@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Decode reads an answer into a struct or a list. An answer as documented costs
@@ -34,7 +35,7 @@ func Decode(body []byte, into any) error {
 // distinctNames reports whether no object has two members whose names encoding/json
 // takes for one. Of those it would put the second value into the first: an address
 // with the ID of one and the city of another. It knows neither names with escapes
-// nor very large objects, and answers false. Mixins are kept as they are, so it
+// or beyond ASCII nor very large objects, and answers false. Mixins are kept as they are, so it
 // does not look into them.
 func distinctNames(body []byte) bool {
 	type level struct {
@@ -66,11 +67,11 @@ func distinctNames(body []byte) bool {
 			if !isName || !open[len(open)-1].checked {
 				continue
 			}
-			if escaped || len(names) == len(room) {
+			if escaped || len(names) == len(room) || !isASCII(name) {
 				return false
 			}
 			for _, other := range names[open[len(open)-1].names:] {
-				if bytes.EqualFold(name, other) {
+				if len(name) == len(other) && bytes.EqualFold(name, other) {
 					return false
 				}
 			}
@@ -83,16 +84,29 @@ func distinctNames(body []byte) bool {
 
 // quoted returns what comes before the closing quote, and whether it has escapes.
 func quoted(text []byte) (inner []byte, escaped bool) {
+	end := bytes.IndexByte(text, '"')
+	if end >= 0 && bytes.IndexByte(text[:end], '\\') < 0 { // the usual case, and quick
+		return text[:end], false
+	}
 	for i := 0; i < len(text); i++ {
 		switch text[i] {
 		case '"':
-			return text[:i], escaped
+			return text[:i], true
 		case '\\':
-			escaped = true
 			i++
 		}
 	}
-	return text, escaped
+	return text, true
+}
+
+// isASCII reports a name whose spellings in other cases have the same length.
+func isASCII(name []byte) bool {
+	for _, c := range name {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // read decodes one value, and reports whether it could. A null is absent.
