@@ -197,9 +197,9 @@ func isAmbiguous(status int) bool {
 	return status < 400 || status >= 500
 }
 
-// lostByGateway reports a fault of the gateway about its connection to the API, such
-// as the 503 that comes when the API ends it while it is sent the request. What it was
-// sent may have been enough.
+// lostByGateway reports a gateway fault about the connection to the API, such as the
+// 503 when the API closes the connection while the gateway sends the request. The API
+// may have processed the request.
 func lostByGateway(status int, p wire.Problem) bool {
 	return status >= 500 && p.Fault && strings.HasPrefix(p.Code, "messaging.adaptors.http.")
 }

@@ -36,11 +36,12 @@ type hostBinding struct {
 // the service's answer and changes nothing. The SDK repeats nothing else; net/http
 // may, when a kept connection dies. Redirects are returned as they are.
 //
-// The wait for an answer's headers is bounded by Timeouts.Attempt, which begins again
-// with each piece of the request's body. Without an answer
-// the error is a *TransportError: ErrUnavailable, or ErrOutcomeUnknown for a request
-// that may change something and may have arrived. Reading the body is bounded by the request's context only, because
-// its size is unknown: give each request the context of the visitor's. A 401 is
+// The wait for the response's headers is bounded by Timeouts.Attempt, which starts
+// again with each piece of the request's body that is read. Without a response the
+// error is a *TransportError: ErrUnavailable, or ErrOutcomeUnknown for a request that
+// may change something and may have arrived. Reading the response's body is bounded by
+// the request's context only, because its size is unknown: give each request the
+// context of the visitor's request. A 401 is
 // looked into for as long again; if its body has not ended then, it is returned as it
 // is, and nothing is renewed. All of this holds also for a transport or a middleware
 // that does not hear its context.
@@ -130,8 +131,8 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 	return t.send(withBearer(again, renewed.Bearer))
 }
 
-// send waits for the headers no longer than one attempt may take, from the last piece
-// of the request's body on: that may come from somebody's telephone.
+// send waits for the headers no longer than one attempt may take, counted from the
+// last piece of the request's body: a slow upload is no failure.
 func (t *visitorTransport) send(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(req.Context())
 	limit := t.session.core().attemptTimeout
@@ -160,7 +161,7 @@ func (t *visitorTransport) send(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// patience is a wait that begins again with each piece of a request's body.
+// patience is a time limit that starts again with each piece of a request's body.
 type patience struct {
 	limit time.Duration
 
@@ -177,7 +178,7 @@ func (p *patience) again() {
 	}
 }
 
-// end reports whether the wait was long enough. The body may go on after it.
+// end stops the limit, and reports whether it was kept. The body may still be read.
 func (p *patience) end() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -185,7 +186,7 @@ func (p *patience) end() bool {
 	return p.timer.Stop()
 }
 
-// during returns the request with a body that the wait hears of.
+// during returns the request with a body that starts the limit again when it is read.
 func (p *patience) during(req *http.Request) *http.Request {
 	if req.Body == nil || req.Body == http.NoBody {
 		return req
@@ -327,8 +328,8 @@ func (t *visitorTransport) rejectionOf(ctx context.Context, resp *http.Response)
 	return lifecycle.Rejects(resp.StatusCode, wire.DecodeProblem(unzipped(resp.Header, head, enough), resp.Header.Get("Content-Type")), false)
 }
 
-// unzipped returns a body that is compressed because the caller asked for that. One
-// that can't be read is returned as it is, and says nothing.
+// unzipped decompresses a body that the caller asked to be compressed. A body that
+// can't be decompressed is returned as it is.
 func unzipped(h http.Header, body []byte, limit int64) []byte {
 	switch strings.ToLower(strings.TrimSpace(h.Get("Content-Encoding"))) {
 	case "gzip", "x-gzip":

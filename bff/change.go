@@ -121,10 +121,11 @@ var errNotKept = fmt.Errorf("bff: %w: the change was made, but the visitor's new
 // else, such as http.TimeoutHandler, answered the request.
 var errLateChange = fmt.Errorf("bff: %w: the change was made, but the visitor goes on with the old ID: %w", emporix.ErrOutcomeUnknown, ErrTooLate)
 
-// withdraw takes a change back whose new ID can't reach the browser, because the
-// answer has begun meanwhile: the visitor goes on with the old ID. made says that the
-// change has made the session, so that it is not for the old ID, and is ended. Where
-// another request has ended the old ID already, nobody has the session any more.
+// withdraw takes a change back when its new ID can't reach the browser, because the
+// response has started without it. The visitor keeps the old ID. made says that the
+// change created the session (a login): then the session is ended, because the old ID
+// must not get it. If another request has already ended the old ID, the session is
+// removed too.
 func (v *visit) withdraw(ctx context.Context, session *emporix.Session, old, next *visitor, r *record, made bool) error {
 	ctx, cancel := detach(ctx) // the change's own time may be up
 	defer cancel()
@@ -328,7 +329,7 @@ func (v *visit) stay(ctx context.Context, session *emporix.Session, old, next *v
 		v.become(nil, false)
 		return
 	}
-	if v.late() { // nobody will have that ID
+	if v.late() { // the browser does not get the new ID
 		v.discard(ctx, next)
 		v.become(nil, false)
 		return

@@ -103,9 +103,9 @@ func (v *visit) whereabouts(ctx context.Context, old, next *visitor) (key string
 	return randomValue(), nil
 }
 
-// saysNothing are answers about something else than the token that was asked about,
-// such as the shop's key or a scope. They may come for as long as nobody mends that:
-// then the next call that needs the token finds out.
+// saysNothing are errors about something else than the access token, such as the
+// shop's API key or a scope. The session is kept; the next call shows whether its
+// token still works.
 var saysNothing = []error{emporix.ErrUnauthorized, emporix.ErrForbidden, emporix.ErrNotFound, emporix.ErrInvalidRequest, emporix.ErrConflict}
 
 func matchesAny(err error, kinds ...error) bool {

@@ -333,7 +333,7 @@ func (k *sealedKeeper) claim(_ context.Context, v, _ *visitor, _ string) (*visit
 	return &claimed, nil
 }
 
-// underWay need not look: place did a moment ago.
+// underWay does not look again: place has just found the note of the change.
 func (k *sealedKeeper) underWay(context.Context, *visitor) (bool, error) { return true, nil }
 
 func (k *sealedKeeper) finished(context.Context, *visitor) {}

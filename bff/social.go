@@ -243,6 +243,7 @@ func (v *visit) take(ctx context.Context, callback url.Values) (pending, error) 
 
 // localPath accepts what a browser can only take for a path of this site.
 func localPath(path string) bool {
-	_, err := url.Parse(path) // refuses control characters
-	return err == nil && len(path) <= maxReturnTo && strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") && !strings.Contains(path, "\\")
+	_, err := url.Parse(path) // does not look for control characters in a fragment
+	return err == nil && len(path) <= maxReturnTo && strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") && !strings.Contains(path, "\\") &&
+		!strings.ContainsFunc(path, func(r rune) bool { return r < 0x20 || r == 0x7f })
 }

@@ -251,7 +251,7 @@ func TestSocialLoginRefusals(t *testing.T) {
 		assert.Equal(t, 401, b.do("GET", "/callback?error=x&state="+used).StatusCode)
 		assert.Equal(t, 400, b.do("GET", "/callback?code=x&state="+used).StatusCode, "a state works once, also when it failed")
 		s.fake.AssertCalls(t, "Auth.SocialLogin", 0)
-		for _, to := range []string{"//evil.example", "https://evil.example", "/\\evil.example", "evil", "javascript:alert(1)", "/a\nb", "/a\x1fb", "/a\x7fb", "/%zz", "/" + strings.Repeat("x", 600)} {
+		for _, to := range []string{"//evil.example", "https://evil.example", "/\\evil.example", "evil", "javascript:alert(1)", "/a\nb", "/a\x1fb", "/a\x7fb", "/a#\r\nb", "/a#\x7f", "/%zz", "/" + strings.Repeat("x", 600)} {
 			assert.Equal(t, 400, b.do("GET", "/social?to="+url.QueryEscape(to)).StatusCode, to)
 		}
 		for size, status := range map[int]int{512: 200, 513: 400} {

@@ -55,9 +55,9 @@ func (m *Manager) Login(ctx context.Context, v *Visitor, call func(context.Conte
 	return Login{Grant: g, SessionID: g.SessionID, SessionChanged: g.SessionID != before.SessionID, Established: true}, nil
 }
 
-// loginBearer returns the session as it was, and the bearer for a login: never that
-// of the utility session, which a login would make this customer's, with the next
-// one's after it.
+// loginBearer returns the session as it was, and the bearer for a login. That is not
+// the utility session's: a login takes over the session of its bearer, so customers
+// would share one session ID and one cart.
 func (m *Manager) loginBearer(ctx context.Context, v *Visitor) (*Record, Token, error) {
 	s, err := m.read(ctx, v)
 	if err != nil {

@@ -91,9 +91,8 @@ func (r *Record) encode() []byte {
 	return data
 }
 
-// lifeOf is how long a token lives, as a row may say it. One that was kept may have
-// ended while its renewal was under way, or have been issued by a clock that is ahead
-// of this one.
+// lifeOf returns a token's life in milliseconds, within the limits of a row. A kept
+// token may have ended during its renewal, or come from a process whose clock is ahead.
 func lifeOf(until, issued time.Time) int64 {
 	return min(max(until.Sub(issued), 0), maxLife).Milliseconds()
 }

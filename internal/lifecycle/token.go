@@ -90,8 +90,8 @@ func (m *Manager) read(ctx context.Context, v *Visitor) (*snapshot, error) {
 	return m.readAgain(ctx, v)
 }
 
-// readAgain reads the row itself. That nobody is logged in is no verdict of what this
-// process has seen before: another one may have logged the visitor in since.
+// readAgain reads the row from the store. An old snapshot can't tell that nobody is
+// logged in: another process may have logged the visitor in since.
 func (m *Manager) readAgain(ctx context.Context, v *Visitor) (*snapshot, error) {
 	epoch := m.epoch(v).Load()
 	r, err := m.load(ctx, v)

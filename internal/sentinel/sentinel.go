@@ -29,6 +29,6 @@ const (
 	Closed             Error = "emporix: client closed"
 	RowLocked          Error = "emporix: the key of a sealed row is missing" // internal: Logout may discard the row
 	NotTheCustomer     Error = "emporix: refused for the shop itself"        // internal: a gateway's 401 about its key, client or product
-	DeadToken          Error = "emporix: the access token is none any more"  // #nosec G101 -- internal: a 401 that says so, or that says nothing
+	DeadToken          Error = "emporix: the access token is not valid"      // #nosec G101 -- internal: a 401 that says so, or that says nothing
 	NoEmployee         Error = "emporix: no employee credentials"            // #nosec G101 -- a text
 )

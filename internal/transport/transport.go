@@ -171,8 +171,9 @@ func (p *Pipeline) Send(ctx context.Context, call Call) (*Answer, error) {
 		return nil, err
 	}
 	own.request.Request = req
+	// Beside an error there is no response: redirects are not followed.
 	resp, err := p.client.Do(&own.request) //nolint:bodyclose // Answer.Release closes it
-	if err != nil {                        // then there is no answer: redirects are not followed
+	if err != nil {
 		return nil, x.failure(err)
 	}
 	body, ok := resp.Body.(*memoryBody)
