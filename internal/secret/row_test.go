@@ -92,6 +92,9 @@ func TestRedactRowKeepsReasons(t *testing.T) {
 		"open /home/jo/.config/emporix/session.json: permission denied",
 		"emporix: redis store: load: context deadline exceeded",
 		`unknown field "x" of "y"`,
+		"relation shop_sessions_of_2026_europe does not exist",
+		"ERR_CLUSTER_NODE_7_UNREACHABLE_IN_ZONE_3",
+		"NoReplicaAcceptedTheWriteOfTheSession",
 	} {
 		err := errors.New(text)
 		assert.Equal(t, err, secret.RedactRow(err))
