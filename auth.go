@@ -202,11 +202,7 @@ func (s *AuthService) SocialLogin(ctx context.Context, req SocialLoginRequest) (
 	if err := optionalIdentifier("code_verifier", req.CodeVerifier, maxIdentifier); err != nil {
 		return nil, err
 	}
-	r := request{op: operation.AuthSocialLogin, query: req}
-	if !req.NewSession {
-		r.header[0] = "session-id"
-	}
-	login, err := s.session.login(ctx, r)
+	login, err := s.session.login(ctx, request{op: operation.AuthSocialLogin, query: req, withSession: !req.NewSession})
 	if err != nil {
 		return nil, err
 	}
@@ -285,11 +281,11 @@ func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error)
 	}
 	c, began, before := s.core(), time.Now(), 0
 	login, err := c.sessions.Login(ctx, &s.visitor, func(ctx context.Context, bearer lifecycle.Token) (lifecycle.Grant, error) {
-		call.Bearer = bearer.Bearer
-		if call.Header[0] != "" {
-			call.Header[1] = bearer.SessionID
+		auth := transport.Authorization{Bearer: bearer.Bearer}
+		if r.withSession {
+			auth.SessionID = bearer.SessionID
 		}
-		grant, err := c.loginGrant(ctx, call)
+		grant, err := c.loginGrant(ctx, call, auth)
 		err = countMore(err, before)
 		before = attemptsOf(err)
 		if rejection := rejectionIn(err); rejection != lifecycle.NotTheBearer {
@@ -306,13 +302,13 @@ func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error)
 }
 
 // loginGrant is grant for an answer that may hold no tokens.
-func (c *core) loginGrant(ctx context.Context, call transport.Call) (lifecycle.Grant, error) {
+func (c *core) loginGrant(ctx context.Context, call transport.Prepared, auth transport.Authorization) (lifecycle.Grant, error) {
 	if !call.Op.MayAnswerNothing {
-		grant, _, err := c.grant(ctx, call)
+		grant, _, err := c.grant(ctx, call, auth)
 		return grant, err
 	}
 	began := time.Now()
-	answer, err := c.send(ctx, call)
+	answer, err := c.send(ctx, call, auth)
 	if err != nil {
 		return lifecycle.Grant{}, err
 	}
@@ -416,9 +412,11 @@ func (e *unconfirmed) Unwrap() error { return e.err }
 // logout invalidates an access token. A token that is dead already is fine, if
 // it is the API that says so.
 func (c *core) logout(ctx context.Context, access, bearer Secret) error {
-	answer, err := c.send(ctx, transport.Call{
-		Op: operation.AuthLogout, Query: logoutQuery{AccessToken: access.Reveal()}, Bearer: bearer,
-	})
+	call, err := c.prepare(transport.Call{Op: operation.AuthLogout, Query: logoutQuery{AccessToken: access.Reveal()}})
+	if err != nil {
+		return err
+	}
+	answer, err := c.send(ctx, call, transport.Authorization{Bearer: bearer})
 	var apiErr *APIError
 	if errors.As(err, &apiErr) && apiErr.deadAlready() {
 		return nil

@@ -30,7 +30,7 @@ func (i issuer) Anonymous(ctx context.Context, sc lifecycle.SessionContext) (lif
 	return i.issue(ctx, "anonymous", transport.Call{
 		Op:    operation.AuthAnonymous,
 		Query: anonymousQuery{Tenant: i.core.baseHost.tenant, ClientID: i.core.clientID, SessionContext: sc},
-	})
+	}, Secret{})
 }
 
 type refreshAnonymousQuery struct {
@@ -43,7 +43,7 @@ func (i issuer) RefreshAnonymous(ctx context.Context, refresh secret.Secret) (li
 	return i.issue(ctx, "refresh anonymous", transport.Call{
 		Op:    operation.AuthRefreshAnonymous,
 		Query: refreshAnonymousQuery{Tenant: i.core.baseHost.tenant, ClientID: i.core.clientID, RefreshToken: refresh.Reveal()},
-	})
+	}, Secret{})
 }
 
 type refreshCustomerQuery struct {
@@ -53,10 +53,9 @@ type refreshCustomerQuery struct {
 
 func (i issuer) RefreshCustomer(ctx context.Context, bearer, refresh secret.Secret, legalEntityID string) (lifecycle.Grant, error) {
 	return i.issue(ctx, "refresh", transport.Call{
-		Op:     operation.AuthRefresh,
-		Query:  refreshCustomerQuery{RefreshToken: refresh.Reveal(), LegalEntityID: legalEntityID},
-		Bearer: NewSecret("Bearer " + bearer.Reveal()),
-	})
+		Op:    operation.AuthRefresh,
+		Query: refreshCustomerQuery{RefreshToken: refresh.Reveal(), LegalEntityID: legalEntityID},
+	}, NewSecret("Bearer "+bearer.Reveal()))
 }
 
 func (i issuer) Employee(ctx context.Context) (lifecycle.Grant, error) {
@@ -70,7 +69,7 @@ func (i issuer) Employee(ctx context.Context) (lifecycle.Grant, error) {
 	return i.issue(ctx, "employee", transport.Call{
 		Op: operation.OAuthToken, Body: []byte(form.Encode()), ContentType: "application/x-www-form-urlencoded",
 		Hidden: []Secret{i.core.employeeSecret},
-	})
+	}, Secret{})
 }
 
 func (i issuer) Revoke(ctx context.Context, access secret.Secret) error {
@@ -79,9 +78,13 @@ func (i issuer) Revoke(ctx context.Context, access secret.Secret) error {
 
 // issue makes one token call and says what its failure means for the token that
 // was sent.
-func (i issuer) issue(ctx context.Context, name string, call transport.Call) (lifecycle.Grant, error) {
-	began := time.Now()
-	grant, outcome, err := i.core.grant(ctx, call)
+func (i issuer) issue(ctx context.Context, name string, call transport.Call, bearer Secret) (lifecycle.Grant, error) {
+	began, outcome := time.Now(), lifecycle.NotSent
+	var grant lifecycle.Grant
+	prepared, err := i.core.prepare(call)
+	if err == nil {
+		grant, outcome, err = i.core.grant(ctx, prepared, transport.Authorization{Bearer: bearer})
+	}
 	i.core.log(ctx, call.Op, nil, err, began)
 	if err != nil {
 		failed := &lifecycle.CallError{Outcome: outcome, Err: &AuthError{Op: name, Err: err}}
@@ -96,9 +99,9 @@ func (i issuer) issue(ctx context.Context, name string, call transport.Call) (li
 }
 
 // grant sends a call that answers with tokens.
-func (c *core) grant(ctx context.Context, call transport.Call) (lifecycle.Grant, lifecycle.Outcome, error) {
+func (c *core) grant(ctx context.Context, call transport.Prepared, auth transport.Authorization) (lifecycle.Grant, lifecycle.Outcome, error) {
 	began := time.Now()
-	answer, err := c.send(ctx, call)
+	answer, err := c.send(ctx, call, auth)
 	if err != nil {
 		return lifecycle.Grant{}, outcomeOf(call.Op, err), err
 	}

@@ -18,13 +18,13 @@ import (
 
 // request is one use of an operation, as a service method describes it.
 type request struct {
-	op         *operation.Operation
-	path       []string  // values for the placeholders after {tenant}, in order
-	query      any       // struct with url tags for go-querystring, or nil
-	header     [2]string // name and value of a header of this operation's own
-	body       any       // encoded as JSON; nil for none
-	mergePatch bool      // send the body as application/merge-patch+json
-	into       any       // what the answer is decoded into; nil if it is not read
+	op          *operation.Operation
+	path        []string // values for the placeholders after {tenant}, in order
+	query       any      // struct with url tags for go-querystring, or nil
+	body        any      // encoded as JSON; nil for none
+	mergePatch  bool     // send the body as application/merge-patch+json
+	withSession bool     // send the ID of the visitor's session in a header
+	into        any      // what the answer is decoded into; nil if it is not read
 }
 
 var wants = map[operation.Bearer]lifecycle.Want{
@@ -49,28 +49,32 @@ func (s *Session) do(ctx context.Context, r request) error {
 	return decode(r.op, answer, r.into)
 }
 
-// prepare turns a request into a call of the pipeline.
-func (s *Session) prepare(r request) (transport.Call, error) {
+// prepare checks and encodes a request, before anything is done to get a bearer.
+func (s *Session) prepare(r request) (transport.Prepared, error) {
 	if s.invalid != nil {
-		return transport.Call{}, s.invalid
+		return transport.Prepared{}, s.invalid
 	}
-	call := transport.Call{Op: r.op, Path: r.path, Query: r.query, Header: r.header}
-	if err := s.core().pipeline.Check(call); err != nil {
-		return transport.Call{}, callFailed(r.op, err)
+	call := transport.Call{Op: r.op, Path: r.path, Query: r.query}
+	if r.body != nil {
+		body, err := encode(r.body)
+		if err != nil {
+			return transport.Prepared{}, err
+		}
+		call.Body, call.ContentType = body, "application/json"
+		if r.mergePatch {
+			call.ContentType = "application/merge-patch+json"
+		}
+		call.Hidden = hiddenIn(r.op, body)
 	}
-	if r.body == nil {
-		return call, nil
-	}
-	body, err := encode(r.body)
+	return s.core().prepare(call)
+}
+
+func (c *core) prepare(call transport.Call) (transport.Prepared, error) {
+	prepared, err := c.pipeline.Prepare(call)
 	if err != nil {
-		return transport.Call{}, err
+		return transport.Prepared{}, callFailed(call.Op, err)
 	}
-	call.Body, call.ContentType = body, "application/json"
-	if r.mergePatch {
-		call.ContentType = "application/merge-patch+json"
-	}
-	call.Hidden = hiddenIn(r.op, body)
-	return call, nil
+	return prepared, nil
 }
 
 // hiddenIn returns the values in a body that the operation's table calls secret.
@@ -94,22 +98,20 @@ func hiddenIn(op *operation.Operation, body []byte) (hidden []Secret) {
 
 // authorized sends a call with a bearer, and once more with a renewed one if
 // the server rejects the first.
-func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transport.Call) (*transport.Answer, error) {
+func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transport.Prepared) (*transport.Answer, error) {
 	if call.Op.Bearer == operation.Employee && c.employeeToken != nil {
 		token, err := c.suppliedToken(ctx)
 		if err != nil {
 			return nil, err
 		}
-		call.Bearer = NewSecret("Bearer " + token.Reveal())
-		return c.send(ctx, call)
+		return c.send(ctx, call, transport.Authorization{Bearer: NewSecret("Bearer " + token.Reveal())})
 	}
 	want := wants[call.Op.Bearer]
 	token, err := c.sessions.Token(ctx, v, want)
 	if err != nil {
 		return nil, err
 	}
-	call.Bearer = token.Bearer
-	answer, err := c.send(ctx, call)
+	answer, err := c.send(ctx, call, transport.Authorization{Bearer: token.Bearer})
 	rejection := rejectionIn(err)
 	if rejection == lifecycle.NotTheBearer || call.Op.Retry == operation.Once {
 		return answer, err
@@ -121,10 +123,9 @@ func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transp
 	case !ok:
 		return nil, err
 	}
-	call.Bearer = renewed.Bearer
 	call.MaybeDone = errors.Is(err, ErrOutcomeUnknown) // by a try before the one that was rejected
 	before := attemptsOf(err)
-	answer, err = c.send(ctx, call)
+	answer, err = c.send(ctx, call, transport.Authorization{Bearer: renewed.Bearer})
 	if answer != nil {
 		answer.Attempts += before
 	}
@@ -196,8 +197,8 @@ func (c *core) callEmployeeToken(ctx context.Context) (token Secret, err error) 
 // send carries a call to the server; the answer's status is a success. Which one
 // does not matter: a write that is answered 2xx was done, and what the call
 // returns has to be in the body whatever the status.
-func (c *core) send(ctx context.Context, call transport.Call) (*transport.Answer, error) {
-	answer, err := c.pipeline.Send(ctx, call)
+func (c *core) send(ctx context.Context, call transport.Prepared, auth transport.Authorization) (*transport.Answer, error) {
+	answer, err := c.pipeline.Send(ctx, call, auth)
 	if err != nil {
 		return nil, callFailed(call.Op, err)
 	}

@@ -26,6 +26,17 @@ func TestL15_ACustomersCallNeedsACustomer(t *testing.T) {
 	})
 }
 
+// A customer who logged in through another process is one here at once.
+func TestL15_ALoginElsewhereCounts(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.token(visitor("jo"), WantAnonymous)
+		time.Sleep(time.Millisecond)
+		other := newWorld(t, w.office, w.shelf)
+		other.logIn(visitor("jo"))
+		assert.Equal(t, "C2", w.token(visitor("jo"), WantCustomer))
+	})
+}
+
 // A session serves the same calls whether its token is at hand or is read first.
 func TestL15_WhatASessionServes(t *testing.T) {
 	type serves struct {

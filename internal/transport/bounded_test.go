@@ -272,6 +272,9 @@ func TestBounded_InAPipeline(t *testing.T) {
 		"a connection": {func(*http.Request) *http.Response {
 			return &http.Response{StatusCode: 101, Body: &slowBody{}}
 		}, 0, 101, ""},
+		"a connection that is closed": {func(*http.Request) *http.Response {
+			return &http.Response{StatusCode: 101, Body: &flood{left: 10}}
+		}, 0, 101, ""},
 		"no answer at all": {func(r *http.Request) *http.Response {
 			httptrace.ContextClientTrace(r.Context()).GetConn("api.test:443") // and none is obtained
 			time.Sleep(time.Hour)
@@ -284,7 +287,7 @@ func TestBounded_InAPipeline(t *testing.T) {
 				p := pipeline(t, "https://api.test", func(cfg *transport.Config) {
 					cfg.Base, cfg.MaxAttempts = transport.Bounded(roundTripper(func(r *http.Request) (*http.Response, error) { return tt.resp(r), nil }), false, true, &calls), 1
 				})
-				got, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+				got, err := send(t.Context(), p, callOf(operation.CustomersGet))
 				if tt.status != 0 {
 					require.NoError(t, err)
 					assert.Equal(t, tt.status, got.Status)

@@ -50,7 +50,7 @@ func TestCharsets(t *testing.T) {
 					p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
 						return answer(status, body, "Content-Type", media), nil
 					}))
-					got, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+					got, err := send(t.Context(), p, callOf(operation.CustomersGet))
 					if want == refused && status < 300 {
 						var failure *transport.Failure
 						require.ErrorAs(t, err, &failure, status)

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -13,6 +12,7 @@ import (
 	"github.com/google/go-querystring/query"
 
 	"github.com/emporix-community/emporix-go/internal/operation"
+	"github.com/emporix-community/emporix-go/internal/secret"
 )
 
 // Placeholder stands where a secret goes until the request reaches the wire.
@@ -24,6 +24,10 @@ const (
 	maxSecret  = 16 << 10
 	maxURL     = 10 << 10
 )
+
+// sessionHeader carries the ID of the visitor's session to the operations whose table
+// row says so.
+const sessionHeader = "Session-Id"
 
 // route is an operation's path, cut at its placeholders.
 type route struct {
@@ -60,69 +64,81 @@ func isSecret(op *operation.Operation, place, name string) bool {
 	})
 }
 
-// binding is what replaces the placeholders on the wire.
-type binding struct {
+// Call is one use of an operation.
+type Call struct {
+	Op          *operation.Operation
+	Path        []string // values of the placeholders after {tenant}, in order
+	Query       any      // a struct for go-querystring, or nil
+	Body        []byte
+	ContentType string
+	Hidden      []secret.Secret // values in the body that a server's message must not echo
+}
+
+// Prepared is a call that has been checked and encoded. It can be sent more than once.
+type Prepared struct {
+	Op        *operation.Operation
+	MaybeDone bool // an earlier use of the same call may have been processed
+
+	encoded
+	contentType string
+	secrets     []secret.Secret // in the path and the query
+	hidden      []secret.Secret // in the body
+}
+
+type encoded struct {
 	shownPath, shownQuery string // as the outer layers see them
 	path, query           string // as the server gets them
-	headerName, header    string
 	body                  []byte
 }
 
-// encode builds the request that the outer layers see: placeholders where
-// secrets go, no Authorization, no body.
-func (p *Pipeline) encode(x *exchange, own *hidden, call Call) (*http.Request, error) {
+// Prepare checks and encodes a call. Its errors are *Failure, of the kind Invalid.
+func (p *Pipeline) Prepare(call Call) (Prepared, error) {
 	r := p.routes[call.Op]
 	shown, real, err := r.fill(call.Op, call.Path)
 	if err != nil {
-		return nil, err
+		return Prepared{}, err
 	}
-	own.binding = binding{shownPath: shown, path: real, body: call.Body}
+	c := Prepared{Op: call.Op, encoded: encoded{shownPath: shown, path: real, body: call.Body}, contentType: call.ContentType, hidden: call.Hidden}
 	if r.secretPath {
 		for _, v := range call.Path {
-			x.scrub.addText(v)
+			c.secrets = append(c.secrets, secret.New(v))
 		}
 	}
 	if call.Query != nil {
-		if err := x.bindQuery(own, call.Op, call.Query); err != nil {
-			return nil, err
+		if err := c.encodeQuery(call.Query, r.secretQuery); err != nil {
+			return Prepared{}, err
 		}
 	}
-	length := len(p.cfg.BaseURL.Scheme) + len("://") + len(p.cfg.BaseURL.Host) + len(real) + len("?") + len(own.query)
+	base := p.cfg.BaseURL
+	length := len(base.Scheme) + len("://") + len(base.Host) + len(real) + len("?") + len(c.query)
 	if length > maxURL {
-		return nil, &Failure{Kind: Invalid, Field: "URL", Err: fmt.Errorf("the request's URL would have %d bytes; the API takes at most %d", length, maxURL)}
+		return Prepared{}, &Failure{Kind: Invalid, Field: "URL", Err: fmt.Errorf("the request's URL would have %d bytes; the API takes at most %d", length, maxURL)}
 	}
-	req, err := http.NewRequestWithContext(x, call.Op.Method, "/", http.NoBody)
+	return c, nil
+}
+
+// request builds the request that the outer layers see: placeholders where
+// secrets go, no Authorization, no body.
+func (p *Pipeline) request(x *exchange, c Prepared, sessionID string) (*http.Request, error) {
+	base := p.cfg.BaseURL
+	req, err := http.NewRequestWithContext(x, c.Op.Method, "/", http.NoBody)
 	if err != nil {
 		return nil, &Failure{Kind: Invalid, Err: err}
 	}
-	req.Body = nil // and the constant headers come with the binding
-	*req.URL = url.URL{Scheme: p.cfg.BaseURL.Scheme, Host: p.cfg.BaseURL.Host, RawQuery: own.shownQuery}
-	setPath(req.URL, shown)
-	req.Host = p.cfg.BaseURL.Host
-	if call.ContentType != "" {
-		req.Header["Content-Type"] = []string{call.ContentType}
+	req.Body = nil // and the constant headers come with bind
+	*req.URL = url.URL{Scheme: base.Scheme, Host: base.Host, RawQuery: c.shownQuery}
+	setPath(req.URL, c.shownPath)
+	req.Host = base.Host
+	if c.contentType != "" {
+		req.Header["Content-Type"] = []string{c.contentType}
 	}
-	if name, value := call.Header[0], call.Header[1]; value != "" {
-		if err := checkValue(name, value, maxSegment); err != nil {
+	if sessionID != "" {
+		if err := checkValue(sessionHeader, sessionID, maxSegment); err != nil {
 			return nil, err
 		}
-		if isSecret(call.Op, "header:", strings.ToLower(name)) {
-			own.headerName, own.header = http.CanonicalHeaderKey(name), value
-			x.scrub.addText(value)
-			value = Placeholder
-		}
-		req.Header.Set(name, value)
+		req.Header.Set(sessionHeader, Placeholder)
 	}
 	return req, nil
-}
-
-// Check refuses what Send would refuse, before anything is done to get a bearer.
-func (p *Pipeline) Check(call Call) error {
-	if len(call.Path) == 0 && call.Query == nil {
-		return nil
-	}
-	_, err := p.encode(&exchange{Context: context.Background(), op: call.Op}, &hidden{pipeline: p}, call)
-	return err
 }
 
 func setPath(u *url.URL, escaped string) {
@@ -205,8 +221,8 @@ func invalid(field, reason string) *Failure {
 	return &Failure{Kind: Invalid, Field: field, Err: fmt.Errorf("%s %s", field, reason)}
 }
 
-// bindQuery encodes the query twice: as it is, and as the outer layers see it.
-func (x *exchange) bindQuery(own *hidden, op *operation.Operation, q any) error {
+// encodeQuery encodes the query twice: as it is, and as the outer layers see it.
+func (c *Prepared) encodeQuery(q any, hasSecret bool) error {
 	values, err := query.Values(q)
 	if err != nil {
 		return &Failure{Kind: Invalid, Err: fmt.Errorf("the query does not encode: %T", q)}
@@ -221,20 +237,22 @@ func (x *exchange) bindQuery(own *hidden, op *operation.Operation, q any) error 
 			}
 		}
 	}
-	own.query = values.Encode()
-	own.shownQuery = own.query
-	if !own.pipeline.routes[op].secretQuery {
+	c.query = values.Encode()
+	c.shownQuery = c.query
+	if !hasSecret {
 		return nil
 	}
 	for name, list := range values {
-		if !isSecret(op, "query:", name) {
+		if !isSecret(c.Op, "query:", name) {
 			continue
 		}
 		for _, v := range list {
-			x.scrub.addText(v)
+			if v != "" {
+				c.secrets = append(c.secrets, secret.New(v))
+			}
 		}
 		values.Set(name, Placeholder)
 	}
-	own.shownQuery = values.Encode()
+	c.shownQuery = values.Encode()
 	return nil
 }

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -60,9 +61,24 @@ type secretQuery struct {
 	Plain        string `url:"plain"`
 }
 
+// call is a call and what it is sent with.
+type call struct {
+	transport.Call
+	transport.Authorization
+}
+
+// send prepares a call and sends it.
+func send(ctx context.Context, p *transport.Pipeline, c call) (*transport.Answer, error) {
+	prepared, err := p.Prepare(c.Call)
+	if err != nil {
+		return nil, err
+	}
+	return p.Send(ctx, prepared, c.Authorization)
+}
+
 // callOf is a call of the operation with a canary wherever a secret goes.
-func callOf(op *operation.Operation) transport.Call {
-	call := transport.Call{Op: op, Bearer: secret.New("Bearer " + bearer)}
+func callOf(op *operation.Operation) call {
+	call := call{transport.Call{Op: op}, transport.Authorization{Bearer: secret.New("Bearer " + bearer)}}
 	q := secretQuery{Plain: "shown"}
 	values := map[string]*string{
 		"code": &q.Code, "code_verifier": &q.CodeVerifier, "refresh_token": &q.Refresh,
@@ -75,7 +91,7 @@ func callOf(op *operation.Operation) transport.Call {
 		case "query":
 			*values[name] = query
 		case "header":
-			call.Header = [2]string{name, header}
+			call.SessionID = header
 		case "path":
 			hidden[name] = true
 		case "body":

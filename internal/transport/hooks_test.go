@@ -94,7 +94,7 @@ func TestWhatTheHooksProve(t *testing.T) {
 					}
 					return nil, tt.err
 				}), func(cfg *transport.Config) { cfg.MaxAttempts = 1 })
-				_, err := p.Send(t.Context(), callOf(op))
+				_, err := send(t.Context(), p, callOf(op))
 				var failure *transport.Failure
 				require.ErrorAs(t, err, &failure)
 				assert.Equal(t, tt.kind, failure.Kind, "%s: %v", op.Name, err)
@@ -110,7 +110,7 @@ func TestWhatTheHooksProve(t *testing.T) {
 			cancel() // another goroutine may be about to write
 			return nil, ctx.Err()
 		}))
-		_, err := p.Send(ctx, callOf(operation.AddressesAdd))
+		_, err := send(ctx, p, callOf(operation.AddressesAdd))
 		var failure *transport.Failure
 		require.ErrorAs(t, err, &failure)
 		assert.Equal(t, transport.Lost, failure.Kind)

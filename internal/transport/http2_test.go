@@ -213,12 +213,12 @@ func TestHTTP2DoublesNothingThatMatters(t *testing.T) {
 				t.Parallel()
 				server, network := newDouble2(t)
 				p := pipeline(t, server.url, network)
-				warm, err := p.Send(t.Context(), callOf(op))
+				warm, err := send(t.Context(), p, callOf(op))
 				require.NoError(t, err)
 				warm.Release()
 				server.arm(end)
 
-				answer, err := p.Send(t.Context(), callOf(op))
+				answer, err := send(t.Context(), p, callOf(op))
 				unsent := end == refused
 				if op.Retry == operation.Safe || op.Retry == operation.Repeatable || op.Retry == operation.Unsent && unsent {
 					require.NoError(t, err)
@@ -236,6 +236,9 @@ func TestHTTP2DoublesNothingThatMatters(t *testing.T) {
 				assert.Equal(t, 1, failure.Attempts)
 				assert.Equal(t, 1, server.count(), "requests on the wire")
 				assert.NotContains(t, err.Error(), "GetBody", "advice to programmers")
+				if end == refused || end == protocol { // which net/http would have sent again
+					assert.ErrorContains(t, err, "ended the HTTP/2 stream of the request without an answer")
+				}
 			})
 		}
 	}
@@ -255,13 +258,13 @@ func TestHTTP2AnnouncesNoBodyWhereThereIsNone(t *testing.T) {
 					}
 				})
 				if wrapped { // which does not say what it speaks before the first answer
-					warm, err := p.Send(t.Context(), callOf(operation.AuthAnonymous))
+					warm, err := send(t.Context(), p, callOf(operation.AuthAnonymous))
 					require.NoError(t, err)
 					warm.Release()
 					server.arm()
 				}
 				for range 2 {
-					answer, err := p.Send(t.Context(), callOf(op))
+					answer, err := send(t.Context(), p, callOf(op))
 					require.NoError(t, err)
 					answer.Release()
 				}
@@ -294,14 +297,14 @@ func TestAKeptConnectionOfAnUnknownKindRepeatsNothing(t *testing.T) {
 				t.Cleanup(network.CloseIdleConnections)
 				speaks := &sometimesHTTP2{Transport: network, pretend: before == 2}
 				p := pipeline(t, server.url, func(cfg *transport.Config) { cfg.Base, cfg.Direct = speaks, true })
-				warm, err := p.Send(t.Context(), callOf(operation.AuthAnonymous)) // leaves a kept connection
+				warm, err := send(t.Context(), p, callOf(operation.AuthAnonymous)) // leaves a kept connection
 				require.NoError(t, err)
 				warm.Release()
 				if before == 0 {
 					p = pipeline(t, server.url, func(cfg *transport.Config) { cfg.Base, cfg.Direct = speaks, true })
 				}
 				server.arm(afterBody)
-				_, err = p.Send(t.Context(), callOf(op))
+				_, err = send(t.Context(), p, callOf(op))
 				var failure *transport.Failure
 				require.ErrorAs(t, err, &failure)
 				assert.Equal(t, transport.Lost, failure.Kind)
@@ -335,11 +338,11 @@ func TestADeadConnectionIsReplaced(t *testing.T) {
 		pings.PingTimeout /= 50
 	})
 	for _, op := range []*operation.Operation{operation.CustomersGet, operation.AddressesAdd} {
-		warm, err := p.Send(t.Context(), callOf(op))
+		warm, err := send(t.Context(), p, callOf(op))
 		require.NoError(t, err)
 		warm.Release()
 		server.arm(silent)
-		_, err = p.Send(t.Context(), callOf(op))
+		_, err = send(t.Context(), p, callOf(op))
 		if op.Retry == operation.Safe {
 			require.NoError(t, err)
 			assert.Equal(t, 2, server.count())
@@ -394,17 +397,17 @@ func TestAServerThatIsReplaced(t *testing.T) {
 	})
 
 	var all sync.WaitGroup
-	call := func(n int) {
+	start := func(n int) {
 		op := []*operation.Operation{operation.CustomersGet, operation.AddressesAdd, operation.AuthRefresh}[n%3]
 		all.Go(func() {
 			c := callOf(op)
-			c.Header = [2]string{"Session-Id", fmt.Sprintf("call %d", n)}
-			answer, err := p.Send(t.Context(), c)
+			c.SessionID = fmt.Sprintf("call %d", n)
+			answer, err := send(t.Context(), p, c)
 			var failure *transport.Failure
 			if op.Retry != operation.Safe && errors.As(err, &failure) {
 				assert.Equal(t, transport.Lost, failure.Kind, err)
 				mu.Lock()
-				processed["unknown "+c.Header[1]]++
+				processed["unknown "+c.SessionID]++
 				mu.Unlock()
 				return
 			}
@@ -413,13 +416,13 @@ func TestAServerThatIsReplaced(t *testing.T) {
 			}
 		})
 	}
-	warm, err := p.Send(t.Context(), callOf(operation.AddressesList)) // so that there is one connection
+	warm, err := send(t.Context(), p, callOf(operation.AddressesList)) // so that there is one connection
 	require.NoError(t, err)
 	warm.Release()
 	delete(processed, "GET ")
 	underWay.Add(10)
 	for n := range 10 {
-		call(10 + n)
+		start(10 + n)
 	}
 	underWay.Wait()
 	current.Store("address", servers[1].Listener.Addr().String())
@@ -427,7 +430,7 @@ func TestAServerThatIsReplaced(t *testing.T) {
 	var leaving sync.WaitGroup
 	leaving.Go(func() { _ = servers[0].Config.Shutdown(ctx) }) // which says so with a GOAWAY
 	for n := range 70 {                                        // some reach the old one before it says that it leaves
-		call(20 + n)
+		start(20 + n)
 	}
 	close(leave)
 	all.Wait()

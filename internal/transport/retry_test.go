@@ -37,12 +37,12 @@ func TestACutConnectionDoublesNothingThatMatters(t *testing.T) {
 				t.Parallel()
 				server := newDouble(t)
 				p := pipeline(t, server.url)
-				warm, err := p.Send(t.Context(), callOf(op))
+				warm, err := send(t.Context(), p, callOf(op))
 				require.NoError(t, err)
 				warm.Release()
 				server.arm(cut)
 
-				answer, err := p.Send(t.Context(), callOf(op))
+				answer, err := send(t.Context(), p, callOf(op))
 				if op.Retry == operation.Safe || op.Retry == operation.Repeatable {
 					require.NoError(t, err)
 					assert.Equal(t, 200, answer.Status)
@@ -69,10 +69,10 @@ func TestAnIdempotencyKeyDoublesNothing(t *testing.T) {
 			r.Header["X-Idempotency-Key"] = []string{"1"}
 			return next.RoundTrip(r)
 		}))
-		_, err := p.Send(t.Context(), callOf(op))
+		_, err := send(t.Context(), p, callOf(op))
 		require.NoError(t, err)
 		server.arm(afterBody)
-		_, err = p.Send(t.Context(), callOf(op))
+		_, err = send(t.Context(), p, callOf(op))
 		require.Error(t, err)
 		assert.Equal(t, 1, server.count(), op.Name)
 	}
@@ -97,7 +97,7 @@ func TestOnceLooksLikeAnyOtherGet(t *testing.T) {
 			}
 			p := pipeline(t, server.url, change)
 			for range 2 {
-				answer, err := p.Send(t.Context(), callOf(op))
+				answer, err := send(t.Context(), p, callOf(op))
 				require.NoError(t, err)
 				answer.Release()
 			}
@@ -112,7 +112,7 @@ func TestOnceLooksLikeAnyOtherGet(t *testing.T) {
 	}
 	server := newDouble(t)
 	p := pipeline(t, server.url)
-	_, err := p.Send(t.Context(), callOf(operation.AuthRefresh))
+	_, err := send(t.Context(), p, callOf(operation.AuthRefresh))
 	require.NoError(t, err)
 	assert.Equal(t, "GET /customer/acme/refreshauthtoken?plain=shown&refreshToken=query+CANARY%2F2%2B%3F HTTP/1.1", strings.Split(server.raw[0], "\r\n")[0])
 }
@@ -123,7 +123,7 @@ func TestADeadHost(t *testing.T) {
 	for _, op := range everyOperation() {
 		t.Run(op.Name, func(t *testing.T) {
 			t.Parallel()
-			_, err := pipeline(t, server.url).Send(t.Context(), callOf(op))
+			_, err := send(t.Context(), pipeline(t, server.url), callOf(op))
 			var failure *transport.Failure
 			require.ErrorAs(t, err, &failure)
 			assert.Equal(t, transport.NotSent, failure.Kind)
@@ -176,7 +176,7 @@ func TestStatusesThatAreTriedAgain(t *testing.T) {
 					seen++
 					return answer(status, ""), nil
 				}))
-				got, err := p.Send(t.Context(), callOf(op))
+				got, err := send(t.Context(), p, callOf(op))
 				require.NoError(t, err)
 				assert.Equal(t, status, got.Status)
 				want := 1
@@ -240,7 +240,7 @@ func TestRetryAfter(t *testing.T) {
 					return answer(429, "", headers...), nil
 				}))
 				began := time.Now()
-				got, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+				got, err := send(t.Context(), p, callOf(operation.CustomersGet))
 				took := time.Since(began)
 				require.NoError(t, err)
 				assert.Equal(t, tt.attempts, got.Attempts)
@@ -263,7 +263,7 @@ func TestRetryAfterByTheServersClock(t *testing.T) {
 						return answer(503, "", "Date", theirs.Format(http.TimeFormat), "Retry-After", strings.ReplaceAll(theirs.Add(20*time.Second).Format(layout), "UTC", "GMT")), nil
 					}))
 					began := time.Now()
-					got, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+					got, err := send(t.Context(), p, callOf(operation.CustomersGet))
 					require.NoError(t, err)
 					assert.Equal(t, 3, got.Attempts)
 					assert.Equal(t, 20*time.Second, got.RetryAfter)
@@ -276,7 +276,7 @@ func TestRetryAfterByTheServersClock(t *testing.T) {
 		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
 			return answer(503, "", "Date", "yesterday", "Retry-After", time.Now().Add(20*time.Second).UTC().Format(http.TimeFormat)), nil
 		}))
-		got, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+		got, err := send(t.Context(), p, callOf(operation.CustomersGet))
 		require.NoError(t, err)
 		assert.Equal(t, 20*time.Second, got.RetryAfter)
 	})
@@ -291,10 +291,10 @@ func TestTheDeadlineIsNotSleptOut(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Millisecond)
 		defer cancel()
 		began := time.Now()
-		_, err := refused.Send(ctx, callOf(operation.CustomersGet))
+		_, err := send(ctx, refused, callOf(operation.CustomersGet))
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.ErrorIs(t, err, syscall.ECONNREFUSED)
-		got, err := busy.Send(ctx, callOf(operation.CustomersGet))
+		got, err := send(ctx, busy, callOf(operation.CustomersGet))
 		require.NoError(t, err)
 		assert.True(t, got.LateDeadline)
 		assert.Equal(t, 7*time.Second, got.RetryAfter)
@@ -321,7 +321,7 @@ func TestATryThatTheDeadlineLeavesTimeFor(t *testing.T) {
 					base(func(*http.Request) (*http.Response, error) { return answer(503, "", "Retry-After", tt.asked), nil }))
 				ctx, cancel := context.WithTimeout(t.Context(), tt.deadline)
 				defer cancel()
-				got, err := p.Send(ctx, callOf(operation.CustomersGet))
+				got, err := send(ctx, p, callOf(operation.CustomersGet))
 				require.NoError(t, err)
 				assert.Equal(t, tt.attempts, got.Attempts)
 				assert.Equal(t, tt.attempts == 1, got.LateDeadline)
@@ -344,7 +344,7 @@ func TestWaits(t *testing.T) {
 					at = append(at, time.Now())
 					return fails()
 				}))
-				_, _ = p.Send(t.Context(), callOf(operation.CustomersGet))
+				_, _ = send(t.Context(), p, callOf(operation.CustomersGet))
 				require.Len(t, at, 4)
 				for n := range longest {
 					wait := at[n+1].Sub(at[n])
@@ -369,7 +369,7 @@ func TestACancelledWaitEndsAtOnce(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		began := time.Now()
-		_, err := p.Send(ctx, callOf(operation.CustomersGet))
+		_, err := send(ctx, p, callOf(operation.CustomersGet))
 		assert.ErrorIs(t, err, context.Canceled)
 		assert.Equal(t, time.Second, time.Since(began))
 		var failure *transport.Failure
@@ -406,7 +406,7 @@ func TestIdleConnectionsOfOthersSurvive(t *testing.T) {
 		var done sync.WaitGroup
 		for range others {
 			done.Go(func() {
-				_, err := p.Send(t.Context(), callOf(operation.AddressesList))
+				_, err := send(t.Context(), p, callOf(operation.AddressesList))
 				assert.NoError(t, err)
 			})
 		}
@@ -416,9 +416,9 @@ func TestIdleConnectionsOfOthersSurvive(t *testing.T) {
 	require.EqualValues(t, others, dials.Load())
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(30*time.Millisecond, cancel)
-	_, err := p.Send(ctx, callOf(operation.CustomersGet)) // cancelled while it waits for its second try
+	_, err := send(ctx, p, callOf(operation.CustomersGet)) // cancelled while it waits for its second try
 	require.ErrorIs(t, err, context.Canceled)
-	answer, err := p.Send(t.Context(), callOf(operation.CustomersSignUp)) // failed for good
+	answer, err := send(t.Context(), p, callOf(operation.CustomersSignUp)) // failed for good
 	require.NoError(t, err)
 	assert.Equal(t, 503, answer.Status)
 	all()
@@ -448,12 +448,12 @@ func TestTheBudgetEndsRetriesInAnOutage(t *testing.T) {
 					return tt.fails()
 				}))
 				for range offered {
-					_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+					_, err := send(t.Context(), p, callOf(operation.CustomersGet))
 					require.NoError(t, err)
 				}
 				well = false
 				for range offered {
-					_, _ = p.Send(t.Context(), callOf(operation.CustomersGet))
+					_, _ = send(t.Context(), p, callOf(operation.CustomersGet))
 				}
 				assert.Equal(t, offered+tt.retries, reached)
 			})
@@ -473,7 +473,7 @@ func TestTheBudgetRecovers(t *testing.T) {
 			}))
 			send := func(n int) {
 				for range n {
-					_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+					_, err := send(t.Context(), p, callOf(operation.CustomersGet))
 					require.NoError(t, err)
 				}
 			}
@@ -502,7 +502,7 @@ func TestATimeoutIsOne(t *testing.T) {
 		"something else": {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, false},
 	} {
 		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return nil, tt.err }), func(cfg *transport.Config) { cfg.MaxAttempts = 1 })
-		_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+		_, err := send(t.Context(), p, callOf(operation.CustomersGet))
 		var asked interface{ Timeout() bool }
 		require.ErrorAs(t, err, &asked, name)
 		assert.Equal(t, tt.want, asked.Timeout(), name)
@@ -523,7 +523,7 @@ func TestAMiddlewareCannotSendTwice(t *testing.T) {
 				}
 				return next.RoundTrip(r)
 			}))
-		_, err := p.Send(t.Context(), callOf(op))
+		_, err := send(t.Context(), p, callOf(op))
 		var failure *transport.Failure
 		require.ErrorAs(t, err, &failure)
 		assert.Equal(t, transport.Lost, failure.Kind)
@@ -547,7 +547,7 @@ func TestNoConnectionIsNoAmbiguousTry(t *testing.T) {
 		}
 		return network.RoundTrip(r)
 	}))
-	got, err := p.Send(t.Context(), callOf(operation.AddressesDelete))
+	got, err := send(t.Context(), p, callOf(operation.AddressesDelete))
 	require.NoError(t, err)
 	assert.Equal(t, 404, got.Status)
 	assert.Equal(t, 2, got.Attempts)
@@ -573,7 +573,7 @@ func TestAmbiguousTries(t *testing.T) {
 				}
 				return answer(404, ""), nil
 			}))
-			got, err := p.Send(t.Context(), callOf(operation.AddressesDelete))
+			got, err := send(t.Context(), p, callOf(operation.AddressesDelete))
 			require.NoError(t, err)
 			assert.Equal(t, tt.maybe, got.MaybeDone)
 		})
@@ -592,7 +592,7 @@ func TestCertificatesAreNotTriedAgain(t *testing.T) {
 		"no TLS at all":     {strings.Replace(plain.URL, "http:", "https:", 1), "the server speaks http, not https"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := pipeline(t, tt.url).Send(t.Context(), callOf(operation.CustomersGet))
+			_, err := send(t.Context(), pipeline(t, tt.url), callOf(operation.CustomersGet))
 			var failure *transport.Failure
 			require.ErrorAs(t, err, &failure)
 			assert.Equal(t, 1, failure.Attempts)
@@ -607,7 +607,7 @@ func TestFinalErrors(t *testing.T) {
 		x509.CertificateInvalidError{}, url.EscapeError("%zz"), tls.RecordHeaderError{Msg: "no TLS"},
 	} {
 		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return nil, fmt.Errorf("at the wire: %w", final) }))
-		_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+		_, err := send(t.Context(), p, callOf(operation.CustomersGet))
 		var failure *transport.Failure
 		require.ErrorAs(t, err, &failure)
 		assert.Equal(t, 1, failure.Attempts, "%T", final)
@@ -642,7 +642,7 @@ func TestAnAttemptEndsInTime(t *testing.T) {
 			}))
 			t.Cleanup(server.Close)
 			p := pipeline(t, server.URL, func(cfg *transport.Config) { cfg.AttemptTimeout, cfg.MaxAttempts = 60*time.Millisecond, 2 })
-			_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+			_, err := send(t.Context(), p, callOf(operation.CustomersGet))
 			assert.NotErrorIs(t, err, context.DeadlineExceeded)
 			assert.ErrorContains(t, err, "timed out after 60ms")
 			var failure *transport.Failure
@@ -677,7 +677,7 @@ func TestACallerWhoLeavesInTheMidstOfABody(t *testing.T) {
 			}))
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(time.Second, cancel)
-			_, err := p.Send(ctx, callOf(operation.CustomersGet))
+			_, err := send(ctx, p, callOf(operation.CustomersGet))
 			assert.ErrorIs(t, err, context.Canceled)
 			require.Error(t, err)
 			assert.NotContains(t, err.Error(), "timed out")
@@ -702,12 +702,12 @@ func TestAConnectionThatTakesNothing(t *testing.T) {
 			return brokenConn{conn, &broken}, err
 		}
 		p := pipeline(t, server.url, base(network.RoundTrip))
-		warm, err := p.Send(t.Context(), callOf(op))
+		warm, err := send(t.Context(), p, callOf(op))
 		require.NoError(t, err)
 		warm.Release()
 		server.arm()
 		broken.Store(true)
-		_, err = p.Send(t.Context(), callOf(op))
+		_, err = send(t.Context(), p, callOf(op))
 		require.NoError(t, err, op.Name)
 		assert.Equal(t, 1, server.count(), op.Name)
 	}

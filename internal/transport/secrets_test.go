@@ -87,7 +87,7 @@ func TestS02_SecretsAreBoundBehindEveryOtherLayer(t *testing.T) {
 				}
 				return resp, nil
 			}))
-			answer, err := p.Send(t.Context(), callOf(op))
+			answer, err := send(t.Context(), p, callOf(op))
 			require.NoError(t, err)
 			assert.JSONEq(t, `{"token":"`+granted+`"}`, string(answer.Body), "what the caller gets")
 			assertClean(t, seen.String())
@@ -139,7 +139,7 @@ func TestS02_TheBindingIsForOneURL(t *testing.T) {
 					cfg.BaseURL = &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
 				}
 			})
-			_, err := p.Send(t.Context(), callOf(operation.AuthRefresh))
+			_, err := send(t.Context(), p, callOf(operation.AuthRefresh))
 			var failure *transport.Failure
 			require.ErrorAs(t, err, &failure)
 			assert.Equal(t, transport.Invalid, failure.Kind)
@@ -158,7 +158,7 @@ func TestS02_TheBindingIsForOneURL(t *testing.T) {
 			r.Header.Set("Authorization", "Bearer another")
 			return next.RoundTrip(r)
 		}))
-		_, err := p.Send(t.Context(), callOf(operation.AuthRefresh))
+		_, err := send(t.Context(), p, callOf(operation.AuthRefresh))
 		require.NoError(t, err)
 	})
 	t.Run("a request of its own", func(t *testing.T) {
@@ -167,7 +167,7 @@ func TestS02_TheBindingIsForOneURL(t *testing.T) {
 			require.NoError(t, err)
 			return next.RoundTrip(own)
 		}))
-		_, err := p.Send(t.Context(), callOf(operation.AuthRefresh))
+		_, err := send(t.Context(), p, callOf(operation.AuthRefresh))
 		assert.ErrorContains(t, err, "a middleware sent a request of its own")
 		assert.Zero(t, reached)
 	})
@@ -185,7 +185,7 @@ func TestS03_RedirectsAreNeverFollowed(t *testing.T) {
 				p := pipeline(t, "http://api.test", base(func(*http.Request) (*http.Response, error) {
 					return answer(status, "", "Location", location), nil
 				}))
-				got, err := p.Send(t.Context(), callOf(op))
+				got, err := send(t.Context(), p, callOf(op))
 				require.NoError(t, err, "%d %s", status, name)
 				assert.Equal(t, status, got.Status)
 				assert.Equal(t, 1, got.Attempts)
@@ -200,7 +200,7 @@ func TestS03_RedirectsAreNeverFollowed(t *testing.T) {
 			return given, nil
 		}), func(cfg *transport.Config) { cfg.Language = "de" })
 		header := given.Header
-		got, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+		got, err := send(t.Context(), p, callOf(operation.CustomersGet))
 		require.NoError(t, err)
 		assert.Equal(t, kept, got.Header.Get("Location") != "", status)
 		assert.Contains(t, header, "Location", "the transport's own stays as it is")
@@ -218,7 +218,7 @@ func TestS03_RedirectsAreNeverFollowed(t *testing.T) {
 		require.NoError(t, err)
 		return next.RoundTrip(r)
 	}))
-	_, err := p.Send(t.Context(), callOf(operation.AuthRefresh))
+	_, err := send(t.Context(), p, callOf(operation.AuthRefresh))
 	assert.Error(t, err)
 	assert.Zero(t, reached)
 
@@ -226,7 +226,7 @@ func TestS03_RedirectsAreNeverFollowed(t *testing.T) {
 	p = pipeline(t, server.URL, middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) {
 		return answer(302, "", "Location", target.URL), nil
 	}))
-	got, err := p.Send(t.Context(), callOf(operation.AuthRefresh))
+	got, err := send(t.Context(), p, callOf(operation.AuthRefresh))
 	require.NoError(t, err)
 	assert.Equal(t, 302, got.Status)
 	assert.Zero(t, reached)
@@ -241,7 +241,7 @@ func TestS04_APathValueStaysOneSegment(t *testing.T) {
 	} {
 		t.Run("refused: "+name, func(t *testing.T) {
 			p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { panic("sent") }))
-			_, err := p.Send(t.Context(), transport.Call{Op: operation.AddressesGet, Path: []string{value}})
+			_, err := send(t.Context(), p, call{Call: transport.Call{Op: operation.AddressesGet, Path: []string{value}}})
 			var failure *transport.Failure
 			require.ErrorAs(t, err, &failure)
 			assert.Equal(t, transport.Invalid, failure.Kind)
@@ -259,7 +259,7 @@ func TestS04_APathValueStaysOneSegment(t *testing.T) {
 				sent = r.URL
 				return answer(200, ""), nil
 			}))
-			_, err := p.Send(t.Context(), transport.Call{Op: operation.AddressesGet, Path: []string{value}})
+			_, err := send(t.Context(), p, call{Call: transport.Call{Op: operation.AddressesGet, Path: []string{value}}})
 			require.NoError(t, err)
 			segments := strings.Split(sent.EscapedPath(), "/")
 			require.Len(t, segments, 6)
@@ -283,7 +283,7 @@ func FuzzS04_APathValueStaysOneSegment(f *testing.F) {
 	})})
 	f.Fuzz(func(t *testing.T, value string) {
 		sent = nil
-		_, err := p.Send(t.Context(), transport.Call{Op: operation.AddressesDelete, Path: []string{value}})
+		_, err := send(t.Context(), p, call{Call: transport.Call{Op: operation.AddressesDelete, Path: []string{value}}})
 		if err != nil {
 			assert.Nil(t, sent)
 			return
@@ -358,7 +358,7 @@ func TestS05_AnswersAreReadUpToALimit(t *testing.T) {
 				_, _ = io.WriteString(w, strings.Repeat(" ", tt.plain))
 			}))
 			t.Cleanup(server.Close)
-			got, err := pipeline(t, server.URL, patient).Send(t.Context(), callOf(tt.op))
+			got, err := send(t.Context(), pipeline(t, server.URL, patient), callOf(tt.op))
 			if tt.length >= 0 {
 				require.NoError(t, err)
 				assert.Equal(t, tt.status, got.Status)
@@ -379,7 +379,7 @@ func TestS05_ReadingStopsAtTheLimit(t *testing.T) {
 	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, Body: flood, ContentLength: -1}, nil
 	}), patient)
-	_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+	_, err := send(t.Context(), p, callOf(operation.CustomersGet))
 	require.ErrorContains(t, err, "larger than")
 	assert.LessOrEqual(t, flood.read, 8<<20+1)
 	assert.True(t, flood.closed)
@@ -419,7 +419,7 @@ func TestS06_ErrorsHoldNoRequest(t *testing.T) {
 			p := pipeline(t, "https://api.test/base", func(cfg *transport.Config) { cfg.MaxAttempts = 1 }, base(func(r *http.Request) (*http.Response, error) {
 				return nil, &talkative{r, r.Header, &url.Error{Op: "Get", URL: r.URL.String(), Err: fmt.Errorf("%s: %w", r.URL, syscall.ECONNRESET)}}
 			}))
-			_, err := p.Send(t.Context(), callOf(op))
+			_, err := send(t.Context(), p, callOf(op))
 			require.Error(t, err)
 			assertClean(t, dump(err, errors.Unwrap(err), fmt.Errorf("wrapped: %w", err), errors.Join(err, err)))
 			assert.NotContains(t, err.Error(), "api.test")
@@ -434,7 +434,7 @@ func TestS06_ErrorsHoldNoRequest(t *testing.T) {
 func TestS06_ErrorsAsStillWorks(t *testing.T) {
 	boom := &talkativeOnce{errors.New("boom")}
 	p := pipeline(t, "https://api.test", func(cfg *transport.Config) { cfg.MaxAttempts = 1 }, base(func(*http.Request) (*http.Response, error) { return nil, boom }))
-	_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+	_, err := send(t.Context(), p, callOf(operation.CustomersGet))
 	var got *talkativeOnce
 	require.ErrorAs(t, err, &got)
 	assert.Same(t, boom, got)
@@ -455,7 +455,7 @@ func TestS06_MessagesAreScrubbed(t *testing.T) {
 	call := callOf(operation.AuthLogin)
 	call.Hidden = []secret.Secret{secret.New("pass"), secret.New(password), secret.New("abc")}
 	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(400, ""), nil }))
-	got, err := p.Send(t.Context(), call)
+	got, err := send(t.Context(), p, call)
 	require.NoError(t, err)
 	for name, tt := range map[string]struct{ text, want string }{
 		"as it is":           {"x " + password + " y", "x [redacted] y"},
@@ -489,7 +489,7 @@ func TestS06_EscapesAreUndone(t *testing.T) {
 	call := callOf(operation.AuthLogin)
 	call.Hidden = []secret.Secret{secret.New("t\ta\nb\r\U0001f600-\u00e9\u65e5"), secret.New(long), secret.New("sp ace-9"), secret.New("a-1"), secret.New("hunter"), secret.New("bad-request")}
 	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(400, ""), nil }))
-	got, err := p.Send(t.Context(), call)
+	got, err := send(t.Context(), p, call)
 	require.NoError(t, err)
 	for _, text := range []string{
 		`no \u0074\ta\nb\r\ud83d\ude00-\u00e9\u65e5!`,
@@ -534,7 +534,7 @@ func TestS06_HeadersAreScrubbed(t *testing.T) {
 			seen = resp
 			return resp, err
 		}))
-		got, err := p.Send(t.Context(), callOf(op))
+		got, err := send(t.Context(), p, callOf(op))
 		require.NoError(t, err)
 		assert.Equal(t, want, got.Header, op.Name)
 		assert.Equal(t, want, seen.Header, op.Name)
@@ -552,7 +552,7 @@ func TestS06_OrdinaryWords(t *testing.T) {
 		call.Hidden = append(call.Hidden, secret.New(word))
 	}
 	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(400, ""), nil }))
-	got, err := p.Send(t.Context(), call)
+	got, err := send(t.Context(), p, call)
 	require.NoError(t, err)
 	for text, want := range map[string]string{
 		"The current one is wrong":             "",
@@ -602,7 +602,7 @@ func TestS06_ErrorsAreCut(t *testing.T) {
 		strings.Repeat("x", 510) + "\u00e9\u00e9": strings.Repeat("x", 510) + "\u00e9\u2026",
 	} {
 		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return nil, errors.New(text) }))
-		_, err := p.Send(t.Context(), callOf(operation.AddressesAdd))
+		_, err := send(t.Context(), p, callOf(operation.AddressesAdd))
 		if want == "" {
 			want = text
 		}
@@ -612,7 +612,7 @@ func TestS06_ErrorsAreCut(t *testing.T) {
 	assert.EqualError(t, transport.CleanError(errors.New("no "+bearer+"."), secret.New("Bearer "+bearer)), "no [redacted].")
 }
 
-// What would not be sent is refused before, by Check as by Send, and only that.
+// What can not be sent is refused, and only that.
 func TestS04_Limits(t *testing.T) {
 	type query struct {
 		Code  string `url:"code,omitempty"`
@@ -637,8 +637,6 @@ func TestS04_Limits(t *testing.T) {
 		"no query":                    {transport.Call{Op: get, Path: one, Query: 7}, "?", "does not encode: int"},
 		"a secret at the limit":       {transport.Call{Op: operation.CustomersConfirmSignUp, Path: []string{strings.Repeat("a", 4<<10)}}, "", ""},
 		"a secret above the limit":    {transport.Call{Op: operation.CustomersConfirmSignUp, Path: []string{strings.Repeat("a", 4<<10+1)}}, "token", "has 4097 bytes; at most 4096 are allowed"},
-		"a header at the limit":       {transport.Call{Op: get, Path: one, Header: [2]string{"X-One", strings.Repeat("a", 256)}}, "", ""},
-		"a header above the limit":    {transport.Call{Op: get, Path: one, Header: [2]string{"X-One", strings.Repeat("a", 257)}}, "X-One", "has 257 bytes; at most 256 are allowed"},
 		"an invisible character":      {transport.Call{Op: get, Path: []string{"a\ufeff"}}, "addressId", "holds the invisible character U+FEFF"},
 		"values that are not wanted":  {transport.Call{Op: operation.CustomersGet, Path: one}, "?", "takes 0 path values, not 1"},
 		"more values than are wanted": {transport.Call{Op: get, Path: []string{"1", "2"}}, "?", "takes 1 path values, not 2"},
@@ -648,18 +646,14 @@ func TestS04_Limits(t *testing.T) {
 			p := pipeline(t, "https://api.test/base", base(func(r *http.Request) (*http.Response, error) {
 				sent++
 				assert.LessOrEqual(t, len(r.URL.String()), 10<<10)
-				assert.Equal(t, tt.call.Header[1], r.Header.Get("X-One"))
 				return answer(200, ""), nil
 			}))
-			checked := p.Check(tt.call)
-			_, err := p.Send(t.Context(), tt.call)
+			_, err := send(t.Context(), p, call{Call: tt.call})
 			if tt.field == "" {
-				require.NoError(t, checked)
 				require.NoError(t, err)
 				assert.Equal(t, 1, sent)
 				return
 			}
-			assert.Equal(t, err, checked)
 			var failure *transport.Failure
 			require.ErrorAs(t, err, &failure)
 			assert.Equal(t, transport.Invalid, failure.Kind)
@@ -667,6 +661,33 @@ func TestS04_Limits(t *testing.T) {
 			assert.ErrorContains(t, err, tt.says)
 			assert.Zero(t, sent)
 		})
+	}
+}
+
+// A session's ID comes from a server, and goes into a header.
+func TestS04_LimitsOfASessionID(t *testing.T) {
+	for id, says := range map[string]string{
+		strings.Repeat("a", 256): "", strings.Repeat("a", 257): "has 257 bytes; at most 256 are allowed", "a\r\nX-One: 1": "holds a control character",
+	} {
+		sent := 0
+		p := pipeline(t, "https://api.test", base(func(r *http.Request) (*http.Response, error) {
+			sent++
+			assert.Equal(t, []string{id}, r.Header["Session-Id"])
+			return answer(200, ""), nil
+		}))
+		c := callOf(operation.AuthSocialLogin)
+		c.SessionID = id
+		_, err := send(t.Context(), p, c)
+		if says == "" {
+			require.NoError(t, err)
+			assert.Equal(t, 1, sent)
+			continue
+		}
+		var failure *transport.Failure
+		require.ErrorAs(t, err, &failure)
+		assert.Equal(t, transport.Invalid, failure.Kind)
+		require.ErrorContains(t, err, says)
+		assert.Zero(t, sent)
 	}
 }
 
@@ -690,7 +711,7 @@ func TestStrangeTransports(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, op := range []*operation.Operation{operation.AuthLogin, operation.CustomersGet} {
 				p := pipeline(t, "https://api.test", base(tt.base), func(cfg *transport.Config) { cfg.MaxAttempts = 1 })
-				got, err := p.Send(t.Context(), callOf(op))
+				got, err := send(t.Context(), p, callOf(op))
 				if tt.kind == 99 {
 					require.NoError(t, err)
 					got.Release()
@@ -733,10 +754,10 @@ func TestStrangeTransports(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(200, "real"), nil }), middleware(tt.do))
-			got, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+			got, err := send(t.Context(), p, callOf(operation.CustomersGet))
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, string(got.Body))
-			if got, err = p.Send(t.Context(), callOf(operation.AuthLogin)); assert.NoError(t, err) && !strings.HasSuffix(name, "by itself") {
+			if got, err = send(t.Context(), p, callOf(operation.AuthLogin)); assert.NoError(t, err) && !strings.HasSuffix(name, "by itself") {
 				assert.Equal(t, "real", string(got.Body), "hidden from the middleware")
 			}
 		})
@@ -768,7 +789,7 @@ func TestBodiesAreClosed(t *testing.T) {
 					cfg.Middleware = func(http.RoundTripper) http.RoundTripper { return roundTripper(reply) }
 				}
 			})
-			_, err := p.Send(t.Context(), callOf(operation.CustomersGet))
+			_, err := send(t.Context(), p, callOf(operation.CustomersGet))
 			assert.True(t, body.closed, "%s %v", name, err)
 		}
 	}
@@ -781,7 +802,7 @@ func TestAMiddlewareThatRefuses(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			asked := 0
 			p := pipeline(t, "https://api.test", middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) { asked++; return nil, open }))
-			_, err := p.Send(t.Context(), callOf(op))
+			_, err := send(t.Context(), p, callOf(op))
 			assert.Equal(t, map[bool]int{true: 1, false: 3}[op.Retry == operation.Once], asked)
 			var failure *transport.Failure
 			require.ErrorAs(t, err, &failure)

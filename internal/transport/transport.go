@@ -4,7 +4,8 @@
 //
 // The way of a request, outermost first:
 //
-//	Pipeline.Send   builds the request with placeholders where secrets go (encode.go)
+//	Prepare         checks and encodes the call, once (encode.go)
+//	Send            builds the request with placeholders where secrets go
 //	retryablehttp   sends it again where the operation's retry class allows (retry.go)
 //	middleware      the user's; sees placeholders only
 //	wire            binds the secrets, sets the attempt's deadline, reads the answer (wire.go)
@@ -88,17 +89,10 @@ type sealed struct{ next http.RoundTripper }
 
 func (s sealed) RoundTrip(r *http.Request) (*http.Response, error) { return s.next.RoundTrip(r) }
 
-// Call is one use of an operation.
-type Call struct {
-	Op          *operation.Operation
-	Path        []string // values of the placeholders after {tenant}, in order
-	Query       any      // a struct for go-querystring, or nil
-	Header      [2]string
-	Body        []byte
-	ContentType string
-	Bearer      secret.Secret   // value of the Authorization header; zero for none
-	Hidden      []secret.Secret // values in the body that a server's message must not echo
-	MaybeDone   bool            // an earlier use of the same call may have been processed
+// Authorization is what a call is sent with besides what it says itself.
+type Authorization struct {
+	Bearer    secret.Secret // value of the Authorization header; zero for none
+	SessionID string        // of the visitor's session, for an operation that takes it; "" for none
 }
 
 // Answer is a whole response.
@@ -160,13 +154,14 @@ func (f *Failure) Unwrap() error { return f.Err }
 
 // Send carries the call to the server and returns its answer, of any status.
 // All errors are *Failure.
-func (p *Pipeline) Send(ctx context.Context, call Call) (*Answer, error) {
-	own := &hidden{pipeline: p}
-	x := &exchange{Context: ctx, op: call.Op, bearer: call.Bearer, maybeDone: call.MaybeDone, hidden: func() *hidden { return own }}
-	x.scrub.secrets = x.secrets[:0]
-	x.scrub.add(call.Bearer)
-	x.scrub.chosen = call.Hidden
-	req, err := p.encode(x, own, call)
+func (p *Pipeline) Send(ctx context.Context, call Prepared, auth Authorization) (*Answer, error) {
+	own := &hidden{encoded: call.encoded, sessionID: auth.SessionID, pipeline: p}
+	x := &exchange{Context: ctx, op: call.Op, bearer: auth.Bearer, maybeDone: call.MaybeDone, hidden: func() *hidden { return own }}
+	x.scrub.secrets = append(x.secrets[:0], call.secrets...)
+	x.scrub.add(auth.Bearer)
+	x.scrub.addText(auth.SessionID)
+	x.scrub.chosen = call.hidden
+	req, err := p.request(x, call, auth.SessionID)
 	if err != nil {
 		return nil, err
 	}
@@ -219,9 +214,10 @@ type exchange struct {
 
 // hidden is what only the two ends of the chain may see.
 type hidden struct {
-	binding
-	pipeline *Pipeline   // leads to the transport's connections and their buffers
-	answer   *memoryBody // instead of the response's body, where that holds secrets
+	encoded
+	sessionID string
+	pipeline  *Pipeline   // leads to the transport's connections and their buffers
+	answer    *memoryBody // instead of the response's body, where that holds secrets
 
 	request retryablehttp.Request // here, and not each on the heap by itself
 	result  Answer

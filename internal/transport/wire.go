@@ -194,8 +194,8 @@ func (x *exchange) bind(ctx context.Context, shown *http.Request, guard bool) (*
 	if !x.bearer.IsZero() {
 		req.Header["Authorization"] = []string{x.bearer.Reveal()}
 	}
-	if b.headerName != "" {
-		req.Header[b.headerName] = []string{b.header}
+	if b.sessionID != "" {
+		req.Header[sessionHeader] = []string{b.sessionID}
 	}
 	if !x.op.Retry.Repeatable() {
 		// For net/http these permit to send any request again.
