@@ -420,3 +420,15 @@ func FuzzDecodeRecord(f *testing.F) {
 		require.Equal(t, string(r.encode()), string(again.encode()))
 	})
 }
+
+// A lease that is kept for a row is handed out once.
+func TestL05_AKeptLeaseIsHandedOutOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		key, l := rowOf("jo"), &lease{}
+		assert.False(t, w.m.debts.keepLease(key, l), "nothing is owed")
+		require.True(t, w.m.debts.owe(key, &Record{}, &Record{Generation: 1}, []uint64{0}))
+		assert.True(t, w.m.debts.keepLease(key, l))
+		assert.Same(t, l, w.m.debts.takeLease(key))
+		assert.Nil(t, w.m.debts.takeLease(key))
+	})
+}
