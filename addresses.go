@@ -186,7 +186,7 @@ func (s *AddressesService) Update(ctx context.Context, id string, patch AddressP
 	empty, null := inspectPatch(body)
 	switch {
 	case empty:
-		return wrap(operation.AddressesUpdate.Name, ErrEmptyPatch)
+		return &callError{op: operation.AddressesUpdate.Name, err: ErrEmptyPatch}
 	case null != "" && !strings.HasPrefix(null, "mixins.") && !strings.HasPrefix(null, "metadata.mixins."):
 		return &ArgumentError{Field: null, Reason: "can't be null in an address; set its empty value"}
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/transport"
 	"github.com/emporix-community/emporix-go/internal/wire"
@@ -35,13 +36,14 @@ func decode(op *operation.Operation, answer *transport.Answer, into any) error {
 // probably done. A status that the API doesn't document is part of the error.
 func badResponse(op *operation.Operation, answer *transport.Answer, why error) error {
 	if slices.Contains(op.Success, answer.Status) {
-		return &TransportError{Operation: op.Name, Attempts: answer.Attempts, Err: why, kind: ErrBadResponse, outcome: outcomeOfLost(op)}
+		f := &failure.Failure{Op: op, Kind: failure.KindUnreadable, Attempts: answer.Attempts, Err: why}
+		return publicError(f.Judged())
 	}
-	e := apiError(op, answer)
+	f := answer.Failure(op)
 	if len(bytes.TrimSpace(answer.Body)) > 0 {
-		e.reason = why.Error()
+		f.Err = why
 	}
-	return e
+	return publicError(f)
 }
 
 // strangeBody refuses what somebody else than the API answered, with a status

@@ -8,9 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
@@ -78,7 +78,7 @@ func (s *AuthService) Anonymous(ctx context.Context, sc SessionContext) (Session
 		return SessionInfo{}, &ArgumentError{Field: "SessionContext." + name, Reason: reason}
 	}
 	if err := s.session.core().sessions.Start(ctx, &s.session.visitor, sc.internal()); err != nil {
-		return SessionInfo{}, ofCall(ctx, operation.AuthAnonymous.Name, err)
+		return SessionInfo{}, failedCall(ctx, operation.AuthAnonymous.Name, err)
 	}
 	return s.session.Info(ctx)
 }
@@ -119,7 +119,7 @@ func (s *AuthService) refresh(ctx context.Context, name string, legalEntity *str
 		return SessionInfo{}, s.session.invalid
 	}
 	if err := s.session.core().sessions.Refresh(ctx, &s.session.visitor, legalEntity); err != nil {
-		return SessionInfo{}, ofCall(ctx, name, err)
+		return SessionInfo{}, failedCall(ctx, name, err)
 	}
 	return s.session.Info(ctx)
 }
@@ -279,24 +279,22 @@ func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error)
 	if err != nil {
 		return lifecycle.Login{}, err
 	}
-	c, began, before := s.core(), time.Now(), 0
+	c, began := s.core(), time.Now()
 	login, err := c.sessions.Login(ctx, &s.visitor, func(ctx context.Context, bearer lifecycle.Token) (lifecycle.Grant, error) {
 		auth := transport.Authorization{Bearer: bearer.Bearer}
 		if r.withSession {
 			auth.SessionID = bearer.SessionID
 		}
 		grant, err := c.loginGrant(ctx, call, auth)
-		err = countMore(err, before)
-		before = attemptsOf(err)
-		if rejection := rejectionIn(err); rejection != lifecycle.NotTheBearer {
-			err = &lifecycle.CallError{Outcome: lifecycle.BearerRefused, Perhaps: rejection == lifecycle.PerhapsTheBearer, Err: err}
+		if f := failure.Of(err); f != nil {
+			call = call.After(f)
 		}
 		return grant, err
 	})
 	c.explainScopes(r.op, err)
 	c.log(ctx, r.op, nil, err, began)
 	if err != nil {
-		return lifecycle.Login{}, ofCall(ctx, r.op.Name, err)
+		return lifecycle.Login{}, failedCall(ctx, r.op.Name, err)
 	}
 	return login, nil
 }
@@ -304,8 +302,7 @@ func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error)
 // loginGrant is grant for an answer that may hold no tokens.
 func (c *core) loginGrant(ctx context.Context, call transport.Prepared, auth transport.Authorization) (lifecycle.Grant, error) {
 	if !call.Op.MayAnswerNothing {
-		grant, _, err := c.grant(ctx, call, auth)
-		return grant, err
+		return c.grant(ctx, call, auth)
 	}
 	began := time.Now()
 	answer, err := c.send(ctx, call, auth)
@@ -389,22 +386,20 @@ func (s *AuthService) Logout(ctx context.Context) error {
 		return c.logout(ctx, token.Access, token.Bearer)
 	})
 	c.log(ctx, operation.AuthLogout, nil, err, began)
-	var answered *APIError
-	var lost *TransportError
 	switch {
 	case err == nil:
 		return nil
-	case !errors.Is(err, sentinel.StoreUnavailable) && (errors.As(err, &answered) || errors.As(err, &lost)):
+	case !errors.Is(err, sentinel.StoreUnavailable) && failure.Of(err) != nil:
 		return &callError{op: operation.AuthLogout.Name, err: &unconfirmed{err}}
 	}
-	return ofCall(ctx, operation.AuthLogout.Name, err)
+	return failedCall(ctx, operation.AuthLogout.Name, err)
 }
 
 // unconfirmed is a logout that the server did not answer with yes.
 type unconfirmed struct{ err error }
 
 func (e *unconfirmed) Error() string {
-	return "the session is removed, but the server did not confirm it: " + strings.TrimPrefix(e.err.Error(), "emporix: "+operation.AuthLogout.Name+": ")
+	return "the session is removed, but the server did not confirm it: " + textOf(e.err)
 }
 
 func (e *unconfirmed) Unwrap() error { return e.err }
@@ -417,8 +412,7 @@ func (c *core) logout(ctx context.Context, access, bearer Secret) error {
 		return err
 	}
 	answer, err := c.send(ctx, call, transport.Authorization{Bearer: bearer})
-	var apiErr *APIError
-	if errors.As(err, &apiErr) && apiErr.deadAlready() {
+	if f := failure.Of(err); f != nil && f.IsDeadToken() {
 		return nil
 	}
 	if err != nil {

@@ -2,7 +2,6 @@ package emporix
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/transport"
 )
 
@@ -40,9 +40,8 @@ const (
 // identifier refuses what can be no identifier or token of the API's, wherever
 // in the request it goes.
 func identifier(field, value string, limit int) error {
-	var f *transport.Failure
-	if errors.As(transport.CheckIdentifier(field, value, limit), &f) {
-		return refused(f)
+	if f := failure.Of(transport.CheckIdentifier(field, value, limit)); f != nil {
+		return argumentError(f)
 	}
 	return nil
 }
@@ -58,18 +57,12 @@ func optionalIdentifier(field, value string, limit int) error {
 // listed refuses what one comma-separated value can't carry.
 func listed(field, element string) error {
 	reason := "holds a comma, which separates elements"
-	var f *transport.Failure
-	switch {
-	case errors.As(transport.CheckIdentifier(field, element, maxIdentifier), &f):
-		reason = strings.TrimPrefix(f.Err.Error(), field+" ")
-	case !strings.Contains(element, ","):
+	if f := failure.Of(transport.CheckIdentifier(field, element, maxIdentifier)); f != nil {
+		reason = f.Err.Error()
+	} else if !strings.Contains(element, ",") {
 		return nil
 	}
 	return &ArgumentError{Field: field, Reason: "with an element that " + reason}
-}
-
-func refused(f *transport.Failure) error {
-	return &ArgumentError{Field: f.Field, Reason: strings.TrimPrefix(f.Err.Error(), f.Field+" ")}
 }
 
 // encode returns a request's body. The encoder would replace what is no UTF-8,

@@ -531,7 +531,7 @@ func (s *CustomersService) Update(ctx context.Context, patch CustomerPatch, opts
 	empty, null := inspectPatch(body)
 	switch {
 	case empty:
-		return wrap(operation.CustomersUpdate.Name, ErrEmptyPatch)
+		return &callError{op: operation.CustomersUpdate.Name, err: ErrEmptyPatch}
 	case patch.ContactEmail.IsNull():
 		return contactEmailNull()
 	}

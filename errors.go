@@ -9,11 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/emporix-community/emporix-go/internal/lifecycle"
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
-	"github.com/emporix-community/emporix-go/internal/transport"
-	"github.com/emporix-community/emporix-go/internal/wire"
 )
 
 // Errors to branch on with errors.Is. The package documentation has the table
@@ -82,15 +80,8 @@ type APIError struct {
 	RetryAfter time.Duration // how long the server asks to wait; 0 if it does not say
 	Attempts   int           // how many requests were sent
 
-	kind         sentinel.Error
-	rejects      lifecycle.Rejection // whether the answer is about the bearer
-	tokenOutcome lifecycle.Outcome   // of a token call
-	about        wire.Subject
-	foreign      bool // the body is none of the API's: a proxy's page, or anything
-	outcome      outcome
-	reason       string // why a success is none
-	lateDeadline bool
-	scopes       string // 403: the scope that the call needs, and those that were granted
+	failure *failure.Failure // nil for an error that a user made
+	scopes  string           // 403: the scope that the call needs, and those that were granted
 }
 
 // ErrorDetail is one cause of an APIError.
@@ -102,9 +93,12 @@ type ErrorDetail struct {
 }
 
 // Error says which operation failed, how, and why.
-func (e *APIError) Error() string {
+func (e *APIError) Error() string { return "emporix: " + e.Operation + ": " + e.text() }
+
+// text is Error without the operation.
+func (e *APIError) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "emporix: %s: %d", e.Operation, e.StatusCode)
+	fmt.Fprint(&b, e.StatusCode)
 	switch {
 	case e.Code != "":
 		b.WriteString(" " + e.Code)
@@ -132,14 +126,15 @@ func (e *APIError) Error() string {
 
 func (e *APIError) hint() string {
 	var hints []string
-	if e.reason != "" {
-		hints = append(hints, e.reason)
+	f := e.cause()
+	if f.Err != nil { // why a success is none
+		hints = append(hints, f.Err.Error())
 	}
-	if e.outcome != decided {
-		hints = append(hints, e.outcome.hint())
+	if hint := effectHints[f.Effect()]; hint != "" {
+		hints = append(hints, hint)
 	}
 	switch {
-	case e.lateDeadline:
+	case f.LateDeadline:
 		hints = append(hints, fmt.Sprintf("after %s the deadline leaves no time for another", tries(e.Attempts)))
 	case e.RetryAfter > 0:
 		hints = append(hints, fmt.Sprintf("the server asks to wait %s", max(e.RetryAfter.Round(time.Second), time.Second)))
@@ -153,56 +148,21 @@ func (e *APIError) hint() string {
 	return strings.Join(hints, "; ")
 }
 
-// outcome says whether a call that failed may have been done all the same.
-type outcome uint8
+var effectHints = map[failure.Effect]string{
+	failure.EffectUnknown:    "it may have been processed; look before sending it again",
+	failure.EffectRepeatable: "it may have been processed; sending it again does no harm",
+}
 
-const (
-	decided    outcome = iota // it was not, or it only reads
-	unknown                   // it may have been
-	repeatable                // it may have been, and ends in the same state when it is sent again
-)
-
-func (o outcome) hint() string {
-	if o == repeatable {
-		return "it may have been processed; sending it again does no harm"
+// cause is the failure that the error tells of. An error that a user made, for a test
+// of their own, has none: its status counts, of a call that only reads.
+func (e *APIError) cause() *failure.Failure {
+	if e.failure != nil {
+		return e.failure
 	}
-	return "it may have been processed; look before sending it again"
+	return &failure.Failure{Op: userMade, Kind: failure.KindAnswered, Status: e.StatusCode}
 }
 
-// outcomeOfLost is the outcome of an operation whose answer is lost, can't be
-// read, or does not say what happened.
-func outcomeOfLost(op *operation.Operation) outcome {
-	switch op.Retry {
-	case operation.Safe:
-		return decided
-	case operation.Repeatable:
-		return repeatable
-	default:
-		return unknown
-	}
-}
-
-// isAmbiguous reports the statuses that do not say whether the request was
-// processed. A 4xx refuses it, but for a timeout; 501, 503 and 505 say that the
-// server did not take it. Every other server error may have come after the work, a
-// success that can't be used came after it, and a redirect is what many servers
-// answer to a form that they have processed.
-func isAmbiguous(status int) bool {
-	switch status {
-	case http.StatusNotImplemented, http.StatusServiceUnavailable, http.StatusHTTPVersionNotSupported:
-		return false
-	case http.StatusRequestTimeout:
-		return true
-	}
-	return status < 400 || status >= 500
-}
-
-// lostByGateway reports a gateway fault about the connection to the API, such as the
-// 503 when the API closes the connection while the gateway sends the request. The API
-// may have processed the request.
-func lostByGateway(status int, p wire.Problem) bool {
-	return status >= 500 && p.Fault && strings.HasPrefix(p.Code, "messaging.adaptors.http.")
-}
+var userMade = &operation.Operation{Retry: operation.Safe}
 
 func tries(n int) string {
 	if n == 1 {
@@ -213,21 +173,32 @@ func tries(n int) string {
 
 // Is matches the sentinels of this package.
 func (e *APIError) Is(target error) bool {
+	f := e.cause()
 	switch target {
-	case error(e.kind):
-		return e.kind != ""
 	case error(ErrUnauthorized):
 		return e.StatusCode == http.StatusUnauthorized
 	case error(ErrOutcomeUnknown):
-		return e.outcome != decided
+		return f.Effect() != failure.EffectNone
 	case error(sentinel.NotTheCustomer):
-		return e.StatusCode == http.StatusUnauthorized && e.kind == ErrUnauthorized && e.about == wire.SubjectOther
+		return f.IsNotTheCustomer()
 	case error(sentinel.DeadToken):
-		return e.deadAlready()
+		return f.IsDeadToken()
 	case context.DeadlineExceeded:
-		return e.lateDeadline
+		return f.LateDeadline
 	}
-	return e.kind == "" && target == error(kindOf(e.StatusCode))
+	return target == error(f.Sentinel())
+}
+
+// As finds what the SDK itself knows of the answer.
+func (e *APIError) As(target any) bool { return asFailure(e.failure, target) }
+
+func asFailure(f *failure.Failure, target any) bool {
+	t, wanted := target.(**failure.Failure)
+	if !wanted || f == nil {
+		return false
+	}
+	*t = f
+	return true
 }
 
 // LogValue returns the error's fields for slog.
@@ -243,45 +214,48 @@ type TransportError struct {
 	Attempts  int // how many requests were sent
 	Err       error
 
-	kind    sentinel.Error
-	outcome outcome
+	failure *failure.Failure // nil for an error that a user made
 }
 
 // Error says which operation failed, why, and what that means.
-func (e *TransportError) Error() string {
+func (e *TransportError) Error() string { return "emporix: " + e.Operation + ": " + e.text() }
+
+// text is Error without the operation.
+func (e *TransportError) text() string {
 	what, end := "no answer", ""
-	switch e.kind {
-	case ErrBadResponse:
-		what = "bad response"
-	case ErrInvalidRequest:
-		what = "not sent"
-	case ErrOutcomeUnknown:
-		what = "the answer was lost"
-	case ErrUnavailable:
-		if e.outcome != decided {
+	if f := e.failure; f != nil {
+		switch {
+		case f.Kind == failure.KindUnreadable:
+			what = "bad response"
+		case f.Kind == failure.KindInvalid:
+			what = "not sent"
+		case f.Effect() != failure.EffectNone:
 			what = "the answer was lost"
+		}
+		if hint := effectHints[f.Effect()]; hint != "" {
+			end = "; " + hint
 		}
 	}
 	if e.Attempts > 1 {
 		what += " (" + tries(e.Attempts) + ")"
 	}
-	if e.outcome != decided {
-		end = "; " + e.outcome.hint()
-	}
-	return fmt.Sprintf("emporix: %s: %s: %v%s", e.Operation, what, e.Err, end)
+	return fmt.Sprintf("%s: %v%s", what, e.Err, end)
 }
 
 // Is matches ErrOutcomeUnknown beside the sentinel that Unwrap returns.
 func (e *TransportError) Is(target error) bool {
-	return e.outcome != decided && target == error(ErrOutcomeUnknown)
+	return e.failure != nil && e.failure.Effect() != failure.EffectNone && target == error(ErrOutcomeUnknown)
 }
+
+// As finds what the SDK itself knows of the call.
+func (e *TransportError) As(target any) bool { return asFailure(e.failure, target) }
 
 // Unwrap returns the sentinel and the cause.
 func (e *TransportError) Unwrap() []error {
-	if e.kind == "" { // the caller's context ended
-		return []error{e.Err}
+	if e.failure != nil && e.failure.Sentinel() != "" {
+		return []error{e.failure.Sentinel(), e.Err}
 	}
-	return []error{e.kind, e.Err}
+	return []error{e.Err} // the caller's context ended
 }
 
 // Timeout reports whether a time limit ended the call, the caller's or one of
@@ -300,24 +274,26 @@ type AuthError struct {
 
 // Error says which token call failed and why.
 func (e *AuthError) Error() string {
-	text := strings.TrimPrefix(e.Err.Error(), "emporix: ")
-	if name, rest, found := strings.Cut(text, ": "); found && tokenCalls[name] {
-		text = rest // Op says it
-	}
+	text := textOf(e.Err)
 	if errors.Is(e.Err, ErrUnauthorized) {
 		text += whoseFault[e.Op]
 	}
 	return fmt.Sprintf("emporix: token (%s): %s", e.Op, text)
 }
 
+// textOf is the text of an error without the operation, for an error that names
+// another one.
+func textOf(err error) string {
+	if named, ok := err.(interface{ text() string }); ok {
+		return named.text()
+	}
+	return strings.TrimPrefix(err.Error(), "emporix: ")
+}
+
 // whoseFault says what to look at when a token call that needs no bearer is 401.
 var whoseFault = map[string]string{
 	"anonymous": "; check the tenant and the storefront's client ID",
 	"employee":  "; check the employee's client ID and secret",
-}
-
-var tokenCalls = map[string]bool{
-	operation.AuthAnonymous.Name: true, operation.AuthRefreshAnonymous.Name: true, operation.AuthRefresh.Name: true, operation.OAuthToken.Name: true,
 }
 
 // Unwrap returns the cause.
@@ -338,89 +314,26 @@ func (e *ArgumentError) Error() string {
 // Is matches ErrInvalidRequest.
 func (e *ArgumentError) Is(target error) bool { return target == error(ErrInvalidRequest) }
 
-// kindOf maps a status to its sentinel.
-func kindOf(status int) sentinel.Error {
-	switch status {
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
-		return ErrInvalidRequest
-	case http.StatusUnauthorized:
-		return ErrUnauthorized
-	case http.StatusForbidden:
-		return ErrForbidden
-	case http.StatusNotFound, http.StatusGone:
-		return ErrNotFound
-	case http.StatusConflict, http.StatusPreconditionFailed:
-		return ErrConflict
-	case http.StatusTooManyRequests:
-		return ErrRateLimited
-	case http.StatusRequestTimeout:
-		return ErrUnavailable
+// publicError is the error that a caller gets for a call that came to no usable
+// response.
+func publicError(f *failure.Failure) error {
+	switch {
+	case f.Kind == failure.KindInvalid && f.Field != "":
+		return argumentError(f)
+	case f.Kind != failure.KindAnswered:
+		return &TransportError{Operation: f.Op.Name, Attempts: f.Attempts, Err: f.Err, failure: f}
 	}
-	if status >= 500 && status <= 599 {
-		return ErrUnavailable
-	}
-	return ErrBadResponse
-}
-
-// apiError turns an answer that is no success into an error.
-func apiError(op *operation.Operation, a *transport.Answer) *APIError {
-	p := wire.DecodeProblem(a.Body, a.Header.Get("Content-Type"))
+	p := f.Problem
 	e := &APIError{
-		Operation: op.Name, StatusCode: a.Status, Code: a.Scrub(p.Code), Message: a.Scrub(p.Message), MoreInfo: a.Scrub(p.MoreInfo),
-		RequestID: a.Scrub(requestID(a.Header)), RetryAfter: a.RetryAfter, Attempts: a.Attempts, lateDeadline: a.LateDeadline,
-		kind: kindOf(a.Status),
+		Operation: f.Op.Name, StatusCode: f.Status, Code: p.Code, Message: p.Message, MoreInfo: p.MoreInfo,
+		RequestID: f.RequestID, RetryAfter: f.RetryAfter, Attempts: f.Attempts, failure: f,
 	}
 	for _, d := range p.Details {
-		e.Details = append(e.Details, ErrorDetail{
-			Field: a.Scrub(d.Field), Type: a.Scrub(d.Type), Message: a.Scrub(d.Message), MoreInfo: a.Scrub(d.MoreInfo),
-		})
-	}
-	if a.Cut { // what is missing may say otherwise
-		p.Empty, p.Other = false, true
-	}
-	e.foreign = p.HTML || p.Other
-	judge(e, op, p)
-	if isAmbiguous(a.Status) || a.MaybeDone || lostByGateway(a.Status, p) {
-		e.outcome = outcomeOfLost(op)
+		e.Details = append(e.Details, ErrorDetail(d))
 	}
 	return e
 }
 
-// requestID returns the ID that support asks for, if it looks like one.
-func requestID(h http.Header) string {
-	for _, name := range []string{"X-Correlation-Id", "X-Request-Id", "X-B3-Traceid"} {
-		id := h.Get(name)
-		if id != "" && len(id) <= 128 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:") == "" {
-			return id
-		}
-	}
-	return ""
-}
-
-// callFailed turns a call without a usable answer into an error.
-func callFailed(op *operation.Operation, err error) error {
-	var f *transport.Failure
-	if !errors.As(err, &f) {
-		return fmt.Errorf("emporix: %s: %w", op.Name, err)
-	}
-	e := &TransportError{Operation: op.Name, Attempts: f.Attempts, Err: f.Err, kind: ErrUnavailable}
-	switch {
-	case f.Kind == transport.Invalid && f.Field != "":
-		return refused(f)
-	case f.Kind == transport.Invalid:
-		e.kind = ErrInvalidRequest
-	case f.Kind == transport.Unreadable:
-		e.kind, e.outcome = ErrBadResponse, outcomeOfLost(op)
-	case f.Kind == transport.Lost:
-		e.outcome = outcomeOfLost(op)
-		switch {
-		case e.outcome == unknown:
-			e.kind = ErrOutcomeUnknown
-		case f.Ended:
-			e.kind = "" // the service had no chance to answer
-		}
-	case f.Ended:
-		e.kind = ""
-	}
-	return e
+func argumentError(f *failure.Failure) *ArgumentError {
+	return &ArgumentError{Field: f.Field, Reason: f.Err.Error()}
 }

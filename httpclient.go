@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/bounded"
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
+	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 	"github.com/emporix-community/emporix-go/internal/transport"
 	"github.com/emporix-community/emporix-go/internal/wire"
@@ -93,7 +95,7 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 		return nil, err
 	}
 	if c.sessions.Closed() {
-		return nil, wrap("Session.HTTPClient", ErrClosed)
+		return nil, &callError{op: "Session.HTTPClient", err: ErrClosed}
 	}
 	req = req.Clone(ctx)
 	if req.Header == nil { // http.Client makes one, other users of the transport may not
@@ -105,20 +107,20 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 	}
 	token, err := c.sessions.Token(ctx, &s.visitor, lifecycle.WantAny)
 	if err != nil {
-		return nil, ofCall(ctx, "Session.HTTPClient", err)
+		return nil, failedCall(ctx, "Session.HTTPClient", err)
 	}
 	resp, err := t.send(withBearer(req, token.Bearer))
 	if err != nil || resp == nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
 	rejection := t.rejectionOf(ctx, resp)
-	if rejection == lifecycle.NotTheBearer {
+	if rejection == failure.NotTheBearer {
 		return resp, nil
 	}
 	renewed, ok, err := c.renewRejected(ctx, &s.visitor, lifecycle.WantAny, token, rejection)
 	if err != nil {
 		_ = resp.Body.Close()
-		return nil, ofCall(ctx, "Session.HTTPClient", err)
+		return nil, failedCall(ctx, "Session.HTTPClient", err)
 	}
 	if !ok {
 		return resp, nil
@@ -228,22 +230,28 @@ func unanswered(req *http.Request, sent bool, err error) error {
 	if errors.As(err, &known) || errors.As(err, &argument) {
 		return err
 	}
-	e := &TransportError{Operation: "Session.HTTPClient", Attempts: 1, Err: err, kind: ErrUnavailable}
 	ended := req.Context().Err()
+	f := &failure.Failure{Op: otherWrite, Kind: failure.KindNotSent, Attempts: 1, Ended: ended != nil, Err: err}
+	if onlyReads(req.Method) {
+		f.Op = otherRead
+	}
+	if sent || !transport.IsDial(err) {
+		f.Kind = failure.KindLost
+	}
 	switch {
 	case ended == nil:
-		e.Err = transport.NotTheCallers(err)
+		f.Err = transport.NotTheCallers(err)
 	case !errors.Is(err, ended):
-		e.Err = fmt.Errorf("%w: %w", ended, err)
+		f.Err = fmt.Errorf("%w: %w", ended, err)
 	}
-	switch {
-	case !onlyReads(req.Method) && (sent || !transport.IsDial(err)):
-		e.kind, e.outcome = ErrOutcomeUnknown, unknown
-	case ended != nil: // the service had no chance to answer
-		e.kind = ""
-	}
-	return e
+	return publicError(f)
 }
+
+// Requests to other services, which the table does not know.
+var (
+	otherRead  = &operation.Operation{Name: "Session.HTTPClient", Retry: operation.Safe}
+	otherWrite = &operation.Operation{Name: "Session.HTTPClient", Retry: operation.Unsent}
+)
 
 // onlyReads reports whether a method changes nothing; the empty one is GET.
 func onlyReads(method string) bool {
@@ -307,7 +315,7 @@ func (t *visitorTransport) rewound(req *http.Request) (*http.Request, bool) {
 
 // rejectionOf looks at a 401, no longer than an attempt may take, and leaves the
 // body as it was.
-func (t *visitorTransport) rejectionOf(ctx context.Context, resp *http.Response) lifecycle.Rejection {
+func (t *visitorTransport) rejectionOf(ctx context.Context, resp *http.Response) failure.Rejection {
 	const enough = 64 << 10
 	if resp.Body == nil { // from a transport that is not net/http's
 		resp.Body = http.NoBody
@@ -323,9 +331,9 @@ func (t *visitorTransport) rejectionOf(ctx context.Context, resp *http.Response)
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(head), rest), rest}
 	if err != nil || len(head) == enough {
-		return lifecycle.NotTheBearer
+		return failure.NotTheBearer
 	}
-	return lifecycle.Rejects(resp.StatusCode, wire.DecodeProblem(unzipped(resp.Header, head, enough), resp.Header.Get("Content-Type")), false)
+	return failure.Rejects(resp.StatusCode, wire.DecodeProblem(unzipped(resp.Header, head, enough), resp.Header.Get("Content-Type")), false)
 }
 
 // unzipped decompresses a body that the caller asked to be compressed. A body that

@@ -3,7 +3,6 @@ package emporix
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -60,7 +59,7 @@ func (i issuer) RefreshCustomer(ctx context.Context, bearer, refresh secret.Secr
 
 func (i issuer) Employee(ctx context.Context) (lifecycle.Grant, error) {
 	if i.core.employeeID == "" {
-		return lifecycle.Grant{}, &lifecycle.CallError{Outcome: lifecycle.Refused, Err: ErrNoEmployee}
+		return lifecycle.Grant{}, ErrNoEmployee
 	}
 	form := url.Values{
 		"grant_type": {"client_credentials"}, "client_id": {i.core.employeeID},
@@ -76,40 +75,33 @@ func (i issuer) Revoke(ctx context.Context, access secret.Secret) error {
 	return i.core.logout(ctx, access, NewSecret("Bearer "+access.Reveal()))
 }
 
-// issue makes one token call and says what its failure means for the token that
-// was sent.
+// issue makes one token call.
 func (i issuer) issue(ctx context.Context, name string, call transport.Call, bearer Secret) (lifecycle.Grant, error) {
-	began, outcome := time.Now(), lifecycle.NotSent
+	began := time.Now()
 	var grant lifecycle.Grant
 	prepared, err := i.core.prepare(call)
 	if err == nil {
-		grant, outcome, err = i.core.grant(ctx, prepared, transport.Authorization{Bearer: bearer})
+		grant, err = i.core.grant(ctx, prepared, transport.Authorization{Bearer: bearer})
 	}
 	i.core.log(ctx, call.Op, nil, err, began)
 	if err != nil {
-		failed := &lifecycle.CallError{Outcome: outcome, Err: &AuthError{Op: name, Err: err}}
-		var apiErr *APIError
-		if errors.As(err, &apiErr) {
-			failed.RetryAfter, failed.Refusal = apiErr.RetryAfter, fmt.Sprint(apiErr.StatusCode, " ", apiErr.Code)
-			failed.Company = apiErr.about == wire.SubjectLegalEntity
-		}
-		return lifecycle.Grant{}, failed
+		return lifecycle.Grant{}, &AuthError{Op: name, Err: err}
 	}
 	return grant, nil
 }
 
 // grant sends a call that answers with tokens.
-func (c *core) grant(ctx context.Context, call transport.Prepared, auth transport.Authorization) (lifecycle.Grant, lifecycle.Outcome, error) {
+func (c *core) grant(ctx context.Context, call transport.Prepared, auth transport.Authorization) (lifecycle.Grant, error) {
 	began := time.Now()
 	answer, err := c.send(ctx, call, auth)
 	if err != nil {
-		return lifecycle.Grant{}, outcomeOf(call.Op, err), err
+		return lifecycle.Grant{}, err
 	}
 	defer answer.Release()
 	grant, err := tokenGrant(call.Op, answer, began)
 	c.logOdd(ctx, call.Op, grant.Odd)
 	c.scopes.keep(call.Op, grant)
-	return grant, lifecycle.Unknown, err
+	return grant, err
 }
 
 func tokenGrant(op *operation.Operation, answer *transport.Answer, began time.Time) (lifecycle.Grant, error) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/bounded"
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
@@ -43,7 +44,7 @@ func (s *Session) do(ctx context.Context, r request) error {
 	c.explainScopes(r.op, err)
 	c.log(ctx, r.op, answer, err, began)
 	if err != nil {
-		return ofCall(ctx, r.op.Name, err)
+		return failedCall(ctx, r.op.Name, err)
 	}
 	defer answer.Release()
 	return decode(r.op, answer, r.into)
@@ -72,7 +73,7 @@ func (s *Session) prepare(r request) (transport.Prepared, error) {
 func (c *core) prepare(call transport.Call) (transport.Prepared, error) {
 	prepared, err := c.pipeline.Prepare(call)
 	if err != nil {
-		return transport.Prepared{}, callFailed(call.Op, err)
+		return transport.Prepared{}, publicError(failure.Of(err))
 	}
 	return prepared, nil
 }
@@ -112,53 +113,27 @@ func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transp
 		return nil, err
 	}
 	answer, err := c.send(ctx, call, transport.Authorization{Bearer: token.Bearer})
-	rejection := rejectionIn(err)
-	if rejection == lifecycle.NotTheBearer || call.Op.Retry == operation.Once {
+	f := failure.Of(err)
+	if f == nil || f.Bearer == failure.NotTheBearer || call.Op.Retry == operation.Once {
 		return answer, err
 	}
-	renewed, ok, renewErr := c.renewRejected(ctx, v, want, token, rejection)
+	renewed, ok, renewErr := c.renewRejected(ctx, v, want, token, f.Bearer)
 	switch {
 	case renewErr != nil:
 		return nil, renewErr
 	case !ok:
 		return nil, err
 	}
-	call.MaybeDone = errors.Is(err, ErrOutcomeUnknown) // by a try before the one that was rejected
-	before := attemptsOf(err)
-	answer, err = c.send(ctx, call, transport.Authorization{Bearer: renewed.Bearer})
-	if answer != nil {
-		answer.Attempts += before
-	}
-	return answer, countMore(err, before)
+	return c.send(ctx, call.After(f), transport.Authorization{Bearer: renewed.Bearer})
 }
 
 // renewRejected renews a token that was rejected.
-func (c *core) renewRejected(ctx context.Context, v *lifecycle.Visitor, want lifecycle.Want, token lifecycle.Token, how lifecycle.Rejection) (lifecycle.Token, bool, error) {
-	if how == lifecycle.PerhapsTheBearer {
+func (c *core) renewRejected(ctx context.Context, v *lifecycle.Visitor, want lifecycle.Want, token lifecycle.Token, how failure.Rejection) (lifecycle.Token, bool, error) {
+	if how == failure.PerhapsTheBearer {
 		renewed, ok := c.sessions.RenewDoubtful(ctx, v, want, token)
 		return renewed, ok, nil
 	}
 	return c.sessions.Renew(ctx, v, want, token)
-}
-
-// attemptsOf returns how many requests an error of send tells of.
-func attemptsOf(err error) (n int) {
-	var apiErr *APIError
-	if errors.As(err, &apiErr) {
-		n = apiErr.Attempts
-	}
-	return n
-}
-
-// countMore adds what was sent with a bearer that was refused.
-func countMore(err error, before int) error {
-	switch e := err.(type) { //nolint:errorlint // send's own
-	case *APIError:
-		e.Attempts += before
-	case *TransportError:
-		e.Attempts += before
-	}
-	return err
 }
 
 func (c *core) suppliedToken(ctx context.Context) (Secret, error) {
@@ -200,28 +175,31 @@ func (c *core) callEmployeeToken(ctx context.Context) (token Secret, err error) 
 func (c *core) send(ctx context.Context, call transport.Prepared, auth transport.Authorization) (*transport.Answer, error) {
 	answer, err := c.pipeline.Send(ctx, call, auth)
 	if err != nil {
-		return nil, callFailed(call.Op, err)
+		return nil, publicError(failure.Of(err))
 	}
 	keepRaw(ctx, call.Op, answer)
 	if answer.Status >= 200 && answer.Status <= 299 {
 		return answer, nil
 	}
-	if kindOf(answer.Status) == ErrNotFound && answer.MaybeDone && call.Op.GoneIsDone {
+	if failure.SentinelOf(answer.Status) == ErrNotFound && answer.MaybeDone && call.Op.GoneIsDone {
 		answer.Body = nil // an earlier try did it
 		return answer, nil
 	}
 	defer answer.Release()
-	return nil, apiError(call.Op, answer)
+	return nil, publicError(answer.Failure(call.Op))
 }
 
 // callError names the operation on errors that don't name it themselves.
 type callError struct {
 	op  string
 	err error
+	// limit is set where the SDK or a store gave up, and not the caller: the end of a
+	// context in err is then no end of the caller's.
+	limit bool
 }
 
 func (e *callError) Error() string {
-	text := strings.TrimPrefix(e.err.Error(), "emporix: ")
+	text := textOf(e.err)
 	var known sentinel.Error
 	if errors.As(e.err, &known) && hints[known] != "" {
 		text += "; " + hints[known]
@@ -238,51 +216,47 @@ var hints = map[sentinel.Error]string{
 	sentinel.NoEmployee:     "configure WithEmployeeCredentials or WithEmployeeToken",
 }
 
-func (e *callError) Unwrap() error { return e.err }
-
-// ofCall is wrap for what a call with that context failed with. A context that
-// ended for a cause of the caller's own ended all the same. As long as it has not
-// ended, the end of another context is a limit of the SDK's or of a store's: token
-// calls and renewals belong to no caller.
-func ofCall(ctx context.Context, op string, err error) error {
-	switch err.(type) { //nolint:errorlint // the pipeline says itself whose context ended
-	case *APIError, *TransportError:
-		return err
+// Unwrap returns the cause, but not that of a limit: Is and As speak for it.
+func (e *callError) Unwrap() error {
+	if e.limit {
+		return nil
 	}
-	end := ctx.Err()
-	switch {
-	case end != nil && !errors.Is(err, end) && errors.Is(err, context.Cause(ctx)):
-		err = fmt.Errorf("%w: %w", err, end)
-	case end == nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)):
-		err = &limitError{err}
-	}
-	return wrap(op, err)
+	return e.err
 }
 
-// limitError is what the SDK or a store gave up, and not the caller.
-type limitError struct{ err error }
-
-func (e *limitError) Error() string { return e.err.Error() }
-
-func (e *limitError) Is(target error) bool {
-	switch target {
-	case context.DeadlineExceeded, context.Canceled:
+// Is says that a limit is an outage of the token endpoint, and no end of the caller's
+// context.
+func (e *callError) Is(target error) bool {
+	switch {
+	case !e.limit, target == context.DeadlineExceeded, target == context.Canceled:
 		return false
-	case error(ErrUnavailable):
+	case target == error(ErrUnavailable):
 		var auth *AuthError
-		return errors.As(e.err, &auth) || errors.Is(e.err, target)
+		if errors.As(e.err, &auth) {
+			return true
+		}
 	}
 	return errors.Is(e.err, target)
 }
 
-func (e *limitError) As(target any) bool { return errors.As(e.err, target) }
+// As finds the cause of a limit.
+func (e *callError) As(target any) bool { return e.limit && errors.As(e.err, target) }
 
-func wrap(op string, err error) error {
-	switch err.(type) { //nolint:errorlint // it names its operation itself, or it is wrapped
+// failedCall is the error of a call that failed. A context that ended for a cause of
+// the caller's own ended all the same. As long as it has not ended, the end of
+// another context is a limit of the SDK's or of a store's: token calls and renewals
+// belong to no caller.
+func failedCall(ctx context.Context, op string, err error) error {
+	switch err.(type) { //nolint:errorlint // they name their operation, and say whose context ended
 	case *APIError, *TransportError, *ArgumentError, *callError:
 		return err
 	}
-	return &callError{op: op, err: err}
+	end := ctx.Err()
+	if end != nil && !errors.Is(err, end) && errors.Is(err, context.Cause(ctx)) {
+		err = fmt.Errorf("%w: %w", err, end)
+	}
+	limit := end == nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled))
+	return &callError{op: op, err: err, limit: limit}
 }
 
 func (c *core) log(ctx context.Context, op *operation.Operation, answer *transport.Answer, err error, began time.Time) {

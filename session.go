@@ -108,7 +108,7 @@ type SessionInfo struct {
 func (s *Session) Info(ctx context.Context) (SessionInfo, error) {
 	r, err := s.record(ctx)
 	if err != nil {
-		return SessionInfo{}, ofCall(ctx, "Session.Info", err)
+		return SessionInfo{}, failedCall(ctx, "Session.Info", err)
 	}
 	return SessionInfo{
 		Kind: sessionKinds[r.Kind], Expired: r.Over(), SessionID: r.SessionID, LegalEntityID: r.LegalEntity,
@@ -131,7 +131,7 @@ func (s *Session) SaaSToken(ctx context.Context) (Secret, error) {
 		err = ErrNotLoggedIn
 	}
 	if err != nil {
-		return Secret{}, ofCall(ctx, "Session.SaaSToken", err)
+		return Secret{}, failedCall(ctx, "Session.SaaSToken", err)
 	}
 	return r.SaaS, nil
 }
@@ -151,7 +151,7 @@ func (s *Session) MoveTo(ctx context.Context, key string) (*Session, error) {
 		return nil, s.invalid
 	}
 	if err := s.core().sessions.Move(ctx, &s.visitor, &to.visitor); err != nil {
-		return nil, ofCall(ctx, "Session.MoveTo", err)
+		return nil, failedCall(ctx, "Session.MoveTo", err)
 	}
 	return to, nil
 }
@@ -165,7 +165,7 @@ func (s *Session) Renew(ctx context.Context) error {
 		return s.invalid
 	}
 	if err := s.core().sessions.Due(ctx, &s.visitor); err != nil {
-		return ofCall(ctx, "Session.Renew", err)
+		return failedCall(ctx, "Session.Renew", err)
 	}
 	return nil
 }

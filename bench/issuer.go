@@ -9,6 +9,7 @@ import (
 	"golang.org/x/oauth2"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
 	"github.com/emporix-community/emporix-go/internal/secret"
 	"github.com/emporix-community/emporix-go/internal/wire"
@@ -67,7 +68,7 @@ func (r *renewals) Anonymous(context.Context, lifecycle.SessionContext) (lifecyc
 func (r *renewals) RefreshAnonymous(context.Context, secret.Secret) (lifecycle.Grant, error) {
 	sentAt := time.Now()
 	if err := r.renew(); err != nil {
-		return lifecycle.Grant{}, &lifecycle.CallError{Outcome: lifecycle.Failed, Err: err}
+		return lifecycle.Grant{}, &failure.Failure{Token: failure.Failed, Err: err}
 	}
 	return grant(accessToken, sentAt, time.Hour), nil
 }

@@ -16,7 +16,7 @@ func (m *Manager) begin(ctx context.Context, v *Visitor, r *Record, event EventK
 	}
 	g, err := call(ctx, r)
 	if err != nil {
-		return nil, cause(err)
+		return nil, err
 	}
 	return m.begun(v, r, begin(kind, g, r.Generation), event)
 }

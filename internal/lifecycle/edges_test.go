@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/secret"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 	"github.com/emporix-community/emporix-go/internal/wire"
@@ -21,7 +22,7 @@ func TestL08_ADoubtfulRejection(t *testing.T) {
 	for name, tt := range map[string]struct {
 		want    Want
 		refresh bool // there is a refresh token
-		fails   map[string]Outcome
+		fails   map[string]failure.Outcome
 		renewed bool
 		calls   int // of a refresh endpoint
 	}{
@@ -29,11 +30,11 @@ func TestL08_ADoubtfulRejection(t *testing.T) {
 		"a customer's, renewed":      {WantCustomer, true, nil, true, 1},
 		"no refresh token":           {WantAnonymous, false, nil, false, 0},
 		"a customer's, without one":  {WantCustomer, false, nil, false, 0},
-		"a guest's, refused":         {WantAnonymous, true, map[string]Outcome{refreshAnonymous: Refused}, false, 1},
-		"a guest's, undecided":       {WantAnonymous, true, map[string]Outcome{refreshAnonymous: Undecided}, false, 1},
-		"a customer's, refused":      {WantCustomer, true, map[string]Outcome{refreshCustomer: Refused}, false, 1},
-		"a customer's, undecided":    {WantCustomer, true, map[string]Outcome{refreshCustomer: Undecided}, false, 1},
-		"a customer's, the server's": {WantCustomer, true, map[string]Outcome{refreshCustomer: Failed}, false, 1},
+		"a guest's, refused":         {WantAnonymous, true, map[string]failure.Outcome{refreshAnonymous: failure.Refused}, false, 1},
+		"a guest's, undecided":       {WantAnonymous, true, map[string]failure.Outcome{refreshAnonymous: failure.Undecided}, false, 1},
+		"a customer's, refused":      {WantCustomer, true, map[string]failure.Outcome{refreshCustomer: failure.Refused}, false, 1},
+		"a customer's, undecided":    {WantCustomer, true, map[string]failure.Outcome{refreshCustomer: failure.Undecided}, false, 1},
+		"a customer's, the server's": {WantCustomer, true, map[string]failure.Outcome{refreshCustomer: failure.Failed}, false, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
@@ -80,7 +81,7 @@ func TestL08_ABearerOfItsOwn(t *testing.T) {
 		_, err := w.m.Login(t.Context(), v, func(ctx context.Context, bearer Token) (Grant, error) {
 			_, ok, err := w.m.Renew(ctx, v, WantAnonymous, bearer)
 			assert.False(t, ok)
-			return Grant{}, errors.Join(err, &CallError{Outcome: BearerRefused, Err: errWire})
+			return Grant{}, errors.Join(err, &failure.Failure{Token: failure.BearerRefused, Err: errWire})
 		})
 		require.ErrorIs(t, err, errWire)
 		assert.Zero(t, w.office.count(refreshAnonymous)+w.office.count(refreshCustomer))
@@ -95,8 +96,8 @@ func TestL09_ALoginWithoutABearer(t *testing.T) {
 		breaks   func(w *world)
 		err      error
 	}{
-		"no anonymous session":                {false, func(w *world) { w.office.script(0, failing(map[string]Outcome{anonymous: Failed})) }, errWire},
-		"none for another customer":           {true, func(w *world) { w.office.script(0, failing(map[string]Outcome{anonymous: Failed})) }, errWire},
+		"no anonymous session":                {false, func(w *world) { w.office.script(0, failing(map[string]failure.Outcome{anonymous: failure.Failed})) }, errWire},
+		"none for another customer":           {true, func(w *world) { w.office.script(0, failing(map[string]failure.Outcome{anonymous: failure.Failed})) }, errWire},
 		"the store can't be read":             {false, func(w *world) { w.shelf.fail(always("load", breaks)) }, sentinel.StoreUnavailable},
 		"the store can't be read, a customer": {true, func(w *world) { w.shelf.fail(always("load", breaks)) }, sentinel.StoreUnavailable},
 	} {
@@ -118,15 +119,15 @@ func TestL09_ALoginWithoutABearer(t *testing.T) {
 // A login whose bearer was refused is sent again only with a new one.
 func TestL09_ARejectedBearerThatCannotBeRenewed(t *testing.T) {
 	for name, tt := range map[string]struct {
-		perhaps bool
-		refresh Outcome
+		bearer  failure.Rejection
+		refresh failure.Outcome
 		logins  int
 		guests  int
 	}{
-		"for sure":                 {false, Failed, 1, 1},
-		"perhaps":                  {true, Failed, 1, 1},
-		"for sure, and it is over": {false, Refused, 2, 2},
-		"perhaps, and refused":     {true, Refused, 1, 1},
+		"for sure":                 {failure.TheBearer, failure.Failed, 1, 1},
+		"perhaps":                  {failure.PerhapsTheBearer, failure.Failed, 1, 1},
+		"for sure, and it is over": {failure.TheBearer, failure.Refused, 2, 2},
+		"perhaps, and refused":     {failure.PerhapsTheBearer, failure.Refused, 1, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
@@ -135,9 +136,9 @@ func TestL09_ARejectedBearerThatCannotBeRenewed(t *testing.T) {
 				w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
 					switch {
 					case c.op == login && c.bearer == own:
-						return &CallError{Outcome: BearerRefused, Perhaps: tt.perhaps, Err: errors.New("the bearer")}
+						return &failure.Failure{Token: failure.BearerRefused, Bearer: tt.bearer, Err: errors.New("the bearer")}
 					case c.op == refreshAnonymous:
-						return &CallError{Outcome: tt.refresh, Err: errWire}
+						return &failure.Failure{Token: tt.refresh, Err: errWire}
 					}
 					return nil
 				})
@@ -154,13 +155,13 @@ func TestL09_ARejectedBearerThatCannotBeRenewed(t *testing.T) {
 func TestL11_WhatASwitchComesTo(t *testing.T) {
 	entity := "company"
 	for name, tt := range map[string]struct {
-		fails *CallError
+		fails *failure.Failure
 		err   error
 		not   error
 	}{
-		"refused for the entity": {&CallError{Outcome: Undecided, Company: true, Err: sentinel.InvalidRequest}, sentinel.InvalidRequest, sentinel.Unavailable},
-		"refused for a reason":   {&CallError{Outcome: Undecided, Err: sentinel.InvalidRequest}, sentinel.Unavailable, sentinel.InvalidRequest},
-		"refused":                {&CallError{Outcome: Refused, Err: sentinel.InvalidRequest}, sentinel.InvalidRequest, sentinel.Unavailable},
+		"refused for the entity": {&failure.Failure{Token: failure.Undecided, Problem: wire.Problem{About: wire.SubjectLegalEntity}, Err: sentinel.InvalidRequest}, sentinel.InvalidRequest, sentinel.Unavailable},
+		"refused for a reason":   {&failure.Failure{Token: failure.Undecided, Err: sentinel.InvalidRequest}, sentinel.Unavailable, sentinel.InvalidRequest},
+		"refused":                {&failure.Failure{Token: failure.Refused, Err: sentinel.InvalidRequest}, sentinel.InvalidRequest, sentinel.Unavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/failure"
 )
 
 func TestEmployeesBearerIsKeptAndRenewed(t *testing.T) {
@@ -18,7 +20,7 @@ func TestEmployeesBearerIsKeptAndRenewed(t *testing.T) {
 		calls, err := useWith(w, v, WantEmployee, func(token string) bool { return token == "E3" })
 		require.NoError(t, err)
 		assert.Equal(t, 2, calls)
-		w.office.script(0, failing(map[string]Outcome{employee: Refused}))
+		w.office.script(0, failing(map[string]failure.Outcome{employee: failure.Refused}))
 		time.Sleep(5 * time.Hour)
 		_, err = w.m.Token(t.Context(), v, WantEmployee)
 		require.ErrorIs(t, err, errWire)

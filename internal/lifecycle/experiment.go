@@ -8,7 +8,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
+	"github.com/emporix-community/emporix-go/internal/wire"
 )
 
 // A refusal that names no reason, or one that is not the refresh token, ends no
@@ -20,13 +22,13 @@ import (
 // reason. The session is replaced if an anonymous login works and a second
 // refresh is refused too; otherwise it stays as it is.
 func (m *Manager) experiment(ctx context.Context, v *Visitor, r *Record, l *lease, first error) (func(), error) {
-	tell := func() { m.notify(EventRefreshFailed, v, r.Kind, cause(first)) }
+	tell := func() { m.notify(EventRefreshFailed, v, r.Kind, first) }
 	fresh, err := m.anonymous(ctx, r)
 	if err != nil {
-		return tell, undecidedError{fmt.Errorf("%w; beginning another session failed too: %w", cause(first), cause(err))}
+		return tell, undecidedError{fmt.Errorf("%w; beginning another session failed too: %w", first, err)}
 	}
 	if !m.inTime(ctx) { // cut short, it would be a refresh token spent for nothing
-		return tell, undecidedError{cause(first)}
+		return tell, undecidedError{first}
 	}
 	g, err := m.redeemAnonymous(ctx, r, l)
 	switch {
@@ -36,10 +38,10 @@ func (m *Manager) experiment(ctx context.Context, v *Visitor, r *Record, l *leas
 		return nil, err
 	}
 	switch outcome(err) {
-	case Refused, Undecided:
+	case failure.Refused, failure.Undecided:
 		return m.begun(v, r, begin(Anonymous, fresh, r.Generation), EventReplaced)
 	default:
-		return tell, undecidedError{cause(err)}
+		return tell, undecidedError{err}
 	}
 }
 
@@ -74,7 +76,7 @@ func (f refusals) again(as uint32, now time.Time) (next refusals, no bool) {
 // refresh was refused for an unknown reason. It counts only while anonymous
 // tokens can be obtained.
 func (m *Manager) countRefusal(ctx context.Context, v *Visitor, r *Record, err error) (func(), error) {
-	tell := func() { m.notify(EventRefreshFailed, v, r.Kind, cause(err)) }
+	tell := func() { m.notify(EventRefreshFailed, v, r.Kind, err) }
 	next, no := refusals{}, false
 	if control, controlErr := m.cfg.Issuer.Anonymous(ctx, m.cfg.Context); controlErr == nil {
 		// The processes' clocks may differ, so the server's counts.
@@ -86,7 +88,7 @@ func (m *Manager) countRefusal(ctx context.Context, v *Visitor, r *Record, err e
 	}
 	switch {
 	case no:
-		return m.expire(v, r, cause(err)), nil
+		return m.expire(v, r, err), nil
 	case next != r.Refusals:
 		counted := r.next()
 		counted.Refusals = next
@@ -97,9 +99,8 @@ func (m *Manager) countRefusal(ctx context.Context, v *Visitor, r *Record, err e
 
 func fingerprint(err error) uint32 {
 	h := fnv.New32a()
-	var call *CallError
-	if errors.As(err, &call) {
-		_, _ = h.Write([]byte(call.Refusal))
+	if f := failure.Of(err); f != nil {
+		_, _ = fmt.Fprint(h, f.Status, " ", f.Problem.Code)
 	}
 	return h.Sum32()
 }
@@ -107,12 +108,12 @@ func fingerprint(err error) uint32 {
 // undecide turns a refused bearer, or a no that is not sure enough, into a
 // refusal that decides nothing.
 func undecide(err error) error {
-	var call *CallError
-	if !errors.As(err, &call) {
+	f := failure.Of(err)
+	if f == nil {
 		return err
 	}
-	undecided := *call
-	undecided.Outcome = Undecided
+	undecided := *f
+	undecided.Token, undecided.Err = failure.Undecided, err
 	return &undecided
 }
 
@@ -120,11 +121,11 @@ func undecide(err error) error {
 // was refused with is not about their own call: a 404 of the token endpoint does
 // not mean that their address is gone.
 func kept(err error) error {
-	o, why := outcome(err), cause(err)
-	if o == Undecided || o == Failed || o == NotSent && matchesAny(why, refusalKinds) {
-		return undecidedError{why}
+	o := outcome(err)
+	if o == failure.Undecided || o == failure.Failed || o == failure.NotSent && matchesAny(err, refusalKinds) {
+		return undecidedError{err}
 	}
-	return why
+	return err
 }
 
 var refusalKinds = []sentinel.Error{sentinel.Unauthorized, sentinel.InvalidRequest, sentinel.Forbidden, sentinel.NotFound, sentinel.Conflict}
@@ -135,14 +136,14 @@ func matchesAny(err error, kinds []sentinel.Error) bool {
 
 // perhaps reports whether the bearer was refused by an answer that says nothing.
 func perhaps(err error) bool {
-	var call *CallError
-	return errors.As(err, &call) && call.Perhaps
+	f := failure.Of(err)
+	return f != nil && f.Bearer == failure.PerhapsTheBearer
 }
 
 // aboutCompany reports whether a refusal names the legal entity.
 func aboutCompany(err error) bool {
-	var call *CallError
-	return errors.As(err, &call) && call.Company
+	f := failure.Of(err)
+	return f != nil && f.Problem.About == wire.SubjectLegalEntity
 }
 
 // undecidedError is a renewal that was refused for another reason than the

@@ -11,15 +11,17 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/secret"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
+	"github.com/emporix-community/emporix-go/internal/wire"
 )
 
 // refusing answers the given calls with a refusal that names no reason.
 func refusing(ops ...string) func(context.Context, tokenCall, *Grant) error {
-	outcomes := map[string]Outcome{}
+	outcomes := map[string]failure.Outcome{}
 	for _, op := range ops {
-		outcomes[op] = Undecided
+		outcomes[op] = failure.Undecided
 	}
 	return failing(outcomes)
 }
@@ -43,14 +45,14 @@ func TestL06_TheExperimentIsMadeOnce(t *testing.T) {
 // What the second refresh of the experiment may come to.
 func TestL06_TheSecondRefreshDecides(t *testing.T) {
 	for name, tt := range map[string]struct {
-		second  Outcome
+		second  failure.Outcome
 		refused bool // the second one is
 		kept    bool
 		err     bool
 	}{
-		"it works": {kept: true}, "undecided again": {second: Undecided, refused: true}, "a definite no": {second: Refused, refused: true},
-		"no answer": {second: Unknown, refused: true, kept: true, err: true}, "an outage": {second: Failed, refused: true, kept: true, err: true},
-		"not sent": {second: NotSent, refused: true, kept: true, err: true},
+		"it works": {kept: true}, "undecided again": {second: failure.Undecided, refused: true}, "a definite no": {second: failure.Refused, refused: true},
+		"no answer": {second: failure.Unknown, refused: true, kept: true, err: true}, "an outage": {second: failure.Failed, refused: true, kept: true, err: true},
+		"not sent": {second: failure.NotSent, refused: true, kept: true, err: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
@@ -64,10 +66,10 @@ func TestL06_TheSecondRefreshDecides(t *testing.T) {
 						return nil
 					}
 					if sent++; sent == 1 {
-						return &CallError{Outcome: Undecided, Err: errWire}
+						return &failure.Failure{Token: failure.Undecided, Err: errWire}
 					}
 					if tt.refused {
-						return &CallError{Outcome: tt.second, Err: errWire}
+						return &failure.Failure{Token: tt.second, Err: errWire}
 					}
 					return nil
 				})
@@ -111,7 +113,7 @@ func TestL06_AShortLeaseInTheExperiment(t *testing.T) {
 		s.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
 			switch c.op {
 			case refreshAnonymous:
-				return &CallError{Outcome: Undecided, Err: errWire}
+				return &failure.Failure{Token: failure.Undecided, Err: errWire}
 			case anonymous:
 				if s.office.count(refreshAnonymous) == 1 {
 					s.lender.drop("jo")
@@ -231,7 +233,7 @@ func TestL06_ADroppedRefreshTokenIsWritten(t *testing.T) {
 		s.replicas[0].customer("jo")
 		before := s.replicas[0].row("jo").Generation
 		time.Sleep(customerDue)
-		s.office.script(0, failing(map[string]Outcome{refreshCustomer: Refused}))
+		s.office.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.Refused}))
 		s.everywhere(3, "jo", WantCustomer)
 		time.Sleep(time.Minute)
 		row := s.replicas[1].row("jo")
@@ -248,7 +250,7 @@ func TestL03_TheBackoffBeginsAnewAfterASuccess(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		v := w.customer("jo")
 		fails := func(want bool) {
-			answer := failing(map[string]Outcome{refreshCustomer: Failed})
+			answer := failing(map[string]failure.Outcome{refreshCustomer: failure.Failed})
 			if !want {
 				answer = nil
 			}
@@ -293,7 +295,7 @@ func TestL06_RefusalsAreTimedByTheServersClock(t *testing.T) {
 		date := time.Now().Add(-time.Hour)
 		refuse := func(as string) error {
 			r := w.row("jo")
-			_, err := w.m.countRefusal(t.Context(), v, r, &CallError{Outcome: Undecided, Refusal: as, Err: errWire})
+			_, err := w.m.countRefusal(t.Context(), v, r, &failure.Failure{Token: failure.Undecided, Problem: wire.Problem{Code: as}, Err: errWire})
 			return err
 		}
 		tellsTheTime := true
@@ -343,14 +345,14 @@ func TestL16_ALiveTokenStays(t *testing.T) {
 func TestL06_AnExperimentThatIsNotMade(t *testing.T) {
 	for name, tt := range map[string]struct {
 		takes time.Duration // the anonymous login
-		fails map[string]Outcome
+		fails map[string]failure.Outcome
 		sent  int
 		kept  bool
 	}{
-		"in time":      {14 * time.Second, map[string]Outcome{refreshAnonymous: Undecided}, 2, false},
-		"at the limit": {20 * time.Second, map[string]Outcome{refreshAnonymous: Undecided}, 2, false},
-		"too late":     {20*time.Second + 1, map[string]Outcome{refreshAnonymous: Undecided}, 1, true},
-		"no login":     {0, map[string]Outcome{refreshAnonymous: Undecided, anonymous: Failed}, 1, true},
+		"in time":      {14 * time.Second, map[string]failure.Outcome{refreshAnonymous: failure.Undecided}, 2, false},
+		"at the limit": {20 * time.Second, map[string]failure.Outcome{refreshAnonymous: failure.Undecided}, 2, false},
+		"too late":     {20*time.Second + 1, map[string]failure.Outcome{refreshAnonymous: failure.Undecided}, 1, true},
+		"no login":     {0, map[string]failure.Outcome{refreshAnonymous: failure.Undecided, anonymous: failure.Failed}, 1, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
@@ -380,17 +382,17 @@ func TestL06_AnExperimentThatIsNotMade(t *testing.T) {
 // A renewal that failed and ended nothing is an outage to a caller, and no refusal
 // of the caller's own; what it was can be asked for all the same.
 func TestL06_WhatIsKeptIsAnOutage(t *testing.T) {
-	cause := &CallError{Outcome: Failed, Err: sentinel.NotFound}
 	for _, refusal := range refusalKinds {
-		for o, outage := range map[Outcome]bool{Undecided: true, Failed: true, NotSent: true, Unknown: false} {
-			err := kept(&CallError{Outcome: o, Err: errors.Join(refusal, errWire, cause)})
+		for o, outage := range map[failure.Outcome]bool{failure.Undecided: true, failure.Failed: true, failure.NotSent: true, failure.Unknown: false} {
+			err := kept(&failure.Failure{Token: o, Err: errors.Join(refusal, errWire)})
 			require.ErrorIs(t, err, errWire)
 			assert.Equal(t, outage, errors.Is(err, sentinel.Unavailable), "%v %v", refusal, o)
 			assert.Equal(t, !outage, errors.Is(err, refusal), "%v %v", refusal, o)
-			var found *CallError
+			var found *failure.Failure
 			require.ErrorAs(t, err, &found)
 		}
 	}
-	assert.Equal(t, errWire, kept(&CallError{Outcome: NotSent, Err: errWire}), "no refusal")
-	assert.Contains(t, kept(&CallError{Outcome: Failed, Err: errWire}).Error(), "the session is kept")
+	lost := &failure.Failure{Token: failure.NotSent, Err: errWire}
+	assert.Equal(t, error(lost), kept(lost), "no refusal")
+	assert.Contains(t, kept(&failure.Failure{Token: failure.Failed, Err: errWire}).Error(), "the session is kept")
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/secret"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 	"github.com/emporix-community/emporix-go/internal/wire"
@@ -448,7 +449,7 @@ func (r *replica) call(ctx context.Context, fam *family, act func() (Grant, erro
 		r.server.mu.Lock()
 		fam.unanswered = true
 		r.server.mu.Unlock()
-		return Grant{}, &CallError{Outcome: Unknown, Err: errWire}
+		return Grant{}, &failure.Failure{Token: failure.Unknown, Err: errWire}
 	}
 	r.server.mu.Lock()
 	g, err := act()
@@ -464,7 +465,7 @@ func (r *replica) call(ctx context.Context, fam *family, act func() (Grant, erro
 			fam.answerLost = true
 		}
 		r.server.mu.Unlock()
-		return Grant{}, &CallError{Outcome: Unknown, Err: errWire}
+		return Grant{}, &failure.Failure{Token: failure.Unknown, Err: errWire}
 	}
 	r.live()
 	return g, err
@@ -514,7 +515,7 @@ func (r *replica) redeem(ctx context.Context, refresh secret.Secret) (Grant, err
 			}
 		}
 		if fam.dead {
-			return Grant{}, &CallError{Outcome: Refused, Err: errWire}
+			return Grant{}, &failure.Failure{Token: failure.Refused, Err: errWire}
 		}
 		s.redeemed++
 		fam.sender = r

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/secret"
 	"github.com/emporix-community/emporix-go/internal/wire"
 )
@@ -53,7 +54,7 @@ func (o *office) issue(ctx context.Context, c tokenCall, access string, life, re
 	n, took, answer := len(o.calls), o.took, o.answer
 	o.mu.Unlock()
 	if took > 0 && !pause(ctx, took) {
-		return Grant{}, &CallError{Outcome: Unknown, Err: context.Cause(ctx)}
+		return Grant{}, &failure.Failure{Token: failure.Unknown, Err: context.Cause(ctx)}
 	}
 	known := func(d time.Duration) wire.Lifetime { return wire.Lifetime{Duration: d, Known: true} }
 	g := Grant{SentAt: c.at, Token: wire.Token{
@@ -124,10 +125,10 @@ func (o *office) script(took time.Duration, answer func(context.Context, tokenCa
 var errWire = errors.New("the wire is down")
 
 // failing answers every op with outcome; nil outcomes succeed.
-func failing(outcomes map[string]Outcome) func(context.Context, tokenCall, *Grant) error {
+func failing(outcomes map[string]failure.Outcome) func(context.Context, tokenCall, *Grant) error {
 	return func(_ context.Context, c tokenCall, _ *Grant) error {
 		if outcome, fails := outcomes[c.op]; fails {
-			return &CallError{Outcome: outcome, Err: errWire}
+			return &failure.Failure{Token: outcome, Err: errWire}
 		}
 		return nil
 	}

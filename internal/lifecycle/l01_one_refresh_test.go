@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/failure"
 )
 
 func TestL01_AThousandCallersMakeOneRenewal(t *testing.T) {
@@ -83,7 +85,7 @@ func TestL01_ARefusalThatAnotherReplicaCausedEndsNothing(t *testing.T) {
 						used[c.refresh] = true
 						a.office.mu.Unlock()
 						if reused {
-							return &CallError{Outcome: Refused, Err: errWire}
+							return &failure.Failure{Token: failure.Refused, Err: errWire}
 						}
 						time.Sleep(time.Second) // the winner's answer takes longer
 						return nil

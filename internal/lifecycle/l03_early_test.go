@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/failure"
 )
 
 func TestL03_EarlyRenewalsDelayNobody(t *testing.T) {
@@ -31,7 +33,7 @@ func TestL03_AFailedEarlyRenewalIsNotTriedAtOnce(t *testing.T) {
 		v := visitor("jo")
 		w.token(v, WantAnonymous)
 		time.Sleep(anonymousLife - 5*time.Minute)
-		w.office.script(0, failing(map[string]Outcome{refreshAnonymous: Failed}))
+		w.office.script(0, failing(map[string]failure.Outcome{refreshAnonymous: failure.Failed}))
 		for range 299 {
 			assert.Equal(t, "A1", w.token(v, WantAnonymous))
 			time.Sleep(time.Second)
@@ -74,7 +76,7 @@ func TestL03_ARetryAfterIsHeeded(t *testing.T) {
 				time.Sleep(tt.due)
 				w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
 					if c.op == tt.op {
-						return &CallError{Outcome: NotSent, RetryAfter: tt.asked, Err: errWire}
+						return &failure.Failure{Token: failure.NotSent, RetryAfter: tt.asked, Err: errWire}
 					}
 					return nil
 				})

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
@@ -17,31 +18,31 @@ func TestL06_OnlyADefiniteNoEndsASession(t *testing.T) {
 	const keep, replaced, over = "the session", "another session", "no session"
 	for _, tt := range []struct {
 		kind    Kind
-		outcome Outcome
+		outcome failure.Outcome
 		alive   bool // the access token is
 		want    string
 	}{
-		{Anonymous, Unknown, true, keep},
-		{Anonymous, Unknown, false, keep},
-		{Anonymous, Failed, true, keep},
-		{Anonymous, Failed, false, keep},
-		{Anonymous, NotSent, false, keep},
-		{Anonymous, BearerRefused, false, keep},
-		{Anonymous, Refused, true, keep},
-		{Anonymous, Refused, false, replaced},
-		{Customer, Unknown, true, keep},
-		{Customer, Unknown, false, keep},
-		{Customer, Failed, true, keep},
-		{Customer, Failed, false, keep},
-		{Customer, NotSent, false, keep},
-		{Customer, Refused, true, keep},
-		{Customer, Refused, false, over},
-		{Customer, BearerRefused, true, keep},
-		{Customer, BearerRefused, false, keep}, // twice, the second time with a brand-new bearer
-		{Customer, Undecided, true, keep},
-		{Customer, Undecided, false, keep}, // once; see TestL06_TheSameRefusalAgainAndAgain
-		{Anonymous, Undecided, true, keep},
-		{Anonymous, Undecided, false, replaced}, // twice, with an anonymous login in between
+		{Anonymous, failure.Unknown, true, keep},
+		{Anonymous, failure.Unknown, false, keep},
+		{Anonymous, failure.Failed, true, keep},
+		{Anonymous, failure.Failed, false, keep},
+		{Anonymous, failure.NotSent, false, keep},
+		{Anonymous, failure.BearerRefused, false, keep},
+		{Anonymous, failure.Refused, true, keep},
+		{Anonymous, failure.Refused, false, replaced},
+		{Customer, failure.Unknown, true, keep},
+		{Customer, failure.Unknown, false, keep},
+		{Customer, failure.Failed, true, keep},
+		{Customer, failure.Failed, false, keep},
+		{Customer, failure.NotSent, false, keep},
+		{Customer, failure.Refused, true, keep},
+		{Customer, failure.Refused, false, over},
+		{Customer, failure.BearerRefused, true, keep},
+		{Customer, failure.BearerRefused, false, keep}, // twice, the second time with a brand-new bearer
+		{Customer, failure.Undecided, true, keep},
+		{Customer, failure.Undecided, false, keep}, // once; see TestL06_TheSameRefusalAgainAndAgain
+		{Anonymous, failure.Undecided, true, keep},
+		{Anonymous, failure.Undecided, false, replaced}, // twice, with an anonymous login in between
 	} {
 		t.Run(fmt.Sprintf("%v %v alive=%v", tt.kind, tt.outcome, tt.alive), func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
@@ -65,7 +66,7 @@ func TestL06_OnlyADefiniteNoEndsASession(t *testing.T) {
 					time.Sleep(90 * time.Minute)
 				}
 				w.told()
-				w.office.script(0, failing(map[string]Outcome{op: tt.outcome}))
+				w.office.script(0, failing(map[string]failure.Outcome{op: tt.outcome}))
 				_, err := w.m.Token(t.Context(), v, want)
 				synctest.Wait()
 				w.office.script(0, nil)
@@ -78,12 +79,12 @@ func TestL06_OnlyADefiniteNoEndsASession(t *testing.T) {
 					if tt.alive {
 						require.NoError(t, err)
 						sent := w.office.count(op)
-						assert.Equal(t, tt.outcome == Refused && tt.kind == Customer, r.Refresh.IsZero(), "a guest's is kept until its replacement is in the store")
+						assert.Equal(t, tt.outcome == failure.Refused && tt.kind == Customer, r.Refresh.IsZero(), "a guest's is kept until its replacement is in the store")
 						for range 2 {
 							w.token(v, want)
 							time.Sleep(30 * time.Second)
 						}
-						if tt.outcome == Refused {
+						if tt.outcome == failure.Refused {
 							assert.Equal(t, sent, w.office.count(op), "a refused token is not sent again")
 						}
 					} else {
@@ -119,7 +120,7 @@ func TestL06_OnlyADefiniteNoEndsASession(t *testing.T) {
 func TestL06_ARefusedRefreshTokenIsNeverSentAgain(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		v := w.customer("jo")
-		w.office.script(0, failing(map[string]Outcome{refreshCustomer: Refused}))
+		w.office.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.Refused}))
 		for range 29 * 24 {
 			w.token(v, WantCustomer)
 			time.Sleep(time.Hour)

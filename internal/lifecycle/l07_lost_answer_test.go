@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/failure"
 )
 
 func TestL07_AnAnonymousRefreshIsSentOnceMore(t *testing.T) {
@@ -23,10 +25,10 @@ func TestL07_AnAnonymousRefreshIsSentOnceMore(t *testing.T) {
 					case c.op != refreshAnonymous || lost && graceful:
 						return nil
 					case lost:
-						return &CallError{Outcome: Refused, Err: errWire}
+						return &failure.Failure{Token: failure.Refused, Err: errWire}
 					}
 					lost = true
-					return &CallError{Outcome: Unknown, Err: errWire}
+					return &failure.Failure{Token: failure.Unknown, Err: errWire}
 				})
 				w.token(v, WantAnonymous)
 				calls := w.office.of(refreshAnonymous)
@@ -43,7 +45,7 @@ func TestL07_ACustomersLostRefreshIsHeldBack(t *testing.T) {
 		w.office.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
 			g.ExpiresIn.Duration, g.RefreshExpiresIn.Duration = 48*time.Hour, 60*time.Hour
 			if c.op == refreshCustomer {
-				return &CallError{Outcome: Unknown, Err: errWire}
+				return &failure.Failure{Token: failure.Unknown, Err: errWire}
 			}
 			return nil
 		})

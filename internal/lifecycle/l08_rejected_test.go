@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/secret"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 	"github.com/emporix-community/emporix-go/internal/wire"
@@ -123,7 +124,7 @@ func TestL08_ARejectionCountsWhileTheAccessTokenIsTheSame(t *testing.T) {
 		v := w.customer("jo")
 		old, err := w.m.Token(t.Context(), v, WantCustomer)
 		require.NoError(t, err)
-		w.office.script(0, failing(map[string]Outcome{refreshCustomer: Unknown}))
+		w.office.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.Unknown}))
 		require.Error(t, w.m.Refresh(t.Context(), v, nil))
 		w.office.script(0, nil)
 		_, ok, err := w.m.Renew(t.Context(), v, WantCustomer, old)

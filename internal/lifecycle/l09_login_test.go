@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
@@ -47,11 +48,11 @@ func TestL09_TheAnswersSessionWins(t *testing.T) {
 }
 
 func TestL09_ALoginThatFailsChangesNothing(t *testing.T) {
-	for _, outcome := range []Outcome{Refused, Failed, NotSent, Unknown} {
+	for _, outcome := range []failure.Outcome{failure.Refused, failure.Failed, failure.NotSent, failure.Unknown} {
 		bubble(t, func(t *testing.T, w *world) {
 			v := visitor("jo")
 			own := w.token(v, WantAnonymous)
-			w.office.script(0, failing(map[string]Outcome{login: outcome}))
+			w.office.script(0, failing(map[string]failure.Outcome{login: outcome}))
 			_, err := w.m.Login(t.Context(), v, w.office.login)
 			require.ErrorIs(t, err, errWire)
 			assert.Equal(t, 1, w.office.count(login), "a wrong password is sent once")
@@ -80,7 +81,7 @@ func TestL09_ARejectedBearerIsRenewedAndTheSessionKept(t *testing.T) {
 		own := w.token(v, WantAnonymous)
 		w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
 			if c.op == login && c.bearer == own {
-				return &CallError{Outcome: BearerRefused, Err: errWire}
+				return &failure.Failure{Token: failure.BearerRefused, Err: errWire}
 			}
 			return nil
 		})

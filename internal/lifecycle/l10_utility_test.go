@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
@@ -47,9 +48,9 @@ func TestL10_ARefusedUtilityBearerIsReplaced(t *testing.T) {
 			w.office.script(time.Second, func(_ context.Context, c tokenCall, _ *Grant) error {
 				switch {
 				case c.op == refreshCustomer && c.bearer == dead:
-					return &CallError{Outcome: BearerRefused, Err: errWire}
+					return &failure.Failure{Token: failure.BearerRefused, Err: errWire}
 				case c.op == refreshAnonymous && sessionToo:
-					return &CallError{Outcome: Refused, Err: errWire}
+					return &failure.Failure{Token: failure.Refused, Err: errWire}
 				}
 				return nil
 			})
@@ -68,7 +69,7 @@ func TestL10_ARefusedUtilityBearerIsReplaced(t *testing.T) {
 func TestL10_WithoutABearerTheCustomerKeepsTheSession(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		v := w.customer("jo")
-		w.office.script(0, failing(map[string]Outcome{anonymous: Refused}))
+		w.office.script(0, failing(map[string]failure.Outcome{anonymous: failure.Refused}))
 		require.ErrorIs(t, w.m.Refresh(t.Context(), v, nil), errWire)
 		r := w.info("jo")
 		assert.Equal(t, "C2", r.Access.Reveal())
@@ -82,7 +83,7 @@ func TestL10_ARefusedBearerThatCannotBeReplaced(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		v := w.customer("jo")
 		w.token(w.m.utility, WantAnonymous)
-		w.office.script(0, failing(map[string]Outcome{refreshCustomer: BearerRefused, refreshAnonymous: Refused, anonymous: Refused}))
+		w.office.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.BearerRefused, refreshAnonymous: failure.Refused, anonymous: failure.Refused}))
 		require.ErrorIs(t, w.m.Refresh(t.Context(), v, nil), errWire)
 		r := w.row("jo")
 		assert.Equal(t, Customer, r.Kind)
@@ -104,7 +105,7 @@ func TestL10_AUtilityBearerThatComesTooLate(t *testing.T) {
 				took = 22 * time.Second
 			}
 			if !pause(ctx, took) {
-				return &CallError{Outcome: Unknown, Err: context.Cause(ctx)}
+				return &failure.Failure{Token: failure.Unknown, Err: context.Cause(ctx)}
 			}
 			return nil
 		})
@@ -150,10 +151,10 @@ func TestL10_AnotherUtilityBearerThatNeverComes(t *testing.T) {
 		time.Sleep(customerDue)
 		s.office.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {
 			if c.op == refreshCustomer {
-				return &CallError{Outcome: BearerRefused, Err: errWire}
+				return &failure.Failure{Token: failure.BearerRefused, Err: errWire}
 			}
 			pause(ctx, time.Hour)
-			return &CallError{Outcome: Unknown, Err: context.Cause(ctx)}
+			return &failure.Failure{Token: failure.Unknown, Err: context.Cause(ctx)}
 		})
 		err := w.m.Refresh(t.Context(), visitor("jo"), nil)
 		require.ErrorIs(t, err, sentinel.Unavailable)
@@ -181,7 +182,7 @@ func TestL10_TheCustomersOwnBearer(t *testing.T) {
 		} {
 			w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
 				if c.op == refreshCustomer && c.bearer[:1] != step.takes {
-					return &CallError{Outcome: BearerRefused, Err: errWire}
+					return &failure.Failure{Token: failure.BearerRefused, Err: errWire}
 				}
 				return nil
 			})
@@ -206,19 +207,19 @@ func TestL10_TheCustomersOwnBearer(t *testing.T) {
 
 // What the server says to the customer's own bearer counts, but for a refusal of it.
 func TestL10_WhatTheOwnBearerComesTo(t *testing.T) {
-	for outcome, then := range map[Outcome]func(*Record) bool{
-		Refused: func(r *Record) bool { return !r.Suspect && !r.Refresh.IsZero() }, // perhaps of the bearer, which was a guess
-		Unknown: func(r *Record) bool { return r.Suspect },
-		Failed:  func(r *Record) bool { return !r.Suspect && !r.Refresh.IsZero() },
+	for outcome, then := range map[failure.Outcome]func(*Record) bool{
+		failure.Refused: func(r *Record) bool { return !r.Suspect && !r.Refresh.IsZero() }, // perhaps of the bearer, which was a guess
+		failure.Unknown: func(r *Record) bool { return r.Suspect },
+		failure.Failed:  func(r *Record) bool { return !r.Suspect && !r.Refresh.IsZero() },
 	} {
 		bubble(t, func(t *testing.T, w *world) {
 			v := w.customer("jo")
 			w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
 				switch {
 				case c.op == refreshCustomer && c.bearer[:1] == "A":
-					return &CallError{Outcome: BearerRefused, Err: errors.New("the bearer")}
+					return &failure.Failure{Token: failure.BearerRefused, Err: errors.New("the bearer")}
 				case c.op == refreshCustomer:
-					return &CallError{Outcome: outcome, Err: errWire}
+					return &failure.Failure{Token: outcome, Err: errWire}
 				}
 				return nil
 			})
@@ -226,7 +227,7 @@ func TestL10_WhatTheOwnBearerComesTo(t *testing.T) {
 			assert.True(t, then(w.row("jo")), outcome)
 			assert.Equal(t, 3, w.office.count(refreshCustomer))
 			w.office.script(0, nil)
-			if outcome != Unknown { // it is not what worked
+			if outcome != failure.Unknown { // it is not what worked
 				require.NoError(t, w.m.Refresh(t.Context(), v, nil))
 				calls := w.office.of(refreshCustomer)
 				assert.Equal(t, "A", calls[3].bearer[:1])

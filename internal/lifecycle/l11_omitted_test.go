@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/secret"
 	"github.com/emporix-community/emporix-go/internal/wire"
 )
@@ -61,15 +62,15 @@ func TestL11_AKeptRefreshTokenMayEndMeanwhile(t *testing.T) {
 }
 
 func TestL11_ASwitchThatIsRefusedChangesNothing(t *testing.T) {
-	for _, outcome := range []Outcome{Refused, Failed, NotSent, Unknown} {
+	for _, outcome := range []failure.Outcome{failure.Refused, failure.Failed, failure.NotSent, failure.Unknown} {
 		bubble(t, func(t *testing.T, w *world) {
 			v := w.customer("jo")
 			before := w.info("jo")
-			w.office.script(0, failing(map[string]Outcome{refreshCustomer: outcome}))
+			w.office.script(0, failing(map[string]failure.Outcome{refreshCustomer: outcome}))
 			entity := "foreign"
 			require.ErrorIs(t, w.m.Refresh(t.Context(), v, &entity), errWire)
 			after := w.info("jo")
-			assert.Equal(t, outcome == Unknown, after.Suspect)
+			assert.Equal(t, outcome == failure.Unknown, after.Suspect)
 			assert.Equal(t, before.Access.Reveal(), after.Access.Reveal())
 			assert.Equal(t, before.Refresh.Reveal(), after.Refresh.Reveal())
 			assert.Empty(t, after.LegalEntity)

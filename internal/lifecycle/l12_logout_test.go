@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
@@ -83,14 +84,14 @@ func TestL12_LogoutAtAnyMoment(t *testing.T) {
 }
 
 func TestL12_LogoutWhateverTheServerSays(t *testing.T) {
-	for _, answer := range []error{nil, errWire, &CallError{Outcome: Unknown, Err: errWire}, context.DeadlineExceeded} {
+	for _, answer := range []error{nil, errWire, &failure.Failure{Token: failure.Unknown, Err: errWire}, context.DeadlineExceeded} {
 		bubble(t, func(t *testing.T, w *world) {
 			v := w.customer("jo")
 			err := w.m.Logout(t.Context(), v, func(context.Context, Token) error {
 				assert.Equal(t, None, w.info("jo").Kind, "it is removed before the server is asked")
 				return answer
 			})
-			require.ErrorIs(t, err, cause(answer))
+			require.ErrorIs(t, err, answer)
 			assert.Equal(t, None, w.row("jo").Kind)
 			assert.True(t, w.row("jo").SaaS.IsZero())
 			require.ErrorIs(t, w.m.Logout(t.Context(), v, noCall), sentinel.NotLoggedIn)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
@@ -175,7 +176,7 @@ func (l *lease) sending(ctx context.Context) (context.Context, context.CancelFun
 func (l *lease) send(ctx context.Context, call func(context.Context) (Grant, error)) (Grant, error) {
 	ctx, cancel, err := l.sending(ctx)
 	if err != nil {
-		return Grant{}, &CallError{Outcome: NotSent, Err: err}
+		return Grant{}, &failure.Failure{Token: failure.NotSent, Err: err}
 	}
 	defer cancel()
 	return call(ctx)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/emporix-community/emporix-go/internal/failure"
 )
 
 // lender is a shelf that also lends its rows, with the bubble's clock.
@@ -216,7 +218,7 @@ func (s *shop) standsStill(replica int) { s.replicas[replica].m.cfg.PromptStore 
 func (s *shop) slow(op string, took time.Duration) {
 	s.office.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {
 		if c.op == op && !pause(ctx, took) {
-			return &CallError{Outcome: Unknown, Err: context.Cause(ctx)}
+			return &failure.Failure{Token: failure.Unknown, Err: context.Cause(ctx)}
 		}
 		return nil
 	})

@@ -65,7 +65,7 @@ type Grant struct {
 }
 
 // Issuer makes the token calls. Each sends at most what its name says and
-// returns a *CallError when it fails.
+// returns an error with a *failure.Failure in it when it fails.
 type Issuer interface {
 	Anonymous(ctx context.Context, sc SessionContext) (Grant, error)
 	RefreshAnonymous(ctx context.Context, refresh secret.Secret) (Grant, error)
@@ -74,40 +74,6 @@ type Issuer interface {
 	// Revoke ends an access token that nobody will use; best effort.
 	Revoke(ctx context.Context, access secret.Secret) error
 }
-
-// Outcome classifies a failed token call by what it means for the token that
-// was sent.
-type Outcome uint8
-
-const (
-	// Unknown: the request may have been processed, the answer is lost.
-	Unknown Outcome = iota
-	// Failed: the server answered that it could not; nothing was consumed.
-	Failed
-	// NotSent: the request surely never reached the server.
-	NotSent
-	// Refused: a definite no about the refresh token.
-	Refused
-	// BearerRefused: a no about the bearer that authorised the call.
-	BearerRefused
-	// Undecided: a no that does not say whether the refresh token is the reason.
-	Undecided
-)
-
-// CallError is a failed token call.
-type CallError struct {
-	Outcome    Outcome
-	Perhaps    bool   // BearerRefused by an empty answer
-	Refusal    string // tells one refusal from another: status and code
-	Company    bool   // the refusal names the legal entity
-	RetryAfter time.Duration
-	Err        error
-}
-
-func (e *CallError) Error() string { return e.Err.Error() }
-
-// Unwrap returns the cause.
-func (e *CallError) Unwrap() error { return e.Err }
 
 // Store keeps rows. Its methods have the semantics of the root package's
 // TokenStore.

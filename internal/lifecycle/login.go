@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/secret"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
@@ -31,7 +32,7 @@ func (m *Manager) Login(ctx context.Context, v *Visitor, call func(context.Conte
 		return Login{}, err
 	}
 	g, err := call(ctx, bearer)
-	if outcome(err) == BearerRefused && err != nil && bearer.owner != nil {
+	if outcome(err) == failure.BearerRefused && err != nil && bearer.owner != nil {
 		renewed, ok, renewErr := m.renewRejected(ctx, v, WantAnonymous, bearer, perhaps(err))
 		switch {
 		case renewErr != nil:
@@ -42,7 +43,7 @@ func (m *Manager) Login(ctx context.Context, v *Visitor, call func(context.Conte
 		}
 	}
 	if err != nil {
-		return Login{}, cause(err)
+		return Login{}, err
 	}
 	if g.Access.IsZero() {
 		return Login{Grant: g, SessionID: before.SessionID}, nil
@@ -77,7 +78,7 @@ func (m *Manager) loginBearer(ctx context.Context, v *Visitor) (*Record, Token, 
 	}
 	g, err := m.cfg.Issuer.Anonymous(ctx, m.cfg.Context)
 	if err != nil {
-		return nil, Token{}, cause(err)
+		return nil, Token{}, err
 	}
 	return s.record, Token{&bearer{
 		Kind: Anonymous, Access: g.Access, Bearer: secret.New("Bearer " + g.Access.Reveal()), SessionID: g.SessionID,
@@ -109,7 +110,11 @@ func (m *Manager) Logout(ctx context.Context, v *Visitor, call func(context.Cont
 	if was == nil || !was.aliveCustomer() {
 		return storeErr
 	}
-	return errors.Join(storeErr, cause(call(ctx, m.snapshot(v, was, 0).token())))
+	err = call(ctx, m.snapshot(v, was, 0).token())
+	if storeErr != nil {
+		err = errors.Join(storeErr, err)
+	}
+	return err
 }
 
 // remove puts a tombstone in place of the session; where the store does not take

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
@@ -254,7 +255,7 @@ func TestDue(t *testing.T) {
 		assert.Equal(t, 1, o.count(refreshCustomer))
 
 		time.Sleep(customerDue)
-		o.script(0, failing(map[string]Outcome{refreshCustomer: Failed}))
+		o.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.Failed}))
 		require.ErrorIs(t, due(), errWire)
 		require.NoError(t, due(), "not again at once")
 		assert.Equal(t, 2, o.count(refreshCustomer))

@@ -2,16 +2,16 @@ package lifecycle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/secret"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
-// redeem sends the refresh token of r, and returns a CallError when it gave no
-// new tokens. dead says that the access token of r is of no use any more.
+// redeem sends the refresh token of r. dead says that the access token of r is of no
+// use any more.
 func (m *Manager) redeem(ctx context.Context, r *Record, l *lease, dead bool) (Grant, error) {
 	switch r.Kind {
 	case Employee:
@@ -26,7 +26,7 @@ func (m *Manager) redeem(ctx context.Context, r *Record, l *lease, dead bool) (G
 func (m *Manager) redeemAnonymous(ctx context.Context, r *Record, l *lease) (Grant, error) {
 	call := func(ctx context.Context) (Grant, error) { return m.cfg.Issuer.RefreshAnonymous(ctx, r.Refresh) }
 	g, err := l.send(ctx, call)
-	if err != nil && outcome(err) == Unknown && m.inTime(ctx) {
+	if err != nil && outcome(err) == failure.Unknown && m.inTime(ctx) {
 		// The answer was lost. An anonymous session has nothing to fall back on,
 		// so the token is sent once more while a server's grace may last.
 		g, err = l.send(ctx, call)
@@ -48,7 +48,7 @@ func (m *Manager) redeemCustomer(ctx context.Context, r *Record, l *lease, legal
 	own := !dead && time.Now().Before(r.AccessUntil)
 	ownFirst := own && m.ownBearer.Load()
 	if ownFirst {
-		if g, err := send(r.Access); outcome(err) != BearerRefused {
+		if g, err := send(r.Access); outcome(err) != failure.BearerRefused {
 			return g, err
 		}
 	}
@@ -57,14 +57,14 @@ func (m *Manager) redeemCustomer(ctx context.Context, r *Record, l *lease, legal
 		m.ownBearer.Store(false)
 		return g, nil
 	}
-	if outcome(err) != BearerRefused {
+	if outcome(err) != failure.BearerRefused {
 		return g, err
 	}
 	if own && !ownFirst {
 		g, ownErr := send(r.Access)
 		switch outcome(ownErr) {
-		case BearerRefused:
-		case Refused: // perhaps because of the kind of bearer, which was a guess
+		case failure.BearerRefused:
+		case failure.Refused: // perhaps because of the kind of bearer, which was a guess
 			err = ownErr
 		default:
 			if ownErr == nil {
@@ -83,16 +83,16 @@ func (m *Manager) withUtility(ctx context.Context, send func(secret.Secret) (Gra
 	defer cancel()
 	bearer, err := m.Token(wait, m.utility, WantAnonymous)
 	if err != nil {
-		return Grant{}, &CallError{Outcome: NotSent, Err: err}
+		return Grant{}, &failure.Failure{Token: failure.NotSent, Err: err}
 	}
 	g, err := send(bearer.Access)
-	if outcome(err) != BearerRefused {
+	if outcome(err) != failure.BearerRefused {
 		return g, err
 	}
 	again, ok, renewErr := m.Renew(wait, m.utility, WantAnonymous, bearer)
 	switch {
 	case renewErr != nil:
-		return Grant{}, &CallError{Outcome: Failed, Err: renewErr}
+		return Grant{}, &failure.Failure{Token: failure.Failed, Err: renewErr}
 	case !ok: // this one is new already
 		return Grant{}, err
 	}
@@ -133,22 +133,22 @@ const (
 	countRefusal                  // only repetition can tell: experiment.go
 )
 
-func (r *Record) after(o Outcome, alive bool) aftermath {
+func (r *Record) after(o failure.Outcome, alive bool) aftermath {
 	guest, customer := r.Kind == Anonymous, r.Kind == Customer
 	switch {
-	case o == Refused && alive && customer:
+	case o == failure.Refused && alive && customer:
 		return dropRefresh
-	case o == Refused && alive && guest && !r.Suspect:
+	case o == failure.Refused && alive && guest && !r.Suspect:
 		return holdRefresh // it is kept until its replacement is in the store
-	case o == Refused && !alive && guest:
+	case o == failure.Refused && !alive && guest:
 		return endGuest
-	case o == Refused && !alive && customer:
+	case o == failure.Refused && !alive && customer:
 		return endCustomer
-	case o == Undecided && !alive && guest:
+	case o == failure.Undecided && !alive && guest:
 		return tryGuest
-	case o == Undecided && !alive && customer:
+	case o == failure.Undecided && !alive && customer:
 		return countRefusal
-	case o == Unknown && customer && !r.Suspect:
+	case o == failure.Unknown && customer && !r.Suspect:
 		// A strict server ends the session when the token is sent again. So it is
 		// held back for as long as the access token lives.
 		return holdRefresh
@@ -156,19 +156,10 @@ func (r *Record) after(o Outcome, alive bool) aftermath {
 	return unharmed
 }
 
-func outcome(err error) Outcome {
-	var call *CallError
-	if errors.As(err, &call) {
-		return call.Outcome
+// outcome is what the failure of a token call means for the token that was sent.
+func outcome(err error) failure.Outcome {
+	if f := failure.Of(err); f != nil {
+		return f.Token
 	}
-	return Unknown
-}
-
-// cause drops the classification, which is of no use to callers.
-func cause(err error) error {
-	var call *CallError
-	if errors.As(err, &call) {
-		return call.Err
-	}
-	return err
+	return failure.Unknown
 }

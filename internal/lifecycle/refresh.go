@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
@@ -39,7 +40,7 @@ func (m *Manager) leased(v *Visitor, seen *Record, act func(context.Context, *Re
 				return tell, err
 			}
 			if !pause(ctx, lastPoll) {
-				return nil, fmt.Errorf("%w: %w", sentinel.Unavailable, cause(err))
+				return nil, fmt.Errorf("%w: %w", sentinel.Unavailable, err)
 			}
 		}
 	}
@@ -105,7 +106,7 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, de
 	case errors.Is(err, errLeaseShort):
 		return nil, err
 	}
-	if o := outcome(err); o == Refused || o == Undecided && (dead || !time.Now().Before(r.AccessUntil)) { // perhaps another process's renewal is why
+	if o := outcome(err); o == failure.Refused || o == failure.Undecided && (dead || !time.Now().Before(r.AccessUntil)) { // perhaps another process's renewal is why
 		still, settled, end, err := m.settled(ctx, v, r, l, time.Now())
 		defer end()
 		if err != nil || !still {
@@ -114,7 +115,7 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, de
 		ctx = settled
 	}
 	m.failed(v, r, err)
-	tell := func() { m.notify(EventRefreshFailed, v, r.Kind, cause(err)) }
+	tell := func() { m.notify(EventRefreshFailed, v, r.Kind, err) }
 	alive := !dead && time.Now().Before(r.AccessUntil)
 	switch r.after(outcome(err), alive) {
 	case tryGuest:
@@ -128,10 +129,10 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, de
 	case endGuest:
 		return m.begin(ctx, v, r, EventReplaced)
 	case endCustomer:
-		return m.expire(v, r, cause(err)), nil
+		return m.expire(v, r, err), nil
 	}
 	if r.Kind == Employee { // their renewal is a login
-		return tell, cause(err)
+		return tell, err
 	}
 	return tell, kept(err)
 }
@@ -229,19 +230,19 @@ func (m *Manager) switchTo(v *Visitor, legalEntity string) work {
 			return m.refreshed(v, r, next), next.deadOnArrival()
 		case errors.Is(err, errLeaseShort):
 			return nil, err
-		case outcome(err) == Unknown && !r.Suspect:
-			return m.alsoCommit(v, r, r.suspected(), func() {}), cause(err)
+		case outcome(err) == failure.Unknown && !r.Suspect:
+			return m.alsoCommit(v, r, r.suspected(), func() {}), err
 		}
-		if outcome(err) == Refused { // or another process has renewed the session
+		if outcome(err) == failure.Refused { // or another process has renewed the session
 			still, _, end, settleErr := m.settled(ctx, v, r, l, time.Now())
 			end()
 			if settleErr == nil && !still {
 				return nil, errRenewed
 			}
 		}
-		if outcome(err) == Undecided && !aboutCompany(err) {
+		if outcome(err) == failure.Undecided && !aboutCompany(err) {
 			return nil, kept(err)
 		}
-		return nil, cause(err) // a refusal may be about the legal entity
+		return nil, err // a refusal may be about the legal entity
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
@@ -29,7 +30,7 @@ func strictly(o *office, took time.Duration, change func(*Grant)) {
 		used[c.refresh] = true
 		mu.Unlock()
 		if reused {
-			return &CallError{Outcome: Refused, Err: errWire}
+			return &failure.Failure{Token: failure.Refused, Err: errWire}
 		}
 		time.Sleep(took)
 		return nil
@@ -101,7 +102,7 @@ func TestL06_ARealEndIsToldInTime(t *testing.T) {
 		}
 		a.customer("jo")
 		time.Sleep(13 * time.Hour)
-		a.office.script(0, failing(map[string]Outcome{refreshCustomer: Refused}))
+		a.office.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.Refused}))
 		for _, w := range all {
 			_ = w.m.Refresh(t.Context(), visitor("jo"), nil)
 		}
@@ -109,7 +110,7 @@ func TestL06_ARealEndIsToldInTime(t *testing.T) {
 		a.office.script(0, nil)
 
 		a.customer("lou")
-		a.office.script(0, failing(map[string]Outcome{refreshCustomer: Refused}))
+		a.office.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.Refused}))
 		var both sync.WaitGroup
 		for _, w := range all {
 			both.Go(func() {

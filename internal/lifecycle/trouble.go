@@ -1,8 +1,9 @@
 package lifecycle
 
 import (
-	"errors"
 	"time"
+
+	"github.com/emporix-community/emporix-go/internal/failure"
 )
 
 // trouble remembers a session whose renewals fail, or were forced by the server.
@@ -47,10 +48,9 @@ func (m *Manager) setTrouble(v *Visitor, change func(*trouble)) {
 // server that asks for a longer pause gets it, but not until the refresh token has
 // ended.
 func (m *Manager) failed(v *Visitor, r *Record, err error) {
-	var call *CallError
 	var retryAfter time.Duration
-	if errors.As(err, &call) {
-		retryAfter = call.RetryAfter
+	if f := failure.Of(err); f != nil {
+		retryAfter = f.RetryAfter
 	}
 	if !r.RefreshUntil.IsZero() {
 		retryAfter = min(retryAfter, time.Until(r.RefreshUntil)/2)

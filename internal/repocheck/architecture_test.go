@@ -18,6 +18,7 @@ import (
 var layers = [][]string{
 	{"internal/secret", "internal/sentinel", "internal/bounded", "internal/operation"},
 	{"internal/wire"},
+	{"internal/failure"},
 	{"internal/lifecycle", "internal/transport"},
 	{""}, // the root
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/emporix-community/emporix-go/internal/bounded"
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/transport"
 )
@@ -255,16 +256,16 @@ func TestPassage_OnlyWhereThereIsOne(t *testing.T) {
 func TestBounded_InAPipeline(t *testing.T) {
 	for name, tt := range map[string]struct {
 		resp   func(r *http.Request) *http.Response
-		kind   transport.FailureKind
+		kind   failure.Kind
 		status int
 		says   string
 	}{
 		"a body that does not end": {func(*http.Request) *http.Response {
 			return &http.Response{StatusCode: 200, Body: &slowBody{}}
-		}, transport.Lost, 0, "timed out after 5s"},
+		}, failure.KindLost, 0, "timed out after 5s"},
 		"a body that is too large": {func(*http.Request) *http.Response {
 			return &http.Response{StatusCode: 200, Body: &flood{left: 9 << 20}}
-		}, transport.Unreadable, 0, "larger than"},
+		}, failure.KindUnreadable, 0, "larger than"},
 		"an error's that breaks off": {func(*http.Request) *http.Response {
 			return &http.Response{StatusCode: 404, Body: broken{}}
 		}, 0, 404, ""},
@@ -279,7 +280,7 @@ func TestBounded_InAPipeline(t *testing.T) {
 			httptrace.ContextClientTrace(r.Context()).GetConn("api.test:443") // and none is obtained
 			time.Sleep(time.Hour)
 			return nil
-		}, transport.Lost, 0, "timed out after 5s"},
+		}, failure.KindLost, 0, "timed out after 5s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -294,11 +295,11 @@ func TestBounded_InAPipeline(t *testing.T) {
 					assert.Equal(t, tt.status == 404, got.Cut)
 					assert.Equal(t, map[int]string{200: "all"}[tt.status], string(got.Body))
 				} else {
-					var failure *transport.Failure
-					require.ErrorAs(t, err, &failure)
-					assert.Equal(t, tt.kind, failure.Kind, err)
+					var failed *failure.Failure
+					require.ErrorAs(t, err, &failed)
+					assert.Equal(t, tt.kind, failed.Kind, err)
 					assert.ErrorContains(t, err, tt.says)
-					assert.False(t, failure.Ended)
+					assert.False(t, failed.Ended)
 				}
 				time.Sleep(2 * time.Hour)
 				assert.Empty(t, calls.String())

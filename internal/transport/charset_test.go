@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/operation"
-	"github.com/emporix-community/emporix-go/internal/transport"
 )
 
 // An answer is read in the encoding that it declares, or refused. Of an error the
@@ -52,9 +52,9 @@ func TestCharsets(t *testing.T) {
 					}))
 					got, err := send(t.Context(), p, callOf(operation.CustomersGet))
 					if want == refused && status < 300 {
-						var failure *transport.Failure
-						require.ErrorAs(t, err, &failure, status)
-						assert.Equal(t, transport.Unreadable, failure.Kind)
+						var failed *failure.Failure
+						require.ErrorAs(t, err, &failed, status)
+						assert.Equal(t, failure.KindUnreadable, failed.Kind)
 						continue
 					}
 					require.NoError(t, err, status)

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-querystring/query"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/secret"
 )
@@ -77,12 +79,19 @@ type Call struct {
 // Prepared is a call that has been checked and encoded. It can be sent more than once.
 type Prepared struct {
 	Op        *operation.Operation
-	MaybeDone bool // an earlier use of the same call may have been processed
+	Attempts  int  // how many requests an earlier use of the same call sent
+	MaybeDone bool // one of them may have been processed
 
 	encoded
 	contentType string
 	secrets     []secret.Secret // in the path and the query
 	hidden      []secret.Secret // in the body
+}
+
+// After is the call when it is sent again after a failure.
+func (c Prepared) After(f *failure.Failure) Prepared {
+	c.Attempts, c.MaybeDone = f.Attempts, f.Effect() != failure.EffectNone
+	return c
 }
 
 type encoded struct {
@@ -91,8 +100,23 @@ type encoded struct {
 	body                  []byte
 }
 
-// Prepare checks and encodes a call. Its errors are *Failure, of the kind Invalid.
+// Prepare checks and encodes a call. Its error is a *failure.Failure.
 func (p *Pipeline) Prepare(call Call) (Prepared, error) {
+	prepared, err := p.prepare(call)
+	if err != nil {
+		return Prepared{}, invalidCall(call.Op, err)
+	}
+	return prepared, nil
+}
+
+// invalidCall names the operation that an argument is for.
+func invalidCall(op *operation.Operation, err error) error {
+	f := failure.Of(err)
+	f.Op = op
+	return f.Judged()
+}
+
+func (p *Pipeline) prepare(call Call) (Prepared, error) {
 	r := p.routes[call.Op]
 	shown, real, err := r.fill(call.Op, call.Path)
 	if err != nil {
@@ -112,7 +136,7 @@ func (p *Pipeline) Prepare(call Call) (Prepared, error) {
 	base := p.cfg.BaseURL
 	length := len(base.Scheme) + len("://") + len(base.Host) + len(real) + len("?") + len(c.query)
 	if length > maxURL {
-		return Prepared{}, &Failure{Kind: Invalid, Field: "URL", Err: fmt.Errorf("the request's URL would have %d bytes; the API takes at most %d", length, maxURL)}
+		return Prepared{}, invalid("URL", fmt.Sprintf("would have %d bytes; the API takes at most %d", length, maxURL))
 	}
 	return c, nil
 }
@@ -123,7 +147,7 @@ func (p *Pipeline) request(x *exchange, c Prepared, sessionID string) (*http.Req
 	base := p.cfg.BaseURL
 	req, err := http.NewRequestWithContext(x, c.Op.Method, "/", http.NoBody)
 	if err != nil {
-		return nil, &Failure{Kind: Invalid, Err: err}
+		return nil, &failure.Failure{Err: err}
 	}
 	req.Body = nil // and the constant headers come with bind
 	*req.URL = url.URL{Scheme: base.Scheme, Host: base.Host, RawQuery: c.shownQuery}
@@ -151,7 +175,7 @@ func setPath(u *url.URL, escaped string) {
 // fill puts values into the path, each as exactly one segment.
 func (r route) fill(op *operation.Operation, values []string) (shown, real string, err error) {
 	if len(values) != len(r.names) {
-		return "", "", &Failure{Kind: Invalid, Err: fmt.Errorf("%s takes %d path values, not %d", op.Name, len(r.names), len(values))}
+		return "", "", &failure.Failure{Err: fmt.Errorf("%s takes %d path values, not %d", op.Name, len(r.names), len(values))}
 	}
 	if len(values) == 0 {
 		return r.parts[0], r.parts[0], nil
@@ -217,15 +241,15 @@ func isInvisible(r rune) bool {
 	return r > unicode.MaxASCII && unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
-func invalid(field, reason string) *Failure {
-	return &Failure{Kind: Invalid, Field: field, Err: fmt.Errorf("%s %s", field, reason)}
+func invalid(field, reason string) *failure.Failure {
+	return &failure.Failure{Field: field, Err: errors.New(reason)}
 }
 
 // encodeQuery encodes the query twice: as it is, and as the outer layers see it.
 func (c *Prepared) encodeQuery(q any, hasSecret bool) error {
 	values, err := query.Values(q)
 	if err != nil {
-		return &Failure{Kind: Invalid, Err: fmt.Errorf("the query does not encode: %T", q)}
+		return &failure.Failure{Err: fmt.Errorf("the query does not encode: %T", q)}
 	}
 	for name, list := range values {
 		for _, v := range list {

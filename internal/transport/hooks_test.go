@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/transport"
 	"github.com/emporix-community/emporix-go/internal/transport/testdata/golang.org/x/net/http2"
@@ -61,30 +62,30 @@ func TestWhatTheHooksProve(t *testing.T) {
 	for name, tt := range map[string]struct {
 		steps []step
 		err   error
-		kind  transport.FailureKind
+		kind  failure.Kind
 	}{
-		"no hook at all":                       {nil, broken, transport.Lost},
-		"no hook at all, a dial":               {nil, dial, transport.NotSent},
-		"no connection":                        {[]step{ask}, broken, transport.NotSent},
-		"HTTP/1, before the headers":           {[]step{ask, got(h1)}, broken, transport.Lost},
-		"HTTP/1, after the headers":            {[]step{ask, got(h1), wrote}, broken, transport.Lost},
-		"HTTP/1, twice, and then a dial":       {[]step{ask, got(h1), wrote, ask}, dial, transport.Lost},
-		"HTTP/2, before the headers":           {[]step{ask, got(h2)}, broken, transport.NotSent},
-		"HTTP/2, after the headers":            {[]step{ask, got(h2), wrote}, broken, transport.Lost},
-		"HTTP/2, and then a dial":              {[]step{ask, got(h2), wrote, ask}, dial, transport.Lost},
-		"HTTP/2, again before the headers":     {[]step{ask, got(h2), ask, got(other)}, broken, transport.NotSent},
-		"HTTP/2, again on the same":            {[]step{ask, got(h2), wrote, ask, got(h2)}, context.Canceled, transport.NotSent},
-		"HTTP/2, again on another":             {[]step{ask, got(h2), wrote, ask, got(other)}, context.Canceled, transport.Lost},
-		"HTTP/2, again without being asked":    {[]step{got(h2), wrote, got(other)}, broken, transport.Lost},
-		"HTTP/2, and again over HTTP/1":        {[]step{ask, got(h2), wrote, ask, got(h1)}, context.Canceled, transport.Lost},
-		"HTTP/2, a stream that is refused":     {[]step{ask, got(h2), wrote}, fmt.Errorf("h2: %w", reset{7}), transport.NotSent},
-		"HTTP/2, another end of a stream":      {[]step{ask, got(h2), wrote}, reset{1}, transport.Lost},
-		"x/net, a stream that is refused":      {[]step{ask, got(h2), wrote}, fmt.Errorf("h2: %w", http2.StreamError{Code: 7}), transport.NotSent},
-		"x/net, another end of a stream":       {[]step{ask, got(h2), wrote}, http2.StreamError{Code: 1}, transport.Lost},
-		"x/net, an error without a code":       {[]step{ask, got(h2), wrote}, http2.ConnectionError(7), transport.Lost},
-		"no hook at all, a refused stream":     {nil, reset{7}, transport.NotSent},
-		"no hook at all, a read":               {nil, &net.OpError{Op: "read", Err: syscall.ECONNREFUSED}, transport.Lost},
-		"HTTP/1, a second one after the first": {[]step{ask, got(h1), wrote, ask, got(h1), wrote}, broken, transport.Lost},
+		"no hook at all":                       {nil, broken, failure.KindLost},
+		"no hook at all, a dial":               {nil, dial, failure.KindNotSent},
+		"no connection":                        {[]step{ask}, broken, failure.KindNotSent},
+		"HTTP/1, before the headers":           {[]step{ask, got(h1)}, broken, failure.KindLost},
+		"HTTP/1, after the headers":            {[]step{ask, got(h1), wrote}, broken, failure.KindLost},
+		"HTTP/1, twice, and then a dial":       {[]step{ask, got(h1), wrote, ask}, dial, failure.KindLost},
+		"HTTP/2, before the headers":           {[]step{ask, got(h2)}, broken, failure.KindNotSent},
+		"HTTP/2, after the headers":            {[]step{ask, got(h2), wrote}, broken, failure.KindLost},
+		"HTTP/2, and then a dial":              {[]step{ask, got(h2), wrote, ask}, dial, failure.KindLost},
+		"HTTP/2, again before the headers":     {[]step{ask, got(h2), ask, got(other)}, broken, failure.KindNotSent},
+		"HTTP/2, again on the same":            {[]step{ask, got(h2), wrote, ask, got(h2)}, context.Canceled, failure.KindNotSent},
+		"HTTP/2, again on another":             {[]step{ask, got(h2), wrote, ask, got(other)}, context.Canceled, failure.KindLost},
+		"HTTP/2, again without being asked":    {[]step{got(h2), wrote, got(other)}, broken, failure.KindLost},
+		"HTTP/2, and again over HTTP/1":        {[]step{ask, got(h2), wrote, ask, got(h1)}, context.Canceled, failure.KindLost},
+		"HTTP/2, a stream that is refused":     {[]step{ask, got(h2), wrote}, fmt.Errorf("h2: %w", reset{7}), failure.KindNotSent},
+		"HTTP/2, another end of a stream":      {[]step{ask, got(h2), wrote}, reset{1}, failure.KindLost},
+		"x/net, a stream that is refused":      {[]step{ask, got(h2), wrote}, fmt.Errorf("h2: %w", http2.StreamError{Code: 7}), failure.KindNotSent},
+		"x/net, another end of a stream":       {[]step{ask, got(h2), wrote}, http2.StreamError{Code: 1}, failure.KindLost},
+		"x/net, an error without a code":       {[]step{ask, got(h2), wrote}, http2.ConnectionError(7), failure.KindLost},
+		"no hook at all, a refused stream":     {nil, reset{7}, failure.KindNotSent},
+		"no hook at all, a read":               {nil, &net.OpError{Op: "read", Err: syscall.ECONNREFUSED}, failure.KindLost},
+		"HTTP/1, a second one after the first": {[]step{ask, got(h1), wrote, ask, got(h1), wrote}, broken, failure.KindLost},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, op := range []*operation.Operation{operation.AuthRefresh, operation.AddressesAdd, operation.AuthSocialLogin} {
@@ -95,9 +96,9 @@ func TestWhatTheHooksProve(t *testing.T) {
 					return nil, tt.err
 				}), func(cfg *transport.Config) { cfg.MaxAttempts = 1 })
 				_, err := send(t.Context(), p, callOf(op))
-				var failure *transport.Failure
-				require.ErrorAs(t, err, &failure)
-				assert.Equal(t, tt.kind, failure.Kind, "%s: %v", op.Name, err)
+				var failed *failure.Failure
+				require.ErrorAs(t, err, &failed)
+				assert.Equal(t, tt.kind, failed.Kind, "%s: %v", op.Name, err)
 				assert.NotErrorIs(t, err, context.Canceled, "the caller's context did not end")
 			}
 		})
@@ -111,8 +112,8 @@ func TestWhatTheHooksProve(t *testing.T) {
 			return nil, ctx.Err()
 		}))
 		_, err := send(ctx, p, callOf(operation.AddressesAdd))
-		var failure *transport.Failure
-		require.ErrorAs(t, err, &failure)
-		assert.Equal(t, transport.Lost, failure.Kind)
+		var failed *failure.Failure
+		require.ErrorAs(t, err, &failed)
+		assert.Equal(t, failure.KindLost, failed.Kind)
 	})
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/transport"
 )
@@ -226,14 +227,14 @@ func TestHTTP2DoublesNothingThatMatters(t *testing.T) {
 					assert.Equal(t, 2, server.count())
 					return
 				}
-				var failure *transport.Failure
-				require.ErrorAs(t, err, &failure)
-				want := transport.Lost
+				var failed *failure.Failure
+				require.ErrorAs(t, err, &failed)
+				want := failure.KindLost
 				if unsent {
-					want = transport.NotSent
+					want = failure.KindNotSent
 				}
-				assert.Equal(t, want, failure.Kind, err)
-				assert.Equal(t, 1, failure.Attempts)
+				assert.Equal(t, want, failed.Kind, err)
+				assert.Equal(t, 1, failed.Attempts)
 				assert.Equal(t, 1, server.count(), "requests on the wire")
 				assert.NotContains(t, err.Error(), "GetBody", "advice to programmers")
 				if end == refused || end == protocol { // which net/http would have sent again
@@ -305,9 +306,9 @@ func TestAKeptConnectionOfAnUnknownKindRepeatsNothing(t *testing.T) {
 				}
 				server.arm(afterBody)
 				_, err = send(t.Context(), p, callOf(op))
-				var failure *transport.Failure
-				require.ErrorAs(t, err, &failure)
-				assert.Equal(t, transport.Lost, failure.Kind)
+				var failed *failure.Failure
+				require.ErrorAs(t, err, &failed)
+				assert.Equal(t, failure.KindLost, failed.Kind)
 				assert.Equal(t, 1, server.count())
 			})
 		}
@@ -348,9 +349,9 @@ func TestADeadConnectionIsReplaced(t *testing.T) {
 			assert.Equal(t, 2, server.count())
 			continue
 		}
-		var failure *transport.Failure
-		require.ErrorAs(t, err, &failure)
-		assert.Equal(t, transport.Lost, failure.Kind)
+		var failed *failure.Failure
+		require.ErrorAs(t, err, &failed)
+		assert.Equal(t, failure.KindLost, failed.Kind)
 		assert.Equal(t, 1, server.count())
 		assert.NotContains(t, err.Error(), "timed out", "that would be the attempt, and the connection would stay")
 	}
@@ -403,9 +404,9 @@ func TestAServerThatIsReplaced(t *testing.T) {
 			c := callOf(op)
 			c.SessionID = fmt.Sprintf("call %d", n)
 			answer, err := send(t.Context(), p, c)
-			var failure *transport.Failure
-			if op.Retry != operation.Safe && errors.As(err, &failure) {
-				assert.Equal(t, transport.Lost, failure.Kind, err)
+			var failed *failure.Failure
+			if op.Retry != operation.Safe && errors.As(err, &failed) {
+				assert.Equal(t, failure.KindLost, failed.Kind, err)
 				mu.Lock()
 				processed["unknown "+c.SessionID]++
 				mu.Unlock()

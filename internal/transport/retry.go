@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/operation"
 )
 
@@ -86,12 +87,7 @@ func (x *exchange) mayRepeat(status int, err error) bool {
 		if err != nil {
 			return true
 		}
-		switch status {
-		case http.StatusRequestTimeout, http.StatusTooManyRequests,
-			http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-			return true
-		}
-		return false
+		return failure.IsRetryable(status)
 	case x.op.Retry == operation.Unsent:
 		if err != nil {
 			return !x.sent
@@ -104,11 +100,8 @@ func (x *exchange) mayRepeat(status int, err error) bool {
 
 // isFinal reports errors that another try can't mend.
 func isFinal(err error) bool {
-	var failure *Failure
-	if errors.As(err, &failure) {
-		return true
-	}
 	var (
+		ours        *unusable
 		certificate *tls.CertificateVerificationError
 		authority   x509.UnknownAuthorityError
 		hostname    x509.HostnameError
@@ -116,7 +109,7 @@ func isFinal(err error) bool {
 		escape      url.EscapeError
 		record      tls.RecordHeaderError
 	)
-	return errors.As(err, &certificate) || errors.As(err, &authority) || errors.As(err, &hostname) ||
+	return errors.As(err, &ours) || errors.As(err, &certificate) || errors.As(err, &authority) || errors.As(err, &hostname) ||
 		errors.As(err, &invalid) || errors.As(err, &escape) || errors.As(err, &record)
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/transport"
 )
@@ -49,10 +50,10 @@ func TestACutConnectionDoublesNothingThatMatters(t *testing.T) {
 					assert.Equal(t, 2, server.count())
 					return
 				}
-				var failure *transport.Failure
-				require.ErrorAs(t, err, &failure)
-				assert.Equal(t, transport.Lost, failure.Kind, err)
-				assert.Equal(t, 1, failure.Attempts)
+				var failed *failure.Failure
+				require.ErrorAs(t, err, &failed)
+				assert.Equal(t, failure.KindLost, failed.Kind, err)
+				assert.Equal(t, 1, failed.Attempts)
 				assert.Equal(t, 1, server.count(), "requests on the wire")
 			})
 		}
@@ -124,15 +125,15 @@ func TestADeadHost(t *testing.T) {
 		t.Run(op.Name, func(t *testing.T) {
 			t.Parallel()
 			_, err := send(t.Context(), pipeline(t, server.url), callOf(op))
-			var failure *transport.Failure
-			require.ErrorAs(t, err, &failure)
-			assert.Equal(t, transport.NotSent, failure.Kind)
+			var failed *failure.Failure
+			require.ErrorAs(t, err, &failed)
+			assert.Equal(t, failure.KindNotSent, failed.Kind)
 			assert.ErrorIs(t, err, syscall.ECONNREFUSED)
 			want := 3
 			if op.Retry == operation.Once {
 				want = 1
 			}
-			assert.Equal(t, want, failure.Attempts)
+			assert.Equal(t, want, failed.Attempts)
 		})
 	}
 }
@@ -372,10 +373,10 @@ func TestACancelledWaitEndsAtOnce(t *testing.T) {
 		_, err := send(ctx, p, callOf(operation.CustomersGet))
 		assert.ErrorIs(t, err, context.Canceled)
 		assert.Equal(t, time.Second, time.Since(began))
-		var failure *transport.Failure
-		require.ErrorAs(t, err, &failure)
-		assert.True(t, failure.Ended)
-		assert.Equal(t, transport.Lost, failure.Kind)
+		var failed *failure.Failure
+		require.ErrorAs(t, err, &failed)
+		assert.True(t, failed.Ended)
+		assert.Equal(t, failure.KindLost, failed.Kind)
 	})
 }
 
@@ -524,9 +525,9 @@ func TestAMiddlewareCannotSendTwice(t *testing.T) {
 				return next.RoundTrip(r)
 			}))
 		_, err := send(t.Context(), p, callOf(op))
-		var failure *transport.Failure
-		require.ErrorAs(t, err, &failure)
-		assert.Equal(t, transport.Lost, failure.Kind)
+		var failed *failure.Failure
+		require.ErrorAs(t, err, &failed)
+		assert.Equal(t, failure.KindLost, failed.Kind)
 		assert.Equal(t, 1, seen, op.Name)
 	}
 }
@@ -593,9 +594,9 @@ func TestCertificatesAreNotTriedAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := send(t.Context(), pipeline(t, tt.url), callOf(operation.CustomersGet))
-			var failure *transport.Failure
-			require.ErrorAs(t, err, &failure)
-			assert.Equal(t, 1, failure.Attempts)
+			var failed *failure.Failure
+			require.ErrorAs(t, err, &failed)
+			assert.Equal(t, 1, failed.Attempts)
 			assert.ErrorContains(t, err, tt.text)
 		})
 	}
@@ -608,9 +609,9 @@ func TestFinalErrors(t *testing.T) {
 	} {
 		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return nil, fmt.Errorf("at the wire: %w", final) }))
 		_, err := send(t.Context(), p, callOf(operation.CustomersGet))
-		var failure *transport.Failure
-		require.ErrorAs(t, err, &failure)
-		assert.Equal(t, 1, failure.Attempts, "%T", final)
+		var failed *failure.Failure
+		require.ErrorAs(t, err, &failed)
+		assert.Equal(t, 1, failed.Attempts, "%T", final)
 	}
 }
 
@@ -645,9 +646,9 @@ func TestAnAttemptEndsInTime(t *testing.T) {
 			_, err := send(t.Context(), p, callOf(operation.CustomersGet))
 			assert.NotErrorIs(t, err, context.DeadlineExceeded)
 			assert.ErrorContains(t, err, "timed out after 60ms")
-			var failure *transport.Failure
-			require.ErrorAs(t, err, &failure)
-			assert.Equal(t, 2, failure.Attempts)
+			var failed *failure.Failure
+			require.ErrorAs(t, err, &failed)
+			assert.Equal(t, 2, failed.Attempts)
 		})
 	}
 }

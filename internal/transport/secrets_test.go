@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/secret"
 	"github.com/emporix-community/emporix-go/internal/transport"
@@ -140,9 +141,9 @@ func TestS02_TheBindingIsForOneURL(t *testing.T) {
 				}
 			})
 			_, err := send(t.Context(), p, callOf(operation.AuthRefresh))
-			var failure *transport.Failure
-			require.ErrorAs(t, err, &failure)
-			assert.Equal(t, transport.Invalid, failure.Kind)
+			var failed *failure.Failure
+			require.ErrorAs(t, err, &failed)
+			assert.Equal(t, failure.KindInvalid, failed.Kind)
 			assertClean(t, dump(err))
 		})
 	}
@@ -242,10 +243,10 @@ func TestS04_APathValueStaysOneSegment(t *testing.T) {
 		t.Run("refused: "+name, func(t *testing.T) {
 			p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { panic("sent") }))
 			_, err := send(t.Context(), p, call{Call: transport.Call{Op: operation.AddressesGet, Path: []string{value}}})
-			var failure *transport.Failure
-			require.ErrorAs(t, err, &failure)
-			assert.Equal(t, transport.Invalid, failure.Kind)
-			assert.Equal(t, "addressId", failure.Field)
+			var failed *failure.Failure
+			require.ErrorAs(t, err, &failed)
+			assert.Equal(t, failure.KindInvalid, failed.Kind)
+			assert.Equal(t, "addressId", failed.Field)
 			assert.Less(t, len(err.Error()), 100)
 			if len(value) > 3 {
 				assert.NotContains(t, err.Error(), value)
@@ -365,10 +366,10 @@ func TestS05_AnswersAreReadUpToALimit(t *testing.T) {
 				assert.Len(t, got.Body, tt.length)
 				return
 			}
-			var failure *transport.Failure
-			require.ErrorAs(t, err, &failure)
-			assert.Equal(t, transport.Unreadable, failure.Kind)
-			assert.Equal(t, 1, failure.Attempts)
+			var failed *failure.Failure
+			require.ErrorAs(t, err, &failed)
+			assert.Equal(t, failure.KindUnreadable, failed.Kind)
+			assert.Equal(t, 1, failed.Attempts)
 		})
 	}
 }
@@ -654,10 +655,10 @@ func TestS04_Limits(t *testing.T) {
 				assert.Equal(t, 1, sent)
 				return
 			}
-			var failure *transport.Failure
-			require.ErrorAs(t, err, &failure)
-			assert.Equal(t, transport.Invalid, failure.Kind)
-			assert.Equal(t, strings.Trim(tt.field, "?"), failure.Field)
+			var failed *failure.Failure
+			require.ErrorAs(t, err, &failed)
+			assert.Equal(t, failure.KindInvalid, failed.Kind)
+			assert.Equal(t, strings.Trim(tt.field, "?"), failed.Field)
 			assert.ErrorContains(t, err, tt.says)
 			assert.Zero(t, sent)
 		})
@@ -683,9 +684,9 @@ func TestS04_LimitsOfASessionID(t *testing.T) {
 			assert.Equal(t, 1, sent)
 			continue
 		}
-		var failure *transport.Failure
-		require.ErrorAs(t, err, &failure)
-		assert.Equal(t, transport.Invalid, failure.Kind)
+		var failed *failure.Failure
+		require.ErrorAs(t, err, &failed)
+		assert.Equal(t, failure.KindInvalid, failed.Kind)
 		require.ErrorContains(t, err, says)
 		assert.Zero(t, sent)
 	}
@@ -695,11 +696,11 @@ func TestS04_LimitsOfASessionID(t *testing.T) {
 func TestStrangeTransports(t *testing.T) {
 	for name, tt := range map[string]struct {
 		base roundTripper
-		kind transport.FailureKind
+		kind failure.Kind
 	}{
-		"nothing at all":   {func(*http.Request) (*http.Response, error) { return nil, nil }, transport.Unreadable},
-		"answer and error": {func(*http.Request) (*http.Response, error) { return answer(200, "x"), io.ErrUnexpectedEOF }, transport.Lost},
-		"a failing body":   {func(*http.Request) (*http.Response, error) { r := answer(200, ""); r.Body = broken{}; return r, nil }, transport.Lost},
+		"nothing at all":   {func(*http.Request) (*http.Response, error) { return nil, nil }, failure.KindUnreadable},
+		"answer and error": {func(*http.Request) (*http.Response, error) { return answer(200, "x"), io.ErrUnexpectedEOF }, failure.KindLost},
+		"a failing body":   {func(*http.Request) (*http.Response, error) { r := answer(200, ""); r.Body = broken{}; return r, nil }, failure.KindLost},
 		"a lying length": {func(*http.Request) (*http.Response, error) {
 			r := answer(200, "x")
 			r.ContentLength = 1 << 40
@@ -718,9 +719,9 @@ func TestStrangeTransports(t *testing.T) {
 					got.Release()
 					continue
 				}
-				var failure *transport.Failure
-				require.ErrorAs(t, err, &failure)
-				assert.Equal(t, tt.kind, failure.Kind)
+				var failed *failure.Failure
+				require.ErrorAs(t, err, &failed)
+				assert.Equal(t, tt.kind, failed.Kind)
 			}
 		})
 	}
@@ -804,10 +805,10 @@ func TestAMiddlewareThatRefuses(t *testing.T) {
 			p := pipeline(t, "https://api.test", middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) { asked++; return nil, open }))
 			_, err := send(t.Context(), p, callOf(op))
 			assert.Equal(t, map[bool]int{true: 1, false: 3}[op.Retry == operation.Once], asked)
-			var failure *transport.Failure
-			require.ErrorAs(t, err, &failure)
-			assert.Equal(t, transport.NotSent, failure.Kind)
-			assert.Zero(t, failure.Attempts)
+			var failed *failure.Failure
+			require.ErrorAs(t, err, &failed)
+			assert.Equal(t, failure.KindNotSent, failed.Kind)
+			assert.Zero(t, failed.Attempts)
 			assert.ErrorIs(t, err, open)
 		})
 	}

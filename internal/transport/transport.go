@@ -8,7 +8,7 @@
 //	Send            builds the request with placeholders where secrets go
 //	retryablehttp   sends it again where the operation's retry class allows (retry.go)
 //	middleware      the user's; sees placeholders only
-//	wire            binds the secrets, sets the attempt's deadline, reads the answer (wire.go)
+//	sender          binds the secrets, sets the attempt's deadline, reads the answer (attempt.go)
 //	base            the network; replay.go keeps it from sending by itself what may be done
 package transport
 
@@ -18,13 +18,16 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/secret"
+	"github.com/emporix-community/emporix-go/internal/wire"
 )
 
 // Config is what a Pipeline needs.
@@ -65,7 +68,7 @@ func New(cfg Config) *Pipeline {
 	for _, op := range operation.All() {
 		p.routes[op] = p.route(op)
 	}
-	var chain http.RoundTripper = &wire{base: cfg.Base, timeout: cfg.AttemptTimeout, direct: cfg.Direct, secure: cfg.BaseURL.Scheme == "https"}
+	var chain http.RoundTripper = &sender{base: cfg.Base, timeout: cfg.AttemptTimeout, direct: cfg.Direct, secure: cfg.BaseURL.Scheme == "https"}
 	if cfg.Middleware != nil {
 		chain = cfg.Middleware(chain)
 	}
@@ -113,6 +116,34 @@ type Answer struct {
 	body       *memoryBody
 }
 
+// Failure is what an answer comes to that is no success.
+func (a *Answer) Failure(op *operation.Operation) *failure.Failure {
+	p := wire.DecodeProblem(a.Body, a.Header.Get("Content-Type"))
+	p.Code, p.Message, p.MoreInfo = a.Scrub(p.Code), a.Scrub(p.Message), a.Scrub(p.MoreInfo)
+	for i, d := range p.Details {
+		p.Details[i] = wire.Detail{Field: a.Scrub(d.Field), Type: a.Scrub(d.Type), Message: a.Scrub(d.Message), MoreInfo: a.Scrub(d.MoreInfo)}
+	}
+	if a.Cut { // what is missing may say otherwise
+		p.Empty, p.Other = false, true
+	}
+	f := &failure.Failure{
+		Op: op, Kind: failure.KindAnswered, Status: a.Status, Problem: p, RequestID: a.Scrub(requestID(a.Header)),
+		Attempts: a.Attempts, MaybeDone: a.MaybeDone, LateDeadline: a.LateDeadline, RetryAfter: a.RetryAfter,
+	}
+	return f.Judged()
+}
+
+// requestID returns the ID that support asks for, if it looks like one.
+func requestID(h http.Header) string {
+	for _, name := range []string{"X-Correlation-Id", "X-Request-Id", "X-B3-Traceid"} {
+		id := h.Get(name)
+		if id != "" && len(id) <= 128 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:") == "" {
+			return id
+		}
+	}
+	return ""
+}
+
 // Release gives the body's memory back.
 func (a *Answer) Release() {
 	if a.body != nil {
@@ -124,46 +155,18 @@ func (a *Answer) Release() {
 // Scrub removes the call's secrets from a text that the server sent.
 func (a *Answer) Scrub(text string) string { return a.scrub.clean(text) }
 
-// FailureKind says what a call without a usable answer came to.
-type FailureKind uint8
-
-const (
-	// Invalid: refused before anything was sent.
-	Invalid FailureKind = iota
-	// NotSent: the request surely never reached the server.
-	NotSent
-	// Lost: the request may have been processed; there is no answer.
-	Lost
-	// Unreadable: there is an answer, and it can't be used.
-	Unreadable
-)
-
-// Failure is a call without a usable answer. Its cause holds no URL and no secret.
-type Failure struct {
-	Kind     FailureKind
-	Attempts int
-	Field    string // Invalid: the argument at fault
-	Ended    bool   // the caller's context ended
-	Err      error
-}
-
-func (f *Failure) Error() string { return f.Err.Error() }
-
-// Unwrap returns the cause.
-func (f *Failure) Unwrap() error { return f.Err }
-
 // Send carries the call to the server and returns its answer, of any status.
-// All errors are *Failure.
+// Its error is a *failure.Failure.
 func (p *Pipeline) Send(ctx context.Context, call Prepared, auth Authorization) (*Answer, error) {
 	own := &hidden{encoded: call.encoded, sessionID: auth.SessionID, pipeline: p}
-	x := &exchange{Context: ctx, op: call.Op, bearer: auth.Bearer, maybeDone: call.MaybeDone, hidden: func() *hidden { return own }}
+	x := &exchange{Context: ctx, op: call.Op, bearer: auth.Bearer, before: call.Attempts, maybeDone: call.MaybeDone, hidden: func() *hidden { return own }}
 	x.scrub.secrets = append(x.secrets[:0], call.secrets...)
 	x.scrub.add(auth.Bearer)
 	x.scrub.addText(auth.SessionID)
 	x.scrub.chosen = call.hidden
 	req, err := p.request(x, call, auth.SessionID)
 	if err != nil {
-		return nil, err
+		return nil, invalidCall(call.Op, err)
 	}
 	own.request.Request = req
 	// Beside an error there is no response: redirects are not followed.
@@ -184,7 +187,7 @@ func (p *Pipeline) Send(ctx context.Context, call Prepared, auth Authorization) 
 	}
 	p.budget.succeed(resp.StatusCode)
 	own.result = Answer{
-		Status: resp.StatusCode, Header: resp.Header, Body: body.bytes(), Attempts: x.attempts,
+		Status: resp.StatusCode, Header: resp.Header, Body: body.bytes(), Attempts: x.before + x.attempts,
 		MaybeDone: x.maybeDone, LateDeadline: x.lateDeadline, RetryAfter: x.retryAfter, scrub: x.scrub, body: body, Cut: body.cut != nil,
 	}
 	return &own.result, nil
@@ -204,6 +207,7 @@ type exchange struct {
 	hidden func() *hidden
 
 	claimed      atomic.Bool // this attempt has been sent
+	before       int         // requests that an earlier use of the call sent
 	attempts     int
 	sent         bool // this attempt's request may have reached the server
 	maybeDone    bool // an earlier attempt may have been processed
@@ -238,19 +242,29 @@ func exchangeOf(ctx context.Context) *exchange {
 	return x
 }
 
+// unusable is an error of this package's own layers. Middleware may wrap it.
+type unusable struct {
+	kind failure.Kind
+	err  error
+}
+
+func (e *unusable) Error() string { return e.err.Error() }
+
 // failure classifies an error of the chain.
-func (x *exchange) failure(err error) *Failure {
-	var known *Failure
-	if errors.As(err, &known) {
-		return &Failure{Kind: known.Kind, Attempts: x.attempts, Err: known.Err}
+func (x *exchange) failure(err error) *failure.Failure {
+	f := &failure.Failure{Op: x.op, Attempts: x.before + x.attempts}
+	var ours *unusable
+	if errors.As(err, &ours) {
+		f.Kind, f.Err = ours.kind, ours.err
+		return f.Judged()
 	}
 	var ue *url.Error
 	for errors.As(err, &ue) { // its text holds the URL
 		err = ue.Err
 	}
-	kind := NotSent
+	f.Kind = failure.KindNotSent
 	if x.sent || x.maybeDone {
-		kind = Lost
+		f.Kind = failure.KindLost
 	}
 	if x.lateDeadline {
 		err = fmt.Errorf("%w; the deadline leaves no time for another try: %w", err, context.DeadlineExceeded)
@@ -262,5 +276,6 @@ func (x *exchange) failure(err error) *Failure {
 	case ctxErr != nil && !errors.Is(err, ctxErr):
 		err = fmt.Errorf("%w: %w", ctxErr, err)
 	}
-	return &Failure{Kind: kind, Attempts: x.attempts, Ended: ctxErr != nil, Err: x.scrub.error(err)}
+	f.Ended, f.Err = ctxErr != nil, x.scrub.error(err)
+	return f.Judged()
 }

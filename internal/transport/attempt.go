@@ -1,27 +1,25 @@
 package transport
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptrace"
 	"regexp"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/secret"
 )
 
-// wire is the innermost round tripper of ours: only behind it does a request
+// sender is the innermost round tripper of ours: only behind it does a request
 // hold its secrets, and only for the scheme, host and path they are for.
-type wire struct {
+type sender struct {
 	base    http.RoundTripper
 	timeout time.Duration
 	// direct is set where base is net/http's own transport.
@@ -37,40 +35,40 @@ type wire struct {
 // watch prepares what keeps net/http from sending by itself what may have been
 // done. An empty body as a guard is only for HTTP/1, and for transports that do
 // not say what they speak.
-func (w *wire) watch(op *operation.Operation, cancel context.CancelFunc) (*attempt, bool) {
-	protocol := w.protocol.Load()
+func (s *sender) watch(op *operation.Operation, cancel context.CancelFunc) (*attempt, bool) {
+	protocol := s.protocol.Load()
 	bare := op.Method == http.MethodGet && !op.Retry.Repeatable()
-	hooks := w.direct || w.traced.Load()
-	guard := bare && (protocol == 1 || !hooks || protocol == 0 && !w.secure)
+	hooks := s.direct || s.traced.Load()
+	guard := bare && (protocol == 1 || !hooks || protocol == 0 && !s.secure)
 	return &attempt{cancel: cancel, passive: op.Retry.Repeatable(), expect2: protocol == 2, bare: bare && !guard}, guard
 }
 
 // RoundTrip sends one attempt and reads its whole answer.
-func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
+func (s *sender) RoundTrip(shown *http.Request) (*http.Response, error) {
 	x := exchangeOf(shown.Context())
 	if x == nil {
-		return nil, &Failure{Kind: Invalid, Err: errors.New("a middleware sent a request of its own through the SDK's transport; give it a client of its own")}
+		return nil, &unusable{failure.KindInvalid, errors.New("a middleware sent a request of its own through the SDK's transport; give it a client of its own")}
 	}
 	if x.Context.Err() != nil { // before this attempt was sent
 		return nil, context.Cause(x.Context)
 	}
 	if x.claimed.Swap(true) {
-		return nil, &Failure{Kind: Lost, Err: errors.New("a middleware sent the request again; leave that to the SDK, which knows what may be repeated")}
+		return nil, &unusable{failure.KindLost, errors.New("a middleware sent the request again; leave that to the SDK, which knows what may be repeated")}
 	}
-	ctx, cancel := context.WithTimeout(shown.Context(), w.timeout)
+	ctx, cancel := context.WithTimeout(shown.Context(), s.timeout)
 	defer cancel()
 	x.attempts++
 	x.maybeDone = x.maybeDone || x.sent
 	x.sent = true // until something proves that it was not
-	watch, guard := w.watch(x.op, cancel)
+	watch, guard := s.watch(x.op, cancel)
 	req, err := x.bind(httptrace.WithClientTrace(ctx, watch.trace()), shown, guard)
 	if err != nil {
 		x.sent = false
 		return nil, err
 	}
-	resp, err := w.base.RoundTrip(req)
+	resp, err := s.base.RoundTrip(req)
 	if watch.seen() {
-		w.traced.Store(true)
+		s.traced.Store(true)
 	}
 	switch {
 	case err != nil:
@@ -83,13 +81,13 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 		case watch.wasRepeated():
 			err = errors.New("the server ended the HTTP/2 stream of the request without an answer")
 		case ctx.Err() != nil:
-			err = TimedOut(w.timeout)
+			err = TimedOut(s.timeout)
 		}
 		return nil, x.scrub.wireError(plain(err), req, x.op.Path)
 	case resp == nil:
-		return nil, &Failure{Kind: Unreadable, Err: errors.New("the transport returned neither an answer nor an error")}
+		return nil, &unusable{failure.KindUnreadable, errors.New("the transport returned neither an answer nor an error")}
 	}
-	w.protocol.Store(int32(resp.ProtoMajor)) // #nosec G115 -- 1 or 2
+	s.protocol.Store(int32(resp.ProtoMajor)) // #nosec G115 -- 1 or 2
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		if resp.Body != nil { // a connection, which never ends by itself
 			_ = resp.Body.Close()
@@ -103,11 +101,11 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 	}
 	if err != nil {
 		if ctx.Err() != nil && x.Context.Err() == nil {
-			err = fmt.Errorf("its body did not end: %w", TimedOut(w.timeout))
+			err = fmt.Errorf("its body did not end: %w", TimedOut(s.timeout))
 		}
-		var unusable *Failure
-		if errors.As(err, &unusable) {
-			return nil, unusable
+		var ours *unusable
+		if errors.As(err, &ours) {
+			return nil, ours
 		}
 		return nil, x.scrub.wireError(fmt.Errorf("it broke off: %w", err), req, x.op.Path)
 	}
@@ -176,7 +174,7 @@ func (x *exchange) bind(ctx context.Context, shown *http.Request, guard bool) (*
 	base := b.pipeline.cfg.BaseURL
 	if shown.URL.Scheme != base.Scheme || shown.URL.Host != base.Host || shown.Method != x.op.Method ||
 		shown.URL.EscapedPath() != b.shownPath || shown.URL.RawQuery != b.shownQuery {
-		return nil, &Failure{Kind: Invalid, Err: errors.New("a middleware changed the request's method or URL; its credentials are for the original one only")}
+		return nil, &unusable{failure.KindInvalid, errors.New("a middleware changed the request's method or URL; its credentials are for the original one only")}
 	}
 	req := shown.WithContext(ctx)
 	u := *shown.URL
@@ -204,114 +202,4 @@ func (x *exchange) bind(ctx context.Context, shown *http.Request, guard bool) (*
 	}
 	setBody(req, b.body, guard)
 	return req, nil
-}
-
-// Answers are read up to these sizes, counted after decompression.
-const (
-	smallBody = 1 << 20
-	largeBody = 8 << 20
-)
-
-func bodyLimit(op *operation.Operation, status int) int64 {
-	if issuesTokens(op) || status >= 300 {
-		return smallBody
-	}
-	return largeBody
-}
-
-func issuesTokens(op *operation.Operation) bool { return op.Tokens != operation.NoTokens }
-
-// memoryBody is a whole answer in pooled memory.
-type memoryBody struct {
-	buffer *bytes.Buffer
-	reader bytes.Reader
-	source io.LimitedReader
-	cut    error // why the body of an error is not whole
-}
-
-func (b *memoryBody) bytes() []byte {
-	if b.buffer == nil { // closed by a middleware
-		return nil
-	}
-	return b.buffer.Bytes()
-}
-
-func (b *memoryBody) Read(p []byte) (int, error) { return b.reader.Read(p) }
-
-// Close gives the memory back.
-func (b *memoryBody) Close() error {
-	if b.buffer != nil && b.buffer.Cap() <= keepBuffer {
-		b.buffer.Reset()
-		buffers.Put(b.buffer)
-	}
-	b.buffer = nil
-	b.reader.Reset(nil)
-	return nil
-}
-
-// convert turns the body into UTF-8. What an error says in an encoding that is not
-// known is left out.
-func (b *memoryBody) convert(h http.Header, failed bool) error {
-	text, err := toUTF8(b.buffer.Bytes(), h)
-	switch {
-	case err != nil && failed:
-		b.buffer.Reset()
-		b.cut = err
-	case err != nil:
-		return &Failure{Kind: Unreadable, Err: err}
-	case len(text) != b.buffer.Len():
-		b.buffer = bytes.NewBuffer(bytes.Clone(text))
-	}
-	return nil
-}
-
-const keepBuffer = 256 << 10
-
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
-// readBody reads a whole answer. Of an error it keeps what fits and what came: the
-// status alone says enough.
-func readBody(resp *http.Response, limit int64) (*memoryBody, error) {
-	switch ahead := resp.Body.(type) {
-	case *memoryBody:
-		return ahead, nil
-	case unreadBody:
-		return nil, ahead.err
-	}
-	if resp.Body == nil { // from a transport that is not net/http's
-		resp.Body = http.NoBody
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body := &memoryBody{buffer: buffers.Get().(*bytes.Buffer)}
-	if n := resp.ContentLength; n > 0 && n <= limit {
-		body.buffer.Grow(int(n) + bytes.MinRead)
-	}
-	body.source = io.LimitedReader{R: resp.Body, N: limit + 1}
-	n, err := body.buffer.ReadFrom(&body.source)
-	body.source.R = nil
-	encoding := resp.Header.Get("Content-Encoding")
-	encoded := n > 0 && !resp.Uncompressed && encoding != "" && !strings.EqualFold(encoding, "identity")
-	switch failed := resp.StatusCode >= 300; {
-	case err != nil && failed:
-		body.cut, err = err, nil
-	case err != nil:
-	case encoded && failed:
-		body.buffer.Reset()
-		body.cut = errors.New("encoded")
-	case encoded:
-		err = &Failure{Kind: Unreadable, Err: errors.New("the answer is encoded in a way that was not asked for")}
-	case n > limit && failed:
-		body.buffer.Truncate(int(limit))
-	case n > limit:
-		err = &Failure{Kind: Unreadable, Err: fmt.Errorf("the answer is larger than %d bytes", limit)}
-	}
-	if err == nil {
-		err = body.convert(resp.Header, resp.StatusCode >= 300)
-	}
-	if err != nil {
-		_ = body.Close()
-		return nil, err
-	}
-	body.reader.Reset(body.buffer.Bytes())
-	return body, nil
 }

@@ -1,4 +1,4 @@
-package lifecycle
+package failure
 
 import (
 	"fmt"
@@ -61,60 +61,64 @@ func gatewayFault(text, code string) string {
 	return fmt.Sprintf(`{"fault":{"faultstring":%q,"detail":{"errorcode":%q}}}`, text, code)
 }
 
+// tokenCalls are the operations that send a token, a password or a code for tokens.
+var tokenCalls = []*operation.Operation{
+	operation.AuthAnonymous, operation.AuthRefreshAnonymous, operation.AuthLogin, operation.AuthSocialLogin, operation.AuthRefresh, operation.OAuthToken,
+}
+
 func TestL06_WhatAFailedTokenCallMeans(t *testing.T) {
-	calls := []operation.TokenCall{operation.AnonymousLogin, operation.AnonymousRefresh, operation.CustomerLogin, operation.CustomerRefresh, operation.EmployeeLogin}
 	judged := 0
 	for _, tt := range judgedBodies {
 		problem := wire.DecodeProblem([]byte(tt.body), tt.media)
-		for _, call := range calls {
-			for _, password := range []bool{false, true} {
-				for status := 200; status <= 599; status++ {
-					if password && call != operation.CustomerLogin {
-						continue
-					}
-					f := Failure{Call: call, Status: status, Problem: problem, Password: password}
-					judged++
-					if got, want := f.Outcome(), wantedOutcome(f, tt.guest, tt.customer, tt.login); got != want {
-						t.Errorf("%s, call %d, password %v, status %d: %d, want %d", tt.name, call, password, status, got, want)
-					}
+		for _, op := range tokenCalls {
+			for status := 200; status <= 599; status++ {
+				f := (&Failure{Op: op, Kind: KindAnswered, Status: status, Problem: problem}).Judged()
+				judged++
+				if want := wantedOutcome(f, tt.guest, tt.customer, tt.login); f.Token != want {
+					t.Errorf("%s, %s, status %d: %d, want %d", tt.name, op.Name, status, f.Token, want)
 				}
 			}
 		}
 	}
 	t.Logf("%d judgements over %d bodies", judged, len(judgedBodies))
 	assert.GreaterOrEqual(t, judged, 36*6*400)
-	for _, call := range calls {
-		assert.Equal(t, Unknown, Failure{Call: call, Sent: true}.Outcome())
-		assert.Equal(t, NotSent, Failure{Call: call}.Outcome())
+	for _, op := range tokenCalls {
+		lost := Unknown
+		if op == operation.AuthAnonymous || op == operation.OAuthToken { // they send nothing that could be spent
+			lost = NotSent
+		}
+		for kind, want := range map[Kind]Outcome{KindInvalid: NotSent, KindNotSent: NotSent, KindLost: lost, KindUnreadable: Unknown} {
+			assert.Equal(t, want, (&Failure{Op: op, Kind: kind}).Judged().Token, "%s %d", op.Name, kind)
+		}
 	}
 }
 
 // wantedOutcome is written as the rules are: what decides nothing first.
-func wantedOutcome(f Failure, guest, customer, login Outcome) Outcome {
+func wantedOutcome(f *Failure, guest, customer, login Outcome) Outcome {
 	switch status := f.Status; {
 	case status < 300, status == 408, status == 502, status == 504, status > 511, status == 509:
 		return Unknown
 	case status == 429:
 		return NotSent
-	case status == 403 && f.Call == operation.CustomerRefresh && f.Problem.About == wire.SubjectBearer:
+	case status == 403 && f.Op.Tokens == operation.CustomerRefresh && f.Problem.About == wire.SubjectBearer:
 		return BearerRefused
 	case status != 400 && status != 401:
 		return Failed
-	case status == 400 && f.Call == operation.CustomerRefresh && customer == BearerRefused:
+	case status == 400 && f.Op.Tokens == operation.CustomerRefresh && customer == BearerRefused:
 		if f.Problem.About == wire.SubjectBearer {
 			return BearerRefused
 		}
 		return Undecided // empty
-	case status == 400 && f.Call == operation.CustomerLogin:
+	case status == 400 && f.Op.Tokens == operation.CustomerLogin:
 		return Failed
 	}
-	switch f.Call {
+	switch f.Op.Tokens {
 	case operation.AnonymousRefresh:
 		return guest
 	case operation.CustomerRefresh:
 		return customer
 	case operation.CustomerLogin:
-		if f.Password && f.Problem.Empty {
+		if f.Op.PasswordCall && f.Problem.Empty {
 			return Failed // a wrong password
 		}
 		return login
