@@ -113,6 +113,8 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 	}
 	resp.Request = shown // what the outer layers may see
 	resp.Body = body
+	resp.Header = declareUTF8(resp.Header)
+	x.cut = body.cut != nil
 	if answersSecrets(x.op) {
 		x.hidden().answer = body
 		resp.Body, resp.ContentLength = http.NoBody, 0
