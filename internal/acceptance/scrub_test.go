@@ -77,6 +77,19 @@ var encodings = map[string]func(string) string{
 		}
 		return b.String()
 	},
+	"read as ISO-8859-1": func(s string) string { // as Java does with what declares no charset
+		var b strings.Builder
+		for _, c := range []byte(s) {
+			b.WriteRune(rune(c))
+		}
+		return b.String()
+	},
+	"in a query of ISO-8859-1": func(s string) string {
+		if strings.ContainsFunc(s, func(r rune) bool { return r > 0xff }) {
+			return url.QueryEscape(s)
+		}
+		return url.QueryEscape(latin1(s))
+	},
 }
 
 // shows reports whether a text shows a value in some spelling.

@@ -183,6 +183,7 @@ func (s *scrubber) forms() []form {
 			written := []string{bare(hidden)}
 			if i == 1 { // in other letters a token is none, but a password is told
 				written = append(written, strings.ToLower(written[0]), strings.ToUpper(written[0]))
+				written = append(written, inLatin1(written[0])...)
 			}
 			for _, value := range written {
 				for _, text := range secret.Forms(value) {
@@ -194,6 +195,30 @@ func (s *scrubber) forms() []form {
 	slices.SortStableFunc(forms, func(a, b form) int { return len(b.text) - len(a.text) })
 	s.known = func() []form { return forms }
 	return forms
+}
+
+// inLatin1 returns how a text is written by a server that reads UTF-8 as ISO-8859-1,
+// also without what is not printable, and by one that writes ISO-8859-1.
+func inLatin1(s string) []string {
+	if isASCII([]byte(s)) {
+		return nil
+	}
+	var misread, printable, plain strings.Builder
+	for _, b := range []byte(s) {
+		misread.WriteRune(rune(b))
+		if unicode.IsPrint(rune(b)) {
+			printable.WriteRune(rune(b))
+		} else {
+			printable.WriteByte(' ')
+		}
+	}
+	for _, r := range s {
+		if r > 0xff {
+			r = '?'
+		}
+		plain.WriteByte(byte(r)) // #nosec G115 -- at most 0xff
+	}
+	return []string{misread.String(), strings.Join(strings.Fields(printable.String()), " "), plain.String()}
 }
 
 // error returns err, or, if its text holds a secret, an error that tells the
