@@ -198,19 +198,14 @@ func (s *scrubber) forms() []form {
 }
 
 // inLatin1 returns how a text is written by a server that reads UTF-8 as ISO-8859-1,
-// also without what is not printable, and by one that writes ISO-8859-1.
+// and by one that writes ISO-8859-1.
 func inLatin1(s string) []string {
 	if isASCII([]byte(s)) {
 		return nil
 	}
-	var misread, printable, plain strings.Builder
+	var misread, plain strings.Builder
 	for _, b := range []byte(s) {
 		misread.WriteRune(rune(b))
-		if unicode.IsPrint(rune(b)) {
-			printable.WriteRune(rune(b))
-		} else {
-			printable.WriteByte(' ')
-		}
 	}
 	for _, r := range s {
 		if r > 0xff {
@@ -218,7 +213,7 @@ func inLatin1(s string) []string {
 		}
 		plain.WriteByte(byte(r)) // #nosec G115 -- at most 0xff
 	}
-	return []string{misread.String(), strings.Join(strings.Fields(printable.String()), " "), plain.String()}
+	return []string{misread.String(), plain.String()}
 }
 
 // error returns err, or, if its text holds a secret, an error that tells the
