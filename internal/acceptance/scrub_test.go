@@ -29,7 +29,7 @@ import (
 // passwords hold what encoders change.
 var passwords = []string{
 	`qu"ote-9`, `am&per-9`, `<tag>-9`, `back\slash-9`, `sp ace  s-9`, `pl+us%25-9`, `J` + "\u00f6" + `rg-9`, "\u65e5\u672c\u8a9e-9", "emoji-\U0001f600-9",
-	`'apos'-9`, `all"&<>\ +%'9`, "del-\u2028-9", `slash/9/9`, `=?#;9`, `{"json":9}`, "fam-\U0001f469\u200d\U0001f467-9", "bell-\a-9", "soft\u00adhyphen-9", "plain-9-password", "correct horse",
+	`'apos'-9`, `all"&<>\ +%'9`, "del-\u2028-9", `slash/9/9`, `=?#;9`, `{"json":9}`, "fam-\U0001f469\u200d\U0001f467-9", "bell-\a-9", "soft\u00adhyphen-9", "plain-9-password", "correct horse", "Zauberw\u00f6rter", "Zauberwort",
 }
 
 // encodings are how a peer may repeat what it was sent.

@@ -103,21 +103,27 @@ func cutOut(text string, form form) string {
 }
 
 // stillIn reports whether a secret comes to light when escapes are undone, several
-// times over. A secret of letters alone is never escaped.
+// times over. One of letters alone may be a part of a word of the server's own, which
+// was there before.
 func (s *scrubber) stillIn(text string) bool {
 	if !strings.ContainsAny(text, `%&\`) {
 		return false
 	}
+	plain := func(s string) string { return strings.ReplaceAll(strings.ToLower(s), "+", " ") }
+	before := plain(text)
 	for range 4 {
 		for _, undo := range []func(string) string{html.UnescapeString, unescapeURL, unescapeBackslash} {
 			text = undo(text)
 			for _, hidden := range slices.Concat(s.secrets, s.chosen) {
 				value := bare(hidden)
-				if len(value) < secret.Shortest || !strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsLetter(r) }) || isOrdinary(value) {
+				if len(value) < secret.Shortest || isOrdinary(value) {
 					continue
 				}
-				value, text := strings.ToLower(value), strings.ToLower(text)
-				if strings.Contains(text, value) || strings.Contains(strings.ReplaceAll(text, "+", " "), strings.ReplaceAll(value, "+", " ")) {
+				value, known := plain(value), 0
+				if !strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsLetter(r) }) {
+					known = strings.Count(before, value)
+				}
+				if strings.Count(plain(text), value) > known {
 					return true
 				}
 			}

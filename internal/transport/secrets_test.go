@@ -487,7 +487,7 @@ func TestS06_MessagesAreScrubbed(t *testing.T) {
 func TestS06_EscapesAreUndone(t *testing.T) {
 	long := "l\U0001f600ng-" + strings.Repeat("9x", 400)
 	call := callOf(operation.AuthLogin)
-	call.Hidden = []secret.Secret{secret.New("t\ta\nb\r\U0001f600-\u00e9\u65e5"), secret.New(long), secret.New("sp ace-9"), secret.New("a-1"), secret.New("hunter"), secret.New("bad-request")}
+	call.Hidden = []secret.Secret{secret.New("t\ta\nb\r\U0001f600-\u00e9\u65e5"), secret.New(long), secret.New("sp ace-9"), secret.New("a-1"), secret.New("hunter"), secret.New("bad-request"), secret.New("oken")}
 	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(400, ""), nil }))
 	got, err := p.Send(t.Context(), call)
 	require.NoError(t, err)
@@ -500,11 +500,12 @@ func TestS06_EscapesAreUndone(t *testing.T) {
 		`no \"\\u0074\\ta\\nb\\r\\ud83d\\ude00-\\u00e9\\u65e5!`,
 		`No T\u0009a\u000aB&#13;\ud83d\ude00-\u00c9\u65E5!`,
 		`no s%70+ace-9!`,
+		`letters alone: \x68unter`,
 		long[:500], // cut within
 	} {
 		assert.Equal(t, "[redacted]", got.Scrub(text), text)
 	}
-	for _, text := range []string{`100 % of \d & more`, `C:\new\table\x4g`, `%zz \400 \u12`, `\ud83d\ud83d &lt;b&gt;`, "t\ta", `too short: a\x2d1`, `letters alone: \x68unter`, `Bad\x2drequest`} {
+	for _, text := range []string{`100 % of \d & more`, `C:\new\table\x4g`, `%zz \400 \u12`, `\ud83d\ud83d &lt;b&gt;`, "t\ta", `too short: a\x2d1`, `a part of a word: token \x41`, `Bad\x2drequest`} {
 		assert.Equal(t, text, got.Scrub(text), "there is no secret in it")
 	}
 }
