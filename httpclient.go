@@ -154,7 +154,8 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 		return resp, nil
 	}
 	_ = resp.Body.Close()
-	return t.send(withBearer(again, renewed.Bearer))
+	resp, err = t.send(withBearer(again, renewed.Bearer))
+	return resp, countMore(err, 1)
 }
 
 // send waits for the headers no longer than one attempt may take, counted from the

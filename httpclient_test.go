@@ -192,6 +192,24 @@ func TestS03_HTTPClientFollowsNoRedirect(t *testing.T) {
 	assert.Zero(t, reached)
 }
 
+// A lost answer tells of both requests.
+func TestHTTPClientCountsItsRequests(t *testing.T) {
+	shop := newCartShop(t, rejectFirst, emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			if err == nil && strings.HasPrefix(r.URL.Path, "/cart/") && resp.StatusCode == 200 {
+				return nil, io.ErrUnexpectedEOF
+			}
+			return resp, err
+		})
+	}))
+	_, err := shop.client.HTTPClient().Post(shop.url("/cart/"), "application/json", strings.NewReader("{}"))
+	var lost *emporix.TransportError
+	require.ErrorAs(t, err, &lost)
+	assert.Equal(t, 2, lost.Attempts)
+	require.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
+}
+
 // http.Client drops a redirect whose Location it can't read, and what the request did
 // would not be known.
 func TestHTTPClientKeepsARedirectToNoURL(t *testing.T) {
