@@ -160,14 +160,16 @@ var wrappedBodies = emporix.WithMiddleware(func(next http.RoundTripper) http.Rou
 // A body is converted once, also if a middleware wraps it.
 func TestCharset_IsConvertedOnce(t *testing.T) {
 	profile := outcomeOperations["Customers.Get"]
-	client, server := outcomeClient(t, wrappedBodies)
-	visitor := outcomeVisitor(t, client, server, profile, "v")
-	server.arm(profile.request, func() (*http.Response, error) {
-		resp := outcomeReply(200, latin1(`{"id":"1","firstName":"J`+"\u00f6"+`rg"}`), false)
-		resp.Header.Set("Content-Type", "application/json; charset=ISO-8859-1")
-		return resp, nil
-	})
-	me, err := visitor.Customers.Get(t.Context())
-	require.NoError(t, err)
-	assert.Equal(t, "J\u00f6rg", me.FirstName)
+	for _, media := range []string{"application/json; charset=ISO-8859-1", "charset=latin1", "application/json charset=latin1; x"} {
+		client, server := outcomeClient(t, wrappedBodies)
+		visitor := outcomeVisitor(t, client, server, profile, "v")
+		server.arm(profile.request, func() (*http.Response, error) {
+			resp := outcomeReply(200, latin1(`{"id":"1","firstName":"J`+"\u00f6"+`rg"}`), false)
+			resp.Header.Set("Content-Type", media)
+			return resp, nil
+		})
+		me, err := visitor.Customers.Get(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, "J\u00f6rg", me.FirstName, media)
+	}
 }

@@ -38,6 +38,9 @@ func declareUTF8(h http.Header) http.Header {
 		return h
 	}
 	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	if strings.Contains(media, "=") { // a type without its semicolon, or none at all
+		media = ""
+	}
 	h = h.Clone()
 	h.Set("Content-Type", media+"; charset=utf-8")
 	return h
