@@ -128,6 +128,7 @@ func TestS02_TheBindingIsForOneURL(t *testing.T) {
 		"raw path": func(r *http.Request) { r.URL.RawPath, r.URL.Path = "/a%2Fb", "/a/b" },
 		"query":    func(r *http.Request) { r.URL.RawQuery += "&more=1" },
 		"method":   func(r *http.Request) { r.Method = "TRACE" },
+		"opaque":   func(r *http.Request) { r.URL.Opaque = "/elsewhere" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := pipeline(t, other.URL+"/base", middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {

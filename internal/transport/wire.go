@@ -176,7 +176,7 @@ func answersSecrets(op *operation.Operation) bool { return issuesTokens(op) || l
 func (x *exchange) bind(ctx context.Context, shown *http.Request, guard bool) (*http.Request, error) {
 	b := x.hidden()
 	base := b.pipeline.cfg.BaseURL
-	if shown.URL.Scheme != base.Scheme || shown.URL.Host != base.Host || shown.Method != x.op.Method ||
+	if shown.URL.Scheme != base.Scheme || shown.URL.Host != base.Host || shown.URL.Opaque != "" || shown.Method != x.op.Method ||
 		shown.URL.EscapedPath() != b.shownPath || shown.URL.RawQuery != b.shownQuery {
 		return nil, &Failure{Kind: Invalid, Err: errors.New("a middleware changed the request's method or URL; its credentials are for the original one only")}
 	}
