@@ -83,7 +83,7 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 		case watch.wasRepeated():
 			err = errors.New("the server ended the HTTP/2 stream of the request without an answer")
 		case ctx.Err() != nil:
-			err = TimedOut(w.timeout)
+			err = w.ended(shown.Context())
 		}
 		return nil, x.scrub.wireError(plain(err), req, x.op.Path)
 	case resp == nil:
@@ -103,7 +103,7 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 	}
 	if err != nil {
 		if ctx.Err() != nil && x.Context.Err() == nil {
-			err = fmt.Errorf("its body did not end: %w", TimedOut(w.timeout))
+			err = fmt.Errorf("its body did not end: %w", w.ended(shown.Context()))
 		}
 		var unusable *Failure
 		if errors.As(err, &unusable) {
@@ -126,6 +126,15 @@ func (w *wire) RoundTrip(shown *http.Request) (*http.Response, error) {
 		resp.Header.Del("Location")
 	}
 	return resp, nil
+}
+
+// ended says what ended an attempt before the caller's context: the SDK's limit, or
+// that of a middleware.
+func (w *wire) ended(shown context.Context) error {
+	if shown.Err() != nil {
+		return fmt.Errorf("a middleware ended the request: %w", shown.Err())
+	}
+	return TimedOut(w.timeout)
 }
 
 // shownHeader is a header of the answer as the outer layers may see it. A server may
