@@ -630,6 +630,30 @@ func TestValidateIsReadMemberByMember(t *testing.T) {
 	}
 }
 
+// What a program keeps as JSON, it reads as it was.
+func TestValuesSurviveJSON(t *testing.T) {
+	for _, kept := range []emporix.TokenDetails{
+		{TokenType: "Bearer", ExpiresIn: 30 * 24 * time.Hour, Scopes: []string{"a.b", "c.d"}, SessionID: "s", Email: "jo@example.com", LegalEntityID: "l"},
+		{ExpiresIn: 1500 * time.Millisecond, Scopes: []string{}},
+		{},
+	} {
+		data, err := json.Marshal(kept)
+		require.NoError(t, err)
+		var read emporix.TokenDetails
+		require.NoError(t, json.Unmarshal(data, &read))
+		assert.Equal(t, kept, read, "%s", data)
+	}
+	kept := emporix.Customer{
+		ID: "1", LastLogin: time.Date(2025, 2, 14, 10, 0, 0, 123456789, time.UTC), Accounts: []emporix.Account{{ID: "jo@example.com"}},
+		Addresses: []emporix.Address{{ID: "a", Tags: []string{"x"}}}, Metadata: emporix.Metadata{Version: 3, Mixins: emporix.MixinSchemas{"m": "u"}},
+	}
+	data, err := json.Marshal(kept)
+	require.NoError(t, err)
+	var read emporix.Customer
+	require.NoError(t, json.Unmarshal(data, &read))
+	assert.Equal(t, kept, read)
+}
+
 // "fault" and "error" that say nothing, or that stand deep inside a success, are
 // no failure; those that say something are one.
 func TestErrorWordsInsideASuccess(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/failure"
@@ -323,6 +324,22 @@ type TokenDetails struct {
 	SessionID     string
 	Email         string
 	LegalEntityID string // of B2B customers
+}
+
+// MarshalJSON writes the server's form.
+func (d TokenDetails) MarshalJSON() ([]byte, error) {
+	out := struct {
+		TokenType     string  `json:"token_type,omitzero"`
+		ExpiresIn     float64 `json:"expires_in,omitzero"`
+		Scope         any     `json:"scope,omitzero"` // nil is not known, "" is none
+		SessionID     string  `json:"sessionId,omitzero"`
+		Email         string  `json:"email,omitzero"`
+		LegalEntityID string  `json:"legalEntityId,omitzero"`
+	}{TokenType: d.TokenType, ExpiresIn: d.ExpiresIn.Seconds(), SessionID: d.SessionID, Email: d.Email, LegalEntityID: d.LegalEntityID}
+	if d.Scopes != nil {
+		out.Scope = strings.Join(d.Scopes, " ")
+	}
+	return json.Marshal(out)
 }
 
 // UnmarshalJSON reads the server's form.

@@ -92,10 +92,12 @@ func checkUTF8(request any) error {
 		return &ArgumentError{Field: strings.TrimPrefix(field, "."), Reason: "is not valid UTF-8"}
 	}
 	if field, found := findText(reflect.ValueOf(request), func(s string) bool { return strings.ContainsRune(s, utf8.RuneError) }); found && !isSecretInput(field) {
-		return &ArgumentError{Field: strings.TrimPrefix(field, "."), Reason: "holds U+FFFD, which stands for bytes that could not be read; set the value that it should have"}
+		return &ArgumentError{Field: strings.TrimPrefix(field, "."), Reason: holdsReplacement}
 	}
 	return nil
 }
+
+const holdsReplacement = "holds U+FFFD, which stands for bytes that could not be read; set the value that it should have"
 
 // isSecretInput reports whether a field holds what only its owner knows.
 func isSecretInput(path string) bool {

@@ -130,8 +130,9 @@
 // has no field here.
 //
 // Bytes that are not UTF-8 are read as U+FFFD. A request that holds U+FFFD, other
-// than in a password or mail token, is ErrInvalidRequest: the bytes behind it
-// would be lost. So is one of more than 10 MiB. Nothing is sent then.
+// than in a password, a mail token or a mixin as the server sent it, is
+// ErrInvalidRequest, and so is [SetMixin] with it: the bytes behind it would be lost.
+// So is a request of more than 10 MiB. Nothing is sent then.
 //
 // # Secrets
 //

@@ -36,7 +36,8 @@ type hostBinding struct {
 // renewed and the request sent once more, if its body can be read again (GetBody).
 // An empty one ends no session. Any other 401, such as "no API product match", is
 // the service's answer and changes nothing. The SDK repeats nothing else; net/http
-// may, when a kept connection dies. Redirects are returned as they are.
+// may, when a kept connection dies. Redirects are returned as they are, but for a
+// Location that is no URL, which is left out.
 //
 // The wait for the response's headers is bounded by Timeouts.Attempt, which starts
 // again with each piece of the request's body that is read. Without a response the
@@ -71,8 +72,27 @@ type visitorTransport struct {
 
 type (
 	bearerKey struct{}
-	sentKey   struct{} // set when the request has been written
+	sentKey   struct{} // *sending
 )
+
+// sending is how far a request got, as net/http's hooks tell.
+type sending struct{ asked, connected, written atomic.Bool }
+
+func (s *sending) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GetConn:      func(string) { s.asked.Store(true) },
+		GotConn:      func(httptrace.GotConnInfo) { s.connected.Store(true) },
+		WroteHeaders: func() { s.written.Store(true) },
+	}
+}
+
+// surelyNot reports whether a request that failed with err never arrived, nor an
+// earlier try of net/http's, of a middleware's or of the transport's own: the error is
+// only the last one's. A request whose context has ended may still be under way.
+func (s *sending) surelyNot(ctx context.Context, err error) bool {
+	noConnection := s.asked.Load() && !s.connected.Load() && ctx.Err() == nil // such as TLS that failed
+	return !s.written.Load() && (noConnection || transport.IsDial(err))
+}
 
 const requestBody = "the request's body"
 
@@ -81,6 +101,12 @@ func (t *visitorTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	resp, err := t.roundTrip(req)
 	if err != nil && req.Body != nil {
 		_ = bounded.NewBody(req.Context(), &t.session.core().calls, requestBody, req.Body).Close()
+	}
+	if resp != nil && resp.StatusCode/100 == 3 && resp.Header.Get("Location") != "" {
+		if _, noURL := req.URL.Parse(resp.Header.Get("Location")); noURL != nil { // http.Client would drop the response
+			resp.Header = resp.Header.Clone()
+			resp.Header.Del("Location")
+		}
 	}
 	return resp, err
 }
@@ -103,13 +129,13 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 	}
 	c.baseHost.decorate(req.Header)
 	if req.Header.Get("Authorization") != "" {
-		return t.send(req)
+		return t.send(req, 1)
 	}
 	token, err := c.sessions.Token(ctx, &s.visitor, lifecycle.WantAny)
 	if err != nil {
 		return nil, failedCall(ctx, "Session.HTTPClient", err)
 	}
-	resp, err := t.send(withBearer(req, token.Bearer))
+	resp, err := t.send(withBearer(req, token.Bearer), 1)
 	if err != nil || resp == nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
@@ -130,16 +156,17 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 		return resp, nil
 	}
 	_ = resp.Body.Close()
-	return t.send(withBearer(again, renewed.Bearer))
+	return t.send(withBearer(again, renewed.Bearer), 2)
 }
 
 // send waits for the headers no longer than one attempt may take, counted from the
-// last piece of the request's body: a slow upload is no failure.
-func (t *visitorTransport) send(req *http.Request) (*http.Response, error) {
+// last piece of the request's body: a slow upload is no failure. attempts counts the
+// requests, with this one.
+func (t *visitorTransport) send(req *http.Request, attempts int) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(req.Context())
 	limit := t.session.core().attemptTimeout
 	wait := &patience{limit: limit, timer: time.AfterFunc(limit, cancel)}
-	sent := new(atomic.Bool)
+	sent := new(sending)
 	resp, err := t.next.RoundTrip(wait.during(req.WithContext(context.WithValue(ctx, sentKey{}, sent))))
 	inTime := wait.end()
 	switch {
@@ -147,13 +174,13 @@ func (t *visitorTransport) send(req *http.Request) (*http.Response, error) {
 		if resp != nil && resp.Body != nil {
 			_ = resp.Body.Close()
 		}
-		return nil, unanswered(req, sent.Load(), transport.TimedOut(limit))
+		return nil, unanswered(req, attempts, false, transport.TimedOut(limit))
 	case err != nil:
 		cancel()
-		return nil, unanswered(req, sent.Load(), err)
+		return nil, unanswered(req, attempts, sent.surelyNot(req.Context(), err), err)
 	case resp == nil:
 		cancel()
-		return nil, unanswered(req, sent.Load(), errors.New("the transport returned neither a response nor an error"))
+		return nil, unanswered(req, attempts, false, errors.New("the transport returned neither a response nor an error"))
 	case resp.Body == nil: // from a transport that is not net/http's
 		cancel()
 		resp.Body = http.NoBody
@@ -221,21 +248,19 @@ func (b *heardBody) Read(data []byte) (int, error) {
 }
 
 // unanswered is the error of a request without a response. What the SDK said itself,
-// or a middleware in its words, stays as it is. sent says that the request has been
-// written to a connection: by an earlier try of net/http's, of a middleware's or of
-// the transport's own, for the error is only the last one's.
-func unanswered(req *http.Request, sent bool, err error) error {
+// or a middleware in its words, stays as it is.
+func unanswered(req *http.Request, attempts int, unsent bool, err error) error {
 	var known sentinel.Error
 	var argument *ArgumentError
 	if errors.As(err, &known) || errors.As(err, &argument) {
 		return err
 	}
 	ended := req.Context().Err()
-	f := &failure.Failure{Op: otherWrite, Kind: failure.KindNotSent, Attempts: 1, Ended: ended != nil, Err: err}
+	f := &failure.Failure{Op: otherWrite, Kind: failure.KindNotSent, Attempts: attempts, Ended: ended != nil, Err: err}
 	if onlyReads(req.Method) {
 		f.Op = otherRead
 	}
-	if sent || !transport.IsDial(err) {
+	if !unsent {
 		f.Kind = failure.KindLost
 	}
 	switch {
@@ -398,8 +423,8 @@ func (b *bearerBinding) RoundTrip(shown *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	if sent, watched := ctx.Value(sentKey{}).(*atomic.Bool); watched && !onlyReads(shown.Method) {
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
+	if sent, watched := ctx.Value(sentKey{}).(*sending); watched && !onlyReads(shown.Method) {
+		ctx = httptrace.WithClientTrace(ctx, sent.trace())
 	}
 	req := shown.WithContext(ctx)
 	if ok {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -189,6 +190,40 @@ func TestS03_HTTPClientFollowsNoRedirect(t *testing.T) {
 		assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
 	}
 	assert.Zero(t, reached)
+}
+
+// A lost answer tells of both requests.
+func TestHTTPClientCountsItsRequests(t *testing.T) {
+	shop := newCartShop(t, rejectFirst, emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			if err == nil && strings.HasPrefix(r.URL.Path, "/cart/") && resp.StatusCode == 200 {
+				return nil, io.ErrUnexpectedEOF
+			}
+			return resp, err
+		})
+	}))
+	_, err := shop.client.HTTPClient().Post(shop.url("/cart/"), "application/json", strings.NewReader("{}"))
+	var lost *emporix.TransportError
+	require.ErrorAs(t, err, &lost)
+	assert.Equal(t, 2, lost.Attempts)
+	require.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
+}
+
+// http.Client drops a redirect whose Location it can't read, and what the request did
+// would not be known.
+func TestHTTPClientKeepsARedirectToNoURL(t *testing.T) {
+	for status, kept := range map[int]string{302: "", 303: "", 308: "", 201: "https://[::1/x"} {
+		shop := newCartShop(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "https://[::1/x")
+			w.WriteHeader(status)
+		})
+		resp, err := shop.client.HTTPClient().Post(shop.url("/cart/"), "application/json", strings.NewReader("{}"))
+		require.NoError(t, err)
+		text(t, resp)
+		assert.Equal(t, status, resp.StatusCode)
+		assert.Equal(t, kept, resp.Header.Get("Location"))
+	}
 }
 
 func TestHTTPClientRenewsARejectedBearer(t *testing.T) {
@@ -669,6 +704,20 @@ func TestHTTPClientWithoutAResponse(t *testing.T) {
 			}
 		})
 	}
+	t.Run("TLS fails", func(t *testing.T) {
+		server := httptest.NewUnstartedServer(http.NotFoundHandler())
+		server.Config.ErrorLog = log.New(io.Discard, "", 0)
+		server.StartTLS()
+		defer server.Close()
+		client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL(server.URL))
+		require.NoError(t, err)
+		defer func() { assert.NoError(t, client.Close(t.Context())) }()
+		req, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/cart/1", strings.NewReader("{}"))
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer my own")
+		_, err = client.HTTPClient().Do(req)
+		assert.ElementsMatch(t, []string{"unavailable"}, is(err), err)
+	})
 	t.Run("the caller's context ends", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			fake := emporixtest.New(t)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"unicode/utf8"
 
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
@@ -39,8 +40,9 @@ func GetMixin[T any](m Mixins, name string) (T, error) {
 //
 //	mixins, err := emporix.SetMixin(me.Mixins, "loyalty", Loyalty{Level: 3})
 //
-// It fails with an *ArgumentError for an empty name and for text that is not
-// UTF-8, and with another error where value can't be encoded as JSON.
+// It fails with an *ArgumentError for an empty name and for text that is not UTF-8
+// or holds U+FFFD, which GetMixin reads in place of such text, and with another error
+// where value can't be encoded as JSON.
 func SetMixin[T any](m Mixins, name string, value T) (Mixins, error) {
 	if name == "" {
 		return m, &ArgumentError{Field: "name", Reason: "is empty"}
@@ -51,6 +53,9 @@ func SetMixin[T any](m Mixins, name string, value T) (Mixins, error) {
 	}
 	if replacesBytes(raw) {
 		return m, &ArgumentError{Field: "value", Reason: "holds text that is not valid UTF-8"}
+	}
+	if bytes.ContainsRune(raw, utf8.RuneError) {
+		return m, &ArgumentError{Field: "value", Reason: holdsReplacement}
 	}
 	out := make(Mixins, len(m)+1)
 	maps.Copy(out, m)

@@ -277,6 +277,10 @@ func TestDamagedTextIsNotWrittenBack(t *testing.T) {
 		}
 		require.ErrorAs(t, client.Customers.Update(t.Context(), emporix.CustomerPatch{Mixins: emporix.Set(me.Mixins)}), &argument)
 		assert.Equal(t, "mixins", argument.Field)
+		read, err := emporix.GetMixin[map[string]any](me.Mixins, "m")
+		require.NoError(t, err)
+		_, err = emporix.SetMixin(me.Mixins, "m", read)
+		require.ErrorAs(t, err, &argument)
 		assert.Same(t, sent, tenant.last, "nothing was sent")
 	}
 	tenant.path, tenant.body = "/acme/login", customerTokens

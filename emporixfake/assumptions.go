@@ -162,6 +162,9 @@ var fixedBehaviour = []Assumption{
 	{Basis: "documented", Sentence: "contactEmail can't be emptied; that an empty string counts as emptying it is assumed."},
 	{Basis: "assumed", Sentence: "Request headers of more than 60 KiB are 431; the limit is documented, the status is not."},
 	{Basis: "assumed", Sentence: "A request body must arrive within 30 seconds, and an answer must be taken within a minute."},
+	{Basis: "assumed", Sentence: "A log-out with an accessToken that is not the bearer is 400, and so are an e-mail change from another address than the login or to one that is in use, and tags with an empty one among them."},
+	{Basis: "assumed", Sentence: "A code of social login works once; a used or unknown one, and a wrong code verifier, is 401."},
+	{Basis: "assumed", Sentence: "The session of a customer who is put on hold, or made inactive, can't be refreshed; its access token goes on."},
 	{Basis: "measured", Sentence: "Token answers have the snake_case members only, none of the deprecated camelCase ones."},
 	{Basis: "assumed", Sentence: "The legacy parameter hybris-tenant does not stand for tenant. Deleting an address removes no account."},
 }

@@ -1,6 +1,7 @@
 package acceptance_test
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -126,16 +127,49 @@ func TestCharset_OfAnswers(t *testing.T) {
 	}
 }
 
-// A 401 that can't be read is no empty one: it says nothing about the bearer.
+// A 401 that can't be read is no empty one: it says nothing about the bearer. A
+// middleware that wraps the body, as tracing does, changes nothing about that.
 func TestCharset_OfA401(t *testing.T) {
 	op := outcomeOperations["Customers.Update"]
-	client, server := outcomeClient(t)
-	visitor := outcomeVisitor(t, client, server, op, "v")
-	server.arm(op.request, func() (*http.Response, error) {
-		resp := outcomeReply(401, utf16Text("no"), false)
-		resp.Header.Set("Content-Type", "text/plain; charset=utf-16")
-		return resp, nil
+	for name, opts := range map[string][]emporix.Option{"": nil, "wrapped": {wrappedBodies}} {
+		t.Run(name, func(t *testing.T) {
+			client, server := outcomeClient(t, opts...)
+			visitor := outcomeVisitor(t, client, server, op, "v")
+			server.arm(op.request, func() (*http.Response, error) {
+				resp := outcomeReply(401, utf16Text("no"), false)
+				resp.Header.Set("Content-Type", "text/plain; charset=utf-16")
+				return resp, nil
+			})
+			assert.ErrorIs(t, op.call(t.Context(), visitor), emporix.ErrUnauthorized)
+			assert.Equal(t, 1, server.count())
+		})
+	}
+}
+
+// wrappedBodies is a middleware that reads along, as otelhttp's transport does.
+var wrappedBodies = emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+	return through(func(r *http.Request) (*http.Response, error) {
+		resp, err := next.RoundTrip(r)
+		if err == nil {
+			resp.Body = struct{ io.ReadCloser }{resp.Body}
+		}
+		return resp, err
 	})
-	assert.ErrorIs(t, op.call(t.Context(), visitor), emporix.ErrUnauthorized)
-	assert.Equal(t, 1, server.count())
+})
+
+// A body is converted once, also if a middleware wraps it.
+func TestCharset_IsConvertedOnce(t *testing.T) {
+	profile := outcomeOperations["Customers.Get"]
+	for _, media := range []string{"application/json; charset=ISO-8859-1", "charset=latin1", "application/json charset=latin1; x"} {
+		client, server := outcomeClient(t, wrappedBodies)
+		visitor := outcomeVisitor(t, client, server, profile, "v")
+		server.arm(profile.request, func() (*http.Response, error) {
+			resp := outcomeReply(200, latin1(`{"id":"1","firstName":"J`+"\u00f6"+`rg"}`), false)
+			resp.Header.Set("Content-Type", media)
+			return resp, nil
+		})
+		me, err := visitor.Customers.Get(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, "J\u00f6rg", me.FirstName, media)
+	}
 }

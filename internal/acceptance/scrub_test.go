@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf16"
 
 	"github.com/stretchr/testify/assert"
@@ -28,7 +29,7 @@ import (
 // passwords hold what encoders change.
 var passwords = []string{
 	`qu"ote-9`, `am&per-9`, `<tag>-9`, `back\slash-9`, `sp ace  s-9`, `pl+us%25-9`, `J` + "\u00f6" + `rg-9`, "\u65e5\u672c\u8a9e-9", "emoji-\U0001f600-9",
-	`'apos'-9`, `all"&<>\ +%'9`, "del-\u2028-9", `slash/9/9`, `=?#;9`, `{"json":9}`, "plain-9-password", "correct horse",
+	`'apos'-9`, `all"&<>\ +%'9`, "del-\u2028-9", `slash/9/9`, `=?#;9`, `{"json":9}`, "fam-\U0001f469\u200d\U0001f467-9", "bell-\a-9", "soft\u00adhyphen-9", "plain-9-password", "correct horse", "Zauberw\u00f6rter", "Zauberwort",
 }
 
 // encodings are how a peer may repeat what it was sent.
@@ -77,6 +78,29 @@ var encodings = map[string]func(string) string{
 		}
 		return b.String()
 	},
+	"read as ISO-8859-1": func(s string) string { // as Java does with what declares no charset
+		var b strings.Builder
+		for _, c := range []byte(s) {
+			b.WriteRune(rune(c))
+		}
+		return b.String()
+	},
+	"in a query of ISO-8859-1": func(s string) string {
+		if strings.ContainsFunc(s, func(r rune) bool { return r > 0xff }) {
+			return url.QueryEscape(s)
+		}
+		return url.QueryEscape(latin1(s))
+	},
+}
+
+// printable is a value in a text that was cleaned of what can't be printed.
+func printable(value string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, value)
 }
 
 // shows reports whether a text shows a value in some spelling.
@@ -87,6 +111,9 @@ func shows(text, value string) string {
 				return name + ", " + other
 			}
 		}
+	}
+	if strings.Contains(text, printable(value)) {
+		return "cleaned"
 	}
 	unescape := strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\u0026`, "&", `\u003c`, "<", `\u003e`, ">")
 	for range 4 {

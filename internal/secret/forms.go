@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Shortest is the length below which a value is no secret worth the damage that
@@ -18,19 +19,21 @@ const Shortest = 4
 
 // Forms lists how a value may be written in a text that others made of it, the
 // longest first: as it is, in JSON, in a URL, in HTML, quoted by %q, each of these
-// quoted once more, in base64 wherever it begins, and in hex.
+// quoted once more and without what can't be printed, in base64 wherever it begins, and in hex.
 func Forms(value string) []string {
 	if len(value) < Shortest {
 		return nil
 	}
 	once := []string{
-		value, strings.Join(strings.Fields(value), " "), inJSON(value, true), inJSON(value, false), quoted(value),
+		value, printable(value), inJSON(value, true), inJSON(value, false), quoted(value),
 		url.QueryEscape(value), url.PathEscape(value), strings.ReplaceAll(url.QueryEscape(value), "+", "%20"), percent(value), html.EscapeString(value),
 	}
 	var forms []string
 	add := func(form string) {
-		if len(form) >= Shortest && !slices.Contains(forms, form) {
-			forms = append(forms, form)
+		for _, form := range []string{form, printable(form)} {
+			if len(form) >= Shortest && !slices.Contains(forms, form) {
+				forms = append(forms, form)
+			}
 		}
 	}
 	for _, form := range once {
@@ -50,6 +53,17 @@ func Forms(value string) []string {
 	}
 	slices.SortStableFunc(forms, func(a, b string) int { return len(b) - len(a) })
 	return forms
+}
+
+// printable is a text as internal/wire cleans it, on one line.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	return strings.Join(strings.Fields(s), " ")
 }
 
 func quoted(s string) string {

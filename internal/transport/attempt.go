@@ -81,7 +81,7 @@ func (s *sender) RoundTrip(shown *http.Request) (*http.Response, error) {
 		case watch.wasRepeated():
 			err = errors.New("the server ended the HTTP/2 stream of the request without an answer")
 		case ctx.Err() != nil:
-			err = TimedOut(s.timeout)
+			err = s.ended(shown.Context())
 		}
 		return nil, x.scrub.wireError(plain(err), req, x.op.Path)
 	case resp == nil:
@@ -101,7 +101,7 @@ func (s *sender) RoundTrip(shown *http.Request) (*http.Response, error) {
 	}
 	if err != nil {
 		if ctx.Err() != nil && x.Context.Err() == nil {
-			err = fmt.Errorf("its body did not end: %w", TimedOut(s.timeout))
+			err = fmt.Errorf("its body did not end: %w", s.ended(shown.Context()))
 		}
 		var ours *unusable
 		if errors.As(err, &ours) {
@@ -111,6 +111,8 @@ func (s *sender) RoundTrip(shown *http.Request) (*http.Response, error) {
 	}
 	resp.Request = shown // what the outer layers may see
 	resp.Body = body
+	resp.Header = declareUTF8(resp.Header)
+	x.cut = body.cut != nil
 	if answersSecrets(x.op) {
 		x.hidden().answer = body
 		resp.Body, resp.ContentLength = http.NoBody, 0
@@ -122,6 +124,15 @@ func (s *sender) RoundTrip(shown *http.Request) (*http.Response, error) {
 		resp.Header.Del("Location")
 	}
 	return resp, nil
+}
+
+// ended says what ended an attempt before the caller's context: the SDK's limit, or
+// that of a middleware.
+func (s *sender) ended(shown context.Context) error {
+	if shown.Err() != nil {
+		return fmt.Errorf("a middleware ended the request: %w", shown.Err())
+	}
+	return TimedOut(s.timeout)
 }
 
 // shownHeader is a header of the answer as the outer layers may see it. A server may
@@ -172,7 +183,7 @@ func answersSecrets(op *operation.Operation) bool { return issuesTokens(op) || l
 func (x *exchange) bind(ctx context.Context, shown *http.Request, guard bool) (*http.Request, error) {
 	b := x.hidden()
 	base := b.pipeline.cfg.BaseURL
-	if shown.URL.Scheme != base.Scheme || shown.URL.Host != base.Host || shown.Method != x.op.Method ||
+	if shown.URL.Scheme != base.Scheme || shown.URL.Host != base.Host || shown.URL.Opaque != "" || shown.Method != x.op.Method ||
 		shown.URL.EscapedPath() != b.shownPath || shown.URL.RawQuery != b.shownQuery {
 		return nil, &unusable{failure.KindInvalid, errors.New("a middleware changed the request's method or URL; its credentials are for the original one only")}
 	}

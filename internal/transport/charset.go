@@ -31,6 +31,21 @@ func toUTF8(body []byte, h http.Header) ([]byte, error) {
 	return nil, errors.New("the answer is in a character encoding other than UTF-8 and ISO-8859-1; have the server send UTF-8")
 }
 
+// declareUTF8 is a header after toUTF8: a middleware may wrap the body, which is then
+// read once more.
+func declareUTF8(h http.Header) http.Header {
+	if charset := declaredCharset(h); charset == "" || charset == "utf-8" {
+		return h
+	}
+	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	if strings.Contains(media, "=") { // a type without its semicolon, or none at all
+		media = ""
+	}
+	h = h.Clone()
+	h.Set("Content-Type", media+"; charset=utf-8")
+	return h
+}
+
 func declaredCharset(h http.Header) string {
 	value := h.Get("Content-Type")
 	if !strings.Contains(strings.ToLower(value), "charset") { // the usual case, for nothing

@@ -119,12 +119,11 @@ func TestOnceLooksLikeAnyOtherGet(t *testing.T) {
 }
 
 func TestADeadHost(t *testing.T) {
-	server := newDouble(t)
-	require.NoError(t, server.listener.Close())
+	const dead = "http://127.0.0.1:1" // a port that was free a moment ago may be another process's now
 	for _, op := range everyOperation() {
 		t.Run(op.Name, func(t *testing.T) {
 			t.Parallel()
-			_, err := send(t.Context(), pipeline(t, server.url), callOf(op))
+			_, err := send(t.Context(), pipeline(t, dead), callOf(op))
 			var failed *failure.Failure
 			require.ErrorAs(t, err, &failed)
 			assert.Equal(t, failure.KindNotSent, failed.Kind)
@@ -652,6 +651,38 @@ func TestAnAttemptEndsInTime(t *testing.T) {
 		})
 	}
 }
+
+// The limit that a middleware sets is not called the SDK's, nor the caller's.
+func TestALimitOfAMiddleware(t *testing.T) {
+	for _, headers := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			p := pipeline(t, "https://api.test", base(func(r *http.Request) (*http.Response, error) {
+				if headers {
+					return &http.Response{StatusCode: 200, Header: http.Header{}, Body: hangingBody{r.Context()}}, nil
+				}
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			}), middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+				ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+				defer cancel()
+				return next.RoundTrip(r.WithContext(ctx))
+			}))
+			_, err := send(t.Context(), p, callOf(operation.AuthLogin))
+			assert.NotErrorIs(t, err, context.DeadlineExceeded)
+			assert.ErrorContains(t, err, "a middleware ended the request")
+			assert.NotContains(t, err.Error(), "5s")
+		})
+	}
+}
+
+type hangingBody struct{ ctx context.Context }
+
+func (b hangingBody) Read([]byte) (int, error) {
+	<-b.ctx.Done()
+	return 0, b.ctx.Err()
+}
+
+func (hangingBody) Close() error { return nil }
 
 // brokenConn takes no byte any more once it is broken.
 type brokenConn struct {

@@ -103,21 +103,27 @@ func cutOut(text string, form form) string {
 }
 
 // stillIn reports whether a secret comes to light when escapes are undone, several
-// times over. A secret of letters alone is never escaped.
+// times over. One of letters alone may be a part of a word of the server's own, which
+// was there before.
 func (s *scrubber) stillIn(text string) bool {
 	if !strings.ContainsAny(text, `%&\`) {
 		return false
 	}
+	plain := func(s string) string { return strings.ReplaceAll(strings.ToLower(s), "+", " ") }
+	before := plain(text)
 	for range 4 {
 		for _, undo := range []func(string) string{html.UnescapeString, unescapeURL, unescapeBackslash} {
 			text = undo(text)
 			for _, hidden := range slices.Concat(s.secrets, s.chosen) {
 				value := bare(hidden)
-				if len(value) < secret.Shortest || !strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsLetter(r) }) || isOrdinary(value) {
+				if len(value) < secret.Shortest || isOrdinary(value) {
 					continue
 				}
-				value, text := strings.ToLower(value), strings.ToLower(text)
-				if strings.Contains(text, value) || strings.Contains(strings.ReplaceAll(text, "+", " "), strings.ReplaceAll(value, "+", " ")) {
+				value, known := plain(value), 0
+				if !strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsLetter(r) }) {
+					known = strings.Count(before, value)
+				}
+				if strings.Count(plain(text), value) > known {
 					return true
 				}
 			}
@@ -183,6 +189,7 @@ func (s *scrubber) forms() []form {
 			written := []string{bare(hidden)}
 			if i == 1 { // in other letters a token is none, but a password is told
 				written = append(written, strings.ToLower(written[0]), strings.ToUpper(written[0]))
+				written = append(written, inLatin1(written[0])...)
 			}
 			for _, value := range written {
 				for _, text := range secret.Forms(value) {
@@ -194,6 +201,25 @@ func (s *scrubber) forms() []form {
 	slices.SortStableFunc(forms, func(a, b form) int { return len(b.text) - len(a.text) })
 	s.known = func() []form { return forms }
 	return forms
+}
+
+// inLatin1 returns how a text is written by a server that reads UTF-8 as ISO-8859-1,
+// and by one that writes ISO-8859-1.
+func inLatin1(s string) []string {
+	if isASCII([]byte(s)) {
+		return nil
+	}
+	var misread, plain strings.Builder
+	for _, b := range []byte(s) {
+		misread.WriteRune(rune(b))
+	}
+	for _, r := range s {
+		if r > 0xff {
+			r = '?'
+		}
+		plain.WriteByte(byte(r)) // #nosec G115 -- at most 0xff
+	}
+	return []string{misread.String(), plain.String()}
 }
 
 // error returns err, or, if its text holds a secret, an error that tells the

@@ -129,6 +129,7 @@ func TestS02_TheBindingIsForOneURL(t *testing.T) {
 		"raw path": func(r *http.Request) { r.URL.RawPath, r.URL.Path = "/a%2Fb", "/a/b" },
 		"query":    func(r *http.Request) { r.URL.RawQuery += "&more=1" },
 		"method":   func(r *http.Request) { r.Method = "TRACE" },
+		"opaque":   func(r *http.Request) { r.URL.Opaque = "/elsewhere" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := pipeline(t, other.URL+"/base", middleware(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
@@ -488,7 +489,7 @@ func TestS06_MessagesAreScrubbed(t *testing.T) {
 func TestS06_EscapesAreUndone(t *testing.T) {
 	long := "l\U0001f600ng-" + strings.Repeat("9x", 400)
 	call := callOf(operation.AuthLogin)
-	call.Hidden = []secret.Secret{secret.New("t\ta\nb\r\U0001f600-\u00e9\u65e5"), secret.New(long), secret.New("sp ace-9"), secret.New("a-1"), secret.New("hunter"), secret.New("bad-request")}
+	call.Hidden = []secret.Secret{secret.New("t\ta\nb\r\U0001f600-\u00e9\u65e5"), secret.New(long), secret.New("sp ace-9"), secret.New("a-1"), secret.New("hunter"), secret.New("bad-request"), secret.New("oken")}
 	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(400, ""), nil }))
 	got, err := send(t.Context(), p, call)
 	require.NoError(t, err)
@@ -501,11 +502,12 @@ func TestS06_EscapesAreUndone(t *testing.T) {
 		`no \"\\u0074\\ta\\nb\\r\\ud83d\\ude00-\\u00e9\\u65e5!`,
 		`No T\u0009a\u000aB&#13;\ud83d\ude00-\u00c9\u65E5!`,
 		`no s%70+ace-9!`,
+		`letters alone: \x68unter`,
 		long[:500], // cut within
 	} {
 		assert.Equal(t, "[redacted]", got.Scrub(text), text)
 	}
-	for _, text := range []string{`100 % of \d & more`, `C:\new\table\x4g`, `%zz \400 \u12`, `\ud83d\ud83d &lt;b&gt;`, "t\ta", `too short: a\x2d1`, `letters alone: \x68unter`, `Bad\x2drequest`} {
+	for _, text := range []string{`100 % of \d & more`, `C:\new\table\x4g`, `%zz \400 \u12`, `\ud83d\ud83d &lt;b&gt;`, "t\ta", `too short: a\x2d1`, `a part of a word: token \x41`, `Bad\x2drequest`} {
 		assert.Equal(t, text, got.Scrub(text), "there is no secret in it")
 	}
 }

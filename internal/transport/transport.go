@@ -188,7 +188,7 @@ func (p *Pipeline) Send(ctx context.Context, call Prepared, auth Authorization) 
 	p.budget.succeed(resp.StatusCode)
 	own.result = Answer{
 		Status: resp.StatusCode, Header: resp.Header, Body: body.bytes(), Attempts: x.before + x.attempts,
-		MaybeDone: x.maybeDone, LateDeadline: x.lateDeadline, RetryAfter: x.retryAfter, scrub: x.scrub, body: body, Cut: body.cut != nil,
+		MaybeDone: x.maybeDone, LateDeadline: x.lateDeadline, RetryAfter: x.retryAfter, scrub: x.scrub, body: body, Cut: body.cut != nil || x.cut,
 	}
 	return &own.result, nil
 }
@@ -211,6 +211,7 @@ type exchange struct {
 	attempts     int
 	sent         bool // this attempt's request may have reached the server
 	maybeDone    bool // an earlier attempt may have been processed
+	cut          bool // the body of this attempt's error is not whole
 	lateDeadline bool
 	retryAfter   time.Duration
 	wait         time.Duration
