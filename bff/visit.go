@@ -203,7 +203,8 @@ var errBusy = fmt.Errorf("bff: %w: another request of the visitor's is logging i
 // found finds a visitor, once no other request is giving them a new ID: whose
 // login fails twice by a double click, or who has other tabs, keeps the cart.
 func (v *visit) found(ctx context.Context, find func() (*visitor, error)) (*visitor, error) {
-	began := time.Now()
+	waiting, cancel := bounded(ctx, patience) // a logout that is detached too answers at its request's deadline
+	defer cancel()
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
 		found, err := find()
 		if err != nil || found == nil || found.Superseded || found.Changing == 0 {
@@ -212,11 +213,12 @@ func (v *visit) found(ctx context.Context, find func() (*visitor, error)) (*visi
 		if busy, err := v.b.keep.underWay(ctx, found); err != nil || !busy {
 			return found, err
 		}
-		if time.Since(began) >= patience {
-			return nil, errBusy
-		}
-		if !pause(ctx, wait) {
+		switch {
+		case pause(waiting, wait):
+		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
+		default:
+			return nil, errBusy
 		}
 	}
 }
