@@ -300,7 +300,7 @@ func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error)
 	c.explainScopes(r.op, err)
 	c.log(ctx, r.op, nil, err, began)
 	if err != nil {
-		return lifecycle.Login{}, ofCall(ctx, r.op.Name, err)
+		return lifecycle.Login{}, ofCall(ctx, r.op.Name, unsent(err))
 	}
 	return login, nil
 }

@@ -124,3 +124,42 @@ func TestLife_L07_LostAnswers(t *testing.T) {
 		})
 	}
 }
+
+// A renewal with an unknown outcome leaves no doubt about the call that needed the
+// token: it was not processed.
+func TestLife_L07_ALostRenewalLeavesNoWriteInDoubt(t *testing.T) {
+	address := emporix.AddressRequest{ContactName: "Jo Doe", City: "Berlin", Country: "DE"}
+	for _, lost := range []emporixtest.Fault{{Status: 500}, {Status: 502}, {Cut: emporixfake.CutBefore}} {
+		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+			ctx, guest := t.Context(), client.Session("guest")
+			logIn(t, client.OwnSession())
+			require.NoError(t, anonymousCall(ctx, guest))
+			fake.Server().RevokeAccess("")
+			lost.Times = -1
+			for _, lost.Operation = range []string{"Auth.Refresh", "Auth.RefreshAnonymous"} {
+				fake.Fail(t, lost)
+			}
+			_, add := client.Addresses.Add(ctx, address)
+			_, login := guest.Auth.Login(ctx, jo)
+			time.Sleep(2 * time.Hour) // the guest's token is over
+			resp, post := guest.HTTPClient().Post(fake.URL()+"/cart/acme/carts", "", nil)
+			assert.Nil(t, resp)
+			for _, err := range []error{add, login, post} {
+				require.ErrorIs(t, err, emporix.ErrUnavailable)
+				require.NotErrorIs(t, err, emporix.ErrOutcomeUnknown)
+				assert.NotContains(t, err.Error(), "may have been processed")
+				require.ErrorAs(t, err, new(*emporix.AuthError))
+			}
+		})
+	}
+	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		logIn(t, client.OwnSession())
+		id, err := client.Addresses.Add(t.Context(), address)
+		require.NoError(t, err)
+		fake.Server().RevokeAccess("")
+		fake.Fail(t, emporixtest.Fault{Operation: "Addresses.Delete", Cut: emporixfake.CutBefore}, emporixtest.Fault{Operation: "Auth.Refresh", Status: 503})
+		err = client.Addresses.Delete(t.Context(), id)
+		require.ErrorIs(t, err, emporix.ErrUnavailable)
+		require.ErrorIs(t, err, emporix.ErrOutcomeUnknown, "the try before the one that was rejected")
+	})
+}

@@ -106,7 +106,7 @@ func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transp
 	want := wants[call.Op.Bearer]
 	token, err := c.sessions.Token(ctx, v, want)
 	if err != nil {
-		return nil, err
+		return nil, unsent(err)
 	}
 	call.Bearer = token.Bearer
 	answer, err := c.send(ctx, call)
@@ -116,13 +116,15 @@ func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transp
 	}
 	renewed, ok, renewErr := c.renewRejected(ctx, v, want, token, rejection)
 	switch {
+	case renewErr != nil && errors.Is(err, ErrOutcomeUnknown): // by a try before the one that was rejected
+		return nil, fmt.Errorf("%w: an earlier try of the call may have been processed: %w", ErrOutcomeUnknown, renewErr)
 	case renewErr != nil:
-		return nil, renewErr
+		return nil, unsent(renewErr)
 	case !ok:
 		return nil, err
 	}
 	call.Bearer = renewed.Bearer
-	call.MaybeDone = errors.Is(err, ErrOutcomeUnknown) // by a try before the one that was rejected
+	call.MaybeDone = errors.Is(err, ErrOutcomeUnknown)
 	before := attemptsOf(err)
 	answer, err = c.send(ctx, call)
 	if answer != nil {
@@ -257,6 +259,35 @@ func ofCall(ctx context.Context, op string, err error) error {
 	}
 	return wrap(op, err)
 }
+
+// unsent returns the error of a call whose token could not be had. A renewal may
+// have an unknown outcome; the call that needed it was not processed.
+func unsent(err error) error {
+	var auth *AuthError
+	if errors.As(err, &auth) && errors.Is(err, ErrOutcomeUnknown) {
+		return &unsentError{err}
+	}
+	return err
+}
+
+type unsentError struct{ err error }
+
+func (e *unsentError) Error() string {
+	return strings.Replace(e.err.Error(), unknown.hint(), "the call itself was not processed", 1)
+}
+
+// Is matches ErrUnavailable, or else ErrBadResponse, instead of ErrOutcomeUnknown.
+func (e *unsentError) Is(target error) bool {
+	switch target {
+	case error(ErrOutcomeUnknown):
+		return false
+	case error(ErrUnavailable):
+		return !errors.Is(e.err, ErrBadResponse)
+	}
+	return errors.Is(e.err, target)
+}
+
+func (e *unsentError) As(target any) bool { return errors.As(e.err, target) }
 
 // limitError is what the SDK or a store gave up, and not the caller.
 type limitError struct{ err error }
