@@ -293,7 +293,7 @@ func (v *visit) greet(ctx context.Context, who *visitor) error {
 	defer cancel()
 	begin, err := runHook(limited, "Options.Site", func() (emporix.SessionContext, error) { return v.site(), nil })
 	if err == nil {
-		_, err = v.b.client.Session(who.Key).Auth.Anonymous(ctx, begin)
+		_, err = v.b.client.Session(who.Key).Auth.Anonymous(limited, begin)
 	}
 	if err != nil { // an outage of the API must not fill the store
 		v.discard(ctx, who)
