@@ -280,6 +280,9 @@ func (v *visit) use(ctx context.Context) (*emporix.Session, error) {
 		}
 		v.replace(who)
 	}
+	if session, err = v.resumed(ctx, who, session); err != nil {
+		return nil, err
+	}
 	v.session = session
 	return session, nil
 }
@@ -289,16 +292,59 @@ func (v *visit) greet(ctx context.Context, who *visitor) error {
 	if v.site == nil {
 		return nil
 	}
-	limited, cancel := bounded(ctx, changeLimit)
-	defer cancel()
-	begin, err := runHook(limited, "Options.Site", func() (emporix.SessionContext, error) { return v.site(), nil })
-	if err == nil {
-		_, err = v.b.client.Session(who.Key).Auth.Anonymous(limited, begin)
-	}
+	err := v.start(ctx, who.Key)
 	if err != nil { // an outage of the API must not fill the store
 		v.discard(ctx, who)
 	}
 	return err
+}
+
+func (v *visit) start(ctx context.Context, key string) error {
+	limited, cancel := bounded(ctx, changeLimit)
+	defer cancel()
+	begin, err := runHook(limited, "Options.Site", func() (emporix.SessionContext, error) { return v.site(), nil })
+	if err == nil {
+		_, err = v.b.client.Session(key).Auth.Anonymous(limited, begin)
+	}
+	return err
+}
+
+// resumed begins the session of a guest anew, with what Options.Site says, where the
+// old one has been forgotten: visitors are known for longer. It gets another key, so
+// that of several requests one begins it.
+func (v *visit) resumed(ctx context.Context, who *visitor, session *emporix.Session) (*emporix.Session, error) {
+	if v.site == nil || v.readOnly || v.late() {
+		return session, nil
+	}
+	for range saveTries {
+		if who.Superseded || who.Customer != "" {
+			return session, nil
+		}
+		if info, err := session.Info(ctx); err != nil || info.Kind != emporix.SessionNone { // an error is told by what uses the session
+			return session, nil //nolint:nilerr // see above
+		}
+		key := randomValue()
+		if err := v.start(ctx, key); err != nil {
+			return nil, err
+		}
+		kept, err := v.b.keep.update(ctx, who, func(r *record) { r.Key = key })
+		if err == nil {
+			v.replace(kept)
+			return v.b.client.Session(key), nil
+		}
+		if !errors.Is(err, errChanged) {
+			return nil, err
+		}
+		v.opened = false // another request was faster
+		if who, err = v.known(ctx); err != nil {
+			return nil, err
+		}
+		if who == nil {
+			break
+		}
+		session = v.b.client.Session(who.Key)
+	}
+	return nil, errBusy
 }
 
 // discard forgets an ID that no browser has.
