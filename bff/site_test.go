@@ -62,6 +62,10 @@ func TestSite(t *testing.T) {
 func TestAGuestOfASiteComesBack(t *testing.T) {
 	for how, forget := range map[string]func(*shop, *browser){
 		"after days": func(*shop, *browser) { time.Sleep(10 * 24 * time.Hour) },
+		"after days, to log in": func(_ *shop, b *browser) {
+			time.Sleep(10 * 24 * time.Hour)
+			b.login()
+		},
 		"after a login that failed half-way": func(s *shop, b *browser) {
 			s.fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Status: http.StatusServiceUnavailable, Times: 3})
 			assert.Equal(t, http.StatusServiceUnavailable, b.do("POST", "/login password=correct+horse").StatusCode)
