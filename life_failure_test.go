@@ -1,6 +1,8 @@
 package emporix_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -161,5 +163,29 @@ func TestLife_L07_ALostRenewalLeavesNoWriteInDoubt(t *testing.T) {
 		err = client.Addresses.Delete(t.Context(), id)
 		require.ErrorIs(t, err, emporix.ErrUnavailable)
 		require.ErrorIs(t, err, emporix.ErrOutcomeUnknown, "the try before the one that was rejected")
+	})
+}
+
+// Who leaves while the company is being switched is told that it may have been.
+func TestLife_L04_WhoLeavesDuringASwitch(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		fake.AddCompany(t, emporixtest.Company{ID: "company", Contacts: []emporixtest.Contact{{Email: jo.Email}}})
+		own := client.OwnSession()
+		logIn(t, own)
+		require.NoError(t, anonymousCall(t.Context(), own))         // there is a bearer for the switch
+		for _, delay := range []time.Duration{0, 5 * time.Second} { // of a renewal before it, or of the switch itself
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", Delay: 5 * time.Second})
+			if delay == 0 {
+				go func() { _, _ = own.Auth.Refresh(t.Context()) }()
+				time.Sleep(time.Second)
+			}
+			_, err := own.Auth.SwitchLegalEntity(ctx, "company")
+			cancel()
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.Equal(t, delay != 0, errors.Is(err, emporix.ErrOutcomeUnknown), err)
+			time.Sleep(time.Minute)
+			assert.Equal(t, delay != 0, info(t, own).LegalEntityID == "company")
+		}
 	})
 }
