@@ -295,7 +295,7 @@ func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error)
 	c.explainScopes(r.op, err)
 	c.log(ctx, r.op, nil, err, began)
 	if err != nil {
-		return lifecycle.Login{}, failedCall(ctx, r.op.Name, err)
+		return lifecycle.Login{}, failedCall(ctx, r.op.Name, unsent(err))
 	}
 	return login, nil
 }
@@ -384,13 +384,13 @@ type logoutQuery struct {
 }
 
 // Logout ends the customer's session. It is removed here whatever the server
-// says; an error other than ErrNotLoggedIn and ErrStoreUnavailable means that the
-// server did not confirm. The visitor's next call begins an anonymous session.
+// says; an error other than ErrNotLoggedIn, ErrStoreUnavailable and ErrClosed means
+// that the server did not confirm. The visitor's next call begins an anonymous session.
 // After an expired session it clears that state without a request.
 //
 // Bearer: customer. Errors: ErrNotLoggedIn, ErrStoreUnavailable (the session
 // could not be removed; with the context's error as well if that ended first, and
-// then the removal goes on), ErrForbidden, ErrUnavailable, ErrOutcomeUnknown,
+// then the removal goes on), ErrClosed (it stays), ErrForbidden, ErrUnavailable, ErrOutcomeUnknown,
 // ErrUnauthorized (a 401 that is not about the access token).
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customer-tenant-logout

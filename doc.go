@@ -113,6 +113,8 @@
 //	                                                 for what may have arrived also ErrOutcomeUnknown
 //	a definite no about a customer's refresh token   ErrSessionExpired, once the access token is over
 //	a renewal that was refused for another reason    ErrUnavailable, and not what the status says
+//	a renewal whose answer was lost, for the call
+//	    that needed it                               ErrUnavailable; that call was not processed
 //	a new access token that has ended already        ErrBadResponse; no other is asked for in that call
 //	nothing is sent: no customer, or one too many    ErrNotLoggedIn, ErrLoggedIn
 //	    an input, an empty patch                     ErrInvalidRequest, ErrEmptyPatch

@@ -133,7 +133,7 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 	}
 	token, err := c.sessions.Token(ctx, &s.visitor, lifecycle.WantAny)
 	if err != nil {
-		return nil, failedCall(ctx, "Session.HTTPClient", err)
+		return nil, failedCall(ctx, "Session.HTTPClient", unsent(err))
 	}
 	resp, err := t.send(withBearer(req, token.Bearer), 1)
 	if err != nil || resp == nil || resp.StatusCode != http.StatusUnauthorized {
@@ -146,7 +146,7 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 	renewed, ok, err := c.renewRejected(ctx, &s.visitor, lifecycle.WantAny, token, rejection)
 	if err != nil {
 		_ = resp.Body.Close()
-		return nil, failedCall(ctx, "Session.HTTPClient", err)
+		return nil, failedCall(ctx, "Session.HTTPClient", unsent(err))
 	}
 	if !ok {
 		return resp, nil

@@ -1,6 +1,8 @@
 package emporix_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -123,4 +125,67 @@ func TestLife_L07_LostAnswers(t *testing.T) {
 			}, emporixtest.Assume(assume))
 		})
 	}
+}
+
+// A renewal with an unknown outcome leaves no doubt about the call that needed the
+// token: it was not processed.
+func TestLife_L07_ALostRenewalLeavesNoWriteInDoubt(t *testing.T) {
+	address := emporix.AddressRequest{ContactName: "Jo Doe", City: "Berlin", Country: "DE"}
+	for _, lost := range []emporixtest.Fault{{Status: 500}, {Status: 502}, {Cut: emporixfake.CutBefore}} {
+		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+			ctx, guest := t.Context(), client.Session("guest")
+			logIn(t, client.OwnSession())
+			require.NoError(t, anonymousCall(ctx, guest))
+			fake.Server().RevokeAccess("")
+			lost.Times = -1
+			for _, lost.Operation = range []string{"Auth.Refresh", "Auth.RefreshAnonymous"} {
+				fake.Fail(t, lost)
+			}
+			_, add := client.Addresses.Add(ctx, address)
+			_, login := guest.Auth.Login(ctx, jo)
+			time.Sleep(2 * time.Hour) // the guest's token is over
+			resp, post := guest.HTTPClient().Post(fake.URL()+"/cart/acme/carts", "", nil)
+			assert.Nil(t, resp)
+			for _, err := range []error{add, login, post} {
+				require.ErrorIs(t, err, emporix.ErrUnavailable)
+				require.NotErrorIs(t, err, emporix.ErrOutcomeUnknown)
+				assert.NotContains(t, err.Error(), "may have been processed")
+				require.ErrorAs(t, err, new(*emporix.AuthError))
+			}
+		})
+	}
+	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		logIn(t, client.OwnSession())
+		id, err := client.Addresses.Add(t.Context(), address)
+		require.NoError(t, err)
+		fake.Server().RevokeAccess("")
+		fake.Fail(t, emporixtest.Fault{Operation: "Addresses.Delete", Cut: emporixfake.CutBefore}, emporixtest.Fault{Operation: "Auth.Refresh", Status: 503})
+		err = client.Addresses.Delete(t.Context(), id)
+		require.ErrorIs(t, err, emporix.ErrUnavailable)
+		require.ErrorIs(t, err, emporix.ErrOutcomeUnknown, "the try before the one that was rejected")
+	})
+}
+
+// Who leaves while the company is being switched is told that it may have been.
+func TestLife_L04_WhoLeavesDuringASwitch(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		fake.AddCompany(t, emporixtest.Company{ID: "company", Contacts: []emporixtest.Contact{{Email: jo.Email}}})
+		own := client.OwnSession()
+		logIn(t, own)
+		require.NoError(t, anonymousCall(t.Context(), own))         // there is a bearer for the switch
+		for _, delay := range []time.Duration{0, 5 * time.Second} { // of a renewal before it, or of the switch itself
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", Delay: 5 * time.Second})
+			if delay == 0 {
+				go func() { _, _ = own.Auth.Refresh(t.Context()) }()
+				time.Sleep(time.Second)
+			}
+			_, err := own.Auth.SwitchLegalEntity(ctx, "company")
+			cancel()
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.Equal(t, delay != 0, errors.Is(err, emporix.ErrOutcomeUnknown), err)
+			time.Sleep(time.Minute)
+			assert.Equal(t, delay != 0, info(t, own).LegalEntityID == "company")
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package emporix_test
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -45,6 +46,29 @@ func TestLife_L08_RejectedForever(t *testing.T) {
 		assert.LessOrEqual(t, fake.Calls(t, "Addresses.List"), 62)
 		assert.Equal(t, emporix.SessionCustomer, info(t, own).Kind)
 	})
+}
+
+// A renewal that fails while the token is rejected is tried again with the next
+// call, and nobody is told to log in.
+func TestLife_L08_TheRenewalFailsForAMoment(t *testing.T) {
+	for operation, call := range map[string]func(context.Context, *emporix.Session) error{"Auth.Refresh": customerCall, "Auth.RefreshAnonymous": anonymousCall} {
+		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+			visitor := client.Session("jo")
+			require.NoError(t, anonymousCall(t.Context(), visitor))
+			if operation == "Auth.Refresh" {
+				logIn(t, visitor)
+			}
+			fake.Server().RevokeAccess("")
+			fake.Fail(t, emporixtest.Fault{Operation: operation, Status: 503, Times: 2})
+			for range 2 {
+				err := call(t.Context(), visitor)
+				require.ErrorIs(t, err, emporix.ErrUnavailable)
+				require.NotErrorIs(t, err, emporix.ErrUnauthorized)
+			}
+			require.NoError(t, call(t.Context(), visitor))
+			fake.AssertCalls(t, operation, 3)
+		})
+	}
 }
 
 // A 401 that is about what the customer typed is theirs.

@@ -110,7 +110,7 @@ func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transp
 	want := wants[call.Op.Bearer]
 	token, err := c.sessions.Token(ctx, v, want)
 	if err != nil {
-		return nil, err
+		return nil, unsent(err)
 	}
 	answer, err := c.send(ctx, call, transport.Authorization{Bearer: token.Bearer})
 	f := failure.Of(err)
@@ -119,8 +119,10 @@ func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transp
 	}
 	renewed, ok, renewErr := c.renewRejected(ctx, v, want, token, f.Bearer)
 	switch {
+	case renewErr != nil && errors.Is(err, ErrOutcomeUnknown): // by a try before the one that was rejected
+		return nil, fmt.Errorf("%w: an earlier try of the call may have been processed: %w", ErrOutcomeUnknown, renewErr)
 	case renewErr != nil:
-		return nil, renewErr
+		return nil, unsent(renewErr)
 	case !ok:
 		return nil, err
 	}
@@ -258,6 +260,35 @@ func failedCall(ctx context.Context, op string, err error) error {
 	limit := end == nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled))
 	return &callError{op: op, err: err, limit: limit}
 }
+
+// unsent returns the error of a call whose token could not be had. A renewal may
+// have an unknown outcome; the call that needed it was not processed.
+func unsent(err error) error {
+	var auth *AuthError
+	if errors.As(err, &auth) && errors.Is(err, ErrOutcomeUnknown) {
+		return &unsentError{err}
+	}
+	return err
+}
+
+type unsentError struct{ err error }
+
+func (e *unsentError) Error() string {
+	return strings.Replace(e.err.Error(), effectHints[failure.EffectUnknown], "the call itself was not processed", 1)
+}
+
+// Is matches ErrUnavailable, or else ErrBadResponse, instead of ErrOutcomeUnknown.
+func (e *unsentError) Is(target error) bool {
+	switch target {
+	case error(ErrOutcomeUnknown):
+		return false
+	case error(ErrUnavailable):
+		return !errors.Is(e.err, ErrBadResponse)
+	}
+	return errors.Is(e.err, target)
+}
+
+func (e *unsentError) As(target any) bool { return errors.As(e.err, target) }
 
 func (c *core) log(ctx context.Context, op *operation.Operation, answer *transport.Answer, err error, began time.Time) {
 	if c.logger == nil || c.plainLogger && !c.logger.Enabled(ctx, slog.LevelDebug) {

@@ -83,7 +83,8 @@ type Options struct {
 	// is sent when ErrorPage returns; the plain text is, if that takes longer than the
 	// request has.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, err error)
-	// Site is what a new visitor's guest session begins with: currency, site,
+	// Site is what a guest session begins with, a new visitor's or that of a guest
+	// who comes back when the store has forgotten theirs: currency, site,
 	// language, by host or path. It then begins with the visit's first Session,
 	// which costs the call that the first use would have cost. Without it, the
 	// client's own WithSessionContext counts.

@@ -262,6 +262,16 @@ func (v *visit) moved(ctx context.Context, old, next *visitor) (*emporix.Session
 	case err != nil:
 		v.goBack(ctx, old, next, "")
 		return nil, err
+	case v.site == nil || old.Customer != "":
+		return moved, nil
+	}
+	info, err := inTime(ctx, moved.Info)
+	if err == nil && info.Kind == emporix.SessionNone { // see resumed
+		err = v.start(ctx, next.Key)
+	}
+	if err != nil {
+		v.goBack(ctx, old, next, next.Key)
+		return nil, err
 	}
 	return moved, nil
 }

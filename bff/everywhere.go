@@ -189,31 +189,48 @@ func (x *index) endAll(ctx context.Context, customer string, sessions []entry) e
 	return errors.Join(err, x.remove(ctx, customer, over...))
 }
 
-// end logs sessions out, a few at a time, and returns those that are over.
+// end logs sessions out, a few at a time, and returns those that are over. All
+// their IDs end before the API is asked: it may be slow, and time may run out.
 func (x *index) end(ctx context.Context, sessions []entry) (over []string, err error) {
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	slots := make(chan struct{}, 8)
-	for _, e := range sessions {
-		slots <- struct{}{}
-		all.Go(func() {
-			defer func() { <-slots }()
-			gone, endErr := x.endOne(ctx, e.ID)
-			mu.Lock()
-			defer mu.Unlock()
-			if gone {
-				over = append(over, e.ID)
-			}
-			err = errors.Join(err, endErr)
-		})
+	endings := make([]ending, len(sessions))
+	fewAtATime(len(sessions), func(i int) { endings[i] = x.endID(ctx, sessions[i].ID) })
+	fewAtATime(len(sessions), func(i int) { endings[i].endSessions(ctx, x) })
+	for i, e := range endings {
+		if e.unwritten == nil {
+			over = append(over, sessions[i].ID)
+		}
+		err = errors.Join(err, e.unwritten, e.unconfirmed)
 	}
-	all.Wait()
 	return over, err
 }
 
-// endOne ends an ID and its session; either is enough for nobody to be logged in
-// with it. A change that is under way is ended at both its places.
-func (x *index) endOne(ctx context.Context, id string) (gone bool, err error) {
+func fewAtATime(n int, do func(i int)) {
+	var all sync.WaitGroup
+	slots := make(chan struct{}, 8)
+	for i := range n {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			do(i)
+		})
+	}
+	all.Wait()
+}
+
+// ending is what a logout of one session has come to.
+type ending struct {
+	places                 []place
+	unwritten, unconfirmed error
+}
+
+// place is where a session is, and why its ID could not be removed.
+type place struct {
+	key   string
+	idErr error
+}
+
+// endID ends an ID. A change that is under way is ended at both its places.
+func (x *index) endID(ctx context.Context, id string) (e ending) {
 	keep := &storeKeeper{b: x.b, rows: x.rows}
 	find := func(id string) (*visitor, error) {
 		who, err := keep.visitor(ctx, id, x.rows.loadAgain)
@@ -224,34 +241,39 @@ func (x *index) endOne(ctx context.Context, id string) (gone bool, err error) {
 	}
 	who, err := find(id)
 	if err != nil {
-		return false, err
+		return ending{unwritten: stillIn(err)}
 	}
 	if who == nil || who.Superseded {
-		return true, nil
+		return ending{}
 	}
-	places := []*visitor{who}
+	found := []*visitor{who}
 	if who.Moving != "" {
 		next, err := find(who.Next)
 		if err != nil {
-			return false, err
+			return ending{unwritten: stillIn(err)}
 		}
 		if next != nil && next.State != stateSettled { // a settled one is listed itself, perhaps for somebody else
-			places = append(places, next)
+			found = append(found, next)
 		}
 	}
-	var unwritten, unconfirmed error
-	for _, place := range places {
-		// The ID first: from here on no request finds the session.
-		idErr := keep.discard(ctx, place)
-		err := endSession(ctx, x.b.client.Session(place.Key))
+	for _, v := range found {
+		e.places = append(e.places, place{v.Key, keep.discard(ctx, v)})
+	}
+	return e
+}
+
+// endSessions ends the sessions of an ID; either is enough for nobody to be logged
+// in with it.
+func (e *ending) endSessions(ctx context.Context, x *index) {
+	for _, at := range e.places {
+		err := endSession(ctx, x.b.client.Session(at.key))
 		switch {
-		case idErr == nil, !errors.Is(err, emporix.ErrStoreUnavailable) && !errors.Is(err, emporix.ErrClosed) && !errors.Is(err, errStuck):
-			unconfirmed = errors.Join(unconfirmed, notRemoved(err))
+		case at.idErr == nil, !errors.Is(err, emporix.ErrStoreUnavailable) && !errors.Is(err, emporix.ErrClosed) && !errors.Is(err, errStuck):
+			e.unconfirmed = errors.Join(e.unconfirmed, notRemoved(err))
 		default:
-			unwritten = errors.Join(unwritten, idErr, err) // idErr says that the store is unavailable
+			e.unwritten = errors.Join(e.unwritten, stillIn(errors.Join(at.idErr, err)))
 		}
 	}
-	return unwritten == nil, errors.Join(unwritten, unconfirmed)
 }
 
 // notRemoved is the error of a logout whose visitor ID is over all the same: the
@@ -302,7 +324,7 @@ func (b *BFF) logoutEverywhere(ctx context.Context, customerNumber string, known
 		return nil
 	})
 	if err != nil {
-		return err
+		return stillIn(err)
 	}
 	return errors.Join(b.index.endAll(ctx, customerNumber, sessions), lost)
 }

@@ -162,8 +162,9 @@ func (v *Visit) ChangePassword(ctx context.Context, req emporix.ChangePasswordRe
 // cookie: whoever comes next is a new visitor. At the deadline of ctx the call of
 // the server goes on, and the error is emporix.ErrUnavailable. Errors: those of
 // emporix.AuthService.Logout, ErrTooLate, ErrReadOnly. After
-// emporix.ErrStoreUnavailable the customer may still be logged in; after any
-// other error but emporix.ErrNotLoggedIn they are not.
+// emporix.ErrStoreUnavailable, also of a request that had to wait for another one,
+// and after ErrTooLate and ErrReadOnly the customer may still be logged in; after
+// any other error they are not.
 func (v *Visit) Logout(ctx context.Context) error {
 	in := v.inner()
 	switch {
@@ -175,14 +176,14 @@ func (v *Visit) Logout(ctx context.Context) error {
 	ctx, cancel := detach(ctx) // also for who closes the tab at once
 	defer cancel()
 	if err := in.hold(ctx); err != nil {
-		return err
+		return stillIn(err)
 	}
 	defer in.release()
 	for range saveTries {
 		// Whoever switched the company a moment ago is logged out all the same.
 		who, err := in.successor(ctx)
 		if err != nil {
-			return err
+			return stillIn(err)
 		}
 		if who == nil {
 			in.become(nil, false)
@@ -193,7 +194,15 @@ func (v *Visit) Logout(ctx context.Context) error {
 		}
 		in.opened = false // another request was faster
 	}
-	return errBusy
+	return stillIn(errBusy)
+}
+
+// stillIn is the error of a logout that has ended nothing.
+func stillIn(err error) error {
+	if errors.Is(err, emporix.ErrStoreUnavailable) {
+		return err
+	}
+	return fmt.Errorf("bff: %w: the customer may still be logged in: %w", emporix.ErrStoreUnavailable, err)
 }
 
 // logout ends the visitor's ID and then the session. Either is enough for nobody
@@ -204,7 +213,7 @@ func (v *visit) logout(ctx context.Context, who *visitor) (done bool, err error)
 	switch {
 	case errors.Is(err, emporix.ErrStoreCorrupt): // the row goes
 	case err != nil:
-		return true, err
+		return true, stillIn(err)
 	case info.Kind != emporix.SessionCustomer && !info.Expired && who.Customer == "":
 		return true, emporix.ErrNotLoggedIn
 	}
@@ -216,10 +225,9 @@ func (v *visit) logout(ctx context.Context, who *visitor) (done bool, err error)
 	switch {
 	case idErr == nil:
 		err = notRemoved(err)
-	case errors.Is(err, errStuck): // before or after it was removed
-		return true, fmt.Errorf("bff: %w: %w", emporix.ErrStoreUnavailable, err)
-	case errors.Is(err, emporix.ErrStoreUnavailable) || errors.Is(err, emporix.ErrClosed):
-		return true, err
+	case errors.Is(err, errStuck), // before or after it was removed
+		errors.Is(err, emporix.ErrStoreUnavailable), errors.Is(err, emporix.ErrClosed):
+		return true, stillIn(err)
 	}
 	if idErr != nil {
 		v.b.log(ctx, "the ID of a customer who has logged out could not be removed", idErr)
@@ -247,12 +255,12 @@ func (v *Visit) LogoutEverywhere(ctx context.Context) error {
 		return ErrTooLate
 	}
 	if err := in.hold(ctx); err != nil {
-		return err
+		return stillIn(err)
 	}
 	defer in.release()
 	who, err := in.successor(ctx)
 	if err != nil {
-		return err
+		return stillIn(err)
 	}
 	if who == nil || who.Customer == "" {
 		return emporix.ErrNotLoggedIn
@@ -260,7 +268,7 @@ func (v *Visit) LogoutEverywhere(ctx context.Context) error {
 	info, err := inTime(ctx, in.b.client.Session(who.Key).Info)
 	switch {
 	case err != nil:
-		return err
+		return stillIn(err)
 	case info.Kind != emporix.SessionCustomer:
 		return emporix.ErrNotLoggedIn
 	}

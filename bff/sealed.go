@@ -72,10 +72,10 @@ type cookieRow struct {
 }
 
 // NewCookieStore returns a store that seals with the first key and opens with
-// all of them: to change keys, put a new one in front, and take the old one out
-// once its cookies have ended. Taking a key out logs out everyone whose cookie
-// it sealed. Keys are 32 random bytes or more; weak, missing or repeated keys
-// are errors.
+// all of them: to change keys, add a new one at the end, put it in front once every
+// replica has it, and take the old one out once its cookies have ended. A replica
+// without the key begins anew with everyone whose cookie it sealed. Keys are 32
+// random bytes or more; weak, missing or repeated keys are errors.
 func NewCookieStore(keys ...[]byte) (*CookieStore, error) {
 	r, err := newRing(keys)
 	if err != nil {

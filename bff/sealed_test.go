@@ -63,6 +63,25 @@ func TestSealedKeysRotate(t *testing.T) {
 	assert.Equal(t, nobody, b.ok("GET", "/page"), "a key that was taken out opens nothing")
 }
 
+// Between any two replicas of a roll-out in two steps nobody is logged out.
+func TestSealedKeysRotateOverReplicas(t *testing.T) {
+	next := []byte("a new key, a new key, a new key, a")
+	steps := [][][]byte{{cookieKey}, {cookieKey, next}, {next, cookieKey}, {next}}
+	for i := range steps[1:] {
+		s := newShop(t, setup{sealed: true})
+		s.restart(steps[i]...)
+		b := s.browser()
+		b.login()
+		for _, keys := range [][][]byte{steps[i+1], steps[i]} {
+			s.restart(keys...)
+			assert.Equal(t, s.number, b.ok("GET", "/page"), i)
+			s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", Status: http.StatusServiceUnavailable})
+			b.do("POST", "/company id=x") // seals anew
+		}
+		assert.Equal(t, s.number, b.ok("GET", "/page"), i)
+	}
+}
+
 // After a key was taken out, the log can say why visitors begin anew.
 func TestACookieOfAnotherKeyIsLogged(t *testing.T) {
 	s := newShop(t, setup{sealed: true})

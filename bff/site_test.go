@@ -3,24 +3,31 @@ package bff_test
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/bff"
+	"github.com/emporix-community/emporix-go/emporixtest"
 )
 
 // asked keeps the queries of anonymous logins.
 type asked struct {
 	next http.RoundTripper
+	mu   sync.Mutex
 	with []string
 }
 
 func (a *asked) RoundTrip(r *http.Request) (*http.Response, error) {
 	if strings.HasSuffix(r.URL.Path, "/anonymous/login") {
 		q := r.URL.Query()
+		a.mu.Lock()
+		defer a.mu.Unlock()
 		a.with = append(a.with, q.Get("siteCode")+" "+q.Get("currency")+" "+q.Get("language"))
 	}
 	return a.next.RoundTrip(r)
@@ -48,4 +55,54 @@ func TestSite(t *testing.T) {
 		s.browser().login()
 		require.Equal(t, []string{"main EUR de", "us USD en"}, a.with)
 	})
+}
+
+// A guest whose session the store has forgotten begins the next one as the site says,
+// and one only, however many requests they come back with.
+func TestAGuestOfASiteComesBack(t *testing.T) {
+	for how, forget := range map[string]func(*shop, *browser){
+		"after days": func(*shop, *browser) { time.Sleep(10 * 24 * time.Hour) },
+		"after days, to log in": func(_ *shop, b *browser) {
+			time.Sleep(10 * 24 * time.Hour)
+			b.login()
+		},
+		"after a login that failed half-way": func(s *shop, b *browser) {
+			s.fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Status: http.StatusServiceUnavailable, Times: 3})
+			assert.Equal(t, http.StatusServiceUnavailable, b.do("POST", "/login password=correct+horse").StatusCode)
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t, setup{})
+			a := &asked{next: s.fake.Transport()}
+			s.open(setup{client: []emporix.Option{emporix.WithTransport(a)}, options: bff.Options{
+				Site: func(*http.Request) emporix.SessionContext { return emporix.SessionContext{Currency: "EUR"} },
+			}})
+			var ids sync.Map
+			s.mux.HandleFunc("GET /id", func(_ http.ResponseWriter, r *http.Request) {
+				session, err := bff.From(r).Session(r.Context())
+				if assert.NoError(t, err) {
+					_, err := session.Customers.Get(r.Context())
+					assert.NoError(t, err)
+					info, err := session.Info(r.Context())
+					assert.NoError(t, err)
+					ids.Store(info.SessionID, true)
+				}
+			})
+			b := s.browser()
+			b.ok("GET", "/page")
+			forget(s, b)
+			var all sync.WaitGroup
+			for range 10 {
+				all.Go(func() { (&browser{shop: s, cookie: b.cookie}).ok("GET", "/id") })
+			}
+			all.Wait()
+			b.ok("GET", "/id")
+			n := 0
+			ids.Range(func(any, any) bool { n++; return true })
+			assert.Equal(t, 1, n, how)
+			for _, with := range a.with {
+				assert.Equal(t, " EUR ", with, how)
+			}
+		})
+	}
 }

@@ -259,14 +259,18 @@ func TestAnErrorPage(t *testing.T) {
 // answered at its deadline, and nobody is locked out.
 func TestAnAPIThatIsSlow(t *testing.T) {
 	for _, target := range handlers {
-		for _, who := range []string{"stranger", "guest", "customer"} {
+		for _, who := range []string{"stranger", "stranger of a site", "guest", "customer"} {
 			for _, operation := range []string{
 				"Auth.Anonymous", "Auth.Login", "Auth.Logout", "Customers.Get", "Credentials.ChangePassword", "Auth.Refresh", "Auth.SocialLogin", "Auth.ExchangeToken",
 			} {
 				synctest.Test(t, func(t *testing.T) {
-					s := newShop(t, setup{options: bff.Options{Providers: providers}})
+					options := bff.Options{Providers: providers}
+					if who == "stranger of a site" {
+						options.Site = func(*http.Request) emporix.SessionContext { return emporix.SessionContext{Currency: "EUR"} }
+					}
+					s := newShop(t, setup{options: options})
 					b := s.browser()
-					if who != "stranger" {
+					if who == "guest" || who == "customer" {
 						b.ok("GET", "/page")
 					}
 					target := strings.ReplaceAll(strings.ReplaceAll(target, "code=x", "code=code-x"), "token=x", "token=token-x")

@@ -203,7 +203,8 @@ var errBusy = fmt.Errorf("bff: %w: another request of the visitor's is logging i
 // found finds a visitor, once no other request is giving them a new ID: whose
 // login fails twice by a double click, or who has other tabs, keeps the cart.
 func (v *visit) found(ctx context.Context, find func() (*visitor, error)) (*visitor, error) {
-	began := time.Now()
+	waiting, cancel := bounded(ctx, patience) // a logout that is detached too answers at its request's deadline
+	defer cancel()
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
 		found, err := find()
 		if err != nil || found == nil || found.Superseded || found.Changing == 0 {
@@ -212,11 +213,12 @@ func (v *visit) found(ctx context.Context, find func() (*visitor, error)) (*visi
 		if busy, err := v.b.keep.underWay(ctx, found); err != nil || !busy {
 			return found, err
 		}
-		if time.Since(began) >= patience {
-			return nil, errBusy
-		}
-		if !pause(ctx, wait) {
+		switch {
+		case pause(waiting, wait):
+		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
+		default:
+			return nil, errBusy
 		}
 	}
 }
@@ -278,6 +280,9 @@ func (v *visit) use(ctx context.Context) (*emporix.Session, error) {
 		}
 		v.replace(who)
 	}
+	if session, err = v.resumed(ctx, who, session); err != nil {
+		return nil, err
+	}
 	v.session = session
 	return session, nil
 }
@@ -287,16 +292,59 @@ func (v *visit) greet(ctx context.Context, who *visitor) error {
 	if v.site == nil {
 		return nil
 	}
-	limited, cancel := bounded(ctx, changeLimit)
-	defer cancel()
-	begin, err := runHook(limited, "Options.Site", func() (emporix.SessionContext, error) { return v.site(), nil })
-	if err == nil {
-		_, err = v.b.client.Session(who.Key).Auth.Anonymous(ctx, begin)
-	}
+	err := v.start(ctx, who.Key)
 	if err != nil { // an outage of the API must not fill the store
 		v.discard(ctx, who)
 	}
 	return err
+}
+
+func (v *visit) start(ctx context.Context, key string) error {
+	limited, cancel := bounded(ctx, changeLimit)
+	defer cancel()
+	begin, err := runHook(limited, "Options.Site", func() (emporix.SessionContext, error) { return v.site(), nil })
+	if err == nil {
+		_, err = v.b.client.Session(key).Auth.Anonymous(limited, begin)
+	}
+	return err
+}
+
+// resumed begins the session of a guest anew, with what Options.Site says, where the
+// old one has been forgotten: visitors are known for longer. It gets another key, so
+// that of several requests one begins it.
+func (v *visit) resumed(ctx context.Context, who *visitor, session *emporix.Session) (*emporix.Session, error) {
+	if v.site == nil || v.readOnly || v.late() {
+		return session, nil
+	}
+	for range saveTries {
+		if who.Superseded || who.Customer != "" {
+			return session, nil
+		}
+		if info, err := session.Info(ctx); err != nil || info.Kind != emporix.SessionNone { // an error is told by what uses the session
+			return session, nil //nolint:nilerr // see above
+		}
+		key := randomValue()
+		if err := v.start(ctx, key); err != nil {
+			return nil, err
+		}
+		kept, err := v.b.keep.update(ctx, who, func(r *record) { r.Key = key })
+		if err == nil {
+			v.replace(kept)
+			return v.b.client.Session(key), nil
+		}
+		if !errors.Is(err, errChanged) {
+			return nil, err
+		}
+		v.opened = false // another request was faster
+		if who, err = v.known(ctx); err != nil {
+			return nil, err
+		}
+		if who == nil {
+			break
+		}
+		session = v.b.client.Session(who.Key)
+	}
+	return nil, errBusy
 }
 
 // discard forgets an ID that no browser has.

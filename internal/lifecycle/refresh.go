@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/failure"
@@ -179,7 +180,12 @@ func (m *Manager) alsoCommit(v *Visitor, r, next *Record, failure func()) func()
 // ("" switches back to none); a refusal of the switch leaves the session as it is.
 func (m *Manager) Refresh(ctx context.Context, v *Visitor, legalEntity *string) error {
 	if legalEntity != nil {
-		return m.alone(ctx, v, m.switchTo(v, *legalEntity))
+		var begun atomic.Bool
+		err := m.alone(ctx, v, m.switchTo(ctx, v, *legalEntity, &begun))
+		if err != nil && begun.Load() && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) { // the caller has left, and the flight goes on
+			return fmt.Errorf("%w: the legal entity is still being switched: %w", sentinel.OutcomeUnknown, err)
+		}
+		return err
 	}
 	if err := m.alone(ctx, v, m.refresh(v)); err != nil {
 		return err
@@ -211,8 +217,14 @@ func (m *Manager) refresh(v *Visitor) work {
 	})
 }
 
-func (m *Manager) switchTo(v *Visitor, legalEntity string) work {
+// switchTo tells with begun that the caller may not leave any more and be sure that
+// nothing is switched.
+func (m *Manager) switchTo(caller context.Context, v *Visitor, legalEntity string, begun *atomic.Bool) work {
 	return m.leased(v, nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
+		begun.Store(true)
+		if caller.Err() != nil {
+			return nil, context.Cause(caller)
+		}
 		if err := r.refuses(WantCustomer); err != nil {
 			return nil, err
 		}

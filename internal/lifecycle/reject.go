@@ -60,7 +60,7 @@ func (m *Manager) renewRejected(ctx context.Context, v *Visitor, want Want, reje
 // token is no longer the current one. If that is doubtful, it renews and no more.
 func (m *Manager) force(v *Visitor, rejected secret.Secret, seen *Record, doubtful bool) work {
 	forced := false // by this flight; a lease that runs short takes it here again
-	return m.leased(v, seen, func(ctx context.Context, r *Record, l *lease) (func(), error) {
+	return m.leased(v, seen, func(ctx context.Context, r *Record, l *lease) (tell func(), err error) {
 		if !r.Access.Equal(rejected) {
 			return nil, nil
 		}
@@ -72,6 +72,11 @@ func (m *Manager) force(v *Visitor, rejected secret.Secret, seen *Record, doubtf
 		}
 		forced = true
 		m.setTrouble(v, func(t *trouble) { t.forced = time.Now() })
+		defer func() {
+			if err != nil && !doubtful { // it brought no token that the server could reject too
+				m.setTrouble(v, func(t *trouble) { t.forced = time.Time{} })
+			}
+		}()
 		switch {
 		case r.refreshable(time.Now()):
 			return m.renew(ctx, v, r, l, !doubtful)

@@ -174,23 +174,30 @@ func (p *Pipeline) Send(ctx context.Context, call Prepared, auth Authorization) 
 	if err != nil {
 		return nil, x.failure(err)
 	}
-	body, ok := resp.Body.(*memoryBody)
-	if !ok { // hidden, or a middleware answered by itself or wrapped the body
-		body, err = readBody(resp, bodyLimit(call.Op, resp.StatusCode))
-		if err != nil {
-			return nil, x.failure(err)
-		}
-		if kept := own.answer; kept != nil && len(body.bytes()) == 0 {
-			_ = body.Close()
-			body = kept
-		}
+	body, err := own.bodyOf(resp, call.Op)
+	if err != nil {
+		return nil, x.failure(err)
 	}
 	p.budget.succeed(resp.StatusCode)
 	own.result = Answer{
 		Status: resp.StatusCode, Header: resp.Header, Body: body.bytes(), Attempts: x.before + x.attempts,
 		MaybeDone: x.maybeDone, LateDeadline: x.lateDeadline, RetryAfter: x.retryAfter, scrub: x.scrub, body: body, Cut: body.cut != nil || x.cut,
 	}
-	return &own.result, nil
+	return &own.result, nil //nolint:nilerr // a body that is cut is no error here
+}
+
+// bodyOf is the whole body of an answer.
+func (h *hidden) bodyOf(resp *http.Response, op *operation.Operation) (*memoryBody, error) {
+	if body, whole := resp.Body.(*memoryBody); whole {
+		return body, nil
+	}
+	// It is hidden, or a middleware answered by itself or wrapped the body.
+	body, err := readBody(resp, bodyLimit(op, resp.StatusCode))
+	if err == nil && h.answer != nil && len(body.bytes()) == 0 {
+		_ = body.Close()
+		return h.answer, nil
+	}
+	return body, err
 }
 
 // exchange is one call under way. It is the request's context, so that every
