@@ -186,11 +186,14 @@ func (p *Pipeline) Send(ctx context.Context, call Call) (*Answer, error) {
 			_ = body.Close()
 			body = kept
 		}
+		if body.cut != nil {
+			x.cut = true
+		}
 	}
 	p.budget.succeed(resp.StatusCode)
 	own.result = Answer{
 		Status: resp.StatusCode, Header: resp.Header, Body: body.bytes(), Attempts: x.attempts,
-		MaybeDone: x.maybeDone, LateDeadline: x.lateDeadline, RetryAfter: x.retryAfter, scrub: x.scrub, body: body, Cut: body.cut != nil || x.cut,
+		MaybeDone: x.maybeDone, LateDeadline: x.lateDeadline, RetryAfter: x.retryAfter, scrub: x.scrub, body: body, Cut: x.cut,
 	}
 	return &own.result, nil
 }
