@@ -14,6 +14,7 @@ import (
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 	"github.com/emporix-community/emporix-go/internal/transport"
+	"github.com/emporix-community/emporix-go/internal/wire"
 )
 
 // request is one use of an operation, as a service method describes it.
@@ -205,12 +206,19 @@ func (c *core) send(ctx context.Context, call transport.Call) (*transport.Answer
 	if answer.Status >= 200 && answer.Status <= 299 {
 		return answer, nil
 	}
-	if kindOf(answer.Status) == ErrNotFound && answer.MaybeDone && call.Op.GoneIsDone {
+	if kindOf(answer.Status) == ErrNotFound && answer.MaybeDone && call.Op.GoneIsDone && saysGone(answer) {
 		answer.Body = nil // an earlier try did it
 		return answer, nil
 	}
 	defer answer.Release()
 	return nil, apiError(call.Op, answer)
+}
+
+// saysGone reports whether a "not found" can be the API's: a gateway or a proxy
+// without a route to the API answers the same.
+func saysGone(a *transport.Answer) bool {
+	p := wire.DecodeProblem(a.Body, a.Header.Get("Content-Type"))
+	return !a.Cut && !p.Fault && !p.HTML && !p.Other
 }
 
 // callError names the operation on errors that don't name it themselves.
