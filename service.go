@@ -183,12 +183,13 @@ func (c *core) send(ctx context.Context, call transport.Prepared, auth transport
 	if answer.Status >= 200 && answer.Status <= 299 {
 		return answer, nil
 	}
-	if failure.SentinelOf(answer.Status) == ErrNotFound && answer.MaybeDone && call.Op.GoneIsDone {
+	f := answer.Failure(call.Op)
+	if f.IsDone() {
 		answer.Body = nil // an earlier try did it
 		return answer, nil
 	}
 	defer answer.Release()
-	return nil, publicError(answer.Failure(call.Op))
+	return nil, publicError(f)
 }
 
 // callError names the operation on errors that don't name it themselves.

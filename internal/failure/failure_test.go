@@ -97,6 +97,23 @@ func TestIsRetryable(t *testing.T) {
 	}
 }
 
+// A deletion that finds nothing is done only after a try that may have done it, and only
+// if it is the API that finds nothing.
+func TestIsDone(t *testing.T) {
+	for body, api := range map[string]bool{
+		"": true, `{"status":404,"type":"not_found","message":"No."}`: true, gatewayFault("No route", "messaging.runtime.RouteFailed"): false, "<html>": false, `{"ok":false}`: false,
+	} {
+		for _, op := range []*operation.Operation{operation.AddressesDelete, operation.AddressesAdd} {
+			for status := range 600 {
+				f := answered(op, status, body)
+				assert.False(t, f.IsDone(), "%s %d %s", op.Name, status, body)
+				f.MaybeDone = true
+				assert.Equal(t, api && op.GoneIsDone && (status == 404 || status == 410), f.IsDone(), "%s %d %s", op.Name, status, body)
+			}
+		}
+	}
+}
+
 // What a 401 says, beside what it means for a refresh token.
 func TestWhatA401IsAbout(t *testing.T) {
 	type about struct{ password, dead, shop, foreign bool }

@@ -120,6 +120,12 @@ func IsRetryable(status int) bool {
 	return false
 }
 
+// IsDone reports a "not found" that means success: an earlier try did what was asked
+// for. A gateway or a proxy without a route to the API answers the same status.
+func (f *Failure) IsDone() bool {
+	return f.Op.GoneIsDone && f.MaybeDone && SentinelOf(f.Status) == sentinel.NotFound && !f.Problem.Fault && !f.IsForeign()
+}
+
 // IsForeign reports an answer that is none of the API's: a proxy's page, or anything.
 func (f *Failure) IsForeign() bool { return f.Problem.HTML || f.Problem.Other }
 

@@ -178,12 +178,13 @@ func (p *Pipeline) Send(ctx context.Context, call Prepared, auth Authorization) 
 	if err != nil {
 		return nil, x.failure(err)
 	}
+	x.cut = x.cut || body.cut != nil
 	p.budget.succeed(resp.StatusCode)
 	own.result = Answer{
 		Status: resp.StatusCode, Header: resp.Header, Body: body.bytes(), Attempts: x.before + x.attempts,
-		MaybeDone: x.maybeDone, LateDeadline: x.lateDeadline, RetryAfter: x.retryAfter, scrub: x.scrub, body: body, Cut: body.cut != nil || x.cut,
+		MaybeDone: x.maybeDone, LateDeadline: x.lateDeadline, RetryAfter: x.retryAfter, scrub: x.scrub, body: body, Cut: x.cut,
 	}
-	return &own.result, nil //nolint:nilerr // a body that is cut is no error here
+	return &own.result, nil
 }
 
 // bodyOf is the whole body of an answer.
