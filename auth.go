@@ -78,7 +78,7 @@ func (s *AuthService) Anonymous(ctx context.Context, sc SessionContext) (Session
 	if name, reason := sc.refused(); reason != "" {
 		return SessionInfo{}, &ArgumentError{Field: "SessionContext." + name, Reason: reason}
 	}
-	if err := s.session.core().sessions.Start(ctx, &s.session.visitor, sc.internal()); err != nil {
+	if err := s.session.visitor.Start(ctx, sc.internal()); err != nil {
 		return SessionInfo{}, failedCall(ctx, operation.AuthAnonymous.Name, err)
 	}
 	return s.session.Info(ctx)
@@ -119,7 +119,7 @@ func (s *AuthService) refresh(ctx context.Context, name string, legalEntity *str
 	if s.session.invalid != nil {
 		return SessionInfo{}, s.session.invalid
 	}
-	if err := s.session.core().sessions.Refresh(ctx, &s.session.visitor, legalEntity); err != nil {
+	if err := s.session.visitor.Refresh(ctx, legalEntity); err != nil {
 		return SessionInfo{}, failedCall(ctx, name, err)
 	}
 	return s.session.Info(ctx)
@@ -281,7 +281,7 @@ func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error)
 		return lifecycle.Login{}, err
 	}
 	c, began := s.core(), time.Now()
-	login, err := c.sessions.Login(ctx, &s.visitor, func(ctx context.Context, bearer lifecycle.Token) (lifecycle.Grant, error) {
+	login, err := s.visitor.Login(ctx, func(ctx context.Context, bearer lifecycle.Token) (lifecycle.Grant, error) {
 		auth := transport.Authorization{Bearer: bearer.Bearer}
 		if r.withSession {
 			auth.SessionID = bearer.SessionID
@@ -399,7 +399,7 @@ func (s *AuthService) Logout(ctx context.Context) error {
 		return s.session.invalid
 	}
 	c, began := s.session.core(), time.Now()
-	err := c.sessions.Logout(ctx, &s.session.visitor, func(ctx context.Context, token lifecycle.Token) error {
+	err := s.session.visitor.Logout(ctx, func(ctx context.Context, token lifecycle.Token) error {
 		return c.logout(ctx, token.Access, token.Bearer)
 	})
 	c.log(ctx, operation.AuthLogout, nil, err, began)

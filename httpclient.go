@@ -131,7 +131,7 @@ func (t *visitorTransport) roundTrip(req *http.Request) (*http.Response, error) 
 	if req.Header.Get("Authorization") != "" {
 		return t.send(req, 1)
 	}
-	token, err := c.sessions.Token(ctx, &s.visitor, lifecycle.WantAny)
+	token, err := s.visitor.Token(ctx, lifecycle.WantAny)
 	if err != nil {
 		return nil, failedCall(ctx, "Session.HTTPClient", unsent(err))
 	}

@@ -108,7 +108,7 @@ func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transp
 		return c.send(ctx, call, transport.Authorization{Bearer: NewSecret("Bearer " + token.Reveal())})
 	}
 	want := wants[call.Op.Bearer]
-	token, err := c.sessions.Token(ctx, v, want)
+	token, err := v.Token(ctx, want)
 	if err != nil {
 		return nil, unsent(err)
 	}
@@ -132,10 +132,10 @@ func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transp
 // renewRejected renews a token that was rejected.
 func (c *core) renewRejected(ctx context.Context, v *lifecycle.Visitor, want lifecycle.Want, token lifecycle.Token, how failure.Rejection) (lifecycle.Token, bool, error) {
 	if how == failure.PerhapsTheBearer {
-		renewed, ok := c.sessions.RenewDoubtful(ctx, v, want, token)
+		renewed, ok := v.RenewDoubtful(ctx, want, token)
 		return renewed, ok, nil
 	}
-	return c.sessions.Renew(ctx, v, want, token)
+	return v.Renew(ctx, want, token)
 }
 
 func (c *core) suppliedToken(ctx context.Context) (Secret, error) {

@@ -40,7 +40,7 @@ const visitorPrefix = "visitor/"
 
 func newSession(get func() *core, prefix, key string) *Session {
 	s := &Session{core: get}
-	s.visitor.Init(prefix, key)
+	s.visitor.Init(get().sessions, prefix, key)
 	s.common.session = s
 	s.Auth = (*AuthService)(&s.common)
 	s.Customers = (*CustomersService)(&s.common)
@@ -150,7 +150,7 @@ func (s *Session) MoveTo(ctx context.Context, key string) (*Session, error) {
 	if s.invalid != nil {
 		return nil, s.invalid
 	}
-	if err := s.core().sessions.Move(ctx, &s.visitor, &to.visitor); err != nil {
+	if err := s.visitor.MoveTo(ctx, &to.visitor); err != nil {
 		return nil, failedCall(ctx, "Session.MoveTo", err)
 	}
 	return to, nil
@@ -164,7 +164,7 @@ func (s *Session) Renew(ctx context.Context) error {
 	if s.invalid != nil {
 		return s.invalid
 	}
-	if err := s.core().sessions.Due(ctx, &s.visitor); err != nil {
+	if err := s.visitor.Due(ctx); err != nil {
 		return failedCall(ctx, "Session.Renew", err)
 	}
 	return nil
@@ -174,7 +174,7 @@ func (s *Session) record(ctx context.Context) (lifecycle.Record, error) {
 	if s.invalid != nil {
 		return lifecycle.Record{}, s.invalid
 	}
-	return s.core().sessions.Info(ctx, &s.visitor)
+	return s.visitor.Info(ctx)
 }
 
 // jwtExpiry reads the exp claim without verifying anything: it is for display.

@@ -111,7 +111,7 @@ func cross(latency time.Duration, fail int) (crossing, error) {
 	sessions, visitor := manager(issuer)
 	defer func() { _ = sessions.Close(context.Background()) }()
 	ours := func() error {
-		_, err := sessions.Token(context.Background(), visitor, lifecycle.WantAny)
+		_, err := visitor.Token(context.Background(), lifecycle.WantAny)
 		return err
 	}
 	fixed := oauth2.StaticTokenSource(&oauth2.Token{AccessToken: accessToken})
@@ -122,7 +122,7 @@ func cross(latency time.Duration, fail int) (crossing, error) {
 	calm, other := manager(&renewals{life: time.Hour})
 	defer func() { _ = calm.Close(context.Background()) }()
 	unending := func() error {
-		_, err := calm.Token(context.Background(), other, lifecycle.WantAny)
+		_, err := other.Token(context.Background(), lifecycle.WantAny)
 		return err
 	}
 	if err := unending(); err != nil {
@@ -160,7 +160,7 @@ func revive() (revival, error) {
 	sessions, visitor := manager(issuer)
 	defer func() { _ = sessions.Close(context.Background()) }()
 	take := func(ctx context.Context) error {
-		_, err := sessions.Token(ctx, visitor, lifecycle.WantAny)
+		_, err := visitor.Token(ctx, lifecycle.WantAny)
 		return err
 	}
 	other := &renewals{life: 100 * time.Millisecond, latency: refresh}

@@ -96,11 +96,12 @@ func grant(token string, sentAt time.Time, life time.Duration) lifecycle.Grant {
 
 // manager returns the SDK's token life cycle over an issuer, without HTTP.
 func manager(issuer lifecycle.Issuer) (*lifecycle.Manager, *lifecycle.Visitor) {
-	visitor := new(lifecycle.Visitor)
-	visitor.Init("visitor/", "benchmark")
-	return lifecycle.New(lifecycle.Config{
+	manager := lifecycle.New(lifecycle.Config{
 		Scope: tenant, Store: emporix.NewMemoryStore(0), Issuer: issuer, RefreshLimit: 30 * time.Second, StoreLimit: 2 * time.Second,
-	}), visitor
+	})
+	visitor := new(lifecycle.Visitor)
+	visitor.Init(manager, "visitor/", "benchmark")
+	return manager, visitor
 }
 
 type oauthSource func() (*oauth2.Token, error)

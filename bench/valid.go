@@ -29,7 +29,7 @@ func validToken() (validSides, error) {
 	issuer := &renewals{life: time.Hour}
 	sessions, visitor := manager(issuer)
 	ctx := context.Background()
-	if _, err := sessions.Token(ctx, visitor, lifecycle.WantAny); err != nil {
+	if _, err := visitor.Token(ctx, lifecycle.WantAny); err != nil {
 		return validSides{}, err
 	}
 	source := oauth2.ReuseTokenSource(nil, oauthSource(func() (*oauth2.Token, error) {
@@ -40,7 +40,7 @@ func validToken() (validSides, error) {
 	}
 	began := time.Now()
 	token := func() bool {
-		t, err := sessions.Token(ctx, visitor, lifecycle.WantAny)
+		t, err := visitor.Token(ctx, lifecycle.WantAny)
 		return err == nil && !t.Bearer.IsZero()
 	}
 	reuse := func() bool {

@@ -91,6 +91,10 @@ func TestWhatTheVisitorNeedNotKnowIsLogged(t *testing.T) {
 				})
 			},
 		}, {
+			"a login that came too late was not confirmed to be undone", setup{},
+			func(s *shop) { s.fake.Fail(s.t, emporixtest.Fault{Operation: "Auth.Logout", Status: 500, Times: -1}) },
+			func(s *shop, _ *browser, wrong func()) { wrong(); logInTooLate(s) },
+		}, {
 			"Options.ErrorPage failed", setup{options: bff.Options{ErrorPage: func(w http.ResponseWriter, _ *http.Request, status int, err error) {
 				if status == 503 {
 					panic(err)
@@ -121,5 +125,24 @@ func TestWhatTheVisitorNeedNotKnowIsLogged(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 			})
 		}
+	}
+}
+
+// logInTooLate logs visitors in whose responses http.TimeoutHandler has sent in the
+// midst of it.
+func logInTooLate(s *shop) {
+	for delay := 4800 * time.Millisecond; delay < 4960*time.Millisecond; delay += 20 * time.Millisecond {
+		b := s.browser()
+		b.ok("GET", "/page")
+		s.store.mu.Lock()
+		s.store.delay = 20 * time.Millisecond
+		s.store.mu.Unlock()
+		s.fake.Fail(s.t, emporixtest.Fault{Operation: "Auth.Login", Delay: delay})
+		s.handler = s.b.Handler(http.TimeoutHandler(s.mux, 5*time.Second, "too slow"))
+		b.do("POST", "/login password=correct+horse")
+		time.Sleep(time.Minute)
+		s.store.mu.Lock()
+		s.store.delay = 0
+		s.store.mu.Unlock()
 	}
 }

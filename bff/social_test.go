@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -302,6 +303,17 @@ func TestOptionsAreChecked(t *testing.T) {
 	require.ErrorIs(t, err, emporix.ErrInvalidRequest)
 	for _, part := range []string{"Idle", "MaxSessions", "TrustedOrigins", `Providers["a"]`, `Providers["b"]`} {
 		assert.ErrorContains(t, err, part)
+	}
+	for address, refused := range map[string]bool{
+		"https://idp.example/a?b=c": false, "http://127.0.0.1:8080/a": false, "http://localhost/a": false, "https://localhost/a": false,
+		"http://idp.example": true, "ftp://127.0.0.1/a": true, "https://": true, "https://a@idp.example": true, "https://idp.example/#a": true, "://": true,
+	} {
+		for _, p := range []bff.Provider{
+			{AuthURL: address, ClientID: "x", RedirectURI: "https://shop.example"}, {AuthURL: "https://idp.example", ClientID: "x", RedirectURI: address},
+		} {
+			_, err := bff.New(client, bff.Options{Providers: map[string]bff.Provider{"a": p}})
+			assert.Equal(t, refused, errors.Is(err, emporix.ErrInvalidRequest), "%v %v", p, err)
+		}
 	}
 	b, err := bff.New(client, bff.Options{})
 	require.NoError(t, err)

@@ -73,7 +73,7 @@ func TestFleet_AnAbandonedLease(t *testing.T) {
 		inShop(t, 2, func(t *testing.T, s *shop) {
 			s.replicas[0].customer("jo")
 			s.links[0].on("release", func() { panic("the process ends here") })
-			require.NoError(t, s.replicas[0].m.Refresh(t.Context(), visitor("jo"), nil))
+			require.NoError(t, s.replicas[0].m.at(visitor("jo")).Refresh(t.Context(), nil))
 			time.Sleep(customerDue)
 			s.everywhere(1, "jo", WantCustomer)
 			synctest.Wait()
@@ -82,10 +82,10 @@ func TestFleet_AnAbandonedLease(t *testing.T) {
 		})
 	})
 	for name, act := range map[string]func(*Manager, context.Context) error{
-		"an explicit refresh": func(m *Manager, ctx context.Context) error { return m.Refresh(ctx, visitor("jo"), nil) },
+		"an explicit refresh": func(m *Manager, ctx context.Context) error { return m.at(visitor("jo")).Refresh(ctx, nil) },
 		"a switch": func(m *Manager, ctx context.Context) error {
 			entity := "E1"
-			return m.Refresh(ctx, visitor("jo"), &entity)
+			return m.at(visitor("jo")).Refresh(ctx, &entity)
 		},
 	} {
 		t.Run(name+" is told", func(t *testing.T) {
@@ -146,7 +146,7 @@ func TestFleet_RenewalsOverARowThatIsOwedForLong(t *testing.T) {
 		time.Sleep(time.Hour)
 		s.lender.fail(always("save", breaks))
 		for range 2 {
-			require.NoError(t, s.replicas[0].m.Refresh(t.Context(), visitor("jo"), nil))
+			require.NoError(t, s.replicas[0].m.at(visitor("jo")).Refresh(t.Context(), nil))
 			time.Sleep(leaseTime + time.Second)
 		}
 		s.lender.fail(nil)

@@ -9,16 +9,16 @@ import (
 )
 
 // begin starts an anonymous session, or the employee's, in place of r.
-func (m *Manager) begin(ctx context.Context, v *Visitor, r *Record, event EventKind) (func(), error) {
-	kind, call := Anonymous, m.anonymous
-	if v == m.staff {
-		kind, call = Employee, func(ctx context.Context, _ *Record) (Grant, error) { return m.cfg.Issuer.Employee(ctx) }
+func (v *Visitor) begin(ctx context.Context, r *Record, event EventKind) (func(), error) {
+	kind, call := Anonymous, v.m().anonymous
+	if v == v.m().employee {
+		kind, call = Employee, func(ctx context.Context, _ *Record) (Grant, error) { return v.m().cfg.Issuer.Employee(ctx) }
 	}
 	g, err := call(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	return m.begun(v, r, begin(kind, g, r.Generation), event)
+	return v.begun(r, begin(kind, g, r.Generation), event)
 }
 
 // anonymous obtains a new anonymous token in the context of r.
@@ -30,9 +30,9 @@ func (m *Manager) anonymous(ctx context.Context, r *Record) (Grant, error) {
 }
 
 // begun puts a new session in the place of r.
-func (m *Manager) begun(v *Visitor, r, next *Record, event EventKind) (func(), error) {
+func (v *Visitor) begun(r, next *Record, event EventKind) (func(), error) {
 	next.Ended, next.Context = r.Ended, r.Context
-	return m.commit(v, r, next, m.tell(event, v, r, next)), next.deadOnArrival()
+	return v.commit(r, next, v.tell(event, r, next)), next.deadOnArrival()
 }
 
 // deadOnArrival is the error of new tokens that can't be used. A call does not
@@ -46,25 +46,25 @@ func (r *Record) deadOnArrival() error {
 }
 
 // expire ends a customer's session: nothing can renew it.
-func (m *Manager) expire(v *Visitor, r *Record, err error) func() {
-	return m.commit(v, r, r.gone(true), func() { m.notify(EventExpired, v, Customer, err) })
+func (v *Visitor) expire(r *Record, err error) func() {
+	return v.commit(r, r.gone(true), func() { v.notify(EventExpired, Customer, err) })
 }
 
 // over ends a session that can't be renewed: a customer's is expired, and an
 // anonymous one is replaced.
-func (m *Manager) over(ctx context.Context, v *Visitor, r *Record, l *lease) (func(), error) {
-	return m.whenSettled(ctx, v, r, l, r.RefreshUntil, func(ctx context.Context) (func(), error) {
+func (v *Visitor) over(ctx context.Context, r *Record, l *lease) (func(), error) {
+	return v.whenSettled(ctx, r, l, r.RefreshUntil, func(ctx context.Context) (func(), error) {
 		if r.Kind == Customer {
-			return m.expire(v, r, nil), nil
+			return v.expire(r, nil), nil
 		}
-		return m.begin(ctx, v, r, EventReplaced)
+		return v.begin(ctx, r, EventReplaced)
 	})
 }
 
 // Start begins an anonymous session now, in place of the visitor's present one.
-func (m *Manager) Start(ctx context.Context, v *Visitor, sc SessionContext) error {
-	return m.alone(ctx, v, func(ctx context.Context) (func(), error) {
-		r, err := m.load(ctx, v)
+func (v *Visitor) Start(ctx context.Context, sc SessionContext) error {
+	return v.alone(ctx, func(ctx context.Context) (func(), error) {
+		r, err := v.load(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -77,6 +77,6 @@ func (m *Manager) Start(ctx context.Context, v *Visitor, sc SessionContext) erro
 		}
 		fresh := *r
 		fresh.Context = sc
-		return m.begin(ctx, v, &fresh, event)
+		return v.begin(ctx, &fresh, event)
 	})
 }

@@ -30,22 +30,22 @@ const (
 // commit makes next the truth in place of r, and only of r. Its caller gets its
 // answer even when the store fails: the write is then owed. It returns what to
 // tell, nil if something else has followed r.
-func (m *Manager) commit(v *Visitor, r, next *Record, tell func()) func() {
-	truth, over := m.debts.truth(m.key(v), r)
+func (v *Visitor) commit(r, next *Record, tell func()) func() {
+	truth, over := v.m().debts.truth(v.key(), r)
 	if truth.Generation != r.Generation {
-		return m.drop(v, next)
+		return v.drop(next)
 	}
-	how, row, err := m.save(m.ctx, v, r, next, over)
+	how, row, err := v.save(v.m().ctx, r, next, over)
 	if how == beaten && next.outweighs(row, r) {
 		next.Generation = nextGeneration(row.Generation)
-		how, _, err = m.save(m.ctx, v, r, next, []uint64{row.Generation})
+		how, _, err = v.save(v.m().ctx, r, next, []uint64{row.Generation})
 	}
 	switch how {
 	case beaten:
-		return m.drop(v, next)
+		return v.drop(next)
 	case owed:
 		return func() {
-			m.notify(EventStoreWriteFailed, v, next.Kind, err)
+			v.notify(EventStoreWriteFailed, next.Kind, err)
 			tell()
 		}
 	default:
@@ -54,8 +54,8 @@ func (m *Manager) commit(v *Visitor, r, next *Record, tell func()) func() {
 }
 
 // drop discards a record that came too late.
-func (m *Manager) drop(v *Visitor, r *Record) func() {
-	m.detach(func() { m.revoke(v, r) })
+func (v *Visitor) drop(r *Record) func() {
+	v.m().detach(func() { v.revoke(r) })
 	return nil
 }
 
@@ -63,30 +63,30 @@ func (m *Manager) drop(v *Visitor, r *Record) func() {
 // last login wins, and so does a logout. It returns the record it replaced. An
 // error means that the store has not taken it yet. When ctx ends, the record is
 // owed to the store from then on.
-func (m *Manager) put(ctx context.Context, v *Visitor, known *Record, build func(*Record) *Record, event EventKind) (*Record, error) {
-	writing, cancel := m.writing(ctx, v)
+func (v *Visitor) put(ctx context.Context, known *Record, build func(*Record) *Record, event EventKind) (*Record, error) {
+	writing, cancel := v.writing(ctx)
 	defer cancel()
 	for range writeTries {
-		epoch := m.epoch(v).Load()
-		truth, over := m.debts.truth(m.key(v), known)
+		epoch := v.epoch().Load()
+		truth, over := v.m().debts.truth(v.key(), known)
 		next := build(truth)
-		how, row, err := m.save(writing, v, truth, next, over)
+		how, row, err := v.save(writing, truth, next, over)
 		if how == beaten {
 			if row != nil {
 				known = row
 			}
 			continue
 		}
-		m.setTrouble(v, func(t *trouble) { *t = trouble{} }) // it was the old session's
-		m.publish(v, next, epoch)
+		v.setTrouble(func(t *trouble) { *t = trouble{} }) // it was the old session's
+		v.publish(next, epoch)
 		if how == owed {
-			m.inform(ctx, EventStoreWriteFailed, v, next.Kind, err)
+			v.inform(ctx, EventStoreWriteFailed, next.Kind, err)
 		}
 		kind := next.Kind
 		if event == EventLoggedOut {
 			kind = Customer
 		}
-		m.inform(ctx, event, v, kind, nil)
+		v.inform(ctx, event, kind, nil)
 		return truth, err
 	}
 	return known, fmt.Errorf("%w: the session kept changing while it was written", sentinel.StoreUnavailable)
@@ -94,12 +94,12 @@ func (m *Manager) put(ctx context.Context, v *Visitor, known *Record, build func
 
 // writing bounds the writes of a caller: the store is let end what takes a moment,
 // and a row in the SDK's own memory is always written.
-func (m *Manager) writing(caller context.Context, v *Visitor) (context.Context, context.CancelFunc) {
-	if m.prompt(v) {
-		return m.ctx, func() {}
+func (v *Visitor) writing(caller context.Context) (context.Context, context.CancelFunc) {
+	if v.prompt() {
+		return v.m().ctx, func() {}
 	}
 	ctx, cancel := bounded.Linger(caller)
-	stop := context.AfterFunc(m.ctx, cancel)
+	stop := context.AfterFunc(v.m().ctx, cancel)
 	return ctx, func() {
 		stop()
 		cancel()
@@ -108,60 +108,60 @@ func (m *Manager) writing(caller context.Context, v *Visitor) (context.Context, 
 
 // publish gives v its new record at once, unless something here has changed a
 // row since epoch: then v looks again, like all other values of the visitor.
-func (m *Manager) publish(v *Visitor, r *Record, epoch uint64) {
-	if m.epoch(v).CompareAndSwap(epoch, epoch+1) {
-		v.snap.Store(m.snapshot(v, r, epoch+1))
+func (v *Visitor) publish(r *Record, epoch uint64) {
+	if v.epoch().CompareAndSwap(epoch, epoch+1) {
+		v.snap.Store(v.snapshot(r, epoch+1))
 		return
 	}
-	m.epoch(v).Add(1)
+	v.epoch().Add(1)
 }
 
 // tell returns what tells the observer that next has followed r.
-func (m *Manager) tell(event EventKind, v *Visitor, r, next *Record) func() {
+func (v *Visitor) tell(event EventKind, r, next *Record) func() {
 	return func() {
-		m.notify(event, v, next.Kind, nil)
+		v.notify(event, next.Kind, nil)
 		if event == EventRefreshed && r.SessionID != next.SessionID {
-			m.notify(EventSessionIDChanged, v, next.Kind, nil)
+			v.notify(EventSessionIDChanged, next.Kind, nil)
 		}
 	}
 }
 
 // save writes next, which follows r, and keeps the book of what is owed. If it
 // was beaten by a row it returns that; there is none if it was beaten here.
-func (m *Manager) save(ctx context.Context, v *Visitor, r, next *Record, over []uint64) (how verdict, row *Record, err error) {
-	how, row, err = m.write(ctx, v, over, next)
+func (v *Visitor) save(ctx context.Context, r, next *Record, over []uint64) (how verdict, row *Record, err error) {
+	how, row, err = v.write(ctx, over, next)
 	switch how {
 	case written:
-		m.settle(v, next, over)
+		v.settle(next, over)
 	case owed:
-		if !m.debts.owe(m.key(v), r, next, over) {
+		if !v.m().debts.owe(v.key(), r, next, over) {
 			return beaten, nil, nil
 		}
-		m.detach(func() { m.payLate(v, next) })
+		v.m().detach(func() { v.payLate(next) })
 	}
 	return how, row, err
 }
 
 // write saves next in place of a row with one of the generations in over, and
 // tries again while the store fails. If it was beaten it returns the winner.
-func (m *Manager) write(ctx context.Context, v *Visitor, over []uint64, next *Record) (how verdict, row *Record, err error) {
+func (v *Visitor) write(ctx context.Context, over []uint64, next *Record) (how verdict, row *Record, err error) {
 	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
 	for try := range writeTries {
 		if try > 0 && !pause(ctx, writePause<<min(try-1, 5)) {
 			break
 		}
-		if how, row, err = m.try(ctx, v, over, next); how != owed {
+		if how, row, err = v.try(ctx, over, next); how != owed {
 			return how, row, nil
 		}
 	}
-	return owed, nil, m.storeError(v, "writing the session", err, next)
+	return owed, nil, v.storeError("writing the session", err, next)
 }
 
-func (m *Manager) try(ctx context.Context, v *Visitor, over []uint64, next *Record) (verdict, *Record, error) {
+func (v *Visitor) try(ctx context.Context, over []uint64, next *Record) (verdict, *Record, error) {
 	data := next.encode()
 	for _, base := range over { // oldest first: a row never goes back
-		saved, err := m.saveIf(ctx, v, data, base, next)
+		saved, err := v.saveIf(ctx, data, base, next)
 		switch {
 		case err != nil:
 			return owed, nil, err
@@ -170,7 +170,7 @@ func (m *Manager) try(ctx context.Context, v *Visitor, over []uint64, next *Reco
 		}
 	}
 	// Perhaps an earlier try was applied and only its answer was lost.
-	row, err := m.look(ctx, v)
+	row, err := v.look(ctx)
 	switch {
 	case err != nil:
 		return owed, nil, err
@@ -182,22 +182,22 @@ func (m *Manager) try(ctx context.Context, v *Visitor, over []uint64, next *Reco
 
 // payLate goes on writing next, within a bound, while it is owed; nobody waits
 // for it. After that the next change of the session tries again.
-func (m *Manager) payLate(v *Visitor, next *Record) {
-	ctx, cancel := context.WithTimeout(m.ctx, lateLimit)
+func (v *Visitor) payLate(next *Record) {
+	ctx, cancel := context.WithTimeout(v.m().ctx, lateLimit)
 	defer cancel()
 	for wait := lateWritePause; pause(ctx, wait); wait = min(2*wait, 5*lateWritePause) {
-		d := m.debts.of(m.key(v))
+		d := v.m().debts.of(v.key())
 		if d.record != next {
 			return
 		}
-		how, row, _ := m.try(ctx, v, d.over, next)
+		how, row, _ := v.try(ctx, d.over, next)
 		switch {
 		case how == owed:
 		case how == beaten && next.outweighs(row, d.from):
-			next = m.debts.rebase(m.key(v), d, row)
+			next = v.m().debts.rebase(v.key(), d, row)
 		default:
-			m.settle(v, next, d.over)
-			m.epoch(v).Add(1)
+			v.settle(next, d.over)
+			v.epoch().Add(1)
 			return
 		}
 	}
@@ -205,16 +205,16 @@ func (m *Manager) payLate(v *Visitor, next *Record) {
 
 // revoke ends tokens that nobody will use. They may share a session with those
 // that took their place, so this is for customers who have logged out.
-func (m *Manager) revoke(v *Visitor, r *Record) {
+func (v *Visitor) revoke(r *Record) {
 	if r.Kind != Customer {
 		return
 	}
-	if now, err := m.load(m.ctx, v); err != nil || now.Kind == Customer {
+	if now, err := v.load(v.m().ctx); err != nil || now.Kind == Customer {
 		return
 	}
-	ctx, cancel := context.WithTimeout(m.ctx, m.cfg.RefreshLimit)
+	ctx, cancel := context.WithTimeout(v.m().ctx, v.m().cfg.RefreshLimit)
 	defer cancel()
-	_ = m.cfg.Issuer.Revoke(ctx, r.Access) // best effort: the token is forgotten either way
+	_ = v.m().cfg.Issuer.Revoke(ctx, r.Access) // best effort: the token is forgotten either way
 }
 
 // pause waits; false if ctx ended first.

@@ -138,8 +138,8 @@ func (b *book) takeLease(key string) *lease {
 }
 
 // settle ends what next was owed for, and gives back the lease that was kept.
-func (m *Manager) settle(v *Visitor, next *Record, over []uint64) {
-	m.setFree(m.debts.paid(m.key(v), next, over))
+func (v *Visitor) settle(next *Record, over []uint64) {
+	v.m().setFree(v.m().debts.paid(v.key(), next, over))
 }
 
 func (m *Manager) setFree(l *lease) {

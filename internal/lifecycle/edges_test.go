@@ -48,16 +48,16 @@ func TestL08_ADoubtfulRejection(t *testing.T) {
 				if tt.want == WantCustomer {
 					w.logIn(v)
 				}
-				rejected, err := w.m.Token(t.Context(), v, tt.want)
+				rejected, err := w.m.at(v).Token(t.Context(), tt.want)
 				require.NoError(t, err)
 				began := w.office.count(anonymous)
 				w.office.script(0, failing(tt.fails))
-				again, ok := w.m.RenewDoubtful(t.Context(), v, tt.want, rejected)
+				again, ok := w.m.at(v).RenewDoubtful(t.Context(), tt.want, rejected)
 				assert.Equal(t, tt.renewed, ok)
 				assert.Equal(t, tt.calls, w.office.count(refreshAnonymous)+w.office.count(refreshCustomer))
 				if ok {
 					assert.False(t, again.Access.Equal(rejected.Access))
-					_, ok = w.m.RenewDoubtful(t.Context(), v, tt.want, again)
+					_, ok = w.m.at(v).RenewDoubtful(t.Context(), tt.want, again)
 					assert.False(t, ok, "it is new")
 				} else {
 					assert.Equal(t, rejected.Access.Reveal(), w.token(v, tt.want), "it stays in use")
@@ -78,8 +78,8 @@ func TestL08_ADoubtfulRejection(t *testing.T) {
 func TestL08_ABearerOfItsOwn(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		v := w.customer("jo")
-		_, err := w.m.Login(t.Context(), v, func(ctx context.Context, bearer Token) (Grant, error) {
-			_, ok, err := w.m.Renew(ctx, v, WantAnonymous, bearer)
+		_, err := w.m.at(v).Login(t.Context(), func(ctx context.Context, bearer Token) (Grant, error) {
+			_, ok, err := w.m.at(v).Renew(ctx, WantAnonymous, bearer)
 			assert.False(t, ok)
 			return Grant{}, errors.Join(err, &failure.Failure{Token: failure.BearerRefused, Err: errWire})
 		})
@@ -108,7 +108,7 @@ func TestL09_ALoginWithoutABearer(t *testing.T) {
 				}
 				tt.breaks(w)
 				sent := w.office.count(login)
-				_, err := w.m.Login(t.Context(), visitor("jo"), w.office.login)
+				_, err := w.m.at(visitor("jo")).Login(t.Context(), w.office.login)
 				require.ErrorIs(t, err, tt.err)
 				assert.Equal(t, sent, w.office.count(login))
 			})
@@ -142,7 +142,7 @@ func TestL09_ARejectedBearerThatCannotBeRenewed(t *testing.T) {
 					}
 					return nil
 				})
-				_, err := w.m.Login(t.Context(), v, w.office.login)
+				_, err := w.m.at(v).Login(t.Context(), w.office.login)
 				assert.Equal(t, tt.logins == 1, err != nil, err)
 				assert.Equal(t, tt.logins, w.office.count(login))
 				assert.Equal(t, tt.guests, w.office.count(anonymous))
@@ -172,7 +172,7 @@ func TestL11_WhatASwitchComesTo(t *testing.T) {
 					}
 					return nil
 				})
-				err := w.m.Refresh(t.Context(), v, &entity)
+				err := w.m.at(v).Refresh(t.Context(), &entity)
 				require.ErrorIs(t, err, tt.err)
 				require.NotErrorIs(t, err, tt.not)
 				assert.Equal(t, "C2", w.row("jo").Access.Reveal())
@@ -183,7 +183,7 @@ func TestL11_WhatASwitchComesTo(t *testing.T) {
 		bubble(t, func(t *testing.T, w *world) {
 			v := w.customer("jo")
 			time.Sleep(25 * time.Hour)
-			require.ErrorIs(t, w.m.Refresh(t.Context(), v, &entity), sentinel.NotRefreshable)
+			require.ErrorIs(t, w.m.at(v).Refresh(t.Context(), &entity), sentinel.NotRefreshable)
 			assert.Zero(t, w.office.count(refreshCustomer))
 		})
 	})
@@ -191,7 +191,7 @@ func TestL11_WhatASwitchComesTo(t *testing.T) {
 		inShop(t, 1, func(t *testing.T, s *shop) {
 			s.replicas[0].customer("jo")
 			s.links[0].on("remaining", func() { s.lender.drop("jo") })
-			require.NoError(t, s.replicas[0].m.Refresh(t.Context(), visitor("jo"), &entity))
+			require.NoError(t, s.replicas[0].m.at(visitor("jo")).Refresh(t.Context(), &entity))
 			assert.Equal(t, 1, s.office.count(refreshCustomer))
 			assert.Equal(t, entity, s.replicas[0].row("jo").LegalEntity)
 		})
@@ -205,9 +205,9 @@ func TestL11_WhatASwitchComesTo(t *testing.T) {
 				w.token(w.m.utility, WantAnonymous)
 			}
 			strictly(a.office, 5*time.Second, func(*Grant) {})
-			go func() { _ = a.m.Refresh(context.Background(), visitor("jo"), nil) }()
+			go func() { _ = a.m.at(visitor("jo")).Refresh(context.Background(), nil) }()
 			synctest.Wait()
-			require.NoError(t, b.m.Refresh(t.Context(), visitor("jo"), &entity))
+			require.NoError(t, b.m.at(visitor("jo")).Refresh(t.Context(), &entity))
 			assert.Equal(t, 3, a.office.count(refreshCustomer))
 			assert.Equal(t, entity, a.row("jo").LegalEntity)
 		})
@@ -225,11 +225,11 @@ func TestL11_AnotherSessionID(t *testing.T) {
 			}
 			return nil
 		})
-		require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+		require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
 		assert.Equal(t, []EventKind{EventRefreshed, EventSessionIDChanged}, w.told())
 		assert.Equal(t, "another", w.row("jo").SessionID)
 		assert.Equal(t, "a new one", w.row("jo").SaaS.Reveal())
-		require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+		require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
 		assert.Equal(t, []EventKind{EventRefreshed}, w.told(), "it is the same again")
 	})
 }
@@ -265,7 +265,7 @@ func TestL05_TokensOutweighADoubt(t *testing.T) {
 					}
 					return works
 				})
-				_ = w.m.Refresh(t.Context(), v, nil)
+				_ = w.m.at(v).Refresh(t.Context(), nil)
 				synctest.Wait()
 				assert.Equal(t, tt.wins, w.row("jo").Access.Reveal() == "C4")
 				revoked := 0
@@ -301,13 +301,13 @@ func TestL05_ARowThatKeepsChanging(t *testing.T) {
 		w := newWorldOver(t, &office{}, store.shelf, store)
 		w.customer("jo")
 		store.key = ""
-		_, err := w.m.Token(t.Context(), visitor("eve"), WantAnonymous)
+		_, err := w.m.at(visitor("eve")).Token(t.Context(), WantAnonymous)
 		require.ErrorIs(t, err, sentinel.Unavailable)
 		require.ErrorContains(t, err, "changed again and again")
 		assert.Equal(t, 5, w.office.count(anonymous))
 
 		store.key, store.tried = rowOf("jo"), 0
-		err = w.m.Move(t.Context(), visitor("jo"), visitor("new"))
+		err = w.m.at(visitor("jo")).MoveTo(t.Context(), w.m.at(visitor("new")))
 		require.ErrorIs(t, err, sentinel.StoreUnavailable)
 		require.ErrorContains(t, err, "kept changing while it was moved")
 		assert.Equal(t, writeTries, store.tried)
@@ -315,7 +315,7 @@ func TestL05_ARowThatKeepsChanging(t *testing.T) {
 		store.tried = 0
 		w.logIn(visitor("jo"))
 		assert.Equal(t, writeTries, store.tried)
-		require.NoError(t, w.m.Logout(t.Context(), visitor("jo"), noCall))
+		require.NoError(t, w.m.at(visitor("jo")).Logout(t.Context(), noCall))
 		assert.Nil(t, w.row("jo"), "it is deleted instead")
 	})
 }

@@ -22,7 +22,7 @@ func TestEmployeesBearerIsKeptAndRenewed(t *testing.T) {
 		assert.Equal(t, 2, calls)
 		w.office.script(0, failing(map[string]failure.Outcome{employee: failure.Refused}))
 		time.Sleep(5 * time.Hour)
-		_, err = w.m.Token(t.Context(), v, WantEmployee)
+		_, err = w.m.at(v).Token(t.Context(), WantEmployee)
 		require.ErrorIs(t, err, errWire)
 		w.office.script(0, nil)
 		w.token(v, WantEmployee)

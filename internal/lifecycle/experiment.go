@@ -21,25 +21,25 @@ import (
 // experiment decides about a guest whose refresh was refused for an unknown
 // reason. The session is replaced if an anonymous login works and a second
 // refresh is refused too; otherwise it stays as it is.
-func (m *Manager) experiment(ctx context.Context, v *Visitor, r *Record, l *lease, first error) (func(), error) {
-	tell := func() { m.notify(EventRefreshFailed, v, r.Kind, first) }
-	fresh, err := m.anonymous(ctx, r)
+func (v *Visitor) experiment(ctx context.Context, r *Record, l *lease, first error) (func(), error) {
+	tell := func() { v.notify(EventRefreshFailed, r.Kind, first) }
+	fresh, err := v.m().anonymous(ctx, r)
 	if err != nil {
 		return tell, undecidedError{fmt.Errorf("%w; beginning another session failed too: %w", first, err)}
 	}
-	if !m.inTime(ctx) { // cut short, it would be a refresh token spent for nothing
+	if !v.m().inTime(ctx) { // cut short, it would be a refresh token spent for nothing
 		return tell, undecidedError{first}
 	}
-	g, err := m.redeemAnonymous(ctx, r, l)
+	g, err := v.m().redeemAnonymous(ctx, r, l)
 	switch {
 	case err == nil:
-		return m.renewed(v, r, g, true)
+		return v.renewed(r, g, true)
 	case errors.Is(err, errLeaseShort):
 		return nil, err
 	}
 	switch outcome(err) {
 	case failure.Refused, failure.Undecided:
-		return m.begun(v, r, begin(Anonymous, fresh, r.Generation), EventReplaced)
+		return v.begun(r, begin(Anonymous, fresh, r.Generation), EventReplaced)
 	default:
 		return tell, undecidedError{err}
 	}
@@ -75,10 +75,10 @@ func (f refusals) again(as uint32, now time.Time) (next refusals, no bool) {
 // countRefusal decides about a customer whose access token is over and whose
 // refresh was refused for an unknown reason. It counts only while anonymous
 // tokens can be obtained.
-func (m *Manager) countRefusal(ctx context.Context, v *Visitor, r *Record, err error) (func(), error) {
-	tell := func() { m.notify(EventRefreshFailed, v, r.Kind, err) }
+func (v *Visitor) countRefusal(ctx context.Context, r *Record, err error) (func(), error) {
+	tell := func() { v.notify(EventRefreshFailed, r.Kind, err) }
 	next, no := refusals{}, false
-	if control, controlErr := m.cfg.Issuer.Anonymous(ctx, m.cfg.Context); controlErr == nil {
+	if control, controlErr := v.m().cfg.Issuer.Anonymous(ctx, v.m().cfg.Context); controlErr == nil {
 		// The processes' clocks may differ, so the server's counts.
 		as, now := fingerprint(err), control.Date
 		if now.IsZero() {
@@ -88,11 +88,11 @@ func (m *Manager) countRefusal(ctx context.Context, v *Visitor, r *Record, err e
 	}
 	switch {
 	case no:
-		return m.expire(v, r, err), nil
+		return v.expire(r, err), nil
 	case next != r.Refusals:
 		counted := r.next()
 		counted.Refusals = next
-		tell = m.alsoCommit(v, r, counted, tell)
+		tell = v.alsoCommit(r, counted, tell)
 	}
 	return tell, kept(err)
 }

@@ -73,7 +73,7 @@ func TestL06_TheSecondRefreshDecides(t *testing.T) {
 					}
 					return nil
 				})
-				_, err := w.m.Token(t.Context(), v, WantAnonymous)
+				_, err := w.m.at(v).Token(t.Context(), WantAnonymous)
 				after := w.row("jo")
 				if tt.err {
 					require.ErrorIs(t, err, sentinel.Unavailable)
@@ -95,7 +95,7 @@ func TestL06_TheSecondRefreshDecides(t *testing.T) {
 func TestL06_TheReplacementKeepsTheContext(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		v := visitor("jo")
-		require.NoError(t, w.m.Start(t.Context(), v, SessionContext{SiteCode: "main"}))
+		require.NoError(t, w.m.at(v).Start(t.Context(), SessionContext{SiteCode: "main"}))
 		time.Sleep(2 * time.Hour)
 		w.office.script(0, refusing(refreshAnonymous))
 		w.token(v, WantAnonymous)
@@ -138,9 +138,9 @@ func TestL06_TheExperimentOvertaken(t *testing.T) {
 			time.Sleep(2 * time.Hour)
 			w.office.script(time.Second, refusing(refreshAnonymous))
 			var both sync.WaitGroup
-			both.Go(func() { _, _ = w.m.Token(t.Context(), visitor("jo"), WantAnonymous) })
+			both.Go(func() { _, _ = w.m.at(visitor("jo")).Token(t.Context(), WantAnonymous) })
 			time.Sleep(at)
-			_, err := w.m.put(t.Context(), v, w.row("jo"), func(current *Record) *Record {
+			_, err := w.m.at(v).put(t.Context(), w.row("jo"), func(current *Record) *Record {
 				g, _ := w.office.login(t.Context(), Token{&bearer{}})
 				return begin(Customer, g, current.Generation)
 			}, EventLoggedIn)
@@ -295,7 +295,7 @@ func TestL06_RefusalsAreTimedByTheServersClock(t *testing.T) {
 		date := time.Now().Add(-time.Hour)
 		refuse := func(as string) error {
 			r := w.row("jo")
-			_, err := w.m.countRefusal(t.Context(), v, r, &failure.Failure{Token: failure.Undecided, Problem: wire.Problem{Code: as}, Err: errWire})
+			_, err := w.m.at(v).countRefusal(t.Context(), r, &failure.Failure{Token: failure.Undecided, Problem: wire.Problem{Code: as}, Err: errWire})
 			return err
 		}
 		tellsTheTime := true
@@ -331,7 +331,7 @@ func TestL16_ALiveTokenStays(t *testing.T) {
 			g.ExpiresIn.Duration, g.ExpiresIn.Known = time.Second, true
 			return nil
 		})
-		require.ErrorIs(t, w.m.Refresh(t.Context(), v, nil), sentinel.BadResponse)
+		require.ErrorIs(t, w.m.at(v).Refresh(t.Context(), nil), sentinel.BadResponse)
 		after := w.row("jo")
 		assert.True(t, after.Access.Equal(before.Access))
 		assert.False(t, after.Refresh.Equal(before.Refresh), "the new refresh token is kept")
@@ -366,7 +366,7 @@ func TestL06_AnExperimentThatIsNotMade(t *testing.T) {
 					}
 					return failing(tt.fails)(ctx, c, g)
 				})
-				_, err := w.m.Token(t.Context(), v, WantAnonymous)
+				_, err := w.m.at(v).Token(t.Context(), WantAnonymous)
 				assert.Equal(t, tt.sent, w.office.count(refreshAnonymous))
 				assert.Equal(t, tt.kept, w.row("jo").Access.Reveal() == old)
 				if tt.kept {

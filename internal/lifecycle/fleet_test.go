@@ -189,11 +189,11 @@ func (f *fleet) visit(t *testing.T, crew []*replica, i int) {
 	for established := false; !established && patience > 0; patience-- { // the faults are on already
 		r := crew[i%len(crew)]
 		if i%2 == 0 {
-			_, err := r.m.Token(t.Context(), visitor(key), WantAnonymous)
+			_, err := r.m.at(visitor(key)).Token(t.Context(), WantAnonymous)
 			established = err == nil
 		} else {
 			want = WantCustomer
-			result, err := r.m.Login(t.Context(), visitor(key), r.login)
+			result, err := r.m.at(visitor(key)).Login(t.Context(), r.login)
 			established = err == nil && result.Established
 		}
 		time.Sleep(time.Second)
@@ -218,7 +218,7 @@ func (f *fleet) request(t *testing.T, r *replica, key string, want Want) {
 		defer cancel()
 		ctx = limited
 	}
-	token, err := r.m.Token(ctx, visitor(key), want)
+	token, err := r.m.at(visitor(key)).Token(ctx, want)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sum.requests++

@@ -23,21 +23,21 @@ type flight struct {
 type work func(ctx context.Context) (tell func(), err error)
 
 // launch starts work for v, or returns the flight that is already under way.
-func (m *Manager) launch(v *Visitor, alone bool, do work) (f *flight, mine bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.isClosed {
+func (v *Visitor) launch(alone bool, do work) (f *flight, mine bool) {
+	v.m().mu.Lock()
+	defer v.m().mu.Unlock()
+	if v.m().isClosed {
 		f = &flight{done: make(chan struct{}), err: sentinel.Closed}
 		close(f.done)
 		return f, false
 	}
-	if f = m.flights[m.key(v)]; f != nil {
+	if f = v.m().flights[v.key()]; f != nil {
 		return f, false
 	}
 	f = &flight{alone: alone, done: make(chan struct{}), ended: make(chan struct{})}
-	m.flights[m.key(v)] = f
-	m.running[f] = struct{}{}
-	go m.fly(v, f, do)
+	v.m().flights[v.key()] = f
+	v.m().running[f] = struct{}{}
+	go v.fly(f, do)
 	return f, true
 }
 
@@ -68,24 +68,24 @@ func (m *Manager) landed(f *flight) {
 	close(f.ended)
 }
 
-func (m *Manager) fly(v *Visitor, f *flight, do work) {
-	defer m.landed(f)
+func (v *Visitor) fly(f *flight, do work) {
+	defer v.m().landed(f)
 	defer close(f.done)
-	if tell := m.run(v, f, do); tell != nil {
+	if tell := v.run(f, do); tell != nil {
 		tell()
 	}
 }
 
 // run does the work, and clears the way for the next flight.
-func (m *Manager) run(v *Visitor, f *flight, do work) (tell func()) {
+func (v *Visitor) run(f *flight, do work) (tell func()) {
 	f.err = errPanic // a panic or Goexit in a user's store or transport releases the waiters
 	defer func() {
-		m.mu.Lock()
-		delete(m.flights, m.key(v))
-		m.mu.Unlock()
-		m.epoch(v).Add(1) // whatever happened, everyone looks again
+		v.m().mu.Lock()
+		delete(v.m().flights, v.key())
+		v.m().mu.Unlock()
+		v.epoch().Add(1) // whatever happened, everyone looks again
 	}()
-	ctx, cancel := context.WithTimeout(m.ctx, m.cfg.RefreshLimit)
+	ctx, cancel := context.WithTimeout(v.m().ctx, v.m().cfg.RefreshLimit)
 	defer cancel()
 	tell, f.err = do(ctx)
 	return tell
@@ -94,23 +94,23 @@ func (m *Manager) run(v *Visitor, f *flight, do work) (tell func()) {
 // join starts work, or waits for the flight that is under way; its result then
 // counts for this caller too, unless it was somebody's own: then the caller
 // looks again.
-func (m *Manager) join(ctx context.Context, v *Visitor, do work) error {
-	f, mine := m.launch(v, false, do)
-	err := m.wait(ctx, f)
-	if (f.alone || errors.Is(err, errTooSoon)) && !mine && ctx.Err() == nil && !m.Closed() {
+func (v *Visitor) join(ctx context.Context, do work) error {
+	f, mine := v.launch(false, do)
+	err := v.m().wait(ctx, f)
+	if (f.alone || errors.Is(err, errTooSoon)) && !mine && ctx.Err() == nil && !v.m().Closed() {
 		return nil
 	}
 	return err
 }
 
 // alone waits until no other flight is under way, then runs work and waits for it.
-func (m *Manager) alone(ctx context.Context, v *Visitor, do work) error {
+func (v *Visitor) alone(ctx context.Context, do work) error {
 	own := do
 	do = func(flight context.Context) (func(), error) { return own(starterValues{flight, ctx}) }
 	for {
-		f, mine := m.launch(v, true, do)
-		err := m.wait(ctx, f)
-		if mine || ctx.Err() != nil || m.Closed() {
+		f, mine := v.launch(true, do)
+		err := v.m().wait(ctx, f)
+		if mine || ctx.Err() != nil || v.m().Closed() {
 			return err
 		}
 	}

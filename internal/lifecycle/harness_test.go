@@ -273,16 +273,24 @@ func newWorldOver(t *testing.T, o *office, s *shelf, store Store) *world {
 	return w
 }
 
-func visitor(key string) *Visitor {
-	v := new(Visitor)
-	v.Init("visitor/", key)
+// visitor is one of the first Manager that it is used with.
+func visitor(key string) *Visitor { return &Visitor{id: secret.New(key)} }
+
+// at returns v, of this Manager.
+func (m *Manager) at(v *Visitor) *Visitor {
+	if v.m == nil {
+		v.Init(m, "visitor/", v.id.Reveal())
+	}
+	if v.m() != m {
+		panic("a visitor of another Manager")
+	}
 	return v
 }
 
 // token is what a call gets; it must not fail.
 func (w *world) token(v *Visitor, want Want) string {
 	w.t.Helper()
-	token, err := w.m.Token(w.t.Context(), v, want)
+	token, err := w.m.at(v).Token(w.t.Context(), want)
 	require.NoError(w.t, err)
 	return token.Access.Reveal()
 }
@@ -297,7 +305,7 @@ func (w *world) customer(key string) *Visitor {
 
 func (w *world) logIn(v *Visitor) Login {
 	w.t.Helper()
-	result, err := w.m.Login(w.t.Context(), v, w.office.login)
+	result, err := w.m.at(v).Login(w.t.Context(), w.office.login)
 	require.NoError(w.t, err)
 	require.True(w.t, result.Established)
 	return result
@@ -306,7 +314,7 @@ func (w *world) logIn(v *Visitor) Login {
 // info is the session as another value of the same visitor sees it.
 func (w *world) info(key string) Record {
 	w.t.Helper()
-	r, err := w.m.Info(w.t.Context(), visitor(key))
+	r, err := w.m.at(visitor(key)).Info(w.t.Context())
 	require.NoError(w.t, err)
 	return r
 }

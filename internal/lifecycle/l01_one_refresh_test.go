@@ -96,7 +96,7 @@ func TestL01_ARefusalThatAnotherReplicaCausedEndsNothing(t *testing.T) {
 					both.Go(func() { a.token(visitor("jo"), WantCustomer) })
 					synctest.Wait()
 					both.Go(func() {
-						_, err := b.m.Token(t.Context(), visitor("jo"), WantCustomer)
+						_, err := b.m.at(visitor("jo")).Token(t.Context(), WantCustomer)
 						assert.NoError(t, err)
 					})
 					both.Wait()

@@ -47,7 +47,7 @@ func TestL03_AFailedEarlyRenewalIsNotTriedAtOnce(t *testing.T) {
 		w.told()
 
 		time.Sleep(time.Minute) // over: the error shows, and the next call tries again
-		_, err := w.m.Token(t.Context(), v, WantAnonymous)
+		_, err := w.m.at(v).Token(t.Context(), WantAnonymous)
 		require.ErrorIs(t, err, errWire)
 		w.office.script(0, nil)
 		assert.NotEqual(t, "A1", w.token(v, WantAnonymous))

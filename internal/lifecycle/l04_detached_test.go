@@ -18,7 +18,7 @@ func TestL04_WhoeverLeavesBreaksNothing(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "the caller's"))
 			var all sync.WaitGroup
 			all.Go(func() {
-				_, err := w.m.Token(ctx, visitor("jo"), WantAnonymous)
+				_, err := w.m.at(visitor("jo")).Token(ctx, WantAnonymous)
 				assert.ErrorIs(t, err, context.Canceled)
 				assert.Equal(t, time.Second, time.Since(began))
 			})
@@ -38,7 +38,7 @@ func TestL04_WhoeverLeavesBreaksNothing(t *testing.T) {
 			synctest.Wait()
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
-			_, err := w.m.Token(ctx, visitor("jo"), WantAnonymous)
+			_, err := w.m.at(visitor("jo")).Token(ctx, WantAnonymous)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			assert.Equal(t, 2*time.Second, time.Since(began))
 			all.Wait()
@@ -49,7 +49,7 @@ func TestL04_WhoeverLeavesBreaksNothing(t *testing.T) {
 			var all sync.WaitGroup
 			for range 10 {
 				all.Go(func() {
-					_, err := w.m.Token(ctx, visitor("jo"), WantAnonymous)
+					_, err := w.m.at(visitor("jo")).Token(ctx, WantAnonymous)
 					assert.ErrorIs(t, err, context.DeadlineExceeded)
 				})
 			}
@@ -80,7 +80,7 @@ func TestL04_WhoeverLeavesBreaksNoBeginning(t *testing.T) {
 		w.office.script(5*time.Second, nil)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err := w.m.Token(ctx, visitor("jo"), WantAnonymous)
+		_, err := w.m.at(visitor("jo")).Token(ctx, WantAnonymous)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Equal(t, "A1", w.token(visitor("jo"), WantAnonymous))
 		assert.Equal(t, 1, w.office.count(anonymous))
@@ -93,7 +93,7 @@ func TestL04_ARenewalHasItsOwnTimeout(t *testing.T) {
 			t.Helper()
 			w.office.script(time.Hour, nil)
 			assert.Equal(t, 30*time.Second, elapsed(func() {
-				_, err := w.m.Token(t.Context(), visitor("jo"), WantAnonymous)
+				_, err := w.m.at(visitor("jo")).Token(t.Context(), WantAnonymous)
 				assert.ErrorIs(t, err, context.DeadlineExceeded)
 			}))
 			w.office.script(0, nil)

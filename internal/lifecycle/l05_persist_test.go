@@ -55,7 +55,7 @@ func TestL05_AShortHiccupIsNotSeen(t *testing.T) {
 					left--
 					return how
 				})
-				require.NoError(t, w.m.Refresh(t.Context(), visitor("jo"), nil))
+				require.NoError(t, w.m.at(visitor("jo")).Refresh(t.Context(), nil))
 				assert.Zero(t, left*w.office.count(revoke))
 				assert.Equal(t, w.row("jo").Access.Reveal(), w.token(visitor("jo"), WantCustomer))
 				assert.Equal(t, []EventKind{EventStarted, EventLoggedIn, EventRefreshed}, w.told())
@@ -71,7 +71,7 @@ func TestL05_ALongOutageLosesNothing(t *testing.T) {
 	acts := map[string]func(*world, *Visitor){
 		"a new session": func(w *world, v *Visitor) { w.token(v, WantAnonymous) },
 		"a renewal": func(w *world, v *Visitor) {
-			assert.NoError(w.t, w.m.Refresh(w.t.Context(), v, nil))
+			assert.NoError(w.t, w.m.at(v).Refresh(w.t.Context(), nil))
 		},
 		"a login": func(w *world, v *Visitor) { w.logIn(v) },
 	}
@@ -125,13 +125,13 @@ func TestL05_ARenewalOverAnOwedOne(t *testing.T) {
 		bubble(t, func(t *testing.T, w *world) {
 			v := w.customer("jo")
 			w.shelf.fail(always("save", breaks))
-			require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+			require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
 			time.Sleep(time.Duration(at) * 100 * time.Millisecond)
 			w.shelf.fail(func(op string) trip { // slow, so that the two writes overlap
 				time.Sleep(150 * time.Millisecond)
 				return works
 			})
-			require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+			require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
 			calls := w.office.of(refreshCustomer)
 			require.Len(t, calls, 2)
 			require.NotEqual(t, calls[0].refresh, calls[1].refresh, "at %d", at)
@@ -162,7 +162,7 @@ func TestL05_AReadThatIsOvertaken(t *testing.T) {
 		w.customer("jo")
 		before := w.row("jo")
 		shelf.fail(always("save", breaks))
-		require.NoError(t, w.m.Refresh(t.Context(), visitor("jo"), nil))
+		require.NoError(t, w.m.at(visitor("jo")).Refresh(t.Context(), nil))
 		require.Equal(t, 1, w.size("debts"))
 		shelf.fail(nil)
 		assert.False(t, before.Access.Equal(w.info("jo").Access))
@@ -175,7 +175,7 @@ func TestL05_ReadsFailClosed(t *testing.T) {
 		w.token(visitor("jo"), WantAnonymous)
 		for _, how := range []trip{breaks, panics} {
 			w.shelf.fail(always("load", how))
-			_, err := w.m.Token(t.Context(), visitor("jo"), WantAnonymous)
+			_, err := w.m.at(visitor("jo")).Token(t.Context(), WantAnonymous)
 			require.ErrorIs(t, err, sentinel.StoreUnavailable)
 			assert.NotContains(t, err.Error(), "R1")
 		}
@@ -200,12 +200,12 @@ func TestL05_ASlowStoreHoldsNobodyUp(t *testing.T) {
 		shelf := &shelf{rows: map[string]shelfRow{}}
 		w := newWorldOver(t, &office{}, shelf, slowStore{shelf})
 		assert.Equal(t, 2*time.Second, elapsed(func() {
-			_, err := w.m.Token(t.Context(), visitor("jo"), WantAnonymous)
+			_, err := w.m.at(visitor("jo")).Token(t.Context(), WantAnonymous)
 			assert.ErrorIs(t, err, sentinel.StoreUnavailable)
 		}))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err := w.m.Token(ctx, visitor("jo"), WantAnonymous)
+		_, err := w.m.at(visitor("jo")).Token(ctx, WantAnonymous)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.NotErrorIs(t, err, sentinel.StoreUnavailable)
 	})
@@ -215,7 +215,7 @@ func TestL05_AnEvictedRow(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.customer("jo")
 		w.shelf.rows = map[string]shelfRow{}
-		_, err := w.m.Token(t.Context(), visitor("jo"), WantCustomer)
+		_, err := w.m.at(visitor("jo")).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.NotLoggedIn)
 		w.told()
 		w.token(visitor("jo"), WantAny)
@@ -262,7 +262,7 @@ func TestStoresThatCannotCompare(t *testing.T) {
 		w.office.script(time.Second, nil)
 		w.token(v, WantCustomer)
 		synctest.Wait()
-		require.NoError(t, w.m.Logout(t.Context(), v, noCall))
+		require.NoError(t, w.m.at(v).Logout(t.Context(), noCall))
 		time.Sleep(time.Minute)
 		assert.Equal(t, None, w.row("jo").Kind)
 		assert.Equal(t, 1, w.office.count(revoke))
@@ -330,7 +330,7 @@ func full() *Record {
 func TestWhatIsReadAgainIsTheSame(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		time.Sleep(1234567 * time.Nanosecond)
-		held, err := w.m.Info(t.Context(), w.customer("jo"))
+		held, err := w.m.at(w.customer("jo")).Info(t.Context())
 		require.NoError(t, err)
 		written := w.row("jo")
 		assert.Equal(t, written.Issued, held.Issued)
@@ -360,7 +360,7 @@ func TestAVisitorsRowHoldsNoEmployee(t *testing.T) {
 		r := begin(Employee, Grant{SentAt: time.Now(), Token: wire.Token{Access: secret.New("E1")}}, 0)
 		require.NoError(t, w.shelf.Save(t.Context(), rowOf("jo"), r.encode(), r.Generation, time.Hour))
 		for _, want := range []Want{WantAnonymous, WantCustomer, WantAny} {
-			_, err := w.m.Token(t.Context(), visitor("jo"), want)
+			_, err := w.m.at(visitor("jo")).Token(t.Context(), want)
 			require.ErrorIs(t, err, sentinel.StoreCorrupt)
 		}
 		assert.Empty(t, w.office.calls)

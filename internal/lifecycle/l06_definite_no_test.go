@@ -67,7 +67,7 @@ func TestL06_OnlyADefiniteNoEndsASession(t *testing.T) {
 				}
 				w.told()
 				w.office.script(0, failing(map[string]failure.Outcome{op: tt.outcome}))
-				_, err := w.m.Token(t.Context(), v, want)
+				_, err := w.m.at(v).Token(t.Context(), want)
 				synctest.Wait()
 				w.office.script(0, nil)
 				assert.NotZero(t, w.office.count(op))
@@ -105,7 +105,7 @@ func TestL06_OnlyADefiniteNoEndsASession(t *testing.T) {
 					assert.True(t, r.Ended)
 					assert.Equal(t, []EventKind{EventExpired}, w.told())
 					w.token(v, WantAnonymous) // anonymous calls go on
-					_, err = w.m.Token(t.Context(), v, WantCustomer)
+					_, err = w.m.at(v).Token(t.Context(), WantCustomer)
 					require.ErrorIs(t, err, sentinel.SessionExpired)
 					w.logIn(v)
 					w.token(v, WantCustomer)
@@ -127,7 +127,7 @@ func TestL06_ARefusedRefreshTokenIsNeverSentAgain(t *testing.T) {
 		}
 		assert.Equal(t, 1, w.office.count(refreshCustomer))
 		time.Sleep(26 * time.Hour)
-		_, err := w.m.Token(t.Context(), v, WantCustomer)
+		_, err := w.m.at(v).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.SessionExpired)
 		assert.Equal(t, 1, w.office.count(refreshCustomer))
 	})

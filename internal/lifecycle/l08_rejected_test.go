@@ -19,14 +19,14 @@ import (
 
 // rejectedBy sends 401 for old tokens: what a service does with a token.
 func useWith(w *world, v *Visitor, want Want, good func(string) bool) (calls int, err error) {
-	token, err := w.m.Token(w.t.Context(), v, want)
+	token, err := w.m.at(v).Token(w.t.Context(), want)
 	if err != nil {
 		return 0, err
 	}
 	if good(token.Access.Reveal()) {
 		return 1, nil
 	}
-	again, ok, err := w.m.Renew(w.t.Context(), v, want, token)
+	again, ok, err := w.m.at(v).Renew(w.t.Context(), want, token)
 	if err != nil || !ok {
 		return 1, errors.Join(err, errWire)
 	}
@@ -48,10 +48,10 @@ func TestL08_FiftyRejectionsMakeOneRenewal(t *testing.T) {
 			var all sync.WaitGroup
 			for i := range 50 {
 				all.Go(func() {
-					token, err := w.m.Token(t.Context(), visitor("jo"), want)
+					token, err := w.m.at(visitor("jo")).Token(t.Context(), want)
 					assert.NoError(t, err)
 					time.Sleep(time.Duration(i) * 200 * time.Millisecond) // the 401s come one after the other
-					again, ok, err := w.m.Renew(t.Context(), visitor("jo"), want, token)
+					again, ok, err := w.m.at(visitor("jo")).Renew(t.Context(), want, token)
 					if assert.NoError(t, err) && assert.True(t, ok, "call %d has no token to try again with", i) {
 						assert.NotEqual(t, old, again.Access.Reveal())
 					}
@@ -66,10 +66,10 @@ func TestL08_FiftyRejectionsMakeOneRenewal(t *testing.T) {
 func TestL08_ALateRejectionOfTheLastTokenRenewsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		v := visitor("jo")
-		old, err := w.m.Token(t.Context(), v, WantAnonymous)
+		old, err := w.m.at(v).Token(t.Context(), WantAnonymous)
 		require.NoError(t, err)
-		require.NoError(t, w.m.Refresh(t.Context(), v, nil))
-		again, ok, err := w.m.Renew(t.Context(), v, WantAnonymous, old)
+		require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
+		again, ok, err := w.m.at(v).Renew(t.Context(), WantAnonymous, old)
 		require.NoError(t, err)
 		assert.True(t, ok)
 		assert.Equal(t, "A2", again.Access.Reveal())
@@ -82,10 +82,10 @@ func TestL08_ARejectedTokenThatAnotherReplicaReplaced(t *testing.T) {
 	bubble(t, func(t *testing.T, a *world) {
 		b := newWorld(t, a.office, a.shelf)
 		v := a.customer("jo")
-		old, err := a.m.Token(t.Context(), v, WantCustomer)
+		old, err := a.m.at(v).Token(t.Context(), WantCustomer)
 		require.NoError(t, err)
-		require.NoError(t, b.m.Refresh(t.Context(), visitor("jo"), nil))
-		again, ok, err := a.m.Renew(t.Context(), v, WantCustomer, old)
+		require.NoError(t, b.m.at(visitor("jo")).Refresh(t.Context(), nil))
+		again, ok, err := a.m.at(v).Renew(t.Context(), WantCustomer, old)
 		require.NoError(t, err)
 		assert.True(t, ok)
 		assert.Equal(t, a.row("jo").Access.Reveal(), again.Access.Reveal())
@@ -103,13 +103,13 @@ func TestL08_OthersAreNotTooSoon(t *testing.T) {
 		v := visitor("jo")
 		_, err := useWith(w, v, WantAnonymous, func(string) bool { return false })
 		require.ErrorIs(t, err, errWire)
-		rejected, err := w.m.Token(t.Context(), v, WantAnonymous)
+		rejected, err := w.m.at(v).Token(t.Context(), WantAnonymous)
 		require.NoError(t, err)
 		time.Sleep(21 * time.Second)
 		w.shelf.fail(func(string) trip { time.Sleep(time.Second); return works })
 		var both sync.WaitGroup
 		both.Go(func() {
-			_, _, err := w.m.Renew(t.Context(), v, WantAnonymous, rejected)
+			_, _, err := w.m.at(v).Renew(t.Context(), WantAnonymous, rejected)
 			assert.NoError(t, err)
 		})
 		synctest.Wait()
@@ -122,12 +122,12 @@ func TestL08_OthersAreNotTooSoon(t *testing.T) {
 func TestL08_ARejectionCountsWhileTheAccessTokenIsTheSame(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		v := w.customer("jo")
-		old, err := w.m.Token(t.Context(), v, WantCustomer)
+		old, err := w.m.at(v).Token(t.Context(), WantCustomer)
 		require.NoError(t, err)
 		w.office.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.Unknown}))
-		require.Error(t, w.m.Refresh(t.Context(), v, nil))
+		require.Error(t, w.m.at(v).Refresh(t.Context(), nil))
 		w.office.script(0, nil)
-		_, ok, err := w.m.Renew(t.Context(), v, WantCustomer, old)
+		_, ok, err := w.m.at(v).Renew(t.Context(), WantCustomer, old)
 		require.NoError(t, err)
 		assert.True(t, ok)
 	})

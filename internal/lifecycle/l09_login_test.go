@@ -53,11 +53,11 @@ func TestL09_ALoginThatFailsChangesNothing(t *testing.T) {
 			v := visitor("jo")
 			own := w.token(v, WantAnonymous)
 			w.office.script(0, failing(map[string]failure.Outcome{login: outcome}))
-			_, err := w.m.Login(t.Context(), v, w.office.login)
+			_, err := w.m.at(v).Login(t.Context(), w.office.login)
 			require.ErrorIs(t, err, errWire)
 			assert.Equal(t, 1, w.office.count(login), "a wrong password is sent once")
 			assert.Equal(t, own, w.token(v, WantAnonymous))
-			_, err = w.m.Token(t.Context(), v, WantCustomer)
+			_, err = w.m.at(v).Token(t.Context(), WantCustomer)
 			require.ErrorIs(t, err, sentinel.NotLoggedIn)
 		})
 	}
@@ -67,7 +67,7 @@ func TestL09_ALoginWithoutTokensChangesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		v := visitor("jo")
 		own := w.token(v, WantAnonymous)
-		result, err := w.m.Login(t.Context(), v, func(context.Context, Token) (Grant, error) { return Grant{}, nil })
+		result, err := w.m.at(v).Login(t.Context(), func(context.Context, Token) (Grant, error) { return Grant{}, nil })
 		require.NoError(t, err)
 		assert.False(t, result.Established)
 		assert.Equal(t, "S1", result.SessionID)
@@ -125,7 +125,7 @@ func TestL09_LoginDuringARenewal(t *testing.T) {
 func TestL09_ALoginOutlivesItsCaller(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		ctx, cancel := context.WithCancel(t.Context())
-		_, err := w.m.Login(ctx, visitor("jo"), func(ctx context.Context, bearer Token) (Grant, error) {
+		_, err := w.m.at(visitor("jo")).Login(ctx, func(ctx context.Context, bearer Token) (Grant, error) {
 			defer cancel()
 			return w.office.login(ctx, bearer)
 		})

@@ -25,7 +25,7 @@ func TestL10_OneUtilitySessionAuthorisesAllRefreshes(t *testing.T) {
 		time.Sleep(13 * time.Hour)
 		var all sync.WaitGroup
 		for _, v := range visitors {
-			all.Go(func() { assert.NoError(t, w.m.Refresh(t.Context(), v, nil)) })
+			all.Go(func() { assert.NoError(t, w.m.at(v).Refresh(t.Context(), nil)) })
 		}
 		all.Wait()
 		assert.Equal(t, 20, w.office.count(refreshCustomer))
@@ -43,7 +43,7 @@ func TestL10_ARefusedUtilityBearerIsReplaced(t *testing.T) {
 	for _, sessionToo := range []bool{false, true} {
 		bubble(t, func(t *testing.T, w *world) {
 			v := w.customer("jo")
-			require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+			require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
 			dead := w.office.of(refreshCustomer)[0].bearer
 			w.office.script(time.Second, func(_ context.Context, c tokenCall, _ *Grant) error {
 				switch {
@@ -54,7 +54,7 @@ func TestL10_ARefusedUtilityBearerIsReplaced(t *testing.T) {
 				}
 				return nil
 			})
-			require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+			require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
 			assert.Equal(t, "S1", w.info("jo").SessionID)
 			assert.Equal(t, Customer, w.info("jo").Kind)
 			assert.NotContains(t, w.told(), EventRefreshFailed)
@@ -70,7 +70,7 @@ func TestL10_WithoutABearerTheCustomerKeepsTheSession(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		v := w.customer("jo")
 		w.office.script(0, failing(map[string]failure.Outcome{anonymous: failure.Refused}))
-		require.ErrorIs(t, w.m.Refresh(t.Context(), v, nil), errWire)
+		require.ErrorIs(t, w.m.at(v).Refresh(t.Context(), nil), errWire)
 		r := w.info("jo")
 		assert.Equal(t, "C2", r.Access.Reveal())
 		assert.False(t, r.Suspect)
@@ -84,7 +84,7 @@ func TestL10_ARefusedBearerThatCannotBeReplaced(t *testing.T) {
 		v := w.customer("jo")
 		w.token(w.m.utility, WantAnonymous)
 		w.office.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.BearerRefused, refreshAnonymous: failure.Refused, anonymous: failure.Refused}))
-		require.ErrorIs(t, w.m.Refresh(t.Context(), v, nil), errWire)
+		require.ErrorIs(t, w.m.at(v).Refresh(t.Context(), nil), errWire)
 		r := w.row("jo")
 		assert.Equal(t, Customer, r.Kind)
 		assert.False(t, r.Suspect)
@@ -109,12 +109,12 @@ func TestL10_AUtilityBearerThatComesTooLate(t *testing.T) {
 			}
 			return nil
 		})
-		err := w.m.Refresh(t.Context(), v, nil)
+		err := w.m.at(v).Refresh(t.Context(), nil)
 		require.ErrorIs(t, err, sentinel.Unavailable)
 		require.ErrorContains(t, err, "before the refresh token was used")
 		assert.Zero(t, w.office.count(refreshCustomer))
 		assert.False(t, w.row("jo").Suspect)
-		require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+		require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
 		assert.Equal(t, 1, w.office.count(refreshCustomer))
 	})
 }
@@ -128,16 +128,16 @@ func TestL10_AUtilityBearerThatNeverComes(t *testing.T) {
 			w.m.cfg.RefreshLimit = limit
 			w.customer("jo")
 			time.Sleep(customerDue)
-			require.NoError(t, w.m.private.Delete(t.Context(), w.m.key(w.m.utility)))
-			w.m.epoch(w.m.utility).Add(1)
+			require.NoError(t, w.m.private.Delete(t.Context(), w.m.at(w.m.utility).key()))
+			w.m.at(w.m.utility).epoch().Add(1)
 			s.slow(anonymous, time.Hour)
-			err := w.m.Refresh(t.Context(), visitor("jo"), nil)
+			err := w.m.at(visitor("jo")).Refresh(t.Context(), nil)
 			require.ErrorIs(t, err, sentinel.Unavailable)
 			require.ErrorContains(t, err, "before the refresh token was used")
 			assert.Zero(t, s.office.count(refreshCustomer))
 			s.office.script(0, nil)
 			time.Sleep(time.Minute)
-			require.NoError(t, w.m.Refresh(t.Context(), visitor("jo"), nil))
+			require.NoError(t, w.m.at(visitor("jo")).Refresh(t.Context(), nil))
 			assert.False(t, w.row("jo").Suspect)
 		})
 	}
@@ -156,12 +156,12 @@ func TestL10_AnotherUtilityBearerThatNeverComes(t *testing.T) {
 			pause(ctx, time.Hour)
 			return &failure.Failure{Token: failure.Unknown, Err: context.Cause(ctx)}
 		})
-		err := w.m.Refresh(t.Context(), visitor("jo"), nil)
+		err := w.m.at(visitor("jo")).Refresh(t.Context(), nil)
 		require.ErrorIs(t, err, sentinel.Unavailable)
 		require.ErrorContains(t, err, "before the refresh token was used")
 		s.office.script(0, nil)
 		time.Sleep(time.Minute)
-		require.NoError(t, w.m.Refresh(t.Context(), visitor("jo"), nil))
+		require.NoError(t, w.m.at(visitor("jo")).Refresh(t.Context(), nil))
 		assert.False(t, w.row("jo").Suspect)
 	})
 }
@@ -187,7 +187,7 @@ func TestL10_TheCustomersOwnBearer(t *testing.T) {
 				return nil
 			})
 			sent := w.office.count(refreshCustomer)
-			err := w.m.Refresh(t.Context(), v, step.to)
+			err := w.m.at(v).Refresh(t.Context(), step.to)
 			if step.refusals {
 				require.ErrorIs(t, err, sentinel.Unavailable, "it says nothing about the session")
 			} else {
@@ -223,12 +223,12 @@ func TestL10_WhatTheOwnBearerComesTo(t *testing.T) {
 				}
 				return nil
 			})
-			require.ErrorIs(t, w.m.Refresh(t.Context(), v, nil), errWire)
+			require.ErrorIs(t, w.m.at(v).Refresh(t.Context(), nil), errWire)
 			assert.True(t, then(w.row("jo")), outcome)
 			assert.Equal(t, 3, w.office.count(refreshCustomer))
 			w.office.script(0, nil)
 			if outcome != failure.Unknown { // it is not what worked
-				require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+				require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
 				calls := w.office.of(refreshCustomer)
 				assert.Equal(t, "A", calls[3].bearer[:1])
 			}

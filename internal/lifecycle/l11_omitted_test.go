@@ -17,7 +17,7 @@ func TestL11_ARefreshKeepsWhatItsAnswerOmits(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		v := w.customer("jo")
 		entity := "company"
-		require.NoError(t, w.m.Refresh(t.Context(), v, &entity))
+		require.NoError(t, w.m.at(v).Refresh(t.Context(), &entity))
 		before := w.info("jo")
 		w.office.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
 			if c.op == refreshCustomer {
@@ -26,7 +26,7 @@ func TestL11_ARefreshKeepsWhatItsAnswerOmits(t *testing.T) {
 			return nil
 		})
 		time.Sleep(time.Hour)
-		require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+		require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
 		after := w.info("jo")
 		assert.NotEqual(t, before.Access.Reveal(), after.Access.Reveal())
 		assert.Equal(t, before.Refresh.Reveal(), after.Refresh.Reveal())
@@ -38,7 +38,7 @@ func TestL11_ARefreshKeepsWhatItsAnswerOmits(t *testing.T) {
 		assert.Equal(t, "company", calls[len(calls)-1].entity, "it is sent again each time")
 
 		entity = ""
-		require.NoError(t, w.m.Refresh(t.Context(), v, &entity))
+		require.NoError(t, w.m.at(v).Refresh(t.Context(), &entity))
 		assert.Empty(t, w.info("jo").LegalEntity)
 	})
 }
@@ -56,7 +56,7 @@ func TestL11_AKeptRefreshTokenMayEndMeanwhile(t *testing.T) {
 			}
 			return nil
 		})
-		require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+		require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
 		assert.Equal(t, w.row("jo").Access.Reveal(), w.token(visitor("jo"), WantCustomer))
 	})
 }
@@ -68,7 +68,7 @@ func TestL11_ASwitchThatIsRefusedChangesNothing(t *testing.T) {
 			before := w.info("jo")
 			w.office.script(0, failing(map[string]failure.Outcome{refreshCustomer: outcome}))
 			entity := "foreign"
-			require.ErrorIs(t, w.m.Refresh(t.Context(), v, &entity), errWire)
+			require.ErrorIs(t, w.m.at(v).Refresh(t.Context(), &entity), errWire)
 			after := w.info("jo")
 			assert.Equal(t, outcome == failure.Unknown, after.Suspect)
 			assert.Equal(t, before.Access.Reveal(), after.Access.Reveal())

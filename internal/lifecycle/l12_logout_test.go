@@ -18,13 +18,13 @@ import (
 func TestL12_ALateRefreshResurrectsNothing(t *testing.T) {
 	for name, kind := range map[string]func(*world, *Visitor) error{
 		"early renewal": func(w *world, v *Visitor) error {
-			_, err := w.m.Token(context.Background(), v, WantCustomer)
+			_, err := w.m.at(v).Token(context.Background(), WantCustomer)
 			return err
 		},
-		"refresh": func(w *world, v *Visitor) error { return w.m.Refresh(context.Background(), v, nil) },
+		"refresh": func(w *world, v *Visitor) error { return w.m.at(v).Refresh(context.Background(), nil) },
 		"switch": func(w *world, v *Visitor) error {
 			entity := "company"
-			return w.m.Refresh(context.Background(), v, &entity)
+			return w.m.at(v).Refresh(context.Background(), &entity)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -38,7 +38,7 @@ func TestL12_ALateRefreshResurrectsNothing(t *testing.T) {
 				require.Equal(t, 1, w.office.count(refreshCustomer))
 				var sent string
 				assert.Zero(t, elapsed(func() {
-					assert.NoError(t, w.m.Logout(t.Context(), v, func(_ context.Context, token Token) error {
+					assert.NoError(t, w.m.at(v).Logout(t.Context(), func(_ context.Context, token Token) error {
 						sent = token.Access.Reveal()
 						return nil
 					}))
@@ -47,7 +47,7 @@ func TestL12_ALateRefreshResurrectsNothing(t *testing.T) {
 				for range 20 {
 					time.Sleep(time.Second)
 					assert.Equal(t, None, w.info("jo").Kind)
-					_, err := w.m.Token(t.Context(), v, WantCustomer)
+					_, err := w.m.at(v).Token(t.Context(), WantCustomer)
 					require.ErrorIs(t, err, sentinel.NotLoggedIn)
 				}
 				revoked := w.office.of(revoke)
@@ -70,11 +70,11 @@ func TestL12_LogoutAtAnyMoment(t *testing.T) {
 			w.shelf.fail(func(string) trip { time.Sleep(300 * time.Millisecond); return works })
 			var all sync.WaitGroup
 			for range 3 {
-				all.Go(func() { _ = w.m.Refresh(t.Context(), visitor("jo"), nil) })
+				all.Go(func() { _ = w.m.at(visitor("jo")).Refresh(t.Context(), nil) })
 			}
 			time.Sleep(time.Duration(at) * 250 * time.Millisecond)
-			assert.NoError(t, w.m.Logout(t.Context(), visitor("jo"), noCall))
-			_, err := w.m.Token(t.Context(), visitor("jo"), WantCustomer)
+			assert.NoError(t, w.m.at(visitor("jo")).Logout(t.Context(), noCall))
+			_, err := w.m.at(visitor("jo")).Token(t.Context(), WantCustomer)
 			assert.ErrorIs(t, err, sentinel.NotLoggedIn, "at %d", at)
 			all.Wait()
 			time.Sleep(time.Minute)
@@ -87,14 +87,14 @@ func TestL12_LogoutWhateverTheServerSays(t *testing.T) {
 	for _, answer := range []error{nil, errWire, &failure.Failure{Token: failure.Unknown, Err: errWire}, context.DeadlineExceeded} {
 		bubble(t, func(t *testing.T, w *world) {
 			v := w.customer("jo")
-			err := w.m.Logout(t.Context(), v, func(context.Context, Token) error {
+			err := w.m.at(v).Logout(t.Context(), func(context.Context, Token) error {
 				assert.Equal(t, None, w.info("jo").Kind, "it is removed before the server is asked")
 				return answer
 			})
 			require.ErrorIs(t, err, answer)
 			assert.Equal(t, None, w.row("jo").Kind)
 			assert.True(t, w.row("jo").SaaS.IsZero())
-			require.ErrorIs(t, w.m.Logout(t.Context(), v, noCall), sentinel.NotLoggedIn)
+			require.ErrorIs(t, w.m.at(v).Logout(t.Context(), noCall), sentinel.NotLoggedIn)
 			assert.NotEqual(t, "S1", func() string { w.token(v, WantAnonymous); return w.info("jo").SessionID }())
 		})
 	}
@@ -106,7 +106,7 @@ func TestL12_LogoutWhileTheStoreTakesNoWrites(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.shelf.fail(always("save", breaks))
 		v := w.customer("jo")
-		require.NoError(t, w.m.Logout(t.Context(), v, noCall))
+		require.NoError(t, w.m.at(v).Logout(t.Context(), noCall))
 		w.shelf.fail(nil)
 		assert.Equal(t, None, w.info("jo").Kind)
 		time.Sleep(2 * time.Minute)
@@ -134,11 +134,11 @@ func TestL12_LogoutWhileTheStoreIsDown(t *testing.T) {
 				}
 				return breaks
 			})
-			require.ErrorIs(t, w.m.Logout(t.Context(), v, noCall), sentinel.StoreUnavailable)
-			_, err := w.m.Token(t.Context(), visitor("jo"), WantCustomer)
+			require.ErrorIs(t, w.m.at(v).Logout(t.Context(), noCall), sentinel.StoreUnavailable)
+			_, err := w.m.at(visitor("jo")).Token(t.Context(), WantCustomer)
 			require.ErrorIs(t, err, sentinel.NotLoggedIn)
 			time.Sleep(20 * time.Second)
-			_, err = w.m.Token(t.Context(), visitor("jo"), WantCustomer)
+			_, err = w.m.at(visitor("jo")).Token(t.Context(), WantCustomer)
 			require.ErrorIs(t, err, sentinel.NotLoggedIn)
 			w.shelf.fail(nil)
 			time.Sleep(10 * time.Second)
@@ -173,9 +173,9 @@ func TestL12_LogoutEndsWithItsContext(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), wait)
 					defer cancel()
 					v := visitor("jo")
-					_, _ = w.m.Info(t.Context(), v)
+					_, _ = w.m.at(v).Info(t.Context())
 					assert.Equal(t, wait, elapsed(func() {
-						err := w.m.Logout(ctx, v, func(context.Context, Token) error {
+						err := w.m.at(v).Logout(ctx, func(context.Context, Token) error {
 							t.Error("it would be too late")
 							return nil
 						})
@@ -206,7 +206,7 @@ func TestL12_CloseWaitsForALogout(t *testing.T) {
 		w.shelf.fail(func(op string) trip { time.Sleep(time.Second); return works })
 		ctx, cancel := context.WithCancel(t.Context())
 		var both sync.WaitGroup
-		both.Go(func() { assert.ErrorIs(t, w.m.Logout(ctx, v, noCall), context.Canceled) })
+		both.Go(func() { assert.ErrorIs(t, w.m.at(v).Logout(ctx, noCall), context.Canceled) })
 		synctest.Wait()
 		cancel()
 		both.Wait()
@@ -222,7 +222,7 @@ func TestL12_ABackgroundRenewalBeginsNothing(t *testing.T) {
 		b := newWorld(t, a.office, a.shelf)
 		v := a.customer("jo")
 		time.Sleep(13 * time.Hour)
-		require.NoError(t, b.m.Logout(t.Context(), visitor("jo"), noCall))
+		require.NoError(t, b.m.at(visitor("jo")).Logout(t.Context(), noCall))
 		began := a.office.count(anonymous)
 		a.token(v, WantAny) // from what it knows
 		synctest.Wait()
@@ -246,7 +246,7 @@ func TestL12_AnOwedLogoutWins(t *testing.T) {
 					}
 					return nil
 				})
-				go func() { _ = w.m.Refresh(context.Background(), visitor("jo"), nil) }()
+				go func() { _ = w.m.at(visitor("jo")).Refresh(context.Background(), nil) }()
 				synctest.Wait()
 				w.shelf.fail(func(op string) trip {
 					if op == "load" {
@@ -255,7 +255,7 @@ func TestL12_AnOwedLogoutWins(t *testing.T) {
 					return breaks
 				})
 				time.AfterFunc(back, func() { w.shelf.fail(nil) })
-				_ = w.m.Logout(t.Context(), v, noCall) // tells that the store is down
+				_ = w.m.at(v).Logout(t.Context(), noCall) // tells that the store is down
 				for range 20 {
 					assert.Equal(t, None, w.info("jo").Kind, "answer %v, back %v", answer, back)
 					time.Sleep(time.Second)
@@ -292,9 +292,9 @@ func TestL12_ALogoutRightAfterALogin(t *testing.T) {
 		w := newWorldOver(t, &office{}, shelf, store)
 		v := visitor("jo")
 		w.token(v, WantAnonymous)
-		store.by = func() { assert.NoError(t, w.m.Logout(t.Context(), visitor("jo"), noCall)) }
+		store.by = func() { assert.NoError(t, w.m.at(visitor("jo")).Logout(t.Context(), noCall)) }
 		w.logIn(v)
-		_, err := w.m.Token(t.Context(), v, WantCustomer)
+		_, err := w.m.at(v).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.NotLoggedIn)
 	})
 }
@@ -311,11 +311,11 @@ func TestL12_AnOwedWriteResurrectsNothing(t *testing.T) {
 		time.Sleep(10 * time.Minute) // the renewal is owed, and nobody tries any more
 		require.Equal(t, 1, a.size("debts"))
 		a.shelf.fail(nil)
-		require.NoError(t, b.m.Logout(t.Context(), visitor("jo"), noCall))
-		_, err := a.m.Token(t.Context(), visitor("jo"), WantCustomer)
+		require.NoError(t, b.m.at(visitor("jo")).Logout(t.Context(), noCall))
+		_, err := a.m.at(visitor("jo")).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.NotLoggedIn)
 		time.Sleep(3 * time.Hour)
-		_, err = a.m.Token(t.Context(), visitor("jo"), WantCustomer)
+		_, err = a.m.at(visitor("jo")).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.NotLoggedIn)
 	})
 }
@@ -331,9 +331,9 @@ func TestL12_AnOwedLoginResurrectsNothing(t *testing.T) {
 		a.shelf.fail(nil)
 		assert.Equal(t, Customer, a.info("jo").Kind, "it is the truth for this process")
 		b.customer("jo")
-		require.NoError(t, b.m.Logout(t.Context(), visitor("jo"), noCall))
+		require.NoError(t, b.m.at(visitor("jo")).Logout(t.Context(), noCall))
 		for range 3 {
-			_, err := a.m.Token(t.Context(), visitor("jo"), WantCustomer)
+			_, err := a.m.at(visitor("jo")).Token(t.Context(), WantCustomer)
 			require.ErrorIs(t, err, sentinel.NotLoggedIn)
 			time.Sleep(time.Hour)
 		}
@@ -349,11 +349,11 @@ func TestL12_LogoutDiscardsARowThatNobodyCanRead(t *testing.T) {
 		row := w.shelf.rows[rowOf("jo")]
 		row.data = []byte("C2 in pieces")
 		w.shelf.rows[rowOf("jo")] = row
-		_, err := w.m.Token(t.Context(), visitor("jo"), WantCustomer)
+		_, err := w.m.at(visitor("jo")).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.StoreCorrupt)
 		assert.NotContains(t, err.Error(), "C2")
-		require.NoError(t, w.m.Logout(t.Context(), visitor("jo"), noCall))
-		_, err = w.m.Token(t.Context(), v, WantCustomer)
+		require.NoError(t, w.m.at(visitor("jo")).Logout(t.Context(), noCall))
+		_, err = w.m.at(v).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.NotLoggedIn)
 		w.token(v, WantAnonymous)
 	})
@@ -363,13 +363,13 @@ func TestL12_LogoutClearsAnExpiredSession(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		v := w.customer("jo")
 		time.Sleep(30*24*time.Hour + time.Hour)
-		_, err := w.m.Token(t.Context(), v, WantCustomer)
+		_, err := w.m.at(v).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.SessionExpired)
-		require.NoError(t, w.m.Logout(t.Context(), v, func(context.Context, Token) error {
+		require.NoError(t, w.m.at(v).Logout(t.Context(), func(context.Context, Token) error {
 			t.Error("there is nothing to tell the server")
 			return nil
 		}))
-		_, err = w.m.Token(t.Context(), v, WantCustomer)
+		_, err = w.m.at(v).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.NotLoggedIn)
 		w.token(v, WantAny)
 	})

@@ -15,7 +15,7 @@ func TestL13_NothingOfTheOldCustomerIsCarriedOver(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		v := w.customer("jo")
 		entity := "jo's company"
-		require.NoError(t, w.m.Refresh(t.Context(), v, &entity))
+		require.NoError(t, w.m.at(v).Refresh(t.Context(), &entity))
 		old := w.info("jo")
 		utility := w.token(w.m.utility, WantAnonymous)
 		result := w.logIn(v)
@@ -32,7 +32,7 @@ func TestL13_NothingOfTheOldCustomerIsCarriedOver(t *testing.T) {
 		assert.NotEqual(t, old.Access.Reveal(), bearer)
 		assert.NotEqual(t, w.office.of(login)[0].bearer, bearer, "the old visitor's")
 		assert.NotEqual(t, utility, bearer, "the client's own, whose session all visitors would share")
-		require.NoError(t, w.m.Refresh(t.Context(), v, nil))
+		require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
 		calls := w.office.of(refreshCustomer)
 		assert.Empty(t, calls[len(calls)-1].entity)
 	})
@@ -68,7 +68,7 @@ func TestL13_TwoLoginsAtOnce(t *testing.T) {
 		var last string
 		for i := range 5 {
 			all.Go(func() {
-				_, err := w.m.Login(t.Context(), visitor("jo"), func(ctx context.Context, bearer Token) (Grant, error) {
+				_, err := w.m.at(visitor("jo")).Login(t.Context(), func(ctx context.Context, bearer Token) (Grant, error) {
 					g, err := w.office.login(ctx, bearer)
 					time.Sleep(time.Duration(5-i) * time.Second)
 					if i == 0 {

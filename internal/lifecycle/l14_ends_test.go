@@ -23,7 +23,7 @@ func TestL14_APanicReleasesTheWaiters(t *testing.T) {
 				var all sync.WaitGroup
 				for range 10 {
 					all.Go(func() {
-						_, err := w.m.Token(t.Context(), visitor("jo"), WantAnonymous)
+						_, err := w.m.at(visitor("jo")).Token(t.Context(), WantAnonymous)
 						if assert.Error(t, err) {
 							assert.NotContains(t, err.Error(), "R1")
 						}
@@ -43,12 +43,12 @@ func TestL14_ObserversMayPanicAndCallBack(t *testing.T) {
 		called := 0
 		w.m.cfg.Notify = func(Event) {
 			called++
-			_, err := w.m.Token(context.Background(), visitor("jo"), WantAny)
+			_, err := w.m.at(visitor("jo")).Token(context.Background(), WantAny)
 			assert.NoError(t, err)
 			panic("the observer's")
 		}
 		w.customer("jo")
-		require.NoError(t, w.m.Refresh(t.Context(), visitor("jo"), nil))
+		require.NoError(t, w.m.at(visitor("jo")).Refresh(t.Context(), nil))
 		synctest.Wait()
 		assert.Equal(t, 3, called)
 	})
@@ -79,8 +79,8 @@ func TestL14_NoLockIsHeldAcrossIO(t *testing.T) {
 		w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error { unlocked(c.op); return nil })
 		w.m.cfg.Notify = func(Event) { unlocked("event") }
 		v := w.customer("jo")
-		require.NoError(t, w.m.Refresh(t.Context(), v, nil))
-		require.NoError(t, w.m.Logout(t.Context(), v, func(context.Context, Token) error { unlocked("logout"); return nil }))
+		require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
+		require.NoError(t, w.m.at(v).Logout(t.Context(), func(context.Context, Token) error { unlocked("logout"); return nil }))
 		for _, where := range []string{"load", "save", anonymous, login, refreshCustomer, "logout", "event"} {
 			assert.True(t, asked[where], where)
 		}
@@ -100,7 +100,7 @@ func TestL14_APanicThatNobodyWaitsFor(t *testing.T) {
 		time.Sleep(13 * time.Hour)
 		w.token(v, WantCustomer)
 		synctest.Wait()
-		require.NoError(t, w.m.Logout(t.Context(), v, func(context.Context, Token) error { return nil }))
+		require.NoError(t, w.m.at(v).Logout(t.Context(), func(context.Context, Token) error { return nil }))
 		time.Sleep(time.Minute)
 		assert.Equal(t, 1, w.office.count(revoke))
 		assert.Zero(t, w.size("running"))
@@ -113,7 +113,7 @@ func TestL14_CloseEndsEverything(t *testing.T) {
 			w.office.script(5*time.Second, nil)
 			var all sync.WaitGroup
 			all.Go(func() {
-				_, err := w.m.Token(t.Context(), visitor("jo"), WantAnonymous)
+				_, err := w.m.at(visitor("jo")).Token(t.Context(), WantAnonymous)
 				assert.ErrorIs(t, err, sentinel.Closed)
 				assert.Nil(t, w.row("jo"), "at once, while the renewal is let end")
 			})
@@ -121,15 +121,15 @@ func TestL14_CloseEndsEverything(t *testing.T) {
 			assert.Equal(t, 5*time.Second, elapsed(func() { assert.NoError(t, w.m.Close(t.Context())) }))
 			all.Wait()
 			assert.Equal(t, "A1", w.row("jo").Access.Reveal(), "what had begun was saved")
-			_, err := w.m.Token(t.Context(), visitor("jo"), WantAnonymous)
+			_, err := w.m.at(visitor("jo")).Token(t.Context(), WantAnonymous)
 			require.ErrorIs(t, err, sentinel.Closed)
-			_, err = w.m.Login(t.Context(), visitor("jo"), w.office.login)
+			_, err = w.m.at(visitor("jo")).Login(t.Context(), w.office.login)
 			require.ErrorIs(t, err, sentinel.Closed)
-			_, err = w.m.Info(t.Context(), visitor("jo"))
+			_, err = w.m.at(visitor("jo")).Info(t.Context())
 			require.ErrorIs(t, err, sentinel.Closed)
-			require.ErrorIs(t, w.m.Refresh(t.Context(), visitor("jo"), nil), sentinel.Closed)
-			require.ErrorIs(t, w.m.Start(t.Context(), visitor("jo"), SessionContext{}), sentinel.Closed)
-			require.ErrorIs(t, w.m.Logout(t.Context(), visitor("jo"), nil), sentinel.Closed)
+			require.ErrorIs(t, w.m.at(visitor("jo")).Refresh(t.Context(), nil), sentinel.Closed)
+			require.ErrorIs(t, w.m.at(visitor("jo")).Start(t.Context(), SessionContext{}), sentinel.Closed)
+			require.ErrorIs(t, w.m.at(visitor("jo")).Logout(t.Context(), nil), sentinel.Closed)
 			require.NoError(t, w.m.Close(t.Context()), "twice is fine")
 		})
 	})
@@ -138,7 +138,7 @@ func TestL14_CloseEndsEverything(t *testing.T) {
 			w.shelf.fail(always("save", breaks))
 			time.AfterFunc(20*time.Second, func() { w.shelf.fail(nil) })
 			w.office.script(time.Second, nil)
-			go func() { _, _ = w.m.Token(context.Background(), visitor("jo"), WantAnonymous) }()
+			go func() { _, _ = w.m.at(visitor("jo")).Token(context.Background(), WantAnonymous) }()
 			synctest.Wait()
 			require.NoError(t, w.m.Close(t.Context()))
 			require.NotNil(t, w.row("jo"))
@@ -148,7 +148,7 @@ func TestL14_CloseEndsEverything(t *testing.T) {
 	t.Run("cut short", func(t *testing.T) {
 		bubble(t, func(t *testing.T, w *world) {
 			w.office.script(20*time.Second, nil)
-			go func() { _, _ = w.m.Token(context.Background(), visitor("jo"), WantAnonymous) }()
+			go func() { _, _ = w.m.at(visitor("jo")).Token(context.Background(), WantAnonymous) }()
 			synctest.Wait()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
@@ -159,7 +159,7 @@ func TestL14_CloseEndsEverything(t *testing.T) {
 	t.Run("left running", func(t *testing.T) {
 		bubble(t, func(t *testing.T, w *world) {
 			w.office.script(0, func(context.Context, tokenCall, *Grant) error { time.Sleep(time.Hour); return nil })
-			go func() { _, _ = w.m.Token(context.Background(), visitor("jo"), WantAnonymous) }()
+			go func() { _, _ = w.m.at(visitor("jo")).Token(context.Background(), WantAnonymous) }()
 			synctest.Wait()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
@@ -196,7 +196,7 @@ func TestL14_TroublesAreForgotten(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		r := &Record{Kind: Anonymous}
 		for i := range 20 * manyTroubles {
-			w.m.failed(visitor(fmt.Sprint(i)), r, errWire)
+			w.m.at(visitor(fmt.Sprint(i))).failed(r, errWire)
 			time.Sleep(time.Second)
 		}
 		assert.Less(t, w.size("troubles"), 4*manyTroubles)

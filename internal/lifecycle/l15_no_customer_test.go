@@ -13,15 +13,15 @@ import (
 func TestL15_ACustomersCallNeedsACustomer(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		v := visitor("jo")
-		_, err := w.m.Token(t.Context(), v, WantCustomer)
+		_, err := w.m.at(v).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.NotLoggedIn)
 		assert.Empty(t, w.office.calls)
 		w.token(v, WantAnonymous)
-		_, err = w.m.Token(t.Context(), v, WantCustomer)
+		_, err = w.m.at(v).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.NotLoggedIn)
-		require.ErrorIs(t, w.m.Logout(t.Context(), v, nil), sentinel.NotLoggedIn)
+		require.ErrorIs(t, w.m.at(v).Logout(t.Context(), nil), sentinel.NotLoggedIn)
 		entity := "company"
-		require.ErrorIs(t, w.m.Refresh(t.Context(), v, &entity), sentinel.NotLoggedIn)
+		require.ErrorIs(t, w.m.at(v).Refresh(t.Context(), &entity), sentinel.NotLoggedIn)
 		assert.Len(t, w.office.calls, 1)
 	})
 }
@@ -60,7 +60,7 @@ func TestL15_WhatASessionServes(t *testing.T) {
 				w.logIn(v)
 				time.Sleep(customerLife + time.Second)
 				for range 2 { // and it takes no call to know it the second time
-					require.ErrorIs(t, w.m.Refresh(t.Context(), v, nil), sentinel.SessionExpired)
+					require.ErrorIs(t, w.m.at(v).Refresh(t.Context(), nil), sentinel.SessionExpired)
 				}
 				assert.Len(t, w.office.calls, 2)
 			},
@@ -74,14 +74,14 @@ func TestL15_WhatASessionServes(t *testing.T) {
 				w.token(v, WantAnonymous)
 				for want, is := range tt.wants {
 					for _, value := range []*Visitor{v, visitor("jo")} {
-						token, err := w.m.Token(t.Context(), value, want)
+						token, err := w.m.at(value).Token(t.Context(), want)
 						require.ErrorIs(t, err, is.err, want)
 						if err == nil {
 							assert.Equal(t, is.token, token.Access.Reveal(), want)
 						}
 					}
 				}
-				err := w.m.Refresh(t.Context(), v, nil)
+				err := w.m.at(v).Refresh(t.Context(), nil)
 				assert.ErrorIs(t, err, tt.wants[WantAny].err)
 				assert.Equal(t, 1, w.office.count(refreshAnonymous)+w.office.count(refreshCustomer), "whatever it is, it is renewed")
 			})
@@ -102,7 +102,7 @@ func TestAGoodTokenCostsNothing(t *testing.T) {
 			"the employee's": {guest, WantEmployee},
 		} {
 			w.token(tt.v, tt.want)
-			assert.Zero(t, testing.AllocsPerRun(10, func() { _, _ = w.m.Token(t.Context(), tt.v, tt.want) }), name)
+			assert.Zero(t, testing.AllocsPerRun(10, func() { _, _ = w.m.at(tt.v).Token(t.Context(), tt.want) }), name)
 		}
 	})
 }

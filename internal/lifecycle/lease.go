@@ -38,7 +38,6 @@ type leaseStore interface {
 // lease is the right to renew one session. A nil lease is that of a store that
 // only this process uses, or that can't lend: it is always good.
 type lease struct {
-	m     *Manager
 	v     *Visitor
 	store leaseStore
 	owner string
@@ -59,33 +58,33 @@ var errRenewed = errors.New("another process has renewed the session")
 
 // acquire takes the lease. While another process has it, it watches the row;
 // done says that the row has changed.
-func (m *Manager) acquire(ctx context.Context, v *Visitor, seen *Record) (l *lease, done bool, err error) {
-	store, lends := m.rows(v).(leaseStore)
+func (v *Visitor) acquire(ctx context.Context, seen *Record) (l *lease, done bool, err error) {
+	store, lends := v.rows().(leaseStore)
 	if !lends {
 		return nil, false, nil
 	}
-	if l = m.debts.takeLease(m.key(v)); l == nil {
-		l = &lease{m: m, v: v, store: store, owner: rand.Text()}
+	if l = v.m().debts.takeLease(v.key()); l == nil {
+		l = &lease{v: v, store: store, owner: rand.Text()}
 	}
 	for wait := firstPoll; ; wait = min(wait*3/2, lastPoll) {
 		acquired, err := l.take(ctx)
 		switch {
 		case err != nil:
-			if !m.debts.keepLease(m.key(v), l) {
+			if !v.m().debts.keepLease(v.key(), l) {
 				l.forgo(true) // perhaps only the answer was lost
 			}
 			if ctx.Err() != nil {
 				return nil, false, fmt.Errorf("%w: the time for the session's renewal ended before it had the lease: %w", sentinel.Unavailable, context.Cause(ctx))
 			}
-			return nil, false, m.storeError(v, "reserving the session's renewal", err)
+			return nil, false, v.storeError("reserving the session's renewal", err)
 		case acquired:
 			return l, false, nil
 		}
 		if seen != nil {
-			row, err := m.look(ctx, v)
+			row, err := v.look(ctx)
 			if err != nil {
 				l.forgo(false)
-				return nil, false, m.storeError(v, "reading the session", err)
+				return nil, false, v.storeError("reading the session", err)
 			}
 			if row.Generation != seen.Generation {
 				l.forgo(false)
@@ -118,8 +117,8 @@ func (l *lease) take(ctx context.Context) (acquired bool, err error) {
 type acquisition struct{ acquired, abandoned bool }
 
 func (l *lease) ask(ctx context.Context) (acquisition, error) {
-	return ask(ctx, l.m, l.v, func(ctx context.Context) (got acquisition, err error) {
-		got.acquired, got.abandoned, err = l.store.Acquire(ctx, l.m.key(l.v), l.owner, leaseTime)
+	return ask(ctx, l.v, func(ctx context.Context) (got acquisition, err error) {
+		got.acquired, got.abandoned, err = l.store.Acquire(ctx, l.v.key(), l.owner, leaseTime)
 		return got, err
 	}, l.arrivedLate)
 }
@@ -136,7 +135,7 @@ func (l *lease) arrivedLate(got acquisition, err error) {
 	l.late = true
 	l.mu.Unlock()
 	if freed {
-		_ = l.giveBack(context.WithoutCancel(l.m.ctx)) // best effort: it ends by itself
+		_ = l.giveBack(context.WithoutCancel(l.v.m().ctx)) // best effort: it ends by itself
 	}
 }
 
@@ -147,7 +146,7 @@ func (l *lease) forgo(perhaps bool) {
 	perhaps = perhaps || l.late
 	l.mu.Unlock()
 	if perhaps {
-		l.m.detach(l.free)
+		l.v.m().detach(l.free)
 	}
 }
 
@@ -158,13 +157,13 @@ func (l *lease) sending(ctx context.Context) (context.Context, context.CancelFun
 		return ctx, func() {}, nil
 	}
 	asked := time.Now()
-	left, err := ask(ctx, l.m, l.v, func(ctx context.Context) (time.Duration, error) {
-		return l.store.Remaining(ctx, l.m.key(l.v), l.owner)
+	left, err := ask(ctx, l.v, func(ctx context.Context) (time.Duration, error) {
+		return l.store.Remaining(ctx, l.v.key(), l.owner)
 	}, nil)
 	left -= time.Since(asked)
 	switch {
 	case err != nil:
-		return nil, nil, l.m.storeError(l.v, "reading the session's lease", err)
+		return nil, nil, l.v.storeError("reading the session's lease", err)
 	case left < leaseSpare:
 		return nil, nil, errLeaseShort
 	}
@@ -185,11 +184,11 @@ func (l *lease) send(ctx context.Context, call func(context.Context) (Grant, err
 // release gives the lease back, unless what it was taken for is still to be
 // written: then nobody else is to send the refresh token before that.
 func (l *lease) release() {
-	if l == nil || l.m.debts.keepLease(l.m.key(l.v), l) {
+	if l == nil || l.v.m().debts.keepLease(l.v.key(), l) {
 		return
 	}
-	if l.giveBack(l.m.ctx) != nil {
-		l.m.detach(l.free)
+	if l.giveBack(l.v.m().ctx) != nil {
+		l.v.m().detach(l.free)
 	}
 }
 
@@ -197,10 +196,10 @@ func (l *lease) release() {
 // it ends by itself, but then it looks as if its owner had died.
 func (l *lease) free() {
 	for try := range writeTries {
-		if try > 0 && !pause(l.m.ctx, writePause<<try) {
+		if try > 0 && !pause(l.v.m().ctx, writePause<<try) {
 			return
 		}
-		if l.giveBack(l.m.ctx) == nil {
+		if l.giveBack(l.v.m().ctx) == nil {
 			return
 		}
 	}
@@ -210,8 +209,8 @@ func (l *lease) giveBack(ctx context.Context) error {
 	l.mu.Lock()
 	l.freed = true
 	l.mu.Unlock()
-	_, err := ask(ctx, l.m, l.v, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, l.store.Release(ctx, l.m.key(l.v), l.owner)
+	_, err := ask(ctx, l.v, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, l.store.Release(ctx, l.v.key(), l.owner)
 	}, nil)
 	return err
 }
@@ -220,5 +219,5 @@ func (l *lease) giveBack(ctx context.Context) error {
 // that died before it could write the answer. A record that this process still
 // owes to the store is nobody else's.
 func (l *lease) doubtful(r *Record) bool {
-	return l != nil && l.abandoned && l.m.debts.of(l.m.key(l.v)).record != r
+	return l != nil && l.abandoned && l.v.m().debts.of(l.v.key()).record != r
 }

@@ -61,10 +61,10 @@ func TestFleet_OneExpiryIsOneRedemption(t *testing.T) {
 				var all sync.WaitGroup
 				for _, w := range s.replicas {
 					v := visitor("jo")
-					rejected, err := w.m.Token(t.Context(), v, WantCustomer)
+					rejected, err := w.m.at(v).Token(t.Context(), WantCustomer)
 					require.NoError(t, err)
 					all.Go(func() {
-						again, ok, err := w.m.Renew(t.Context(), v, WantCustomer, rejected)
+						again, ok, err := w.m.at(v).Renew(t.Context(), WantCustomer, rejected)
 						assert.NoError(t, err)
 						assert.True(t, ok)
 						assert.False(t, again.Access.Equal(rejected.Access))
@@ -254,7 +254,7 @@ func TestFleet_WhoeverWaitedHasTimeForTheCall(t *testing.T) {
 				s.lender.lend(t, "jo", "slower", time.Hour)
 				time.AfterFunc(29*time.Second, func() { s.lender.drop("jo") })
 				s.slow(map[Want]string{WantAnonymous: refreshAnonymous, WantCustomer: refreshCustomer}[want], 9*time.Second)
-				require.NoError(t, s.replicas[0].m.Refresh(t.Context(), visitor("jo"), nil))
+				require.NoError(t, s.replicas[0].m.at(visitor("jo")).Refresh(t.Context(), nil))
 				assert.False(t, s.replicas[0].row("jo").Suspect)
 				s.sentOnce(refreshAnonymous)
 				s.sentOnce(refreshCustomer)
@@ -268,17 +268,17 @@ func TestFleet_WhoeverWaitedHasTimeForTheCall(t *testing.T) {
 func TestFleet_AShortLeaseAfterARejection(t *testing.T) {
 	inShop(t, 1, func(t *testing.T, s *shop) {
 		m, v := s.replicas[0].m, s.replicas[0].customer("jo")
-		rejected, err := m.Token(t.Context(), v, WantCustomer)
+		rejected, err := m.at(v).Token(t.Context(), WantCustomer)
 		require.NoError(t, err)
 		s.links[0].on("remaining", func() { s.lender.drop("jo") })
-		renewed, ok, err := m.Renew(t.Context(), v, WantCustomer, rejected)
+		renewed, ok, err := m.at(v).Renew(t.Context(), WantCustomer, rejected)
 		require.NoError(t, err)
 		require.True(t, ok)
 		assert.False(t, renewed.Access.Equal(rejected.Access))
 		assert.Equal(t, 1, s.office.count(refreshCustomer))
 
 		s.links[0].used()
-		late, ok, err := m.Renew(t.Context(), v, WantCustomer, rejected)
+		late, ok, err := m.at(v).Renew(t.Context(), WantCustomer, rejected)
 		require.NoError(t, err)
 		require.True(t, ok)
 		assert.True(t, renewed.Access.Equal(late.Access))

@@ -202,7 +202,7 @@ func inShop(t *testing.T, replicas int, test func(t *testing.T, s *shop)) {
 			return nil
 		})
 		for _, w := range s.replicas {
-			_, err := w.m.Token(t.Context(), w.m.utility, WantAnonymous)
+			_, err := w.m.at(w.m.utility).Token(t.Context(), WantAnonymous)
 			require.NoError(t, err)
 		}
 		s.office.script(0, nil)
@@ -233,7 +233,7 @@ func (s *shop) guest(key string) string {
 // use is one request to one replica: like a BFF, it makes the visitor's value
 // for this request.
 func (s *shop) use(replica int, key string, want Want) (string, error) {
-	token, err := s.replicas[replica].m.Token(s.t.Context(), visitor(key), want)
+	token, err := s.replicas[replica].m.at(visitor(key)).Token(s.t.Context(), want)
 	if err != nil {
 		return "", err
 	}

@@ -23,17 +23,17 @@ type Login struct {
 // the visitor's own anonymous token so that cart and session ID survive. Over
 // another customer's session it is authorised with a new anonymous session, and
 // nothing of the old one is carried over.
-func (m *Manager) Login(ctx context.Context, v *Visitor, call func(context.Context, Token) (Grant, error)) (Login, error) {
-	if m.Closed() {
+func (v *Visitor) Login(ctx context.Context, call func(context.Context, Token) (Grant, error)) (Login, error) {
+	if v.m().Closed() {
 		return Login{}, sentinel.Closed
 	}
-	before, bearer, err := m.loginBearer(ctx, v)
+	before, bearer, err := v.loginBearer(ctx)
 	if err != nil {
 		return Login{}, err
 	}
 	g, err := call(ctx, bearer)
 	if outcome(err) == failure.BearerRefused && err != nil && bearer.owner != nil {
-		renewed, ok, renewErr := m.renewRejected(ctx, v, WantAnonymous, bearer, perhaps(err))
+		renewed, ok, renewErr := v.renewRejected(ctx, WantAnonymous, bearer, perhaps(err))
 		switch {
 		case renewErr != nil:
 			return Login{}, renewErr
@@ -52,31 +52,31 @@ func (m *Manager) Login(ctx context.Context, v *Visitor, call func(context.Conte
 		g.SessionID = bearer.SessionID
 	}
 	// An error here is told to the observer: the login stands, and is written later.
-	_, _ = m.put(ctx, v, before, func(current *Record) *Record { return begin(Customer, g, current.Generation) }, EventLoggedIn)
+	_, _ = v.put(ctx, before, func(current *Record) *Record { return begin(Customer, g, current.Generation) }, EventLoggedIn)
 	return Login{Grant: g, SessionID: g.SessionID, SessionChanged: g.SessionID != before.SessionID, Established: true}, nil
 }
 
 // loginBearer returns the session as it was, and the bearer for a login. That is not
 // the utility session's: a login takes over the session of its bearer, so customers
 // would share one session ID and one cart.
-func (m *Manager) loginBearer(ctx context.Context, v *Visitor) (*Record, Token, error) {
-	s, err := m.read(ctx, v)
+func (v *Visitor) loginBearer(ctx context.Context) (*Record, Token, error) {
+	s, err := v.read(ctx)
 	if err != nil {
 		return nil, Token{}, err
 	}
 	if s.record.Kind != Customer {
-		bearer, err := m.Token(ctx, v, WantAnonymous)
+		bearer, err := v.Token(ctx, WantAnonymous)
 		if err != nil {
 			return nil, Token{}, err
 		}
-		if s, err = m.read(ctx, v); err != nil {
+		if s, err = v.read(ctx); err != nil {
 			return nil, Token{}, err
 		}
 		if bearer.owner == v { // else a customer has logged in meanwhile, perhaps in another process
 			return s.record, bearer, nil
 		}
 	}
-	g, err := m.cfg.Issuer.Anonymous(ctx, m.cfg.Context)
+	g, err := v.m().cfg.Issuer.Anonymous(ctx, v.m().cfg.Context)
 	if err != nil {
 		return nil, Token{}, err
 	}
@@ -87,15 +87,15 @@ func (m *Manager) loginBearer(ctx context.Context, v *Visitor) (*Record, Token, 
 
 // Logout removes the customer's session, whatever the server says, and then
 // tells the server with call.
-func (m *Manager) Logout(ctx context.Context, v *Visitor, call func(context.Context, Token) error) error {
-	if m.Closed() {
+func (v *Visitor) Logout(ctx context.Context, call func(context.Context, Token) error) error {
+	if v.m().Closed() {
 		return sentinel.Closed
 	}
 	var known *Record
 	began := time.Now()
-	s, err := m.read(ctx, v)
+	s, err := v.read(ctx)
 	if err == nil && s.record.Kind != Customer && s.taken.Before(began) {
-		s, err = m.readAgain(ctx, v)
+		s, err = v.readAgain(ctx)
 	}
 	switch {
 	case err == nil && s.record.Kind != Customer && !s.record.Ended:
@@ -106,11 +106,11 @@ func (m *Manager) Logout(ctx context.Context, v *Visitor, call func(context.Cont
 	case !errors.Is(err, sentinel.StoreCorrupt) && !errors.Is(err, sentinel.RowLocked):
 		return err
 	}
-	was, storeErr := m.remove(ctx, v, known)
+	was, storeErr := v.remove(ctx, known)
 	if was == nil || !was.aliveCustomer() {
 		return storeErr
 	}
-	err = call(ctx, m.snapshot(v, was, 0).token())
+	err = call(ctx, v.snapshot(was, 0).token())
 	if storeErr != nil {
 		err = errors.Join(storeErr, err)
 	}
@@ -120,14 +120,14 @@ func (m *Manager) Logout(ctx context.Context, v *Visitor, call func(context.Cont
 // remove puts a tombstone in place of the session; where the store does not take
 // that, or the row can't be read, it deletes the row. It goes on when the caller
 // leaves, and then tells the server too. It returns what it removed.
-func (m *Manager) remove(ctx context.Context, v *Visitor, known *Record) (*Record, error) {
+func (v *Visitor) remove(ctx context.Context, known *Record) (*Record, error) {
 	var was *Record
 	err, done := errPanic, make(chan struct{})
-	began := m.detach(func() {
+	began := v.m().detach(func() {
 		defer close(done)
-		was, err = m.bury(v, known)
+		was, err = v.bury(known)
 		if ctx.Err() != nil && was != nil && was.aliveCustomer() {
-			m.revoke(v, was)
+			v.revoke(was)
 		}
 	})
 	if !began {
@@ -141,9 +141,9 @@ func (m *Manager) remove(ctx context.Context, v *Visitor, known *Record) (*Recor
 	}
 }
 
-func (m *Manager) bury(v *Visitor, known *Record) (was *Record, err error) {
+func (v *Visitor) bury(known *Record) (was *Record, err error) {
 	if known == nil {
-		known, err = m.load(m.ctx, v)
+		known, err = v.load(v.m().ctx)
 		switch {
 		case err == nil && known.Kind != Customer && !known.Ended:
 			return nil, sentinel.NotLoggedIn
@@ -152,10 +152,10 @@ func (m *Manager) bury(v *Visitor, known *Record) (was *Record, err error) {
 		}
 	}
 	if known != nil {
-		was, err = m.put(m.ctx, v, known, func(current *Record) *Record { return current.gone(false) }, EventLoggedOut)
+		was, err = v.put(v.m().ctx, known, func(current *Record) *Record { return current.gone(false) }, EventLoggedOut)
 	}
 	if known == nil || err != nil {
-		err = m.discard(v)
+		err = v.discard()
 	}
 	return was, err
 }

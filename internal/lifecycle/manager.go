@@ -28,11 +28,12 @@ type Config struct {
 
 // Manager keeps the sessions of one client.
 type Manager struct {
-	cfg     Config
-	store   conditionalStore
-	private conditionalStore // rows that are the client's own and never leave the process
-	utility *Visitor         // the anonymous session that authorises customers' refreshes
-	staff   *Visitor         // the employee's
+	self     func() *Manager
+	cfg      Config
+	store    conditionalStore
+	private  conditionalStore // rows that are the client's own and never leave the process
+	utility  *Visitor         // the anonymous session that authorises customers' refreshes
+	employee *Visitor         // the employee's session
 
 	// epochs grow when this process changes a row, so that other values of the
 	// same visitor read it again. They are shared by hash: no state per visitor.
@@ -67,39 +68,44 @@ func New(cfg Config) *Manager {
 	if m.calls == nil {
 		m.calls = new(bounded.Calls)
 	}
-	m.utility, m.staff = &Visitor{private: true}, &Visitor{private: true}
-	m.utility.Init("", "utility")
-	m.staff.Init("", "employee")
+	m.self = func() *Manager { return m }
+	m.utility, m.employee = m.own("utility"), m.own("employee")
 	return m
 }
 
 // Visitor is one value through which a session is used: cheap, without a
-// goroutine or timer, and one of possibly many over the same key.
+// goroutine or timer, and one of possibly many over the same row.
 type Visitor struct {
-	prefix  string        // of the row's name; "" for the client's own rows
-	key     secret.Secret // in a BFF, whoever has it has the session
-	stripe  uint8         // which epoch counts for it
-	private bool
+	m       func() *Manager // a function, so that who prints a session prints no store
+	name    secret.Secret   // of the row
+	id      secret.Secret   // the visitor's key; zero for the client's own sessions
+	stripe  uint8           // which epoch counts for it
+	private bool            // the row is the client's own and never leaves the process
 	snap    atomic.Pointer[snapshot]
 }
 
-// Init makes v the visitor of key. An empty prefix marks a row of the client's own.
-func (v *Visitor) Init(prefix, key string) {
-	v.prefix, v.key = prefix, secret.New(key)
+// Init makes v the visitor of key; an empty prefix marks a session of the client's own.
+func (v *Visitor) Init(m *Manager, prefix, key string) {
+	v.m, v.name = m.self, secret.New(m.cfg.Scope+"/"+prefix+key)
+	if prefix != "" {
+		v.id = secret.New(key)
+	}
 	v.stripe = uint8(maphash.String(stripes, key) % 256)
+}
+
+// own returns the visitor of a row of the client's own.
+func (m *Manager) own(name string) *Visitor {
+	v := &Visitor{private: true}
+	v.Init(m, "", name)
+	return v
 }
 
 var stripes = maphash.MakeSeed()
 
 // key is the name of the visitor's row.
-func (m *Manager) key(v *Visitor) string {
-	if v.private {
-		return v.key.Reveal()
-	}
-	return m.cfg.Scope + "/" + v.prefix + v.key.Reveal()
-}
+func (v *Visitor) key() string { return v.name.Reveal() }
 
-func (m *Manager) epoch(v *Visitor) *atomic.Uint64 { return &m.epochs[v.stripe] }
+func (v *Visitor) epoch() *atomic.Uint64 { return &v.m().epochs[v.stripe] }
 
 // Closed reports whether Close has been called.
 func (m *Manager) Closed() bool {

@@ -14,7 +14,7 @@ import (
 )
 
 func (s *shop) move(replica int, from, to string) error {
-	return s.replicas[replica].m.Move(s.t.Context(), visitor(from), visitor(to))
+	return s.replicas[replica].m.at(visitor(from)).MoveTo(s.t.Context(), s.replicas[replica].m.at(visitor(to)))
 }
 
 func TestMove_TheOldKeyIsDeadAtOnce(t *testing.T) {
@@ -22,15 +22,15 @@ func TestMove_TheOldKeyIsDeadAtOnce(t *testing.T) {
 		s.replicas[0].customer("old")
 		before := s.replicas[0].info("old")
 		v := visitor("old") // a value of before
-		_, err := s.replicas[0].m.Token(t.Context(), v, WantCustomer)
+		_, err := s.replicas[0].m.at(v).Token(t.Context(), WantCustomer)
 		require.NoError(t, err)
 
 		ahead := visitor("new") // made, and used, before there is a session
-		_, err = s.replicas[0].m.Token(t.Context(), ahead, WantCustomer)
+		_, err = s.replicas[0].m.at(ahead).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.NotLoggedIn)
 
 		require.NoError(t, s.move(0, "old", "new"))
-		_, err = s.replicas[0].m.Token(t.Context(), ahead, WantCustomer)
+		_, err = s.replicas[0].m.at(ahead).Token(t.Context(), WantCustomer)
 		require.NoError(t, err)
 		for i, w := range s.replicas {
 			_, err := s.use(i, "old", WantCustomer)
@@ -42,9 +42,9 @@ func TestMove_TheOldKeyIsDeadAtOnce(t *testing.T) {
 			assert.Greater(t, after.Generation, before.Generation)
 		}
 		for _, w := range s.replicas {
-			require.NoError(t, w.m.Refresh(t.Context(), visitor("new"), nil))
+			require.NoError(t, w.m.at(visitor("new")).Refresh(t.Context(), nil))
 		}
-		_, err = s.replicas[0].m.Token(t.Context(), v, WantCustomer)
+		_, err = s.replicas[0].m.at(v).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.NotLoggedIn)
 		tombstone := s.replicas[0].row("old")
 		assert.Equal(t, None, tombstone.Kind)
@@ -64,7 +64,7 @@ func TestMove_AKeyInUseIsRefused(t *testing.T) {
 		assert.True(t, jo.Access.Equal(s.replicas[1].info("jo").Access))
 		assert.True(t, eve.Access.Equal(s.replicas[1].info("eve").Access))
 
-		require.NoError(t, s.replicas[1].m.Logout(t.Context(), visitor("eve"), noCall))
+		require.NoError(t, s.replicas[1].m.at(visitor("eve")).Logout(t.Context(), noCall))
 		require.ErrorIs(t, s.move(0, "jo", "eve"), sentinel.Conflict, "a tombstone is no free place")
 		assert.Equal(t, Customer, s.replicas[1].info("jo").Kind)
 	})
@@ -78,7 +78,7 @@ func TestMove_WhoeverHasGoneKeepsTheSession(t *testing.T) {
 		time.AfterFunc(20*time.Second, func() { s.lender.drop("old") })
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		require.ErrorIs(t, s.replicas[0].m.Move(ctx, visitor("old"), visitor("new")), context.DeadlineExceeded)
+		require.ErrorIs(t, s.replicas[0].m.at(visitor("old")).MoveTo(ctx, s.replicas[0].m.at(visitor("new"))), context.DeadlineExceeded)
 		time.Sleep(time.Minute)
 		assert.Equal(t, Customer, s.replicas[0].info("old").Kind)
 		assert.Equal(t, None, s.replicas[0].info("new").Kind)
@@ -144,7 +144,7 @@ func TestMove_DuringARenewal(t *testing.T) {
 				assert.False(t, before.Refresh.Equal(after.Refresh))
 				assert.Equal(t, Customer, after.Kind)
 				assert.Equal(t, None, s.replicas[0].row("old").Kind)
-				require.NoError(t, s.replicas[1].m.Refresh(t.Context(), visitor("new"), nil))
+				require.NoError(t, s.replicas[1].m.at(visitor("new")).Refresh(t.Context(), nil))
 				s.sentOnce(refreshCustomer)
 			})
 		})
@@ -194,7 +194,7 @@ func TestMove_WhatComesBetween(t *testing.T) {
 	t.Run("a logout", func(t *testing.T) {
 		between(t, func(s *shop) {
 			time.Sleep(time.Second)
-			assert.NoError(t, s.replicas[1].m.Logout(s.t.Context(), visitor("old"), noCall))
+			assert.NoError(t, s.replicas[1].m.at(visitor("old")).Logout(s.t.Context(), noCall))
 		})
 	})
 	t.Run("a login", func(t *testing.T) {
@@ -230,7 +230,7 @@ func TestDue(t *testing.T) {
 		o, shelf := &office{}, newLender()
 		w := newWorldOver(t, o, shelf.shelf, shelf)
 		w.m.cfg.Foreground = true
-		due := func() error { return w.m.Due(t.Context(), visitor("jo")) }
+		due := func() error { return w.m.at(visitor("jo")).Due(t.Context()) }
 
 		require.NoError(t, due())
 		assert.Nil(t, w.row("jo"), "it begins nothing")
@@ -267,7 +267,7 @@ func TestDue(t *testing.T) {
 
 		time.Sleep(customerLife + time.Hour)
 		require.NoError(t, due())
-		_, err := w.m.Token(t.Context(), visitor("jo"), WantCustomer)
+		_, err := w.m.at(visitor("jo")).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.SessionExpired)
 		shelf.fail(always("load", breaks))
 		require.ErrorIs(t, due(), sentinel.StoreUnavailable)

@@ -61,21 +61,21 @@ func TestVersionsThatAreNone(t *testing.T) {
 func TestNewerRowsStayAsTheyAre(t *testing.T) {
 	ctx := context.Background()
 	login := func(w *world, v *Visitor) error {
-		_, err := w.m.Login(ctx, v, func(context.Context, Token) (Grant, error) { return Grant{}, errors.New("no call is to be made") })
+		_, err := w.m.at(v).Login(ctx, func(context.Context, Token) (Grant, error) { return Grant{}, errors.New("no call is to be made") })
 		return err
 	}
 	operations := map[string]func(w *world, v *Visitor) error{
-		"an anonymous token": func(w *world, v *Visitor) error { _, err := w.m.Token(ctx, v, WantAnonymous); return err },
-		"a customer's token": func(w *world, v *Visitor) error { _, err := w.m.Token(ctx, v, WantCustomer); return err },
-		"any token":          func(w *world, v *Visitor) error { _, err := w.m.Token(ctx, v, WantAny); return err },
-		"info":               func(w *world, v *Visitor) error { _, err := w.m.Info(ctx, v); return err },
-		"due":                func(w *world, v *Visitor) error { return w.m.Due(ctx, v) },
+		"an anonymous token": func(w *world, v *Visitor) error { _, err := w.m.at(v).Token(ctx, WantAnonymous); return err },
+		"a customer's token": func(w *world, v *Visitor) error { _, err := w.m.at(v).Token(ctx, WantCustomer); return err },
+		"any token":          func(w *world, v *Visitor) error { _, err := w.m.at(v).Token(ctx, WantAny); return err },
+		"info":               func(w *world, v *Visitor) error { _, err := w.m.at(v).Info(ctx); return err },
+		"due":                func(w *world, v *Visitor) error { return w.m.at(v).Due(ctx) },
 		"login":              login,
-		"logout":             func(w *world, v *Visitor) error { return w.m.Logout(ctx, v, noCall) },
-		"move":               func(w *world, v *Visitor) error { return w.m.Move(ctx, v, visitor("another")) },
+		"logout":             func(w *world, v *Visitor) error { return w.m.at(v).Logout(ctx, noCall) },
+		"move":               func(w *world, v *Visitor) error { return w.m.at(v).MoveTo(ctx, w.m.at(visitor("another"))) },
 		"move onto it": func(w *world, v *Visitor) error {
 			w.customer("ann")
-			return w.m.Move(ctx, visitor("ann"), v)
+			return w.m.at(visitor("ann")).MoveTo(ctx, w.m.at(v))
 		},
 	}
 	for operation, do := range operations {
@@ -106,7 +106,7 @@ func TestARowThatBecameNewerIsLeftAlone(t *testing.T) {
 		newer := []byte(newerRows()["unknown members"])
 		require.NoError(t, w.shelf.Save(t.Context(), rowOf("jo"), newer, 7, 100*24*time.Hour))
 		time.Sleep(20 * time.Hour) // the refresh token is due
-		err := w.m.Due(t.Context(), v)
+		err := w.m.at(v).Due(t.Context())
 		require.ErrorIs(t, err, sentinel.StoreUnavailable)
 		require.NotErrorIs(t, err, sentinel.StoreCorrupt)
 		time.Sleep(2 * time.Minute)

@@ -41,21 +41,18 @@ type telling struct {
 }
 
 // notify tells the observer of something that happened in the background.
-func (m *Manager) notify(kind EventKind, v *Visitor, session Kind, err error) {
-	m.inform(m.ctx, kind, v, session, err)
+func (v *Visitor) notify(kind EventKind, session Kind, err error) {
+	v.inform(v.m().ctx, kind, session, err)
 }
 
 // inform tells the observer, and waits for it, but not longer than ctx lasts.
-func (m *Manager) inform(ctx context.Context, kind EventKind, v *Visitor, session Kind, err error) {
-	if m.cfg.Notify == nil || v.private {
+func (v *Visitor) inform(ctx context.Context, kind EventKind, session Kind, err error) {
+	if v.m().cfg.Notify == nil || v.private {
 		return
 	}
-	event := Event{Kind: kind, Session: session, Err: err}
-	if v.prefix != "" {
-		event.Key = v.key
-	}
-	t := &telling{tell: func() { m.cfg.Notify(event) }, told: make(chan struct{})}
-	if !m.events.add(m.key(v), t) {
+	event := Event{Kind: kind, Key: v.id, Session: session, Err: err}
+	t := &telling{tell: func() { v.m().cfg.Notify(event) }, told: make(chan struct{})}
+	if !v.m().events.add(v.key(), t) {
 		return
 	}
 	timer := time.NewTimer(observerPatience)
@@ -63,9 +60,9 @@ func (m *Manager) inform(ctx context.Context, kind EventKind, v *Visitor, sessio
 	select {
 	case <-t.told:
 	case <-ctx.Done():
-	case <-m.ctx.Done():
+	case <-v.m().ctx.Done():
 	case <-timer.C:
-		m.events.giveUp(t)
+		v.m().events.giveUp(t)
 	}
 }
 

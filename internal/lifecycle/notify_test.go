@@ -51,8 +51,8 @@ func TestL14_AnObserverThatDoesNotReturn(t *testing.T) {
 		assert.Equal(t, 2*time.Second, elapsed(func() { w.token(visitor("jo"), WantAnonymous) }))
 		assert.Zero(t, elapsed(func() {
 			w.logIn(visitor("jo"))
-			require.NoError(t, w.m.Refresh(t.Context(), visitor("jo"), nil))
-			require.NoError(t, w.m.Logout(t.Context(), visitor("jo"), func(context.Context, Token) error { return nil }))
+			require.NoError(t, w.m.at(visitor("jo")).Refresh(t.Context(), nil))
+			require.NoError(t, w.m.at(visitor("jo")).Logout(t.Context(), func(context.Context, Token) error { return nil }))
 			w.token(visitor("lou"), WantAnonymous)
 			w.logIn(visitor("lou"))
 		}))
@@ -73,7 +73,7 @@ func TestL14_AnObserverAndTheCallersDeadline(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		assert.Equal(t, 300*time.Millisecond, elapsed(func() {
-			login, err := w.m.Login(ctx, visitor("jo"), w.office.login)
+			login, err := w.m.at(visitor("jo")).Login(ctx, w.office.login)
 			assert.NoError(t, err)
 			assert.True(t, login.Established)
 		}))

@@ -140,7 +140,7 @@ func TestFleet_HowOftenALeaseIsAskedForWhileTheStoreFails(t *testing.T) {
 		inTimedShop(t, func(t *testing.T, s *shop, w *world, l *timedLink) {
 			l.fails = fails
 			began := time.Now()
-			_, err := w.m.Token(t.Context(), visitor("jo"), WantAnonymous)
+			_, err := w.m.at(visitor("jo")).Token(t.Context(), WantAnonymous)
 			if !served {
 				require.ErrorIs(t, err, sentinel.StoreUnavailable)
 				assert.Zero(t, s.office.count(refreshAnonymous))
@@ -159,7 +159,7 @@ func TestFleet_HowOftenALeaseIsAskedForWhileTheStoreFails(t *testing.T) {
 func TestFleet_HowOftenABusyLeaseIsAskedFor(t *testing.T) {
 	inTimedShop(t, func(t *testing.T, s *shop, w *world, l *timedLink) {
 		s.lender.lend(t, "jo", "slower", time.Hour)
-		_, err := w.m.Token(t.Context(), visitor("jo"), WantAnonymous)
+		_, err := w.m.at(visitor("jo")).Token(t.Context(), WantAnonymous)
 		require.ErrorIs(t, err, sentinel.Unavailable)
 		first := l.asked[1].Sub(l.asked[0])
 		assert.GreaterOrEqual(t, first, 2500*time.Microsecond)

@@ -21,7 +21,7 @@ const (
 
 func (s step) renews() bool { return s == renewEarly || s == renewNow }
 
-func (m *Manager) plan(v *Visitor, r *Record) step { return r.plan(m.key(v), time.Now()) }
+func (v *Visitor) plan(r *Record) step { return r.plan(v.key(), time.Now()) }
 
 // plan is the whole state machine of a session.
 func (r *Record) plan(key string, now time.Time) step {

@@ -81,7 +81,7 @@ func (m *Manager) redeemCustomer(ctx context.Context, r *Record, l *lease, legal
 func (m *Manager) withUtility(ctx context.Context, send func(secret.Secret) (Grant, error)) (Grant, error) {
 	wait, cancel := m.awaiting(ctx)
 	defer cancel()
-	bearer, err := m.Token(wait, m.utility, WantAnonymous)
+	bearer, err := m.utility.Token(wait, WantAnonymous)
 	if err != nil {
 		return Grant{}, &failure.Failure{Token: failure.NotSent, Err: err}
 	}
@@ -89,7 +89,7 @@ func (m *Manager) withUtility(ctx context.Context, send func(secret.Secret) (Gra
 	if outcome(err) != failure.BearerRefused {
 		return g, err
 	}
-	again, ok, renewErr := m.Renew(wait, m.utility, WantAnonymous, bearer)
+	again, ok, renewErr := m.utility.Renew(wait, WantAnonymous, bearer)
 	switch {
 	case renewErr != nil:
 		return Grant{}, &failure.Failure{Token: failure.Failed, Err: renewErr}

@@ -28,14 +28,14 @@ import (
 // another process writes the row meanwhile, so that it is not the one that was
 // seen, there is nothing left to do; without seen the caller insists, and waits
 // for its turn.
-func (m *Manager) leased(v *Visitor, seen *Record, act func(context.Context, *Record, *lease) (func(), error)) work {
+func (v *Visitor) leased(seen *Record, act func(context.Context, *Record, *lease) (func(), error)) work {
 	return func(ctx context.Context) (tell func(), err error) {
 		for {
-			l, done, err := m.acquire(ctx, v, seen)
+			l, done, err := v.acquire(ctx, seen)
 			if err != nil || done {
 				return nil, err
 			}
-			tell, err = m.turn(ctx, v, l, act)
+			tell, err = v.turn(ctx, l, act)
 			l.release() // a panic leaves it: nobody knows what was sent
 			if !errors.Is(err, errLeaseShort) && !errors.Is(err, errRenewed) {
 				return tell, err
@@ -49,10 +49,10 @@ func (m *Manager) leased(v *Visitor, seen *Record, act func(context.Context, *Re
 
 // turn is step 5 and act. It has all the time of a renewal, however long it was
 // waited for.
-func (m *Manager) turn(flight context.Context, v *Visitor, l *lease, act func(context.Context, *Record, *lease) (func(), error)) (tell func(), err error) {
-	ctx, end := context.WithTimeout(starterValues{m.ctx, flight}, m.cfg.RefreshLimit)
+func (v *Visitor) turn(flight context.Context, l *lease, act func(context.Context, *Record, *lease) (func(), error)) (tell func(), err error) {
+	ctx, end := context.WithTimeout(starterValues{v.m().ctx, flight}, v.m().cfg.RefreshLimit)
 	defer end()
-	r, err := m.load(ctx, v)
+	r, err := v.load(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -62,33 +62,33 @@ func (m *Manager) turn(flight context.Context, v *Visitor, l *lease, act func(co
 // upkeep does what the row, as it is now, asks for. Where the row is gone, it
 // begins an anonymous session only for a caller whom that would serve. seen is
 // the row as the caller knows it: to renew that one takes the lease.
-func (m *Manager) upkeep(v *Visitor, want Want, seen *Record) work {
-	if m.plan(v, seen).renews() || m.closing(seen) {
-		return m.leased(v, seen, func(ctx context.Context, r *Record, l *lease) (func(), error) {
-			return m.follow(ctx, v, want, r, l)
+func (v *Visitor) upkeep(want Want, seen *Record) work {
+	if v.plan(seen).renews() || v.m().closing(seen) {
+		return v.leased(seen, func(ctx context.Context, r *Record, l *lease) (func(), error) {
+			return v.follow(ctx, want, r, l)
 		})
 	}
 	return func(ctx context.Context) (func(), error) {
-		r, err := m.load(ctx, v)
-		if err != nil || m.plan(v, r).renews() || m.closing(r) { // not what the caller knows: it looks again
+		r, err := v.load(ctx)
+		if err != nil || v.plan(r).renews() || v.m().closing(r) { // not what the caller knows: it looks again
 			return nil, err
 		}
-		return m.follow(ctx, v, want, r, nil)
+		return v.follow(ctx, want, r, nil)
 	}
 }
 
 // follow does what r asks for.
-func (m *Manager) follow(ctx context.Context, v *Visitor, want Want, r *Record, l *lease) (func(), error) {
-	switch next := m.plan(v, r); next {
+func (v *Visitor) follow(ctx context.Context, want Want, r *Record, l *lease) (func(), error) {
+	switch next := v.plan(r); next {
 	case start:
 		if want == WantCustomer {
 			return nil, nil
 		}
-		return m.begin(ctx, v, r, EventStarted)
+		return v.begin(ctx, r, EventStarted)
 	case renewEarly, renewNow:
-		return m.renew(ctx, v, r, l, next == renewNow)
+		return v.renew(ctx, r, l, next == renewNow)
 	case replace, expired:
-		return m.over(ctx, v, r, l)
+		return v.over(ctx, r, l)
 	default: // another flight, or another replica, was faster
 		return nil, nil
 	}
@@ -96,41 +96,41 @@ func (m *Manager) follow(ctx context.Context, v *Visitor, want Want, r *Record, 
 
 // renew is steps 6 to 8 for r. dead says that its access token is of no use any
 // more.
-func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, dead bool) (func(), error) {
+func (v *Visitor) renew(ctx context.Context, r *Record, l *lease, dead bool) (func(), error) {
 	if l.doubtful(r) && r.Kind == Customer && !r.Suspect && !dead {
-		return m.hold(v, r)
+		return v.hold(r)
 	}
-	g, err := m.redeem(ctx, r, l, dead)
+	g, err := v.m().redeem(ctx, r, l, dead)
 	switch {
 	case err == nil:
-		return m.renewed(v, r, g, dead)
+		return v.renewed(r, g, dead)
 	case errors.Is(err, errLeaseShort):
 		return nil, err
 	}
 	if o := outcome(err); o == failure.Refused || o == failure.Undecided && (dead || !time.Now().Before(r.AccessUntil)) { // perhaps another process's renewal is why
-		still, settled, end, err := m.settled(ctx, v, r, l, time.Now())
+		still, settled, end, err := v.settled(ctx, r, l, time.Now())
 		defer end()
 		if err != nil || !still {
 			return nil, err
 		}
 		ctx = settled
 	}
-	m.failed(v, r, err)
-	tell := func() { m.notify(EventRefreshFailed, v, r.Kind, err) }
+	v.failed(r, err)
+	tell := func() { v.notify(EventRefreshFailed, r.Kind, err) }
 	alive := !dead && time.Now().Before(r.AccessUntil)
 	switch r.after(outcome(err), alive) {
 	case tryGuest:
-		return m.experiment(ctx, v, r, l, err)
+		return v.experiment(ctx, r, l, err)
 	case countRefusal:
-		return m.countRefusal(ctx, v, r, err)
+		return v.countRefusal(ctx, r, err)
 	case dropRefresh:
-		tell = m.alsoCommit(v, r, r.withoutRefresh(), tell)
+		tell = v.alsoCommit(r, r.withoutRefresh(), tell)
 	case holdRefresh:
-		tell = m.alsoCommit(v, r, r.suspected(), tell)
+		tell = v.alsoCommit(r, r.suspected(), tell)
 	case endGuest:
-		return m.begin(ctx, v, r, EventReplaced)
+		return v.begin(ctx, r, EventReplaced)
 	case endCustomer:
-		return m.expire(v, r, err), nil
+		return v.expire(r, err), nil
 	}
 	if r.Kind == Employee { // their renewal is a login
 		return tell, err
@@ -140,34 +140,34 @@ func (m *Manager) renew(ctx context.Context, v *Visitor, r *Record, l *lease, de
 
 // renewed makes the new tokens the session's. dead says that the access token of
 // r is of no use any more; else it stays in use where the new one has ended already.
-func (m *Manager) renewed(v *Visitor, r *Record, g Grant, dead bool) (func(), error) {
+func (v *Visitor) renewed(r *Record, g Grant, dead bool) (func(), error) {
 	next := r.renew(g)
 	late := next.deadOnArrival()
 	if late != nil && !dead && time.Now().Before(r.AccessUntil) {
 		next.Access, next.AccessUntil = r.Access, r.AccessUntil
-		m.failed(v, r, late)
-		return m.alsoCommit(v, r, next, func() { m.notify(EventRefreshFailed, v, r.Kind, late) }), late
+		v.failed(r, late)
+		return v.alsoCommit(r, next, func() { v.notify(EventRefreshFailed, r.Kind, late) }), late
 	}
-	m.setTrouble(v, func(t *trouble) { t.failures, t.next = 0, time.Time{} })
-	return m.refreshed(v, r, next), late
+	v.setTrouble(func(t *trouble) { t.failures, t.next = 0, time.Time{} })
+	return v.refreshed(r, next), late
 }
 
 // refreshed makes the renewed record the truth.
-func (m *Manager) refreshed(v *Visitor, r, next *Record) func() {
-	return m.commit(v, r, next, m.tell(EventRefreshed, v, r, next))
+func (v *Visitor) refreshed(r, next *Record) func() {
+	return v.commit(r, next, v.tell(EventRefreshed, r, next))
 }
 
 // hold holds a refresh token back that another process may have spent, like
 // after a lost answer.
-func (m *Manager) hold(v *Visitor, r *Record) (func(), error) {
+func (v *Visitor) hold(r *Record) (func(), error) {
 	err := fmt.Errorf("%w: another process may have ended while it renewed the session, which goes on until its access token ends", sentinel.Unavailable)
-	return m.alsoCommit(v, r, r.suspected(), func() { m.notify(EventRefreshFailed, v, r.Kind, err) }), err
+	return v.alsoCommit(r, r.suspected(), func() { v.notify(EventRefreshFailed, r.Kind, err) }), err
 }
 
 // alsoCommit writes a change that came out of a failure; the failure is told
 // first, and whether or not the change is beaten.
-func (m *Manager) alsoCommit(v *Visitor, r, next *Record, failure func()) func() {
-	tell := m.commit(v, r, next, func() {})
+func (v *Visitor) alsoCommit(r, next *Record, failure func()) func() {
+	tell := v.commit(r, next, func() {})
 	return func() {
 		failure()
 		if tell != nil {
@@ -178,19 +178,19 @@ func (m *Manager) alsoCommit(v *Visitor, r, next *Record, failure func()) func()
 
 // Refresh renews the session now. A non-nil legal entity also switches to it
 // ("" switches back to none); a refusal of the switch leaves the session as it is.
-func (m *Manager) Refresh(ctx context.Context, v *Visitor, legalEntity *string) error {
+func (v *Visitor) Refresh(ctx context.Context, legalEntity *string) error {
 	if legalEntity != nil {
 		var begun atomic.Bool
-		err := m.alone(ctx, v, m.switchTo(ctx, v, *legalEntity, &begun))
+		err := v.alone(ctx, v.switchTo(ctx, *legalEntity, &begun))
 		if err != nil && begun.Load() && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) { // the caller has left, and the flight goes on
 			return fmt.Errorf("%w: the legal entity is still being switched: %w", sentinel.OutcomeUnknown, err)
 		}
 		return err
 	}
-	if err := m.alone(ctx, v, m.refresh(v)); err != nil {
+	if err := v.alone(ctx, v.refresh()); err != nil {
 		return err
 	}
-	s, err := m.read(ctx, v)
+	s, err := v.read(ctx)
 	if err != nil {
 		return err
 	}
@@ -200,27 +200,27 @@ func (m *Manager) Refresh(ctx context.Context, v *Visitor, legalEntity *string) 
 	return nil
 }
 
-func (m *Manager) refresh(v *Visitor) work {
-	return m.leased(v, nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
-		next := m.plan(v, r)
+func (v *Visitor) refresh() work {
+	return v.leased(nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
+		next := v.plan(r)
 		switch {
 		case next == start && r.Ended:
 			return nil, sentinel.SessionExpired
 		case next == start:
-			return m.begin(ctx, v, r, EventStarted)
+			return v.begin(ctx, r, EventStarted)
 		case next == expired || next == replace:
-			return m.over(ctx, v, r, l)
+			return v.over(ctx, r, l)
 		case !r.CanRenew():
 			return nil, fmt.Errorf("%w: the session goes on until its access token ends, at %s", sentinel.NotRefreshable, r.AccessUntil.UTC().Format(time.RFC3339))
 		}
-		return m.renew(ctx, v, r, l, next == renewNow)
+		return v.renew(ctx, r, l, next == renewNow)
 	})
 }
 
 // switchTo tells with begun that the caller may not leave any more and be sure that
 // nothing is switched.
-func (m *Manager) switchTo(caller context.Context, v *Visitor, legalEntity string, begun *atomic.Bool) work {
-	return m.leased(v, nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
+func (v *Visitor) switchTo(caller context.Context, legalEntity string, begun *atomic.Bool) work {
+	return v.leased(nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
 		begun.Store(true)
 		if caller.Err() != nil {
 			return nil, context.Cause(caller)
@@ -232,21 +232,21 @@ func (m *Manager) switchTo(caller context.Context, v *Visitor, legalEntity strin
 			return nil, fmt.Errorf("%w: switching the legal entity needs one; log in again", sentinel.NotRefreshable)
 		}
 		if l.doubtful(r) && !r.Suspect {
-			return m.hold(v, r)
+			return v.hold(r)
 		}
-		g, err := m.redeemCustomer(ctx, r, l, legalEntity, false)
+		g, err := v.m().redeemCustomer(ctx, r, l, legalEntity, false)
 		switch {
 		case err == nil:
 			next := r.renew(g)
 			next.LegalEntity = legalEntity
-			return m.refreshed(v, r, next), next.deadOnArrival()
+			return v.refreshed(r, next), next.deadOnArrival()
 		case errors.Is(err, errLeaseShort):
 			return nil, err
 		case outcome(err) == failure.Unknown && !r.Suspect:
-			return m.alsoCommit(v, r, r.suspected(), func() {}), err
+			return v.alsoCommit(r, r.suspected(), func() {}), err
 		}
 		if outcome(err) == failure.Refused { // or another process has renewed the session
-			still, _, end, settleErr := m.settled(ctx, v, r, l, time.Now())
+			still, _, end, settleErr := v.settled(ctx, r, l, time.Now())
 			end()
 			if settleErr == nil && !still {
 				return nil, errRenewed

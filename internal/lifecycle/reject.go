@@ -17,31 +17,31 @@ var errTooSoon = errors.New("the server rejects new tokens too")
 // Renew is the answer to a token that the server rejected. It returns the token
 // to try again with; ok is false when there is none, because the same session
 // was renewed for the same reason a moment ago.
-func (m *Manager) Renew(ctx context.Context, v *Visitor, want Want, rejected Token) (t Token, ok bool, err error) {
-	return m.renewRejected(ctx, v, want, rejected, false)
+func (v *Visitor) Renew(ctx context.Context, want Want, rejected Token) (t Token, ok bool, err error) {
+	return v.renewRejected(ctx, want, rejected, false)
 }
 
 // RenewDoubtful is Renew for a token that the server perhaps rejected: an answer
 // that says nothing ends no session, and what the renewal fails with is no news.
-func (m *Manager) RenewDoubtful(ctx context.Context, v *Visitor, want Want, rejected Token) (t Token, ok bool) {
-	t, ok, err := m.renewRejected(ctx, v, want, rejected, true)
+func (v *Visitor) RenewDoubtful(ctx context.Context, want Want, rejected Token) (t Token, ok bool) {
+	t, ok, err := v.renewRejected(ctx, want, rejected, true)
 	return t, ok && err == nil
 }
 
-func (m *Manager) renewRejected(ctx context.Context, v *Visitor, want Want, rejected Token, doubtful bool) (t Token, ok bool, err error) {
+func (v *Visitor) renewRejected(ctx context.Context, want Want, rejected Token, doubtful bool) (t Token, ok bool, err error) {
 	owner := rejected.owner
 	if owner == nil {
 		return Token{}, false, nil
 	}
 	for range 2 { // a flight that was under way may have been about something else
-		r, err := m.read(ctx, owner)
+		r, err := owner.read(ctx)
 		if err != nil {
 			return Token{}, false, err
 		}
 		if !r.record.Access.Equal(rejected.Access) {
 			break
 		}
-		err = m.join(ctx, owner, m.force(owner, rejected.Access, r.record, doubtful))
+		err = owner.join(ctx, owner.force(rejected.Access, r.record, doubtful))
 		switch {
 		case errors.Is(err, errTooSoon):
 			return Token{}, false, nil
@@ -49,7 +49,7 @@ func (m *Manager) renewRejected(ctx context.Context, v *Visitor, want Want, reje
 			return Token{}, false, err
 		}
 	}
-	t, err = m.Token(ctx, v, want)
+	t, err = v.Token(ctx, want)
 	if err != nil {
 		return Token{}, false, err
 	}
@@ -58,30 +58,30 @@ func (m *Manager) renewRejected(ctx context.Context, v *Visitor, want Want, reje
 
 // force renews a session whose token the server rejected, unless the rejected
 // token is no longer the current one. If that is doubtful, it renews and no more.
-func (m *Manager) force(v *Visitor, rejected secret.Secret, seen *Record, doubtful bool) work {
+func (v *Visitor) force(rejected secret.Secret, seen *Record, doubtful bool) work {
 	forced := false // by this flight; a lease that runs short takes it here again
-	return m.leased(v, seen, func(ctx context.Context, r *Record, l *lease) (tell func(), err error) {
+	return v.leased(seen, func(ctx context.Context, r *Record, l *lease) (tell func(), err error) {
 		if !r.Access.Equal(rejected) {
 			return nil, nil
 		}
 		if doubtful && !r.refreshable(time.Now()) {
 			return nil, errTooSoon
 		}
-		if !forced && time.Since(m.trouble(v).forced) < forcedPause {
+		if !forced && time.Since(v.trouble().forced) < forcedPause {
 			return nil, errTooSoon
 		}
 		forced = true
-		m.setTrouble(v, func(t *trouble) { t.forced = time.Now() })
+		v.setTrouble(func(t *trouble) { t.forced = time.Now() })
 		defer func() {
 			if err != nil && !doubtful { // it brought no token that the server could reject too
-				m.setTrouble(v, func(t *trouble) { t.forced = time.Time{} })
+				v.setTrouble(func(t *trouble) { t.forced = time.Time{} })
 			}
 		}()
 		switch {
 		case r.refreshable(time.Now()):
-			return m.renew(ctx, v, r, l, !doubtful)
+			return v.renew(ctx, r, l, !doubtful)
 		default:
-			return m.over(ctx, v, r, l)
+			return v.over(ctx, r, l)
 		}
 	})
 }

@@ -12,28 +12,28 @@ import (
 )
 
 // rows is where the visitor's row lies.
-func (m *Manager) rows(v *Visitor) conditionalStore {
+func (v *Visitor) rows() conditionalStore {
 	if v.private {
-		return m.private
+		return v.m().private
 	}
-	return m.store
+	return v.m().store
 }
 
 // ask uses the store once, within its limit; a panic in it is an error. The store
 // is a user's and may not hear its context, so it runs in a goroutine of its own,
 // which is left when the limit or ctx ends. late, which may be nil, is told what a
 // call that was left returned.
-func ask[T any](ctx context.Context, m *Manager, v *Visitor, do func(context.Context) (T, error), late func(T, error)) (T, error) {
-	if m.prompt(v) {
+func ask[T any](ctx context.Context, v *Visitor, do func(context.Context) (T, error), late func(T, error)) (T, error) {
+	if v.prompt() {
 		return do(ctx)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, m.cfg.StoreLimit, errSlowStore)
+	ctx, cancel := context.WithTimeoutCause(ctx, v.m().cfg.StoreLimit, errSlowStore)
 	defer cancel()
 	type result struct {
 		value T
 		err   error
 	}
-	got, err := bounded.Do(ctx, m.calls, tokenStore, func() (r result) {
+	got, err := bounded.Do(ctx, v.m().calls, tokenStore, func() (r result) {
 		defer func() {
 			if recover() != nil {
 				r.err = errPanic
@@ -59,22 +59,22 @@ var errSlowStore = errors.New("the token store did not answer in time")
 
 // prompt reports whether the row lies in memory of the SDK's own, which answers at
 // once.
-func (m *Manager) prompt(v *Visitor) bool { return v.private || m.cfg.PromptStore }
+func (v *Visitor) prompt() bool { return v.private || v.m().cfg.PromptStore }
 
 // errPanic stands for a panic in code of the user's: a store, a transport.
 var errPanic = errors.New("a panic in the token store or transport (its text may hold secrets and is dropped)")
 
 // load reads the row, or what this process holds that the store would not take.
-func (m *Manager) load(ctx context.Context, v *Visitor) (*Record, error) {
-	owed := m.debts.of(m.key(v)) // before the row: if it is paid meanwhile, the row has it
-	data, found, err := m.fetch(ctx, v)
+func (v *Visitor) load(ctx context.Context) (*Record, error) {
+	owed := v.m().debts.of(v.key()) // before the row: if it is paid meanwhile, the row has it
+	data, found, err := v.fetch(ctx)
 	switch {
 	case err != nil && owed.record != nil:
 		return owed.record, nil
 	case err != nil && ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case err != nil:
-		return nil, m.storeError(v, "reading the session", err)
+		return nil, v.storeError("reading the session", err)
 	case !found && owed.replaces(0):
 		return owed.record, nil
 	case !found:
@@ -93,8 +93,8 @@ func (m *Manager) load(ctx context.Context, v *Visitor) (*Record, error) {
 }
 
 // look reads the row itself, whatever this process holds.
-func (m *Manager) look(ctx context.Context, v *Visitor) (*Record, error) {
-	data, found, err := m.fetch(ctx, v)
+func (v *Visitor) look(ctx context.Context) (*Record, error) {
+	data, found, err := v.fetch(ctx)
 	switch {
 	case err != nil:
 		return nil, err
@@ -104,50 +104,50 @@ func (m *Manager) look(ctx context.Context, v *Visitor) (*Record, error) {
 	return decode(data)
 }
 
-func (m *Manager) fetch(ctx context.Context, v *Visitor) (data []byte, found bool, err error) {
+func (v *Visitor) fetch(ctx context.Context) (data []byte, found bool, err error) {
 	type row struct {
 		data  []byte
 		found bool
 	}
-	got, err := ask(ctx, m, v, func(ctx context.Context) (got row, err error) {
-		got.data, got.found, err = m.rows(v).Load(ctx, m.key(v))
+	got, err := ask(ctx, v, func(ctx context.Context) (got row, err error) {
+		got.data, got.found, err = v.rows().Load(ctx, v.key())
 		return got, err
 	}, nil)
 	return got.data, got.found, err
 }
 
-func (m *Manager) saveIf(ctx context.Context, v *Visitor, data []byte, base uint64, next *Record) (saved bool, err error) {
-	return ask(ctx, m, v, func(ctx context.Context) (bool, error) {
-		return m.rows(v).SaveIf(ctx, m.key(v), data, base, next.Generation, next.ttl(time.Now()))
-	}, func(bool, error) { m.resume(v) })
+func (v *Visitor) saveIf(ctx context.Context, data []byte, base uint64, next *Record) (saved bool, err error) {
+	return ask(ctx, v, func(ctx context.Context) (bool, error) {
+		return v.rows().SaveIf(ctx, v.key(), data, base, next.Generation, next.ttl(time.Now()))
+	}, func(bool, error) { v.resume() })
 }
 
 // resume goes on writing what is owed when a write that was left has returned: it
 // may have put an older row there.
-func (m *Manager) resume(v *Visitor) {
-	if d := m.debts.of(m.key(v)); d.record != nil {
-		m.detach(func() { m.payLate(v, d.record) })
+func (v *Visitor) resume() {
+	if d := v.m().debts.of(v.key()); d.record != nil {
+		v.m().detach(func() { v.payLate(d.record) })
 	}
 }
 
 // discard deletes a row that can't be replaced.
-func (m *Manager) discard(v *Visitor) error {
-	_, err := ask(m.ctx, m, v, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, m.rows(v).Delete(ctx, m.key(v))
+func (v *Visitor) discard() error {
+	_, err := ask(v.m().ctx, v, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, v.rows().Delete(ctx, v.key())
 	}, nil)
-	m.epoch(v).Add(1)
+	v.epoch().Add(1)
 	v.snap.Store(nil)
 	if err != nil {
-		return m.storeError(v, "removing the session", err)
+		return v.storeError("removing the session", err)
 	}
-	m.setFree(m.debts.forget(m.key(v)))
+	v.m().setFree(v.m().debts.forget(v.key()))
 	return nil
 }
 
 // storeError says what failed in the store, without the keys, rows and tokens that
 // the store's own text may quote.
-func (m *Manager) storeError(v *Visitor, what string, err error, records ...*Record) error {
-	values := []string{m.key(v), v.key.Reveal()}
+func (v *Visitor) storeError(what string, err error, records ...*Record) error {
+	values := []string{v.key(), v.id.Reveal()}
 	if held := v.snap.Load(); held != nil { // most likely what is in the row
 		records = append(records, held.record)
 	}

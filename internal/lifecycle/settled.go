@@ -34,34 +34,34 @@ func (m *Manager) closing(r *Record) bool {
 // whose refresh token was of no use from since on. It reports whether r is still
 // the row: only then is there a verdict on it. The context is one to go on with,
 // because the wait may have taken as long as a whole renewal; end it.
-func (m *Manager) settled(ctx context.Context, v *Visitor, r *Record, l *lease, since time.Time) (still bool, next context.Context, end context.CancelFunc, err error) {
-	until := since.Add(m.settleTime())
+func (v *Visitor) settled(ctx context.Context, r *Record, l *lease, since time.Time) (still bool, next context.Context, end context.CancelFunc, err error) {
+	until := since.Add(v.m().settleTime())
 	if v.private || l != nil && !l.doubtful(r) || since.IsZero() || !time.Now().Before(until) {
 		return true, ctx, func() {}, nil
 	}
-	still, err = m.watch(v, r, l, until)
-	next, end = context.WithTimeout(m.ctx, m.cfg.RefreshLimit)
+	still, err = v.watch(r, l, until)
+	next, end = context.WithTimeout(v.m().ctx, v.m().cfg.RefreshLimit)
 	return still, next, end, err
 }
 
 // watch reads the row until it is another one, or until then.
-func (m *Manager) watch(v *Visitor, r *Record, l *lease, until time.Time) (still bool, err error) {
-	ctx, cancel := context.WithDeadline(m.ctx, until.Add(m.cfg.StoreLimit))
+func (v *Visitor) watch(r *Record, l *lease, until time.Time) (still bool, err error) {
+	ctx, cancel := context.WithDeadline(v.m().ctx, until.Add(v.m().cfg.StoreLimit))
 	defer cancel()
 	if l != nil { // nothing else is to take it as long
 		if _, err := l.take(ctx); err != nil {
-			return false, m.storeError(v, "reserving the session's renewal", err)
+			return false, v.storeError("reserving the session's renewal", err)
 		}
 	}
-	owed := m.debts.of(m.key(v))
+	owed := v.m().debts.of(v.key())
 	for wait := firstPoll; ; wait = min(wait*3/2, lastPoll) {
-		row, err := m.look(ctx, v)
+		row, err := v.look(ctx)
 		switch {
 		case err == nil && row.Generation != r.Generation:
 			// A row that this process has yet to replace holds an older refresh token.
 			return owed.record == r && owed.replaces(row.Generation), nil
 		case !time.Now().Before(until) && err != nil:
-			return false, m.storeError(v, "reading the session", err)
+			return false, v.storeError("reading the session", err)
 		case !time.Now().Before(until):
 			return true, nil
 		}
@@ -72,8 +72,8 @@ func (m *Manager) watch(v *Visitor, r *Record, l *lease, until time.Time) (still
 }
 
 // whenSettled is act on r if r is still the row once it is settled.
-func (m *Manager) whenSettled(ctx context.Context, v *Visitor, r *Record, l *lease, since time.Time, act func(context.Context) (func(), error)) (func(), error) {
-	still, ctx, end, err := m.settled(ctx, v, r, l, since)
+func (v *Visitor) whenSettled(ctx context.Context, r *Record, l *lease, since time.Time, act func(context.Context) (func(), error)) (func(), error) {
+	still, ctx, end, err := v.settled(ctx, r, l, since)
 	defer end()
 	if err != nil || !still {
 		return nil, err

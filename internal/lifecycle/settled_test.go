@@ -70,7 +70,7 @@ func TestL06_ARefusalIsNoVerdictWhileAnotherProcessMayBeWriting(t *testing.T) {
 								var callers sync.WaitGroup
 								for i := range 20 {
 									callers.Go(func() {
-										_, err := all[i%len(all)].m.Token(t.Context(), visitor("jo"), want)
+										_, err := all[i%len(all)].m.at(visitor("jo")).Token(t.Context(), want)
 										assert.NoError(t, err)
 									})
 								}
@@ -104,7 +104,7 @@ func TestL06_ARealEndIsToldInTime(t *testing.T) {
 		time.Sleep(13 * time.Hour)
 		a.office.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.Refused}))
 		for _, w := range all {
-			_ = w.m.Refresh(t.Context(), visitor("jo"), nil)
+			_ = w.m.at(visitor("jo")).Refresh(t.Context(), nil)
 		}
 		assert.Equal(t, Customer, a.info("jo").Kind, "the access token lives")
 		a.office.script(0, nil)
@@ -114,9 +114,9 @@ func TestL06_ARealEndIsToldInTime(t *testing.T) {
 		var both sync.WaitGroup
 		for _, w := range all {
 			both.Go(func() {
-				rejected, err := w.m.Token(t.Context(), visitor("lou"), WantCustomer)
+				rejected, err := w.m.at(visitor("lou")).Token(t.Context(), WantCustomer)
 				assert.NoError(t, err)
-				took := elapsed(func() { _, _, err = w.m.Renew(t.Context(), visitor("lou"), WantCustomer, rejected) })
+				took := elapsed(func() { _, _, err = w.m.at(visitor("lou")).Renew(t.Context(), WantCustomer, rejected) })
 				assert.ErrorIs(t, err, sentinel.SessionExpired)
 				assert.LessOrEqual(t, took, 10*time.Second+writeLimit+time.Second)
 			})
@@ -125,7 +125,7 @@ func TestL06_ARealEndIsToldInTime(t *testing.T) {
 		synctest.Wait()
 		for _, w := range all {
 			assert.Zero(t, elapsed(func() {
-				_, err := w.m.Token(t.Context(), visitor("lou"), WantCustomer)
+				_, err := w.m.at(visitor("lou")).Token(t.Context(), WantCustomer)
 				require.ErrorIs(t, err, sentinel.SessionExpired)
 			}))
 		}
@@ -158,7 +158,7 @@ func TestL06_ATokenThatEndsUnderWayIsNoVerdict(t *testing.T) {
 				time.Sleep(time.Hour + 500*time.Millisecond)
 				var both sync.WaitGroup
 				both.Go(func() {
-					_, err := s.replicas[0].m.Token(t.Context(), v, WantCustomer)
+					_, err := s.replicas[0].m.at(v).Token(t.Context(), WantCustomer)
 					assert.NoError(t, err)
 				})
 				time.Sleep(time.Second)

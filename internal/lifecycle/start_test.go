@@ -13,9 +13,9 @@ import (
 func TestStartReplacesAnAnonymousSession(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		v := visitor("jo")
-		require.NoError(t, w.m.Start(t.Context(), v, SessionContext{SiteCode: "PL"}))
+		require.NoError(t, w.m.at(v).Start(t.Context(), SessionContext{SiteCode: "PL"}))
 		w.token(v, WantAnonymous)
-		require.NoError(t, w.m.Start(t.Context(), v, SessionContext{SiteCode: "DE"}))
+		require.NoError(t, w.m.at(v).Start(t.Context(), SessionContext{SiteCode: "DE"}))
 		assert.Equal(t, []EventKind{EventStarted, EventReplaced}, w.told())
 		time.Sleep(30 * time.Hour) // over; the next one has the same context
 		w.token(v, WantAnonymous)
@@ -25,6 +25,6 @@ func TestStartReplacesAnAnonymousSession(t *testing.T) {
 		}
 		assert.Equal(t, []string{"PL", "DE", "DE"}, sites)
 		w.logIn(v)
-		require.ErrorIs(t, w.m.Start(t.Context(), v, SessionContext{}), sentinel.LoggedIn)
+		require.ErrorIs(t, w.m.at(v).Start(t.Context(), SessionContext{}), sentinel.LoggedIn)
 	})
 }

@@ -12,30 +12,30 @@ import (
 
 // Token returns a bearer for v. While the token is good it costs a look at the
 // monotonic clock: no lock, no store, no allocation.
-func (m *Manager) Token(ctx context.Context, v *Visitor, want Want) (Token, error) {
+func (v *Visitor) Token(ctx context.Context, want Want) (Token, error) {
 	if want == WantEmployee {
-		v = m.staff
+		v = v.m().employee
 	}
-	if s := v.snap.Load(); s != nil && s.wants&(1<<want) != 0 && s.epoch == m.epoch(v).Load() && int64(time.Since(s.taken)) < s.checked.Load() {
+	if s := v.snap.Load(); s != nil && s.wants&(1<<want) != 0 && s.epoch == v.epoch().Load() && int64(time.Since(s.taken)) < s.checked.Load() {
 		return s.token(), nil
 	}
-	return m.find(ctx, v, want)
+	return v.find(ctx, want)
 }
 
 // find is the way of every call that has no good token at hand.
-func (m *Manager) find(ctx context.Context, v *Visitor, want Want) (Token, error) {
+func (v *Visitor) find(ctx context.Context, want Want) (Token, error) {
 	began := time.Now()
 	for range 4 { // a renewal may be overtaken by a login or logout; then look again
-		if m.Closed() {
+		if v.m().Closed() {
 			return Token{}, sentinel.Closed
 		}
-		s, err := m.read(ctx, v)
+		s, err := v.read(ctx)
 		if err != nil {
 			return Token{}, err
 		}
 		r := s.record
 		if r.refuses(want) != nil && s.taken.Before(began) {
-			if s, err = m.readAgain(ctx, v); err != nil {
+			if s, err = v.readAgain(ctx); err != nil {
 				return Token{}, err
 			}
 			r = s.record
@@ -44,11 +44,11 @@ func (m *Manager) find(ctx context.Context, v *Visitor, want Want) (Token, error
 			return Token{}, err
 		}
 		if want == WantAnonymous && r.Kind == Customer {
-			v = m.utility
+			v = v.m().utility
 			continue
 		}
 		now := time.Now()
-		switch r.plan(m.key(v), now) {
+		switch r.plan(v.key(), now) {
 		case use:
 			s.checked.Store(int64(min(now.Sub(s.taken)+wallCheck, s.good)))
 			return s.token(), nil
@@ -56,13 +56,13 @@ func (m *Manager) find(ctx context.Context, v *Visitor, want Want) (Token, error
 			// While the renewal is under way, or waits for its turn, there is nothing
 			// to look at: its end changes the epoch.
 			wait := wallCheck
-			if !m.cfg.Foreground {
-				wait = m.renewInBackground(v, r)
+			if !v.m().cfg.Foreground {
+				wait = v.renewInBackground(r)
 			}
 			s.checked.Store(int64(min(now.Sub(s.taken)+min(wait, wallCheck), s.alive)))
 			return s.token(), nil
 		default:
-			if err := m.join(ctx, v, m.upkeep(v, want, r)); err != nil {
+			if err := v.join(ctx, v.upkeep(want, r)); err != nil {
 				return Token{}, err
 			}
 		}
@@ -72,43 +72,43 @@ func (m *Manager) find(ctx context.Context, v *Visitor, want Want) (Token, error
 
 // renewInBackground starts an early renewal unless the last one failed a moment
 // ago. Nobody waits for it. It returns when there is a reason to ask again.
-func (m *Manager) renewInBackground(v *Visitor, seen *Record) time.Duration {
-	if wait := time.Until(m.trouble(v).next); wait > 0 {
+func (v *Visitor) renewInBackground(seen *Record) time.Duration {
+	if wait := time.Until(v.trouble().next); wait > 0 {
 		return wait
 	}
-	m.launch(v, false, m.upkeep(v, WantCustomer, seen)) // begins nothing
+	v.launch(false, v.upkeep(WantCustomer, seen)) // begins nothing
 	return wallCheck
 }
 
 // read returns the row as this process knows it, from the snapshot if nothing
 // here has changed it since.
-func (m *Manager) read(ctx context.Context, v *Visitor) (*snapshot, error) {
-	epoch := m.epoch(v).Load()
+func (v *Visitor) read(ctx context.Context) (*snapshot, error) {
+	epoch := v.epoch().Load()
 	if s := v.snap.Load(); s != nil && s.epoch == epoch {
 		return s, nil
 	}
-	return m.readAgain(ctx, v)
+	return v.readAgain(ctx)
 }
 
 // readAgain reads the row from the store. An old snapshot can't tell that nobody is
 // logged in: another process may have logged the visitor in since.
-func (m *Manager) readAgain(ctx context.Context, v *Visitor) (*snapshot, error) {
-	epoch := m.epoch(v).Load()
-	r, err := m.load(ctx, v)
+func (v *Visitor) readAgain(ctx context.Context) (*snapshot, error) {
+	epoch := v.epoch().Load()
+	r, err := v.load(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := m.snapshot(v, r, epoch)
+	s := v.snapshot(r, epoch)
 	v.snap.Store(s)
 	return s, nil
 }
 
 // Info returns a copy of the session's record, without starting anything.
-func (m *Manager) Info(ctx context.Context, v *Visitor) (Record, error) {
-	if m.Closed() {
+func (v *Visitor) Info(ctx context.Context) (Record, error) {
+	if v.m().Closed() {
 		return Record{}, sentinel.Closed
 	}
-	s, err := m.read(ctx, v)
+	s, err := v.read(ctx)
 	if err != nil {
 		return Record{}, err
 	}
@@ -131,7 +131,7 @@ type snapshot struct {
 
 const wallCheck = time.Second
 
-func (m *Manager) snapshot(v *Visitor, r *Record, epoch uint64) *snapshot {
+func (v *Visitor) snapshot(r *Record, epoch uint64) *snapshot {
 	now := time.Now()
 	s := &snapshot{record: r, epoch: epoch, taken: now}
 	if r.Kind == None {
@@ -143,10 +143,10 @@ func (m *Manager) snapshot(v *Visitor, r *Record, epoch uint64) *snapshot {
 	}
 	s.wants = r.serves()
 	s.alive = r.AccessUntil.Sub(now)
-	if r.plan(m.key(v), now) == use {
+	if r.plan(v.key(), now) == use {
 		s.good = s.alive
 		if r.refreshable(now) && !r.Suspect {
-			s.good = min(s.good, r.renewAt(m.key(v)).Sub(now))
+			s.good = min(s.good, r.renewAt(v.key()).Sub(now))
 		}
 		s.checked.Store(int64(min(s.good, wallCheck)))
 	}

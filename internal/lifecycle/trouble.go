@@ -17,29 +17,29 @@ type trouble struct {
 // came back are looked for.
 const manyTroubles = 1024
 
-func (m *Manager) trouble(v *Visitor) trouble {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.troubles[m.key(v)]
+func (v *Visitor) trouble() trouble {
+	v.m().mu.Lock()
+	defer v.m().mu.Unlock()
+	return v.m().troubles[v.key()]
 }
 
-func (m *Manager) setTrouble(v *Visitor, change func(*trouble)) {
+func (v *Visitor) setTrouble(change func(*trouble)) {
 	now := time.Now()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	t := m.troubles[m.key(v)]
+	v.m().mu.Lock()
+	defer v.m().mu.Unlock()
+	t := v.m().troubles[v.key()]
 	change(&t)
 	if t.failures == 0 && now.Sub(t.forced) >= forcedPause {
-		delete(m.troubles, m.key(v))
+		delete(v.m().troubles, v.key())
 		return
 	}
-	m.troubles[m.key(v)] = t
-	if len(m.troubles)%manyTroubles != 0 {
+	v.m().troubles[v.key()] = t
+	if len(v.m().troubles)%manyTroubles != 0 {
 		return
 	}
-	for key, t := range m.troubles {
+	for key, t := range v.m().troubles {
 		if now.Sub(t.next) > lastPause && now.Sub(t.forced) >= forcedPause {
-			delete(m.troubles, key)
+			delete(v.m().troubles, key)
 		}
 	}
 }
@@ -47,7 +47,7 @@ func (m *Manager) setTrouble(v *Visitor, change func(*trouble)) {
 // failed notes a renewal that failed, and how long to leave the session alone. A
 // server that asks for a longer pause gets it, but not until the refresh token has
 // ended.
-func (m *Manager) failed(v *Visitor, r *Record, err error) {
+func (v *Visitor) failed(r *Record, err error) {
 	var retryAfter time.Duration
 	if f := failure.Of(err); f != nil {
 		retryAfter = f.RetryAfter
@@ -55,7 +55,7 @@ func (m *Manager) failed(v *Visitor, r *Record, err error) {
 	if !r.RefreshUntil.IsZero() {
 		retryAfter = min(retryAfter, time.Until(r.RefreshUntil)/2)
 	}
-	m.setTrouble(v, func(t *trouble) {
+	v.setTrouble(func(t *trouble) {
 		t.failures++
 		t.next = time.Now().Add(max(r.backoff(t.failures), retryAfter))
 	})
