@@ -32,7 +32,8 @@ func (m *Manager) anonymous(ctx context.Context, r *Record) (Grant, error) {
 // begun puts a new session in the place of r.
 func (v *Visitor) begun(r, next *Record, event EventKind) (func(), error) {
 	next.Ended, next.Context = r.Ended, r.Context
-	return v.commit(r, next, v.tell(event, r, next)), next.deadOnArrival()
+	tell, _ := v.commit(r, next, v.tell(event, r, next))
+	return tell, next.deadOnArrival()
 }
 
 // deadOnArrival is the error of new tokens that can't be used. A call does not
@@ -47,7 +48,8 @@ func (r *Record) deadOnArrival() error {
 
 // expire ends a customer's session: nothing can renew it.
 func (v *Visitor) expire(r *Record, err error) func() {
-	return v.commit(r, r.gone(true), func() { v.notify(EventExpired, Customer, err) })
+	tell, _ := v.commit(r, r.gone(true), func() { v.notify(EventExpired, Customer, err) })
+	return tell
 }
 
 // over ends a session that can't be renewed: a customer's is expired, and an

@@ -27,13 +27,15 @@ const (
 	owed            // the store fails
 )
 
-// commit makes next the truth in place of r, and only of r. Its caller gets its
-// answer even when the store fails: the write is then owed. It returns what to
-// tell, nil if something else has followed r.
-func (v *Visitor) commit(r, next *Record, tell func()) func() {
+// commit puts next in the place of r, and only of r. committed is false if something
+// else has followed r. Where the store fails, the write is owed: next counts in this
+// process, and is written later. tell tells the observer; commit returns what to tell
+// besides.
+func (v *Visitor) commit(r, next *Record, tell func()) (told func(), committed bool) {
 	truth, over := v.m().debts.truth(v.key(), r)
 	if truth.Generation != r.Generation {
-		return v.drop(next)
+		v.drop(next)
+		return func() {}, false
 	}
 	how, row, err := v.save(v.m().ctx, r, next, over)
 	if how == beaten && next.outweighs(row, r) {
@@ -42,21 +44,21 @@ func (v *Visitor) commit(r, next *Record, tell func()) func() {
 	}
 	switch how {
 	case beaten:
-		return v.drop(next)
+		v.drop(next)
+		return func() {}, false
 	case owed:
 		return func() {
 			v.notify(EventStoreWriteFailed, next.Kind, err)
 			tell()
-		}
+		}, true
 	default:
-		return tell
+		return tell, true
 	}
 }
 
 // drop discards a record that came too late.
-func (v *Visitor) drop(r *Record) func() {
+func (v *Visitor) drop(r *Record) {
 	v.m().detach(func() { v.revoke(r) })
-	return nil
 }
 
 // put makes build(row) the truth whatever the row has become meanwhile: the

@@ -32,7 +32,7 @@ func (v *Visitor) MoveTo(caller context.Context, to *Visitor) error {
 			}
 			to.epoch().Add(1)
 			over = next.Generation
-			if moved := v.commit(r, r.gone(false), func() {}); moved != nil {
+			if moved, ok := v.commit(r, r.gone(false), func() {}); ok {
 				return moved, nil
 			}
 			var err error

@@ -154,7 +154,8 @@ func (v *Visitor) renewed(r *Record, g Grant, dead bool) (func(), error) {
 
 // refreshed makes the renewed record the truth.
 func (v *Visitor) refreshed(r, next *Record) func() {
-	return v.commit(r, next, v.tell(EventRefreshed, r, next))
+	tell, _ := v.commit(r, next, v.tell(EventRefreshed, r, next))
+	return tell
 }
 
 // hold holds a refresh token back that another process may have spent, like
@@ -167,12 +168,10 @@ func (v *Visitor) hold(r *Record) (func(), error) {
 // alsoCommit writes a change that came out of a failure; the failure is told
 // first, and whether or not the change is beaten.
 func (v *Visitor) alsoCommit(r, next *Record, failure func()) func() {
-	tell := v.commit(r, next, func() {})
+	tell, _ := v.commit(r, next, func() {})
 	return func() {
 		failure()
-		if tell != nil {
-			tell()
-		}
+		tell()
 	}
 }
 
