@@ -132,10 +132,10 @@ func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transp
 // renewRejected renews a token that was rejected.
 func (c *core) renewRejected(ctx context.Context, v *lifecycle.Visitor, want lifecycle.Want, token lifecycle.Token, how failure.Rejection) (lifecycle.Token, bool, error) {
 	if how == failure.PerhapsTheBearer {
-		renewed, ok := v.RenewDoubtful(ctx, want, token)
+		renewed, ok := v.ReplaceDoubtful(ctx, want, token)
 		return renewed, ok, nil
 	}
-	return v.Renew(ctx, want, token)
+	return v.ReplaceRejected(ctx, want, token)
 }
 
 func (c *core) suppliedToken(ctx context.Context) (Secret, error) {

@@ -164,7 +164,7 @@ func (s *Session) Renew(ctx context.Context) error {
 	if s.invalid != nil {
 		return s.invalid
 	}
-	if err := s.visitor.Due(ctx); err != nil {
+	if err := s.visitor.RenewIfDue(ctx); err != nil {
 		return failedCall(ctx, "Session.Renew", err)
 	}
 	return nil

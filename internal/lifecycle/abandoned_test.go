@@ -19,7 +19,7 @@ import (
 func TestFleet_AnAbandonedLease(t *testing.T) {
 	t.Run("customer: held, then sent once", func(t *testing.T) {
 		inShop(t, 2, func(t *testing.T, s *shop) {
-			s.office.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
+			s.tokenServer.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
 				if c.op == login {
 					g.ExpiresIn.Duration, g.RefreshExpiresIn.Duration = 20*time.Hour, 30*time.Hour
 				}
@@ -27,25 +27,25 @@ func TestFleet_AnAbandonedLease(t *testing.T) {
 			})
 			s.replicas[0].customer("jo")
 			time.Sleep(15 * time.Hour)
-			s.lender.lend(t, "jo", "the dead", leaseTime)
+			s.leasingStore.lend(t, "jo", "the dead", leaseTime)
 			time.Sleep(leaseTime + time.Second)
 			s.replicas[1].told()
 			for range 60 {
 				s.everywhere(1, "jo", WantCustomer)
 				time.Sleep(time.Minute)
 			}
-			assert.Zero(t, s.office.count(refreshCustomer))
+			assert.Zero(t, s.tokenServer.count(refreshCustomer))
 			assert.True(t, s.replicas[0].row("jo").Suspect)
-			assert.Empty(t, s.lender.lent("jo"))
+			assert.Empty(t, s.leasingStore.lent("jo"))
 			time.Sleep(6 * time.Hour) // the access token is over
 			assert.Len(t, s.everywhere(1, "jo", WantCustomer), 1)
-			assert.Equal(t, 1, s.office.count(refreshCustomer))
+			assert.Equal(t, 1, s.tokenServer.count(refreshCustomer))
 			assert.False(t, s.replicas[0].row("jo").Suspect)
 		})
 	})
 	t.Run("customer whose access token is over: sent once, at once", func(t *testing.T) {
 		inShop(t, 2, func(t *testing.T, s *shop) {
-			s.office.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
+			s.tokenServer.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
 				if c.op == login {
 					g.ExpiresIn.Duration = time.Hour
 				}
@@ -53,20 +53,20 @@ func TestFleet_AnAbandonedLease(t *testing.T) {
 			})
 			s.replicas[0].customer("jo")
 			time.Sleep(2 * time.Hour)
-			s.lender.lend(t, "jo", "the dead", leaseTime)
+			s.leasingStore.lend(t, "jo", "the dead", leaseTime)
 			time.Sleep(leaseTime + time.Second)
 			assert.Len(t, s.everywhere(3, "jo", WantCustomer), 1)
-			assert.Equal(t, 1, s.office.count(refreshCustomer))
+			assert.Equal(t, 1, s.tokenServer.count(refreshCustomer))
 		})
 	})
 	t.Run("guest: sent again", func(t *testing.T) {
 		inShop(t, 2, func(t *testing.T, s *shop) {
 			s.guest("jo")
 			time.Sleep(guestOver)
-			s.lender.lend(t, "jo", "the dead", leaseTime)
+			s.leasingStore.lend(t, "jo", "the dead", leaseTime)
 			time.Sleep(leaseTime + time.Second)
 			assert.Len(t, s.everywhere(3, "jo", WantAnonymous), 1)
-			assert.Equal(t, 1, s.office.count(refreshAnonymous))
+			assert.Equal(t, 1, s.tokenServer.count(refreshAnonymous))
 		})
 	})
 	t.Run("it wrote before it ended", func(t *testing.T) {
@@ -77,7 +77,7 @@ func TestFleet_AnAbandonedLease(t *testing.T) {
 			time.Sleep(customerDue)
 			s.everywhere(1, "jo", WantCustomer)
 			synctest.Wait()
-			assert.Equal(t, 2, s.office.count(refreshCustomer))
+			assert.Equal(t, 2, s.tokenServer.count(refreshCustomer))
 			s.sentOnce(refreshCustomer)
 		})
 	})
@@ -92,10 +92,10 @@ func TestFleet_AnAbandonedLease(t *testing.T) {
 			inShop(t, 2, func(t *testing.T, s *shop) {
 				s.replicas[0].customer("jo")
 				s.replicas[1].told()
-				s.lender.lend(t, "jo", "the dead", leaseTime)
+				s.leasingStore.lend(t, "jo", "the dead", leaseTime)
 				time.Sleep(leaseTime + time.Second)
 				require.ErrorIs(t, act(s.replicas[1].m, t.Context()), sentinel.Unavailable)
-				assert.Zero(t, s.office.count(refreshCustomer))
+				assert.Zero(t, s.tokenServer.count(refreshCustomer))
 				assert.True(t, s.replicas[0].row("jo").Suspect)
 				assert.Equal(t, []EventKind{EventRefreshFailed}, s.replicas[1].told())
 			})
@@ -113,10 +113,10 @@ func TestFleet_AnAbandonedLeaseAndAStoreThatFails(t *testing.T) {
 					inShop(t, 2, func(t *testing.T, s *shop) {
 						s.replicas[0].customer("jo")
 						time.Sleep(customerDue)
-						s.lender.lend(t, "jo", "the dead", leaseTime)
+						s.leasingStore.lend(t, "jo", "the dead", leaseTime)
 						time.Sleep(leaseTime + time.Second)
 						var used atomic.Int32
-						s.lender.fail(func(got string) trip {
+						s.leasingStore.fail(func(got string) trip {
 							if got != op || used.Add(1) > times {
 								return works
 							}
@@ -128,9 +128,9 @@ func TestFleet_AnAbandonedLeaseAndAStoreThatFails(t *testing.T) {
 							}
 							time.Sleep(time.Minute)
 						}
-						assert.Zero(t, s.office.count(refreshCustomer))
+						assert.Zero(t, s.tokenServer.count(refreshCustomer))
 						assert.True(t, s.replicas[0].row("jo").Suspect)
-						assert.Empty(t, s.lender.lent("jo"))
+						assert.Empty(t, s.leasingStore.lent("jo"))
 					})
 				})
 			}
@@ -144,14 +144,14 @@ func TestFleet_RenewalsOverARowThatIsOwedForLong(t *testing.T) {
 	inShop(t, 1, func(t *testing.T, s *shop) {
 		s.replicas[0].customer("jo")
 		time.Sleep(time.Hour)
-		s.lender.fail(always("save", breaks))
+		s.leasingStore.fail(always("save", breaks))
 		for range 2 {
 			require.NoError(t, s.replicas[0].m.at(visitor("jo")).Refresh(t.Context(), nil))
 			time.Sleep(leaseTime + time.Second)
 		}
-		s.lender.fail(nil)
+		s.leasingStore.fail(nil)
 		time.Sleep(10 * time.Second)
-		assert.Equal(t, 2, s.office.count(refreshCustomer))
+		assert.Equal(t, 2, s.tokenServer.count(refreshCustomer))
 		s.sentOnce(refreshCustomer)
 		assert.False(t, s.replicas[0].row("jo").Suspect)
 	})

@@ -48,7 +48,7 @@ func (r *Record) deadOnArrival() error {
 
 // expire ends a customer's session: nothing can renew it.
 func (v *Visitor) expire(r *Record, err error) func() {
-	tell, _ := v.commit(r, r.gone(true), func() { v.notify(EventExpired, Customer, err) })
+	tell, _ := v.commit(r, r.tombstone(true), func() { v.notify(EventExpired, Customer, err) })
 	return tell
 }
 
@@ -66,7 +66,7 @@ func (v *Visitor) over(ctx context.Context, r *Record, l *lease) (func(), error)
 // Start begins an anonymous session now, in place of the visitor's present one.
 func (v *Visitor) Start(ctx context.Context, sc SessionContext) error {
 	return v.alone(ctx, func(ctx context.Context) (func(), error) {
-		r, err := v.load(ctx)
+		r, err := v.current(ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -22,23 +22,23 @@ const (
 type verdict uint8
 
 const (
-	written verdict = iota
-	beaten          // the row has changed: someone else's is the newer truth
-	owed            // the store fails
+	written   verdict = iota
+	beaten            // the row has changed: someone else's is the newer truth
+	postponed         // the store fails
 )
 
 // commit puts next in the place of r, and only of r. committed is false if something
-// else has followed r. Where the store fails, the write is owed: next counts in this
-// process, and is written later. tell tells the observer; commit returns what to tell
+// else has followed r. Where the store fails, next counts in this process, and is
+// written later. tell tells the observer; commit returns what to tell
 // besides.
 func (v *Visitor) commit(r, next *Record, tell func()) (told func(), committed bool) {
-	truth, over := v.m().debts.truth(v.key(), r)
+	truth, over := v.m().pending.latest(v.key(), r)
 	if truth.Generation != r.Generation {
 		v.drop(next)
 		return func() {}, false
 	}
 	how, row, err := v.save(v.m().ctx, r, next, over)
-	if how == beaten && next.outweighs(row, r) {
+	if how == beaten && next.supersedes(row, r) {
 		next.Generation = nextGeneration(row.Generation)
 		how, _, err = v.save(v.m().ctx, r, next, []uint64{row.Generation})
 	}
@@ -46,7 +46,7 @@ func (v *Visitor) commit(r, next *Record, tell func()) (told func(), committed b
 	case beaten:
 		v.drop(next)
 		return func() {}, false
-	case owed:
+	case postponed:
 		return func() {
 			v.notify(EventStoreWriteFailed, next.Kind, err)
 			tell()
@@ -61,16 +61,16 @@ func (v *Visitor) drop(r *Record) {
 	v.m().detach(func() { v.revoke(r) })
 }
 
-// put makes build(row) the truth whatever the row has become meanwhile: the
+// overwrite makes build(row) the truth whatever the row has become meanwhile: the
 // last login wins, and so does a logout. It returns the record it replaced. An
 // error means that the store has not taken it yet. When ctx ends, the record is
-// owed to the store from then on.
-func (v *Visitor) put(ctx context.Context, known *Record, build func(*Record) *Record, event EventKind) (*Record, error) {
+// a pending write from then on.
+func (v *Visitor) overwrite(ctx context.Context, known *Record, build func(*Record) *Record, event EventKind) (*Record, error) {
 	writing, cancel := v.writing(ctx)
 	defer cancel()
 	for range writeTries {
 		epoch := v.epoch().Load()
-		truth, over := v.m().debts.truth(v.key(), known)
+		truth, over := v.m().pending.latest(v.key(), known)
 		next := build(truth)
 		how, row, err := v.save(writing, truth, next, over)
 		if how == beaten {
@@ -79,9 +79,9 @@ func (v *Visitor) put(ctx context.Context, known *Record, build func(*Record) *R
 			}
 			continue
 		}
-		v.setTrouble(func(t *trouble) { *t = trouble{} }) // it was the old session's
+		v.setBackoff(func(t *backoff) { *t = backoff{} }) // it was the old session's
 		v.publish(next, epoch)
-		if how == owed {
+		if how == postponed {
 			v.inform(ctx, EventStoreWriteFailed, next.Kind, err)
 		}
 		kind := next.Kind
@@ -112,7 +112,7 @@ func (v *Visitor) writing(caller context.Context) (context.Context, context.Canc
 // row since epoch: then v looks again, like all other values of the visitor.
 func (v *Visitor) publish(r *Record, epoch uint64) {
 	if v.epoch().CompareAndSwap(epoch, epoch+1) {
-		v.snap.Store(v.snapshot(r, epoch+1))
+		v.snap.Store(v.newSnapshot(r, epoch+1))
 		return
 	}
 	v.epoch().Add(1)
@@ -128,18 +128,18 @@ func (v *Visitor) tell(event EventKind, r, next *Record) func() {
 	}
 }
 
-// save writes next, which follows r, and keeps the book of what is owed. If it
-// was beaten by a row it returns that; there is none if it was beaten here.
+// save writes next, which follows r, or makes it a pending write. If it was beaten
+// by a row it returns that; there is none if it was beaten in this process.
 func (v *Visitor) save(ctx context.Context, r, next *Record, over []uint64) (how verdict, row *Record, err error) {
 	how, row, err = v.write(ctx, over, next)
 	switch how {
 	case written:
-		v.settle(next, over)
-	case owed:
-		if !v.m().debts.owe(v.key(), r, next, over) {
+		v.release(next, over)
+	case postponed:
+		if !v.m().pending.add(v.key(), r, next, over) {
 			return beaten, nil, nil
 		}
-		v.m().detach(func() { v.payLate(next) })
+		v.m().detach(func() { v.writeLate(next) })
 	}
 	return how, row, err
 }
@@ -153,11 +153,11 @@ func (v *Visitor) write(ctx context.Context, over []uint64, next *Record) (how v
 		if try > 0 && !pause(ctx, writePause<<min(try-1, 5)) {
 			break
 		}
-		if how, row, err = v.try(ctx, over, next); how != owed {
+		if how, row, err = v.try(ctx, over, next); how != postponed {
 			return how, row, nil
 		}
 	}
-	return owed, nil, v.storeError("writing the session", err, next)
+	return postponed, nil, v.storeError("writing the session", err, next)
 }
 
 func (v *Visitor) try(ctx context.Context, over []uint64, next *Record) (verdict, *Record, error) {
@@ -166,39 +166,39 @@ func (v *Visitor) try(ctx context.Context, over []uint64, next *Record) (verdict
 		saved, err := v.saveIf(ctx, data, base, next)
 		switch {
 		case err != nil:
-			return owed, nil, err
+			return postponed, nil, err
 		case saved:
 			return written, nil, nil
 		}
 	}
 	// Perhaps an earlier try was applied and only its answer was lost.
-	row, err := v.look(ctx)
+	row, err := v.stored(ctx)
 	switch {
 	case err != nil:
-		return owed, nil, err
+		return postponed, nil, err
 	case row.Generation == next.Generation && row.Access.Equal(next.Access) && row.Kind == next.Kind:
 		return written, nil, nil
 	}
 	return beaten, row, nil
 }
 
-// payLate goes on writing next, within a bound, while it is owed; nobody waits
-// for it. After that the next change of the session tries again.
-func (v *Visitor) payLate(next *Record) {
+// writeLate goes on writing next, for a minute, while it is pending. After that the
+// next change of the session tries again.
+func (v *Visitor) writeLate(next *Record) {
 	ctx, cancel := context.WithTimeout(v.m().ctx, lateLimit)
 	defer cancel()
 	for wait := lateWritePause; pause(ctx, wait); wait = min(2*wait, 5*lateWritePause) {
-		d := v.m().debts.of(v.key())
+		d := v.m().pending.of(v.key())
 		if d.record != next {
 			return
 		}
 		how, row, _ := v.try(ctx, d.over, next)
 		switch {
-		case how == owed:
-		case how == beaten && next.outweighs(row, d.from):
-			next = v.m().debts.rebase(v.key(), d, row)
+		case how == postponed:
+		case how == beaten && next.supersedes(row, d.from):
+			next = v.m().pending.rebase(v.key(), d, row)
 		default:
-			v.settle(next, d.over)
+			v.release(next, d.over)
 			v.epoch().Add(1)
 			return
 		}
@@ -211,7 +211,7 @@ func (v *Visitor) revoke(r *Record) {
 	if r.Kind != Customer {
 		return
 	}
-	if now, err := v.load(v.m().ctx); err != nil || now.Kind == Customer {
+	if now, err := v.current(v.m().ctx); err != nil || now.Kind == Customer {
 		return
 	}
 	ctx, cancel := context.WithTimeout(v.m().ctx, v.m().cfg.RefreshLimit)

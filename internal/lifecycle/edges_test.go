@@ -37,8 +37,8 @@ func TestL08_ADoubtfulRejection(t *testing.T) {
 		"a customer's, the server's": {WantCustomer, true, map[string]failure.Outcome{refreshCustomer: failure.Failed}, false, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
-				w.office.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
+				w.tokenServer.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
 					if !tt.refresh {
 						g.Refresh, g.RefreshExpiresIn = secret.Secret{}, wire.Lifetime{}
 					}
@@ -50,14 +50,14 @@ func TestL08_ADoubtfulRejection(t *testing.T) {
 				}
 				rejected, err := w.m.at(v).Token(t.Context(), tt.want)
 				require.NoError(t, err)
-				began := w.office.count(anonymous)
-				w.office.script(0, failing(tt.fails))
-				again, ok := w.m.at(v).RenewDoubtful(t.Context(), tt.want, rejected)
+				began := w.tokenServer.count(anonymous)
+				w.tokenServer.script(0, failing(tt.fails))
+				again, ok := w.m.at(v).ReplaceDoubtful(t.Context(), tt.want, rejected)
 				assert.Equal(t, tt.renewed, ok)
-				assert.Equal(t, tt.calls, w.office.count(refreshAnonymous)+w.office.count(refreshCustomer))
+				assert.Equal(t, tt.calls, w.tokenServer.count(refreshAnonymous)+w.tokenServer.count(refreshCustomer))
 				if ok {
 					assert.False(t, again.Access.Equal(rejected.Access))
-					_, ok = w.m.at(v).RenewDoubtful(t.Context(), tt.want, again)
+					_, ok = w.m.at(v).ReplaceDoubtful(t.Context(), tt.want, again)
 					assert.False(t, ok, "it is new")
 				} else {
 					assert.Equal(t, rejected.Access.Reveal(), w.token(v, tt.want), "it stays in use")
@@ -67,7 +67,7 @@ func TestL08_ADoubtfulRejection(t *testing.T) {
 				assert.NotContains(t, events, EventReplaced)
 				assert.NotContains(t, events, EventExpired)
 				if tt.want == WantAnonymous {
-					assert.Equal(t, began, w.office.count(anonymous))
+					assert.Equal(t, began, w.tokenServer.count(anonymous))
 				}
 			})
 		})
@@ -76,15 +76,15 @@ func TestL08_ADoubtfulRejection(t *testing.T) {
 
 // A bearer of nobody's session, such as that of a login, is not renewed.
 func TestL08_ABearerOfItsOwn(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
 		_, err := w.m.at(v).Login(t.Context(), func(ctx context.Context, bearer Token) (Grant, error) {
-			_, ok, err := w.m.at(v).Renew(ctx, WantAnonymous, bearer)
+			_, ok, err := w.m.at(v).ReplaceRejected(ctx, WantAnonymous, bearer)
 			assert.False(t, ok)
 			return Grant{}, errors.Join(err, &failure.Failure{Token: failure.BearerRefused, Err: errWire})
 		})
 		require.ErrorIs(t, err, errWire)
-		assert.Zero(t, w.office.count(refreshAnonymous)+w.office.count(refreshCustomer))
+		assert.Zero(t, w.tokenServer.count(refreshAnonymous)+w.tokenServer.count(refreshCustomer))
 		assert.Equal(t, "C2", w.token(v, WantCustomer))
 	})
 }
@@ -93,24 +93,28 @@ func TestL08_ABearerOfItsOwn(t *testing.T) {
 func TestL09_ALoginWithoutABearer(t *testing.T) {
 	for name, tt := range map[string]struct {
 		customer bool // before
-		breaks   func(w *world)
+		breaks   func(w *fixture)
 		err      error
 	}{
-		"no anonymous session":                {false, func(w *world) { w.office.script(0, failing(map[string]failure.Outcome{anonymous: failure.Failed})) }, errWire},
-		"none for another customer":           {true, func(w *world) { w.office.script(0, failing(map[string]failure.Outcome{anonymous: failure.Failed})) }, errWire},
-		"the store can't be read":             {false, func(w *world) { w.shelf.fail(always("load", breaks)) }, sentinel.StoreUnavailable},
-		"the store can't be read, a customer": {true, func(w *world) { w.shelf.fail(always("load", breaks)) }, sentinel.StoreUnavailable},
+		"no anonymous session": {false, func(w *fixture) {
+			w.tokenServer.script(0, failing(map[string]failure.Outcome{anonymous: failure.Failed}))
+		}, errWire},
+		"none for another customer": {true, func(w *fixture) {
+			w.tokenServer.script(0, failing(map[string]failure.Outcome{anonymous: failure.Failed}))
+		}, errWire},
+		"the store can't be read":             {false, func(w *fixture) { w.fakeStore.fail(always("load", breaks)) }, sentinel.StoreUnavailable},
+		"the store can't be read, a customer": {true, func(w *fixture) { w.fakeStore.fail(always("load", breaks)) }, sentinel.StoreUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
 				if tt.customer {
 					w.customer("jo")
 				}
 				tt.breaks(w)
-				sent := w.office.count(login)
-				_, err := w.m.at(visitor("jo")).Login(t.Context(), w.office.login)
+				sent := w.tokenServer.count(login)
+				_, err := w.m.at(visitor("jo")).Login(t.Context(), w.tokenServer.login)
 				require.ErrorIs(t, err, tt.err)
-				assert.Equal(t, sent, w.office.count(login))
+				assert.Equal(t, sent, w.tokenServer.count(login))
 			})
 		})
 	}
@@ -130,10 +134,10 @@ func TestL09_ARejectedBearerThatCannotBeRenewed(t *testing.T) {
 		"perhaps, and refused":     {failure.PerhapsTheBearer, failure.Refused, 1, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
 				v := visitor("jo")
 				own := w.token(v, WantAnonymous)
-				w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+				w.tokenServer.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
 					switch {
 					case c.op == login && c.bearer == own:
 						return &failure.Failure{Token: failure.BearerRefused, Bearer: tt.bearer, Err: errors.New("the bearer")}
@@ -142,10 +146,10 @@ func TestL09_ARejectedBearerThatCannotBeRenewed(t *testing.T) {
 					}
 					return nil
 				})
-				_, err := w.m.at(v).Login(t.Context(), w.office.login)
+				_, err := w.m.at(v).Login(t.Context(), w.tokenServer.login)
 				assert.Equal(t, tt.logins == 1, err != nil, err)
-				assert.Equal(t, tt.logins, w.office.count(login))
-				assert.Equal(t, tt.guests, w.office.count(anonymous))
+				assert.Equal(t, tt.logins, w.tokenServer.count(login))
+				assert.Equal(t, tt.guests, w.tokenServer.count(anonymous))
 			})
 		})
 	}
@@ -164,9 +168,9 @@ func TestL11_WhatASwitchComesTo(t *testing.T) {
 		"refused":                {&failure.Failure{Token: failure.Refused, Err: sentinel.InvalidRequest}, sentinel.InvalidRequest, sentinel.Unavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
 				v := w.customer("jo")
-				w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+				w.tokenServer.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
 					if c.op == refreshCustomer {
 						return tt.fails
 					}
@@ -180,35 +184,35 @@ func TestL11_WhatASwitchComesTo(t *testing.T) {
 		})
 	}
 	t.Run("without a refresh token", func(t *testing.T) {
-		bubble(t, func(t *testing.T, w *world) {
+		inVirtualTime(t, func(t *testing.T, w *fixture) {
 			v := w.customer("jo")
 			time.Sleep(25 * time.Hour)
 			require.ErrorIs(t, w.m.at(v).Refresh(t.Context(), &entity), sentinel.NotRefreshable)
-			assert.Zero(t, w.office.count(refreshCustomer))
+			assert.Zero(t, w.tokenServer.count(refreshCustomer))
 		})
 	})
 	t.Run("with a lease that runs short", func(t *testing.T) {
 		inShop(t, 1, func(t *testing.T, s *shop) {
 			s.replicas[0].customer("jo")
-			s.links[0].on("remaining", func() { s.lender.drop("jo") })
+			s.links[0].on("remaining", func() { s.leasingStore.drop("jo") })
 			require.NoError(t, s.replicas[0].m.at(visitor("jo")).Refresh(t.Context(), &entity))
-			assert.Equal(t, 1, s.office.count(refreshCustomer))
+			assert.Equal(t, 1, s.tokenServer.count(refreshCustomer))
 			assert.Equal(t, entity, s.replicas[0].row("jo").LegalEntity)
 		})
 	})
 	t.Run("that another process has spent the token of", func(t *testing.T) {
-		bubble(t, func(t *testing.T, a *world) {
-			b := newWorld(t, a.office, a.shelf)
+		inVirtualTime(t, func(t *testing.T, a *fixture) {
+			b := newFixture(t, a.tokenServer, a.fakeStore)
 			a.customer("jo")
-			for _, w := range []*world{a, b} {
+			for _, w := range []*fixture{a, b} {
 				w.m.cfg.CallLimit = 10 * time.Second
 				w.token(w.m.utility, WantAnonymous)
 			}
-			strictly(a.office, 5*time.Second, func(*Grant) {})
+			strictly(a.tokenServer, 5*time.Second, func(*Grant) {})
 			go func() { _ = a.m.at(visitor("jo")).Refresh(context.Background(), nil) }()
 			synctest.Wait()
 			require.NoError(t, b.m.at(visitor("jo")).Refresh(t.Context(), &entity))
-			assert.Equal(t, 3, a.office.count(refreshCustomer))
+			assert.Equal(t, 3, a.tokenServer.count(refreshCustomer))
 			assert.Equal(t, entity, a.row("jo").LegalEntity)
 		})
 	})
@@ -216,10 +220,10 @@ func TestL11_WhatASwitchComesTo(t *testing.T) {
 
 // A refresh that answers with another session ID is told as that, too.
 func TestL11_AnotherSessionID(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
 		w.told()
-		w.office.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
+		w.tokenServer.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
 			if c.op == refreshCustomer {
 				g.SessionID, g.SaaS = "another", secret.New("a new one")
 			}
@@ -243,8 +247,8 @@ func TestL05_TokensOutweighADoubt(t *testing.T) {
 	}{
 		"in doubt":        {(*Record).suspected, true},
 		"without refresh": {(*Record).withoutRefresh, true},
-		"expired":         {func(r *Record) *Record { return r.gone(true) }, true},
-		"logged out":      {func(r *Record) *Record { return r.gone(false) }, false},
+		"expired":         {func(r *Record) *Record { return r.tombstone(true) }, true},
+		"logged out":      {func(r *Record) *Record { return r.tombstone(false) }, false},
 		"renewed": {func(r *Record) *Record {
 			return r.renew(Grant{SentAt: time.Now(), Token: wire.Token{Access: secret.New("C9")}})
 		}, false},
@@ -253,15 +257,15 @@ func TestL05_TokensOutweighADoubt(t *testing.T) {
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
 				v := w.customer("jo")
 				w.token(w.m.utility, WantAnonymous)
 				first := true
-				w.shelf.fail(func(op string) trip {
+				w.fakeStore.fail(func(op string) trip {
 					if op == "save" && first {
 						first = false
 						other := tt.row(w.row("jo"))
-						assert.NoError(t, w.shelf.Save(t.Context(), rowOf("jo"), other.encode(), other.Generation, time.Hour))
+						assert.NoError(t, w.fakeStore.Save(t.Context(), rowOf("jo"), other.encode(), other.Generation, time.Hour))
 					}
 					return works
 				})
@@ -272,7 +276,7 @@ func TestL05_TokensOutweighADoubt(t *testing.T) {
 				if name == "logged out" || name == "another's" {
 					revoked = 1 // nobody will use them
 				}
-				assert.Equal(t, revoked, w.office.count(revoke))
+				assert.Equal(t, revoked, w.tokenServer.count(revoke))
 			})
 		})
 	}
@@ -281,7 +285,7 @@ func TestL05_TokensOutweighADoubt(t *testing.T) {
 // neverSaves is a store in which something else is always written first: under some
 // keys, or all.
 type neverSaves struct {
-	*shelf
+	*fakeStore
 	key   string
 	tried int
 }
@@ -291,20 +295,20 @@ func (s *neverSaves) SaveIf(ctx context.Context, key string, data []byte, expect
 		s.tried++
 		return false, nil
 	}
-	return s.shelf.SaveIf(ctx, key, data, expected, generation, ttl)
+	return s.fakeStore.SaveIf(ctx, key, data, expected, generation, ttl)
 }
 
 // A row that changes again and again is no reason to go on for ever.
 func TestL05_ARowThatKeepsChanging(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &neverSaves{shelf: &shelf{rows: map[string]shelfRow{}}, key: "none"}
-		w := newWorldOver(t, &office{}, store.shelf, store)
+		store := &neverSaves{fakeStore: &fakeStore{rows: map[string]fakeRow{}}, key: "none"}
+		w := newFixtureOver(t, &tokenServer{}, store.fakeStore, store)
 		w.customer("jo")
 		store.key = ""
 		_, err := w.m.at(visitor("eve")).Token(t.Context(), WantAnonymous)
 		require.ErrorIs(t, err, sentinel.Unavailable)
 		require.ErrorContains(t, err, "changed again and again")
-		assert.Equal(t, 5, w.office.count(anonymous))
+		assert.Equal(t, 5, w.tokenServer.count(anonymous))
 
 		store.key, store.tried = rowOf("jo"), 0
 		err = w.m.at(visitor("jo")).MoveTo(t.Context(), w.m.at(visitor("new")))

@@ -11,7 +11,7 @@ import (
 )
 
 func TestEmployeesBearerIsKeptAndRenewed(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := visitor("jo")
 		assert.Equal(t, "E1", w.token(v, WantEmployee))
 		assert.Equal(t, "E1", w.token(visitor("mo"), WantEmployee))
@@ -20,13 +20,13 @@ func TestEmployeesBearerIsKeptAndRenewed(t *testing.T) {
 		calls, err := useWith(w, v, WantEmployee, func(token string) bool { return token == "E3" })
 		require.NoError(t, err)
 		assert.Equal(t, 2, calls)
-		w.office.script(0, failing(map[string]failure.Outcome{employee: failure.Refused}))
+		w.tokenServer.script(0, failing(map[string]failure.Outcome{employee: failure.Refused}))
 		time.Sleep(5 * time.Hour)
 		_, err = w.m.at(v).Token(t.Context(), WantEmployee)
 		require.ErrorIs(t, err, errWire)
-		w.office.script(0, nil)
+		w.tokenServer.script(0, nil)
 		w.token(v, WantEmployee)
 		assert.Empty(t, w.told(), "it is nobody's session")
-		assert.Empty(t, w.shelf.rows, "it never leaves the process")
+		assert.Empty(t, w.fakeStore.rows, "it never leaves the process")
 	})
 }

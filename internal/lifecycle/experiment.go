@@ -92,7 +92,7 @@ func (v *Visitor) countRefusal(ctx context.Context, r *Record, err error) (func(
 	case next != r.Refusals:
 		counted := r.next()
 		counted.Refusals = next
-		tell = v.alsoCommit(r, counted, tell)
+		tell = v.commitAfterFailure(r, counted, tell)
 	}
 	return tell, kept(err)
 }

@@ -31,14 +31,14 @@ func TestL06_TheExperimentIsMadeOnce(t *testing.T) {
 	inShop(t, 3, func(t *testing.T, s *shop) {
 		old := s.guest("jo")
 		time.Sleep(guestOver)
-		logins := s.office.count(anonymous)
-		s.office.script(time.Second, refusing(refreshAnonymous))
+		logins := s.tokenServer.count(anonymous)
+		s.tokenServer.script(time.Second, refusing(refreshAnonymous))
 		tokens := s.everywhere(20, "jo", WantAnonymous)
 		assert.Len(t, tokens, 1)
 		assert.NotContains(t, tokens, old)
-		assert.Equal(t, 2, s.office.count(refreshAnonymous))
-		assert.Equal(t, logins+1, s.office.count(anonymous))
-		assert.Empty(t, s.lender.lent("jo"))
+		assert.Equal(t, 2, s.tokenServer.count(refreshAnonymous))
+		assert.Equal(t, logins+1, s.tokenServer.count(anonymous))
+		assert.Empty(t, s.leasingStore.lent("jo"))
 	})
 }
 
@@ -55,13 +55,13 @@ func TestL06_TheSecondRefreshDecides(t *testing.T) {
 		"not sent": {second: failure.NotSent, refused: true, kept: true, err: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
 				v := visitor("jo")
 				w.token(v, WantAnonymous)
 				before := w.info("jo")
 				time.Sleep(2 * time.Hour)
 				sent := 0
-				w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+				w.tokenServer.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
 					if c.op != refreshAnonymous {
 						return nil
 					}
@@ -93,13 +93,13 @@ func TestL06_TheSecondRefreshDecides(t *testing.T) {
 
 // The replacement has the context of the session that it replaces.
 func TestL06_TheReplacementKeepsTheContext(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := visitor("jo")
 		require.NoError(t, w.m.at(v).Start(t.Context(), SessionContext{SiteCode: "main"}))
 		time.Sleep(2 * time.Hour)
-		w.office.script(0, refusing(refreshAnonymous))
+		w.tokenServer.script(0, refusing(refreshAnonymous))
 		w.token(v, WantAnonymous)
-		calls := w.office.of(anonymous)
+		calls := w.tokenServer.of(anonymous)
 		assert.Equal(t, "main", calls[len(calls)-1].entity)
 		assert.Equal(t, "main", w.row("jo").Context.SiteCode)
 	})
@@ -110,13 +110,13 @@ func TestL06_AShortLeaseInTheExperiment(t *testing.T) {
 	inShop(t, 1, func(t *testing.T, s *shop) {
 		s.guest("jo")
 		time.Sleep(guestOver)
-		s.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+		s.tokenServer.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
 			switch c.op {
 			case refreshAnonymous:
 				return &failure.Failure{Token: failure.Undecided, Err: errWire}
 			case anonymous:
-				if s.office.count(refreshAnonymous) == 1 {
-					s.lender.drop("jo")
+				if s.tokenServer.count(refreshAnonymous) == 1 {
+					s.leasingStore.drop("jo")
 				}
 			}
 			return nil
@@ -125,23 +125,23 @@ func TestL06_AShortLeaseInTheExperiment(t *testing.T) {
 		_, err := s.use(0, "jo", WantAnonymous)
 		require.NoError(t, err)
 		assert.Equal(t, 2, s.links[0].used()["acquire"])
-		assert.Equal(t, 3, s.office.count(refreshAnonymous))
+		assert.Equal(t, 3, s.tokenServer.count(refreshAnonymous))
 	})
 }
 
 // A logout during the experiment wins, and a login too.
 func TestL06_TheExperimentOvertaken(t *testing.T) {
 	for _, at := range []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 2500 * time.Millisecond} {
-		bubble(t, func(t *testing.T, w *world) {
+		inVirtualTime(t, func(t *testing.T, w *fixture) {
 			v := visitor("jo")
 			w.token(v, WantAnonymous)
 			time.Sleep(2 * time.Hour)
-			w.office.script(time.Second, refusing(refreshAnonymous))
+			w.tokenServer.script(time.Second, refusing(refreshAnonymous))
 			var both sync.WaitGroup
 			both.Go(func() { _, _ = w.m.at(visitor("jo")).Token(t.Context(), WantAnonymous) })
 			time.Sleep(at)
-			_, err := w.m.at(v).put(t.Context(), w.row("jo"), func(current *Record) *Record {
-				g, _ := w.office.login(t.Context(), Token{&bearer{}})
+			_, err := w.m.at(v).overwrite(t.Context(), w.row("jo"), func(current *Record) *Record {
+				g, _ := w.tokenServer.login(t.Context(), Token{&bearer{}})
 				return begin(Customer, g, current.Generation)
 			}, EventLoggedIn)
 			require.NoError(t, err)
@@ -156,20 +156,20 @@ func TestL06_TheExperimentOvertaken(t *testing.T) {
 // every call.
 func TestL06_RefusalsAreCountedInTheRow(t *testing.T) {
 	inShop(t, 3, func(t *testing.T, s *shop) {
-		s.office.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
+		s.tokenServer.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
 			g.ExpiresIn.Duration = time.Hour
 			return nil
 		})
 		s.replicas[0].customer("jo")
 		time.Sleep(90 * time.Minute)
-		s.office.script(0, refusing(refreshCustomer))
-		written := s.lender.saves
+		s.tokenServer.script(0, refusing(refreshCustomer))
+		written := s.leasingStore.saves
 		for i := range 12 {
 			_, err := s.use(i%3, "jo", WantCustomer)
 			require.ErrorIs(t, err, sentinel.Unavailable, i)
 			time.Sleep(9900 * time.Millisecond)
 		}
-		assert.Equal(t, 2, s.lender.saves-written)
+		assert.Equal(t, 2, s.leasingStore.saves-written)
 		row := s.replicas[0].row("jo")
 		assert.Equal(t, Customer, row.Kind)
 		assert.False(t, row.Refresh.IsZero())
@@ -180,7 +180,7 @@ func TestL06_RefusalsAreCountedInTheRow(t *testing.T) {
 			_, err := s.use(i, "jo", WantCustomer)
 			require.ErrorIs(t, err, sentinel.SessionExpired)
 		}
-		assert.Equal(t, 13, s.office.count(refreshCustomer))
+		assert.Equal(t, 13, s.tokenServer.count(refreshCustomer))
 	})
 }
 
@@ -219,7 +219,7 @@ func TestEveryChangeOfARecordIsAnotherGeneration(t *testing.T) {
 		for name, change := range map[string]func(*Record) *Record{
 			"renew":          func(r *Record) *Record { return r.renew(Grant{SentAt: time.Now()}) },
 			"withoutRefresh": (*Record).withoutRefresh, "suspected": (*Record).suspected, "next": (*Record).next,
-			"gone":  func(r *Record) *Record { return r.gone(true) },
+			"gone":  func(r *Record) *Record { return r.tombstone(true) },
 			"begin": func(r *Record) *Record { return begin(Anonymous, Grant{}, r.Generation) },
 		} {
 			assert.Greater(t, change(r).Generation, r.Generation, name)
@@ -233,7 +233,7 @@ func TestL06_ADroppedRefreshTokenIsWritten(t *testing.T) {
 		s.replicas[0].customer("jo")
 		before := s.replicas[0].row("jo").Generation
 		time.Sleep(customerDue)
-		s.office.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.Refused}))
+		s.tokenServer.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.Refused}))
 		s.everywhere(3, "jo", WantCustomer)
 		time.Sleep(time.Minute)
 		row := s.replicas[1].row("jo")
@@ -241,20 +241,20 @@ func TestL06_ADroppedRefreshTokenIsWritten(t *testing.T) {
 		assert.True(t, row.Refresh.IsZero())
 		assert.True(t, row.RefreshUntil.IsZero())
 		s.everywhere(3, "jo", WantCustomer)
-		assert.Equal(t, 1, s.office.count(refreshCustomer))
+		assert.Equal(t, 1, s.tokenServer.count(refreshCustomer))
 	})
 }
 
 // A success ends the back-off: the next failure is again followed by a short pause.
 func TestL03_TheBackoffBeginsAnewAfterASuccess(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
 		fails := func(want bool) {
 			answer := failing(map[string]failure.Outcome{refreshCustomer: failure.Failed})
 			if !want {
 				answer = nil
 			}
-			w.office.script(0, answer)
+			w.tokenServer.script(0, answer)
 		}
 		every := func(d time.Duration) {
 			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Second) {
@@ -262,7 +262,7 @@ func TestL03_TheBackoffBeginsAnewAfterASuccess(t *testing.T) {
 			}
 		}
 		gaps := func() (gaps []time.Duration) {
-			calls := w.office.of(refreshCustomer)
+			calls := w.tokenServer.of(refreshCustomer)
 			for i := range calls[1:] {
 				gaps = append(gaps, calls[i+1].at.Sub(calls[i].at).Round(time.Second))
 			}
@@ -276,8 +276,8 @@ func TestL03_TheBackoffBeginsAnewAfterASuccess(t *testing.T) {
 		assert.Equal(t, []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute}, early[:4])
 		fails(false)
 		every(20 * time.Minute)
-		assert.Zero(t, w.size("troubles"), "the trouble is over")
-		sent := w.office.count(refreshCustomer)
+		assert.Zero(t, w.size("backoffs"), "the trouble is over")
+		sent := w.tokenServer.count(refreshCustomer)
 		time.Sleep(13 * time.Hour)
 		fails(true)
 		every(5 * time.Minute)
@@ -290,7 +290,7 @@ func TestL03_TheBackoffBeginsAnewAfterASuccess(t *testing.T) {
 // The clocks of the processes may differ: the server's counts, and the two are not
 // mixed. Only the same refusal counts.
 func TestL06_RefusalsAreTimedByTheServersClock(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
 		date := time.Now().Add(-time.Hour)
 		refuse := func(as string) error {
@@ -299,7 +299,7 @@ func TestL06_RefusalsAreTimedByTheServersClock(t *testing.T) {
 			return err
 		}
 		tellsTheTime := true
-		w.office.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
+		w.tokenServer.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
 			if tellsTheTime {
 				g.Date = date
 			}
@@ -323,11 +323,11 @@ func TestL06_RefusalsAreTimedByTheServersClock(t *testing.T) {
 
 // A renewed access token that has ended already takes no live one's place.
 func TestL16_ALiveTokenStays(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := visitor("jo")
 		old := w.token(v, WantAnonymous)
 		before := w.row("jo")
-		w.office.script(2*time.Second, func(_ context.Context, _ tokenCall, g *Grant) error {
+		w.tokenServer.script(2*time.Second, func(_ context.Context, _ tokenCall, g *Grant) error {
 			g.ExpiresIn.Duration, g.ExpiresIn.Known = time.Second, true
 			return nil
 		})
@@ -355,19 +355,19 @@ func TestL06_AnExperimentThatIsNotMade(t *testing.T) {
 		"no login":     {0, map[string]failure.Outcome{refreshAnonymous: failure.Undecided, anonymous: failure.Failed}, 1, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
 				v := visitor("jo")
 				old := w.token(v, WantAnonymous)
 				time.Sleep(2 * time.Hour)
 				w.told()
-				w.office.script(0, func(ctx context.Context, c tokenCall, g *Grant) error {
+				w.tokenServer.script(0, func(ctx context.Context, c tokenCall, g *Grant) error {
 					if c.op == anonymous {
 						time.Sleep(tt.takes)
 					}
 					return failing(tt.fails)(ctx, c, g)
 				})
 				_, err := w.m.at(v).Token(t.Context(), WantAnonymous)
-				assert.Equal(t, tt.sent, w.office.count(refreshAnonymous))
+				assert.Equal(t, tt.sent, w.tokenServer.count(refreshAnonymous))
 				assert.Equal(t, tt.kept, w.row("jo").Access.Reveal() == old)
 				if tt.kept {
 					require.ErrorIs(t, err, sentinel.Unavailable)

@@ -118,8 +118,8 @@ func TestFleet_Model(t *testing.T) {
 // fleet is one run.
 type fleet struct {
 	faults
-	lender *lender
-	server *strictServer
+	leasingStore *leasingStore
+	server       *strictServer
 
 	mu  sync.Mutex
 	rng *rand.Rand
@@ -149,7 +149,7 @@ func (f *fleet) between(low, high time.Duration) time.Duration {
 func playFleet(t *testing.T, replicas int, seed uint64, what faults) (sum tally) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		f := &fleet{faults: what, lender: newLender(), rng: rand.New(rand.NewPCG(seed, 7))}
+		f := &fleet{faults: what, leasingStore: newLeasingStore(), rng: rand.New(rand.NewPCG(seed, 7))}
 		f.server = &strictServer{fleet: f, refresh: map[string]*family{}, access: map[string]*family{}, first: map[string]*family{}}
 		var crew []*replica
 		for range replicas {
@@ -264,9 +264,9 @@ func (f *fleet) judge(t *testing.T, i int) {
 }
 
 func (f *fleet) row(key string) *Record {
-	f.lender.mu.Lock()
-	defer f.lender.mu.Unlock()
-	row, found := f.lender.rows[rowOf(key)]
+	f.leasingStore.mu.Lock()
+	defer f.leasingStore.mu.Unlock()
+	row, found := f.leasingStore.rows[rowOf(key)]
 	if !found || !time.Now().Before(row.until) {
 		return nil
 	}
@@ -295,7 +295,7 @@ func (r *replica) underLease(key string) time.Duration {
 	return r.stood - r.taken[key]
 }
 
-// live is passed before and after whatever the replica does with the world.
+// live is passed before and after whatever the replica does with others.
 func (r *replica) live() {
 	if r.chance(r.stalls) {
 		r.mu.Lock()
@@ -339,12 +339,12 @@ func (s *fleetStore) do(ctx context.Context, write bool, act func() error) error
 }
 
 func (s *fleetStore) Load(ctx context.Context, key string) (data []byte, found bool, err error) {
-	err = s.do(ctx, false, func() (err error) { data, found, err = s.r.lender.Load(ctx, key); return err })
+	err = s.do(ctx, false, func() (err error) { data, found, err = s.r.leasingStore.Load(ctx, key); return err })
 	return data, found, err
 }
 
 func (s *fleetStore) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
-	return s.do(ctx, true, func() error { return s.r.lender.Save(ctx, key, data, generation, ttl) })
+	return s.do(ctx, true, func() error { return s.r.leasingStore.Save(ctx, key, data, generation, ttl) })
 }
 
 func (s *fleetStore) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (saved bool, err error) {
@@ -352,19 +352,19 @@ func (s *fleetStore) SaveIf(ctx context.Context, key string, data []byte, expect
 		if generation <= expected {
 			panic("a generation that does not grow")
 		}
-		saved, err = s.r.lender.SaveIf(ctx, key, data, expected, generation, ttl)
+		saved, err = s.r.leasingStore.SaveIf(ctx, key, data, expected, generation, ttl)
 		return err
 	})
 	return saved && err == nil, err
 }
 
 func (s *fleetStore) Delete(ctx context.Context, key string) error {
-	return s.do(ctx, true, func() error { return s.r.lender.Delete(ctx, key) })
+	return s.do(ctx, true, func() error { return s.r.leasingStore.Delete(ctx, key) })
 }
 
 func (s *fleetStore) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
 	err = s.do(ctx, true, func() (err error) {
-		acquired, abandoned, err = s.r.lender.Acquire(ctx, key, owner, ttl)
+		acquired, abandoned, err = s.r.leasingStore.Acquire(ctx, key, owner, ttl)
 		return err
 	})
 	if err != nil {
@@ -385,12 +385,12 @@ func (s *fleetStore) Acquire(ctx context.Context, key, owner string, ttl time.Du
 }
 
 func (s *fleetStore) Remaining(ctx context.Context, key, owner string) (left time.Duration, err error) {
-	err = s.do(ctx, false, func() (err error) { left, err = s.r.lender.Remaining(ctx, key, owner); return err })
+	err = s.do(ctx, false, func() (err error) { left, err = s.r.leasingStore.Remaining(ctx, key, owner); return err })
 	return left, err
 }
 
 func (s *fleetStore) Release(ctx context.Context, key, owner string) error {
-	return s.do(ctx, true, func() error { return s.r.lender.Release(ctx, key, owner) })
+	return s.do(ctx, true, func() error { return s.r.leasingStore.Release(ctx, key, owner) })
 }
 
 // strictServer ends a session when one of its refresh tokens comes again.
@@ -561,7 +561,7 @@ func (s *strictServer) excused(key string) bool {
 func (s *strictServer) dropLease(storeKey string) {
 	key := storeKey[len(rowOf("")):]
 	row := s.fleet.row(key)
-	s.fleet.lender.drop(key)
+	s.fleet.leasingStore.drop(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if fam := s.first[key]; fam != nil && (fam.sending > 0 || row == nil || row.Refresh.Reveal() != fam.current) {

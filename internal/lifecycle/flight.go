@@ -37,7 +37,7 @@ func (v *Visitor) launch(alone bool, do work) (f *flight, mine bool) {
 	f = &flight{alone: alone, done: make(chan struct{}), ended: make(chan struct{})}
 	v.m().flights[v.key()] = f
 	v.m().running[f] = struct{}{}
-	go v.fly(f, do)
+	go v.run(f, do)
 	return f, true
 }
 
@@ -52,15 +52,15 @@ func (m *Manager) detach(do func()) (began bool) {
 	f := &flight{ended: make(chan struct{})}
 	m.running[f] = struct{}{}
 	go func() {
-		defer m.landed(f)
+		defer m.finish(f)
 		do()
 	}()
 	return true
 }
 
-// landed ends a goroutine; a panic in a user's transport or observer ends no
+// finish ends a goroutine; a panic in a user's transport or observer ends no
 // more than that.
-func (m *Manager) landed(f *flight) {
+func (m *Manager) finish(f *flight) {
 	_ = recover()
 	m.mu.Lock()
 	delete(m.running, f)
@@ -68,16 +68,16 @@ func (m *Manager) landed(f *flight) {
 	close(f.ended)
 }
 
-func (v *Visitor) fly(f *flight, do work) {
-	defer v.m().landed(f)
+func (v *Visitor) run(f *flight, do work) {
+	defer v.m().finish(f)
 	defer close(f.done)
-	if tell := v.run(f, do); tell != nil {
+	if tell := v.perform(f, do); tell != nil {
 		tell()
 	}
 }
 
-// run does the work, and clears the way for the next flight.
-func (v *Visitor) run(f *flight, do work) (tell func()) {
+// perform does the work, and clears the way for the next flight.
+func (v *Visitor) perform(f *flight, do work) (tell func()) {
 	f.err = errPanic // a panic or Goexit in a user's store or transport releases the waiters
 	defer func() {
 		v.m().mu.Lock()

@@ -24,7 +24,7 @@ const (
 	refreshLife   = 86399 * time.Second
 )
 
-// The names of the office's calls.
+// The names of the tokenServer's calls.
 const (
 	anonymous        = "anonymous"
 	refreshAnonymous = "refresh anonymous"
@@ -39,15 +39,15 @@ type tokenCall struct {
 	at                          time.Time
 }
 
-// office is a scripted Issuer. Its tokens are numbered over all calls.
-type office struct {
+// tokenServer is a scripted Issuer. Its tokens are numbered over all calls.
+type tokenServer struct {
 	mu     sync.Mutex
 	calls  []tokenCall
 	took   time.Duration
 	answer func(ctx context.Context, c tokenCall, g *Grant) error // changes a grant or fails; may be nil
 }
 
-func (o *office) issue(ctx context.Context, c tokenCall, access string, life, refresh time.Duration) (Grant, error) {
+func (o *tokenServer) issue(ctx context.Context, c tokenCall, access string, life, refresh time.Duration) (Grant, error) {
 	c.at = time.Now()
 	o.mu.Lock()
 	o.calls = append(o.calls, c)
@@ -72,29 +72,29 @@ func (o *office) issue(ctx context.Context, c tokenCall, access string, life, re
 	return g, nil
 }
 
-func (o *office) Anonymous(ctx context.Context, sc SessionContext) (Grant, error) {
+func (o *tokenServer) Anonymous(ctx context.Context, sc SessionContext) (Grant, error) {
 	return o.issue(ctx, tokenCall{op: anonymous, entity: sc.SiteCode}, "A", anonymousLife, refreshLife)
 }
 
-func (o *office) RefreshAnonymous(ctx context.Context, refresh secret.Secret) (Grant, error) {
+func (o *tokenServer) RefreshAnonymous(ctx context.Context, refresh secret.Secret) (Grant, error) {
 	return o.issue(ctx, tokenCall{op: refreshAnonymous, refresh: refresh.Reveal()}, "A", anonymousLife, refreshLife)
 }
 
-func (o *office) RefreshCustomer(ctx context.Context, bearer, refresh secret.Secret, entity string) (Grant, error) {
+func (o *tokenServer) RefreshCustomer(ctx context.Context, bearer, refresh secret.Secret, entity string) (Grant, error) {
 	return o.issue(ctx, tokenCall{op: refreshCustomer, bearer: bearer.Reveal(), refresh: refresh.Reveal(), entity: entity}, "C", customerLife, refreshLife)
 }
 
-func (o *office) Employee(ctx context.Context) (Grant, error) {
+func (o *tokenServer) Employee(ctx context.Context) (Grant, error) {
 	return o.issue(ctx, tokenCall{op: employee}, "E", 4*time.Hour, 0)
 }
 
-func (o *office) Revoke(ctx context.Context, access secret.Secret) error {
+func (o *tokenServer) Revoke(ctx context.Context, access secret.Secret) error {
 	_, err := o.issue(ctx, tokenCall{op: revoke, bearer: access.Reveal()}, "", 0, 0)
 	return err
 }
 
 // login is what a Login calls.
-func (o *office) login(ctx context.Context, bearer Token) (Grant, error) {
+func (o *tokenServer) login(ctx context.Context, bearer Token) (Grant, error) {
 	g, err := o.issue(ctx, tokenCall{op: login, bearer: bearer.Access.Reveal()}, "C", customerLife, refreshLife)
 	if err == nil {
 		g.SaaS = secret.New("saas-" + g.Access.Reveal())
@@ -102,7 +102,7 @@ func (o *office) login(ctx context.Context, bearer Token) (Grant, error) {
 	return g, err
 }
 
-func (o *office) of(op string) (calls []tokenCall) {
+func (o *tokenServer) of(op string) (calls []tokenCall) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, c := range o.calls {
@@ -113,10 +113,10 @@ func (o *office) of(op string) (calls []tokenCall) {
 	return calls
 }
 
-func (o *office) count(op string) int { return len(o.of(op)) }
+func (o *tokenServer) count(op string) int { return len(o.of(op)) }
 
-// script sets how the office answers from now on.
-func (o *office) script(took time.Duration, answer func(context.Context, tokenCall, *Grant) error) {
+// script sets how the tokenServer answers from now on.
+func (o *tokenServer) script(took time.Duration, answer func(context.Context, tokenCall, *Grant) error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.took, o.answer = took, answer
@@ -134,7 +134,7 @@ func failing(outcomes map[string]failure.Outcome) func(context.Context, tokenCal
 	}
 }
 
-// trip is what goes wrong with one use of the shelf.
+// trip is what goes wrong with one use of the fakeStore.
 type trip uint8
 
 const (
@@ -144,23 +144,23 @@ const (
 	panics
 )
 
-type shelfRow struct {
+type fakeRow struct {
 	data       []byte
 	generation uint64
 	until      time.Time
 }
 
-// shelf is a conditional store that fails on demand.
-type shelf struct {
+// fakeStore is a conditional store that fails on demand.
+type fakeStore struct {
 	mu    sync.Mutex
-	rows  map[string]shelfRow
+	rows  map[string]fakeRow
 	saves int
 	fault func(op string) trip // may sleep; may be nil
 }
 
-var errShelf = errors.New("the shelf is down")
+var errShelf = errors.New("the fakeStore is down")
 
-func (s *shelf) do(op string, act func()) error {
+func (s *fakeStore) do(op string, act func()) error {
 	s.mu.Lock()
 	fault := s.fault
 	s.mu.Unlock()
@@ -172,7 +172,7 @@ func (s *shelf) do(op string, act func()) error {
 	case breaks:
 		return errShelf
 	case panics:
-		panic("R1 fell off the shelf")
+		panic("R1 fell off the fakeStore")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,7 +183,7 @@ func (s *shelf) do(op string, act func()) error {
 	return nil
 }
 
-func (s *shelf) Load(_ context.Context, key string) (data []byte, found bool, err error) {
+func (s *fakeStore) Load(_ context.Context, key string) (data []byte, found bool, err error) {
 	err = s.do("load", func() {
 		if r := s.rows[key]; time.Now().Before(r.until) {
 			data, found = r.data, true
@@ -192,14 +192,14 @@ func (s *shelf) Load(_ context.Context, key string) (data []byte, found bool, er
 	return data, found, err
 }
 
-func (s *shelf) Save(_ context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
+func (s *fakeStore) Save(_ context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
 	return s.do("save", func() {
 		s.saves++
-		s.rows[key] = shelfRow{data, generation, time.Now().Add(ttl)}
+		s.rows[key] = fakeRow{data, generation, time.Now().Add(ttl)}
 	})
 }
 
-func (s *shelf) SaveIf(_ context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (saved bool, err error) {
+func (s *fakeStore) SaveIf(_ context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (saved bool, err error) {
 	err = s.do("save", func() {
 		var current uint64
 		if r := s.rows[key]; time.Now().Before(r.until) {
@@ -207,17 +207,17 @@ func (s *shelf) SaveIf(_ context.Context, key string, data []byte, expected, gen
 		}
 		if saved = current == expected; saved {
 			s.saves++
-			s.rows[key] = shelfRow{data, generation, time.Now().Add(ttl)}
+			s.rows[key] = fakeRow{data, generation, time.Now().Add(ttl)}
 		}
 	})
 	return saved, err
 }
 
-func (s *shelf) Delete(_ context.Context, key string) error {
+func (s *fakeStore) Delete(_ context.Context, key string) error {
 	return s.do("delete", func() { delete(s.rows, key) })
 }
 
-func (s *shelf) fail(fault func(op string) trip) {
+func (s *fakeStore) fail(fault func(op string) trip) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fault = fault
@@ -233,29 +233,31 @@ func always(op string, how trip) func(string) trip {
 	}
 }
 
-// world is a manager over an office and a shelf.
-type world struct {
-	t      *testing.T
-	m      *Manager
-	office *office
-	shelf  *shelf
+// fixture is a manager over a tokenServer and a fakeStore.
+type fixture struct {
+	t           *testing.T
+	m           *Manager
+	tokenServer *tokenServer
+	fakeStore   *fakeStore
 
 	mu     sync.Mutex
 	events []Event
 }
 
-// bubble runs a test in virtual time. When it ends, every goroutine has.
-func bubble(t *testing.T, test func(t *testing.T, w *world)) {
+// inVirtualTime runs a test in virtual time. When it ends, every goroutine has.
+func inVirtualTime(t *testing.T, test func(t *testing.T, w *fixture)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		test(t, newWorld(t, &office{}, &shelf{rows: map[string]shelfRow{}}))
+		test(t, newFixture(t, &tokenServer{}, &fakeStore{rows: map[string]fakeRow{}}))
 	})
 }
 
-func newWorld(t *testing.T, o *office, s *shelf) *world { return newWorldOver(t, o, s, s) }
+func newFixture(t *testing.T, o *tokenServer, s *fakeStore) *fixture {
+	return newFixtureOver(t, o, s, s)
+}
 
-func newWorldOver(t *testing.T, o *office, s *shelf, store Store) *world {
-	w := &world{t: t, office: o, shelf: s}
+func newFixtureOver(t *testing.T, o *tokenServer, s *fakeStore, store Store) *fixture {
+	w := &fixture{t: t, tokenServer: o, fakeStore: s}
 	w.m = New(Config{
 		Scope: "acme", Store: store, Issuer: o, RefreshLimit: 30 * time.Second, StoreLimit: 2 * time.Second,
 		Notify: func(e Event) {
@@ -288,7 +290,7 @@ func (m *Manager) at(v *Visitor) *Visitor {
 }
 
 // token is what a call gets; it must not fail.
-func (w *world) token(v *Visitor, want Want) string {
+func (w *fixture) token(v *Visitor, want Want) string {
 	w.t.Helper()
 	token, err := w.m.at(v).Token(w.t.Context(), want)
 	require.NoError(w.t, err)
@@ -296,35 +298,35 @@ func (w *world) token(v *Visitor, want Want) string {
 }
 
 // customer is a visitor who is logged in.
-func (w *world) customer(key string) *Visitor {
+func (w *fixture) customer(key string) *Visitor {
 	w.t.Helper()
 	v := visitor(key)
 	w.logIn(v)
 	return v
 }
 
-func (w *world) logIn(v *Visitor) Login {
+func (w *fixture) logIn(v *Visitor) Login {
 	w.t.Helper()
-	result, err := w.m.at(v).Login(w.t.Context(), w.office.login)
+	result, err := w.m.at(v).Login(w.t.Context(), w.tokenServer.login)
 	require.NoError(w.t, err)
 	require.True(w.t, result.Established)
 	return result
 }
 
 // info is the session as another value of the same visitor sees it.
-func (w *world) info(key string) Record {
+func (w *fixture) info(key string) Record {
 	w.t.Helper()
 	r, err := w.m.at(visitor(key)).Info(w.t.Context())
 	require.NoError(w.t, err)
 	return r
 }
 
-// row is what lies on the shelf.
-func (w *world) row(key string) *Record {
+// row is what lies on the fakeStore.
+func (w *fixture) row(key string) *Record {
 	w.t.Helper()
-	w.shelf.mu.Lock()
-	defer w.shelf.mu.Unlock()
-	row, found := w.shelf.rows[rowOf(key)]
+	w.fakeStore.mu.Lock()
+	defer w.fakeStore.mu.Unlock()
+	row, found := w.fakeStore.rows[rowOf(key)]
 	if !found {
 		return nil
 	}
@@ -335,7 +337,7 @@ func (w *world) row(key string) *Record {
 }
 
 // told returns the events so far, and forgets them.
-func (w *world) told() []EventKind {
+func (w *fixture) told() []EventKind {
 	synctest.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -355,13 +357,13 @@ func elapsed(do func()) time.Duration {
 }
 
 // size is how much the manager remembers of a kind.
-func (w *world) size(of string) int {
+func (w *fixture) size(of string) int {
 	w.m.mu.Lock()
 	defer w.m.mu.Unlock()
-	w.m.debts.mu.Lock()
-	defer w.m.debts.mu.Unlock()
+	w.m.pending.mu.Lock()
+	defer w.m.pending.mu.Unlock()
 	return map[string]int{
-		"flights": len(w.m.flights), "running": len(w.m.running), "troubles": len(w.m.troubles), "debts": len(w.m.debts.owed),
+		"flights": len(w.m.flights), "running": len(w.m.running), "backoffs": len(w.m.backoffs), "pending writes": len(w.m.pending.rows),
 	}[of]
 }
 

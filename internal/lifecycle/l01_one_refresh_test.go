@@ -15,10 +15,10 @@ import (
 )
 
 func TestL01_AThousandCallersMakeOneRenewal(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		w.token(visitor("jo"), WantAnonymous)
 		time.Sleep(2 * time.Hour)
-		w.office.script(3*time.Second, nil)
+		w.tokenServer.script(3*time.Second, nil)
 		tokens := make([]string, 1000)
 		var all sync.WaitGroup
 		for i := range tokens {
@@ -28,34 +28,34 @@ func TestL01_AThousandCallersMakeOneRenewal(t *testing.T) {
 		for _, token := range tokens {
 			require.Equal(t, "A2", token)
 		}
-		assert.Equal(t, 1, w.office.count(refreshAnonymous))
-		assert.Equal(t, 1, w.office.count(anonymous))
+		assert.Equal(t, 1, w.tokenServer.count(refreshAnonymous))
+		assert.Equal(t, 1, w.tokenServer.count(anonymous))
 		assert.Zero(t, w.size("flights"))
 	})
 }
 
 // Two replicas that renew at the same moment end with one truth.
 func TestL01_TwoReplicasAgree(t *testing.T) {
-	bubble(t, func(t *testing.T, a *world) {
-		b := newWorld(t, a.office, a.shelf)
+	inVirtualTime(t, func(t *testing.T, a *fixture) {
+		b := newFixture(t, a.tokenServer, a.fakeStore)
 		a.customer("jo")
 		time.Sleep(13 * time.Hour)
-		a.office.script(3*time.Second, nil)
+		a.tokenServer.script(3*time.Second, nil)
 		a.token(visitor("jo"), WantCustomer)
 		b.token(visitor("jo"), WantCustomer)
 		time.Sleep(time.Minute)
 		assert.Equal(t, a.row("jo").Access.Reveal(), a.token(visitor("jo"), WantCustomer))
 		assert.Equal(t, a.row("jo").Access.Reveal(), b.token(visitor("jo"), WantCustomer))
-		assert.Zero(t, a.office.count(revoke), "the loser's token shares its session with the winner's")
+		assert.Zero(t, a.tokenServer.count(revoke), "the loser's token shares its session with the winner's")
 	})
 }
 
-// lateShelf is the same shelf as seen by a slow replica.
-type lateShelf struct{ *shelf }
+// lateStore is the same fakeStore as seen by a slow replica.
+type lateStore struct{ *fakeStore }
 
-func (s lateShelf) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
+func (s lateStore) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
 	time.Sleep(1500 * time.Millisecond)
-	return s.shelf.SaveIf(ctx, key, data, expected, generation, ttl)
+	return s.fakeStore.SaveIf(ctx, key, data, expected, generation, ttl)
 }
 
 // A replica whose refresh token was used up by another's renewal, which is still
@@ -65,25 +65,25 @@ func TestL01_ARefusalThatAnotherReplicaCausedEndsNothing(t *testing.T) {
 	for _, alive := range []bool{true, false} {
 		for _, late := range []bool{true, false} {
 			t.Run(fmt.Sprintf("alive=%v late=%v", alive, late), func(t *testing.T) {
-				bubble(t, func(t *testing.T, a *world) {
-					var store Store = a.shelf
+				inVirtualTime(t, func(t *testing.T, a *fixture) {
+					var store Store = a.fakeStore
 					if late {
-						store = lateShelf{a.shelf}
+						store = lateStore{a.fakeStore}
 					}
-					b := newWorldOver(t, a.office, a.shelf, store)
+					b := newFixtureOver(t, a.tokenServer, a.fakeStore, store)
 					a.m.cfg.CallLimit, b.m.cfg.CallLimit = 10*time.Second, 10*time.Second
 					used := map[string]bool{}
-					a.office.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
+					a.tokenServer.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
 						if c.op != refreshCustomer {
 							if !alive {
 								g.ExpiresIn.Duration = time.Hour
 							}
 							return nil
 						}
-						a.office.mu.Lock()
+						a.tokenServer.mu.Lock()
 						reused := used[c.refresh]
 						used[c.refresh] = true
-						a.office.mu.Unlock()
+						a.tokenServer.mu.Unlock()
 						if reused {
 							return &failure.Failure{Token: failure.Refused, Err: errWire}
 						}
@@ -105,7 +105,7 @@ func TestL01_ARefusalThatAnotherReplicaCausedEndsNothing(t *testing.T) {
 					assert.Equal(t, Customer, r.Kind)
 					assert.NotEqual(t, "C2", r.Access.Reveal())
 					assert.True(t, r.CanRenew())
-					assert.Zero(t, a.office.count(revoke))
+					assert.Zero(t, a.tokenServer.count(revoke))
 					assert.NotContains(t, b.told(), EventExpired)
 				})
 			})

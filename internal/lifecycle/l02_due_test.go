@@ -14,7 +14,7 @@ import (
 )
 
 func TestL02_AnActiveCustomerStaysLoggedIn(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		w.customer("jo")
 		for range 60 {
 			for _, pause := range []time.Duration{time.Minute, 11 * time.Hour, 11 * time.Hour, 119 * time.Minute} {
@@ -23,19 +23,19 @@ func TestL02_AnActiveCustomerStaysLoggedIn(t *testing.T) {
 			}
 		}
 		assert.Equal(t, Customer, w.info("jo").Kind)
-		assert.InDelta(t, 90, w.office.count(refreshCustomer), 30)
-		assert.Equal(t, 1, w.office.count(login))
+		assert.InDelta(t, 90, w.tokenServer.count(refreshCustomer), 30)
+		assert.Equal(t, 1, w.tokenServer.count(login))
 	})
 }
 
 func TestL02_AnIdleCustomerUsesTheAccessToken(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
 		time.Sleep(25 * time.Hour)
 		assert.Equal(t, "C2", w.token(v, WantCustomer))
 		r := w.info("jo")
 		assert.False(t, r.CanRenew())
-		assert.Zero(t, w.office.count(refreshCustomer))
+		assert.Zero(t, w.tokenServer.count(refreshCustomer))
 		err := w.m.at(v).Refresh(t.Context(), nil)
 		require.ErrorIs(t, err, sentinel.NotRefreshable)
 
@@ -45,7 +45,7 @@ func TestL02_AnIdleCustomerUsesTheAccessToken(t *testing.T) {
 		_, err = w.m.at(visitor("jo")).Token(t.Context(), WantAny)
 		require.ErrorIs(t, err, sentinel.SessionExpired, "until somebody logs in or out")
 		assert.Contains(t, w.told(), EventExpired)
-		assert.Zero(t, w.office.count(refreshCustomer))
+		assert.Zero(t, w.tokenServer.count(refreshCustomer))
 	})
 }
 
@@ -80,8 +80,8 @@ func TestL02_LifetimesComeFromTheAnswer(t *testing.T) {
 }
 
 func TestL02_ShortTokensAreNotRenewedPerCall(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		w.office.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
+		w.tokenServer.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
 			g.ExpiresIn.Duration = 30 * time.Second
 			return nil
 		})
@@ -90,20 +90,20 @@ func TestL02_ShortTokensAreNotRenewedPerCall(t *testing.T) {
 			w.token(v, WantAnonymous)
 			time.Sleep(time.Second)
 		}
-		assert.InDelta(t, 600/29, w.office.count(refreshAnonymous), 2)
+		assert.InDelta(t, 600/29, w.tokenServer.count(refreshAnonymous), 2)
 	})
 }
 
 func TestL02_ThirtyDaysOfTrafficKeepOneSession(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		w.office.script(time.Second, nil)
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
+		w.tokenServer.script(time.Second, nil)
 		v := visitor("jo")
 		for range 30 * 24 * 30 {
 			w.token(v, WantAnonymous)
 			time.Sleep(2 * time.Minute)
 		}
 		assert.Equal(t, "S1", w.info("jo").SessionID)
-		assert.Equal(t, 1, w.office.count(anonymous))
-		assert.InDelta(t, 770, w.office.count(refreshAnonymous), 20)
+		assert.Equal(t, 1, w.tokenServer.count(anonymous))
+		assert.InDelta(t, 770, w.tokenServer.count(refreshAnonymous), 20)
 	})
 }

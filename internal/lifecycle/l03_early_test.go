@@ -13,32 +13,32 @@ import (
 )
 
 func TestL03_EarlyRenewalsDelayNobody(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := visitor("jo")
 		w.token(v, WantAnonymous)
 		time.Sleep(anonymousLife - time.Minute)
-		w.office.script(20*time.Second, nil)
+		w.tokenServer.script(20*time.Second, nil)
 		for range 10 {
 			assert.Zero(t, elapsed(func() { assert.Equal(t, "A1", w.token(v, WantAnonymous)) }))
 			time.Sleep(time.Second)
 		}
 		time.Sleep(15 * time.Second)
 		assert.Equal(t, "A2", w.token(v, WantAnonymous))
-		assert.Equal(t, 1, w.office.count(refreshAnonymous))
+		assert.Equal(t, 1, w.tokenServer.count(refreshAnonymous))
 	})
 }
 
 func TestL03_AFailedEarlyRenewalIsNotTriedAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := visitor("jo")
 		w.token(v, WantAnonymous)
 		time.Sleep(anonymousLife - 5*time.Minute)
-		w.office.script(0, failing(map[string]failure.Outcome{refreshAnonymous: failure.Failed}))
+		w.tokenServer.script(0, failing(map[string]failure.Outcome{refreshAnonymous: failure.Failed}))
 		for range 299 {
 			assert.Equal(t, "A1", w.token(v, WantAnonymous))
 			time.Sleep(time.Second)
 		}
-		calls := w.office.of(refreshAnonymous)
+		calls := w.tokenServer.of(refreshAnonymous)
 		require.NotEmpty(t, calls)
 		assert.LessOrEqual(t, len(calls), 4)
 		for i := range calls[1:] {
@@ -49,7 +49,7 @@ func TestL03_AFailedEarlyRenewalIsNotTriedAtOnce(t *testing.T) {
 		time.Sleep(time.Minute) // over: the error shows, and the next call tries again
 		_, err := w.m.at(v).Token(t.Context(), WantAnonymous)
 		require.ErrorIs(t, err, errWire)
-		w.office.script(0, nil)
+		w.tokenServer.script(0, nil)
 		assert.NotEqual(t, "A1", w.token(v, WantAnonymous))
 		assert.Equal(t, "S1", w.info("jo").SessionID)
 	})
@@ -69,12 +69,12 @@ func TestL03_ARetryAfterIsHeeded(t *testing.T) {
 		"the employee's":         {WantEmployee, employee, 4*time.Hour - 150*time.Second, 2 * time.Minute, 2 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
 				v := w.customer("jo")
 				w.token(v, tt.want)
-				before := w.office.count(tt.op)
+				before := w.tokenServer.count(tt.op)
 				time.Sleep(tt.due)
-				w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+				w.tokenServer.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
 					if c.op == tt.op {
 						return &failure.Failure{Token: failure.NotSent, RetryAfter: tt.asked, Err: errWire}
 					}
@@ -83,7 +83,7 @@ func TestL03_ARetryAfterIsHeeded(t *testing.T) {
 				for end := time.Now().Add(tt.between + 9*time.Second); time.Now().Before(end); time.Sleep(time.Second) {
 					w.token(v, tt.want)
 				}
-				calls := w.office.of(tt.op)[before:]
+				calls := w.tokenServer.of(tt.op)[before:]
 				require.Len(t, calls, 2)
 				assert.InDelta(t, tt.between, calls[1].at.Sub(calls[0].at), float64(2*time.Second))
 			})

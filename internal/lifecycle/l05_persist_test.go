@@ -20,8 +20,8 @@ import (
 )
 
 func TestL05_ATokenIsSavedBeforeItIsUsed(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		w.shelf.fail(func(op string) trip {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
+		w.fakeStore.fail(func(op string) trip {
 			if op == "save" {
 				time.Sleep(time.Second)
 			}
@@ -44,11 +44,11 @@ func TestL05_ATokenIsSavedBeforeItIsUsed(t *testing.T) {
 func TestL05_AShortHiccupIsNotSeen(t *testing.T) {
 	for _, how := range []trip{breaks, loses, panics} {
 		for tries := 1; tries < writeTries; tries++ {
-			bubble(t, func(t *testing.T, w *world) {
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
 				w.customer("jo")
 				time.Sleep(13 * time.Hour)
 				left := tries
-				w.shelf.fail(func(op string) trip {
+				w.fakeStore.fail(func(op string) trip {
 					if op != "save" || left == 0 {
 						return works
 					}
@@ -56,10 +56,10 @@ func TestL05_AShortHiccupIsNotSeen(t *testing.T) {
 					return how
 				})
 				require.NoError(t, w.m.at(visitor("jo")).Refresh(t.Context(), nil))
-				assert.Zero(t, left*w.office.count(revoke))
+				assert.Zero(t, left*w.tokenServer.count(revoke))
 				assert.Equal(t, w.row("jo").Access.Reveal(), w.token(visitor("jo"), WantCustomer))
 				assert.Equal(t, []EventKind{EventStarted, EventLoggedIn, EventRefreshed}, w.told())
-				assert.Equal(t, 1, w.office.count(refreshCustomer))
+				assert.Equal(t, 1, w.tokenServer.count(refreshCustomer))
 			})
 		}
 	}
@@ -68,17 +68,17 @@ func TestL05_AShortHiccupIsNotSeen(t *testing.T) {
 // A store that is gone for longer: the caller gets the answer, this process
 // goes on, and the row is written when the store is back.
 func TestL05_ALongOutageLosesNothing(t *testing.T) {
-	acts := map[string]func(*world, *Visitor){
-		"a new session": func(w *world, v *Visitor) { w.token(v, WantAnonymous) },
-		"a renewal": func(w *world, v *Visitor) {
+	acts := map[string]func(*fixture, *Visitor){
+		"a new session": func(w *fixture, v *Visitor) { w.token(v, WantAnonymous) },
+		"a renewal": func(w *fixture, v *Visitor) {
 			assert.NoError(w.t, w.m.at(v).Refresh(w.t.Context(), nil))
 		},
-		"a login": func(w *world, v *Visitor) { w.logIn(v) },
+		"a login": func(w *fixture, v *Visitor) { w.logIn(v) },
 	}
 	for name, act := range acts {
 		for _, how := range []trip{breaks, loses} {
 			t.Run(fmt.Sprint(name, " ", how), func(t *testing.T) {
-				bubble(t, func(t *testing.T, w *world) {
+				inVirtualTime(t, func(t *testing.T, w *fixture) {
 					v := visitor("jo")
 					if name == "a renewal" {
 						w.customer("jo")
@@ -87,7 +87,7 @@ func TestL05_ALongOutageLosesNothing(t *testing.T) {
 					w.told()
 					var failing atomic.Bool
 					failing.Store(true)
-					w.shelf.fail(func(op string) trip {
+					w.fakeStore.fail(func(op string) trip {
 						if op != "save" || !failing.Load() {
 							return works
 						}
@@ -110,7 +110,7 @@ func TestL05_ALongOutageLosesNothing(t *testing.T) {
 					time.Sleep(10 * time.Second)
 					require.NotNil(t, w.row("jo"))
 					assert.Equal(t, held.Access.Reveal(), w.row("jo").Access.Reveal())
-					assert.Zero(t, w.size("debts"))
+					assert.Zero(t, w.size("pending writes"))
 					assert.Zero(t, w.size("running"))
 				})
 			})
@@ -122,34 +122,34 @@ func TestL05_ALongOutageLosesNothing(t *testing.T) {
 // whichever of the two is written first.
 func TestL05_ARenewalOverAnOwedOne(t *testing.T) {
 	for at := range 40 {
-		bubble(t, func(t *testing.T, w *world) {
+		inVirtualTime(t, func(t *testing.T, w *fixture) {
 			v := w.customer("jo")
-			w.shelf.fail(always("save", breaks))
+			w.fakeStore.fail(always("save", breaks))
 			require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
 			time.Sleep(time.Duration(at) * 100 * time.Millisecond)
-			w.shelf.fail(func(op string) trip { // slow, so that the two writes overlap
+			w.fakeStore.fail(func(op string) trip { // slow, so that the two writes overlap
 				time.Sleep(150 * time.Millisecond)
 				return works
 			})
 			require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
-			calls := w.office.of(refreshCustomer)
+			calls := w.tokenServer.of(refreshCustomer)
 			require.Len(t, calls, 2)
 			require.NotEqual(t, calls[0].refresh, calls[1].refresh, "at %d", at)
 			time.Sleep(time.Minute)
-			last := fmt.Sprint("C", len(w.office.calls))
+			last := fmt.Sprint("C", len(w.tokenServer.calls))
 			assert.Equal(t, last, w.row("jo").Access.Reveal(), "at %d", at)
 			assert.Equal(t, last, w.token(visitor("jo"), WantCustomer), "at %d", at)
-			assert.Zero(t, w.size("debts"))
-			assert.Zero(t, w.office.count(revoke))
+			assert.Zero(t, w.size("pending writes"))
+			assert.Zero(t, w.tokenServer.count(revoke))
 		})
 	}
 }
 
-// slowAnswers is a shelf that reads at once and answers later.
-type slowAnswers struct{ *shelf }
+// slowAnswers is a fakeStore that reads at once and answers later.
+type slowAnswers struct{ *fakeStore }
 
 func (s slowAnswers) Load(ctx context.Context, key string) ([]byte, bool, error) {
-	data, found, err := s.shelf.Load(ctx, key)
+	data, found, err := s.fakeStore.Load(ctx, key)
 	time.Sleep(1800 * time.Millisecond)
 	return data, found, err
 }
@@ -157,48 +157,48 @@ func (s slowAnswers) Load(ctx context.Context, key string) ([]byte, bool, error)
 // What is owed is paid while the row is read: the row as it was is no news.
 func TestL05_AReadThatIsOvertaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		shelf := &shelf{rows: map[string]shelfRow{}}
-		w := newWorldOver(t, &office{}, shelf, slowAnswers{shelf})
+		fakeStore := &fakeStore{rows: map[string]fakeRow{}}
+		w := newFixtureOver(t, &tokenServer{}, fakeStore, slowAnswers{fakeStore})
 		w.customer("jo")
 		before := w.row("jo")
-		shelf.fail(always("save", breaks))
+		fakeStore.fail(always("save", breaks))
 		require.NoError(t, w.m.at(visitor("jo")).Refresh(t.Context(), nil))
-		require.Equal(t, 1, w.size("debts"))
-		shelf.fail(nil)
+		require.Equal(t, 1, w.size("pending writes"))
+		fakeStore.fail(nil)
 		assert.False(t, before.Access.Equal(w.info("jo").Access))
-		assert.Zero(t, w.size("debts"), "it was paid meanwhile")
+		assert.Zero(t, w.size("pending writes"), "it was paid meanwhile")
 	})
 }
 
 func TestL05_ReadsFailClosed(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		w.token(visitor("jo"), WantAnonymous)
 		for _, how := range []trip{breaks, panics} {
-			w.shelf.fail(always("load", how))
+			w.fakeStore.fail(always("load", how))
 			_, err := w.m.at(visitor("jo")).Token(t.Context(), WantAnonymous)
 			require.ErrorIs(t, err, sentinel.StoreUnavailable)
 			assert.NotContains(t, err.Error(), "R1")
 		}
-		assert.Equal(t, 1, w.office.count(anonymous), "a silent new session would lose the cart")
-		w.shelf.fail(nil)
+		assert.Equal(t, 1, w.tokenServer.count(anonymous), "a silent new session would lose the cart")
+		w.fakeStore.fail(nil)
 		assert.Equal(t, "A1", w.token(visitor("jo"), WantAnonymous))
 	})
 }
 
 // slowStore answers after an hour, or when the context ends.
-type slowStore struct{ *shelf }
+type slowStore struct{ *fakeStore }
 
 func (s slowStore) Load(ctx context.Context, key string) ([]byte, bool, error) {
 	if !pause(ctx, time.Hour) {
 		return nil, false, context.Cause(ctx)
 	}
-	return s.shelf.Load(ctx, key)
+	return s.fakeStore.Load(ctx, key)
 }
 
 func TestL05_ASlowStoreHoldsNobodyUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		shelf := &shelf{rows: map[string]shelfRow{}}
-		w := newWorldOver(t, &office{}, shelf, slowStore{shelf})
+		fakeStore := &fakeStore{rows: map[string]fakeRow{}}
+		w := newFixtureOver(t, &tokenServer{}, fakeStore, slowStore{fakeStore})
 		assert.Equal(t, 2*time.Second, elapsed(func() {
 			_, err := w.m.at(visitor("jo")).Token(t.Context(), WantAnonymous)
 			assert.ErrorIs(t, err, sentinel.StoreUnavailable)
@@ -212,9 +212,9 @@ func TestL05_ASlowStoreHoldsNobodyUp(t *testing.T) {
 }
 
 func TestL05_AnEvictedRow(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		w.customer("jo")
-		w.shelf.rows = map[string]shelfRow{}
+		w.fakeStore.rows = map[string]fakeRow{}
 		_, err := w.m.at(visitor("jo")).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.NotLoggedIn)
 		w.told()
@@ -226,14 +226,14 @@ func TestL05_AnEvictedRow(t *testing.T) {
 // A row that was evicted and begun anew has none of its former generations, so
 // that a late writer of the former life is beaten.
 func TestL05_GenerationsDontComeBack(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		seen := map[uint64]bool{}
 		for range 10 {
 			w.customer("jo")
 			r := w.row("jo")
 			require.False(t, seen[r.Generation])
 			seen[r.Generation] = true
-			w.shelf.rows = map[string]shelfRow{}
+			w.fakeStore.rows = map[string]fakeRow{}
 			time.Sleep(time.Millisecond)
 		}
 	})
@@ -241,34 +241,34 @@ func TestL05_GenerationsDontComeBack(t *testing.T) {
 
 // What is owed for visitors who never come back doesn't stay for ever.
 func TestL05_DebtsAreForgotten(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		for i := range 4 * manyDebts {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
+		for i := range 4 * manyPending {
 			r := begin(Anonymous, Grant{SentAt: time.Now()}, 0)
-			require.True(t, w.m.debts.owe(rowOf(fmt.Sprint(i)), &Record{}, r, []uint64{0}))
+			require.True(t, w.m.pending.add(rowOf(fmt.Sprint(i)), &Record{}, r, []uint64{0}))
 			time.Sleep(time.Minute)
 		}
-		assert.Less(t, w.size("debts"), 2*manyDebts)
+		assert.Less(t, w.size("pending writes"), 2*manyPending)
 	})
 }
 
 // A store without a conditional save: within one process the comparison holds.
 func TestStoresThatCannotCompare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		shelf := &shelf{rows: map[string]shelfRow{}}
-		w := newWorldOver(t, &office{}, shelf, struct{ Store }{shelf})
-		shelf.fail(func(string) trip { time.Sleep(10 * time.Millisecond); return works })
+		fakeStore := &fakeStore{rows: map[string]fakeRow{}}
+		w := newFixtureOver(t, &tokenServer{}, fakeStore, struct{ Store }{fakeStore})
+		fakeStore.fail(func(string) trip { time.Sleep(10 * time.Millisecond); return works })
 		v := w.customer("jo")
 		time.Sleep(13 * time.Hour)
-		w.office.script(time.Second, nil)
+		w.tokenServer.script(time.Second, nil)
 		w.token(v, WantCustomer)
 		synctest.Wait()
 		require.NoError(t, w.m.at(v).Logout(t.Context(), noCall))
 		time.Sleep(time.Minute)
 		assert.Equal(t, None, w.row("jo").Kind)
-		assert.Equal(t, 1, w.office.count(revoke))
+		assert.Equal(t, 1, w.tokenServer.count(revoke))
 
 		// One writer per key at a time, also if one gives up.
-		compare := conditional(struct{ Store }{shelf})
+		compare := conditional(struct{ Store }{fakeStore})
 		base := w.row("jo").Generation
 		var all sync.WaitGroup
 		won := make([]bool, 20)
@@ -328,7 +328,7 @@ func full() *Record {
 }
 
 func TestWhatIsReadAgainIsTheSame(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		time.Sleep(1234567 * time.Nanosecond)
 		held, err := w.m.at(w.customer("jo")).Info(t.Context())
 		require.NoError(t, err)
@@ -356,14 +356,14 @@ func TestRecordsSurviveTheStore(t *testing.T) {
 // The employee's bearer never lies in the store; whoever puts it into a visitor's
 // row gives the visitor nothing.
 func TestAVisitorsRowHoldsNoEmployee(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		r := begin(Employee, Grant{SentAt: time.Now(), Token: wire.Token{Access: secret.New("E1")}}, 0)
-		require.NoError(t, w.shelf.Save(t.Context(), rowOf("jo"), r.encode(), r.Generation, time.Hour))
+		require.NoError(t, w.fakeStore.Save(t.Context(), rowOf("jo"), r.encode(), r.Generation, time.Hour))
 		for _, want := range []Want{WantAnonymous, WantCustomer, WantAny} {
 			_, err := w.m.at(visitor("jo")).Token(t.Context(), want)
 			require.ErrorIs(t, err, sentinel.StoreCorrupt)
 		}
-		assert.Empty(t, w.office.calls)
+		assert.Empty(t, w.tokenServer.calls)
 	})
 }
 
@@ -423,12 +423,12 @@ func FuzzDecodeRecord(f *testing.F) {
 
 // A lease that is kept for a row is handed out once.
 func TestL05_AKeptLeaseIsHandedOutOnce(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		key, l := rowOf("jo"), &lease{}
-		assert.False(t, w.m.debts.keepLease(key, l), "nothing is owed")
-		require.True(t, w.m.debts.owe(key, &Record{}, &Record{Generation: 1}, []uint64{0}))
-		assert.True(t, w.m.debts.keepLease(key, l))
-		assert.Same(t, l, w.m.debts.takeLease(key))
-		assert.Nil(t, w.m.debts.takeLease(key))
+		assert.False(t, w.m.pending.keepLease(key, l), "nothing is owed")
+		require.True(t, w.m.pending.add(key, &Record{}, &Record{Generation: 1}, []uint64{0}))
+		assert.True(t, w.m.pending.keepLease(key, l))
+		assert.Same(t, l, w.m.pending.takeLease(key))
+		assert.Nil(t, w.m.pending.takeLease(key))
 	})
 }

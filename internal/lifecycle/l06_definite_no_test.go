@@ -45,9 +45,9 @@ func TestL06_OnlyADefiniteNoEndsASession(t *testing.T) {
 		{Anonymous, failure.Undecided, false, replaced}, // twice, with an anonymous login in between
 	} {
 		t.Run(fmt.Sprintf("%v %v alive=%v", tt.kind, tt.outcome, tt.alive), func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
 				// The refresh token outlives the access token, or the other way round.
-				w.office.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
+				w.tokenServer.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
 					if !tt.alive {
 						g.ExpiresIn.Duration = time.Hour
 					}
@@ -66,11 +66,11 @@ func TestL06_OnlyADefiniteNoEndsASession(t *testing.T) {
 					time.Sleep(90 * time.Minute)
 				}
 				w.told()
-				w.office.script(0, failing(map[string]failure.Outcome{op: tt.outcome}))
+				w.tokenServer.script(0, failing(map[string]failure.Outcome{op: tt.outcome}))
 				_, err := w.m.at(v).Token(t.Context(), want)
 				synctest.Wait()
-				w.office.script(0, nil)
-				assert.NotZero(t, w.office.count(op))
+				w.tokenServer.script(0, nil)
+				assert.NotZero(t, w.tokenServer.count(op))
 				r := w.info("jo")
 				switch tt.want {
 				case keep:
@@ -78,14 +78,14 @@ func TestL06_OnlyADefiniteNoEndsASession(t *testing.T) {
 					assert.Equal(t, session, r.SessionID)
 					if tt.alive {
 						require.NoError(t, err)
-						sent := w.office.count(op)
+						sent := w.tokenServer.count(op)
 						assert.Equal(t, tt.outcome == failure.Refused && tt.kind == Customer, r.Refresh.IsZero(), "a guest's is kept until its replacement is in the store")
 						for range 2 {
 							w.token(v, want)
 							time.Sleep(30 * time.Second)
 						}
 						if tt.outcome == failure.Refused {
-							assert.Equal(t, sent, w.office.count(op), "a refused token is not sent again")
+							assert.Equal(t, sent, w.tokenServer.count(op), "a refused token is not sent again")
 						}
 					} else {
 						require.ErrorIs(t, err, errWire)
@@ -118,17 +118,17 @@ func TestL06_OnlyADefiniteNoEndsASession(t *testing.T) {
 // A customer whom an employee disabled: the refresh says no, the access token
 // lasts as long as it lasts, and nothing loops.
 func TestL06_ARefusedRefreshTokenIsNeverSentAgain(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
-		w.office.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.Refused}))
+		w.tokenServer.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.Refused}))
 		for range 29 * 24 {
 			w.token(v, WantCustomer)
 			time.Sleep(time.Hour)
 		}
-		assert.Equal(t, 1, w.office.count(refreshCustomer))
+		assert.Equal(t, 1, w.tokenServer.count(refreshCustomer))
 		time.Sleep(26 * time.Hour)
 		_, err := w.m.at(v).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.SessionExpired)
-		assert.Equal(t, 1, w.office.count(refreshCustomer))
+		assert.Equal(t, 1, w.tokenServer.count(refreshCustomer))
 	})
 }

@@ -15,12 +15,12 @@ import (
 func TestL07_AnAnonymousRefreshIsSentOnceMore(t *testing.T) {
 	for _, graceful := range []bool{true, false} {
 		t.Run(fmt.Sprint("grace ", graceful), func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
 				v := visitor("jo")
 				w.token(v, WantAnonymous)
 				time.Sleep(2 * time.Hour)
 				lost := false
-				w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+				w.tokenServer.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
 					switch {
 					case c.op != refreshAnonymous || lost && graceful:
 						return nil
@@ -31,7 +31,7 @@ func TestL07_AnAnonymousRefreshIsSentOnceMore(t *testing.T) {
 					return &failure.Failure{Token: failure.Unknown, Err: errWire}
 				})
 				w.token(v, WantAnonymous)
-				calls := w.office.of(refreshAnonymous)
+				calls := w.tokenServer.of(refreshAnonymous)
 				require.Len(t, calls, 2)
 				assert.Equal(t, calls[0].refresh, calls[1].refresh)
 				assert.Equal(t, graceful, w.info("jo").SessionID == "S1")
@@ -41,8 +41,8 @@ func TestL07_AnAnonymousRefreshIsSentOnceMore(t *testing.T) {
 }
 
 func TestL07_ACustomersLostRefreshIsHeldBack(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		w.office.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
+		w.tokenServer.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
 			g.ExpiresIn.Duration, g.RefreshExpiresIn.Duration = 48*time.Hour, 60*time.Hour
 			if c.op == refreshCustomer {
 				return &failure.Failure{Token: failure.Unknown, Err: errWire}
@@ -54,15 +54,15 @@ func TestL07_ACustomersLostRefreshIsHeldBack(t *testing.T) {
 			assert.Equal(t, "C2", w.token(v, WantCustomer))
 			time.Sleep(time.Hour)
 		}
-		assert.Equal(t, 1, w.office.count(refreshCustomer), "a strict server would end the session")
+		assert.Equal(t, 1, w.tokenServer.count(refreshCustomer), "a strict server would end the session")
 		r := w.info("jo")
 		assert.True(t, r.Suspect)
 		assert.False(t, r.Refresh.IsZero())
 
 		time.Sleep(2 * time.Hour) // nothing to lose now
-		w.office.script(0, nil)
+		w.tokenServer.script(0, nil)
 		w.token(v, WantCustomer)
-		calls := w.office.of(refreshCustomer)
+		calls := w.tokenServer.of(refreshCustomer)
 		require.Len(t, calls, 2)
 		assert.Equal(t, calls[0].refresh, calls[1].refresh)
 		assert.False(t, w.info("jo").Suspect)

@@ -18,7 +18,7 @@ import (
 )
 
 // rejectedBy sends 401 for old tokens: what a service does with a token.
-func useWith(w *world, v *Visitor, want Want, good func(string) bool) (calls int, err error) {
+func useWith(w *fixture, v *Visitor, want Want, good func(string) bool) (calls int, err error) {
 	token, err := w.m.at(v).Token(w.t.Context(), want)
 	if err != nil {
 		return 0, err
@@ -26,7 +26,7 @@ func useWith(w *world, v *Visitor, want Want, good func(string) bool) (calls int
 	if good(token.Access.Reveal()) {
 		return 1, nil
 	}
-	again, ok, err := w.m.at(v).Renew(w.t.Context(), want, token)
+	again, ok, err := w.m.at(v).ReplaceRejected(w.t.Context(), want, token)
 	if err != nil || !ok {
 		return 1, errors.Join(err, errWire)
 	}
@@ -38,65 +38,65 @@ func useWith(w *world, v *Visitor, want Want, good func(string) bool) (calls int
 
 func TestL08_FiftyRejectionsMakeOneRenewal(t *testing.T) {
 	for _, want := range []Want{WantAnonymous, WantCustomer} {
-		bubble(t, func(t *testing.T, w *world) {
+		inVirtualTime(t, func(t *testing.T, w *fixture) {
 			v := visitor("jo")
 			if want == WantCustomer {
 				w.logIn(v)
 			}
 			old := w.token(v, want)
-			w.office.script(5*time.Second, nil)
+			w.tokenServer.script(5*time.Second, nil)
 			var all sync.WaitGroup
 			for i := range 50 {
 				all.Go(func() {
 					token, err := w.m.at(visitor("jo")).Token(t.Context(), want)
 					assert.NoError(t, err)
 					time.Sleep(time.Duration(i) * 200 * time.Millisecond) // the 401s come one after the other
-					again, ok, err := w.m.at(visitor("jo")).Renew(t.Context(), want, token)
+					again, ok, err := w.m.at(visitor("jo")).ReplaceRejected(t.Context(), want, token)
 					if assert.NoError(t, err) && assert.True(t, ok, "call %d has no token to try again with", i) {
 						assert.NotEqual(t, old, again.Access.Reveal())
 					}
 				})
 			}
 			all.Wait()
-			assert.Equal(t, 1, w.office.count(refreshAnonymous)+w.office.count(refreshCustomer))
+			assert.Equal(t, 1, w.tokenServer.count(refreshAnonymous)+w.tokenServer.count(refreshCustomer))
 		})
 	}
 }
 
 func TestL08_ALateRejectionOfTheLastTokenRenewsNothing(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := visitor("jo")
 		old, err := w.m.at(v).Token(t.Context(), WantAnonymous)
 		require.NoError(t, err)
 		require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
-		again, ok, err := w.m.at(v).Renew(t.Context(), WantAnonymous, old)
+		again, ok, err := w.m.at(v).ReplaceRejected(t.Context(), WantAnonymous, old)
 		require.NoError(t, err)
 		assert.True(t, ok)
 		assert.Equal(t, "A2", again.Access.Reveal())
-		assert.Equal(t, 1, w.office.count(refreshAnonymous))
+		assert.Equal(t, 1, w.tokenServer.count(refreshAnonymous))
 	})
 }
 
 // Another replica has renewed what this one still holds.
 func TestL08_ARejectedTokenThatAnotherReplicaReplaced(t *testing.T) {
-	bubble(t, func(t *testing.T, a *world) {
-		b := newWorld(t, a.office, a.shelf)
+	inVirtualTime(t, func(t *testing.T, a *fixture) {
+		b := newFixture(t, a.tokenServer, a.fakeStore)
 		v := a.customer("jo")
 		old, err := a.m.at(v).Token(t.Context(), WantCustomer)
 		require.NoError(t, err)
 		require.NoError(t, b.m.at(visitor("jo")).Refresh(t.Context(), nil))
-		again, ok, err := a.m.at(v).Renew(t.Context(), WantCustomer, old)
+		again, ok, err := a.m.at(v).ReplaceRejected(t.Context(), WantCustomer, old)
 		require.NoError(t, err)
 		assert.True(t, ok)
 		assert.Equal(t, a.row("jo").Access.Reveal(), again.Access.Reveal())
-		assert.Equal(t, 1, a.office.count(refreshCustomer))
+		assert.Equal(t, 1, a.tokenServer.count(refreshCustomer))
 	})
 }
 
 // That a forced renewal comes too soon is the news of whoever asked for it.
 func TestL08_OthersAreNotTooSoon(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		w.office.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
+		w.tokenServer.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
 			g.ExpiresIn.Duration = 20 * time.Second
 			return nil
 		})
@@ -106,10 +106,10 @@ func TestL08_OthersAreNotTooSoon(t *testing.T) {
 		rejected, err := w.m.at(v).Token(t.Context(), WantAnonymous)
 		require.NoError(t, err)
 		time.Sleep(21 * time.Second)
-		w.shelf.fail(func(string) trip { time.Sleep(time.Second); return works })
+		w.fakeStore.fail(func(string) trip { time.Sleep(time.Second); return works })
 		var both sync.WaitGroup
 		both.Go(func() {
-			_, _, err := w.m.at(v).Renew(t.Context(), WantAnonymous, rejected)
+			_, _, err := w.m.at(v).ReplaceRejected(t.Context(), WantAnonymous, rejected)
 			assert.NoError(t, err)
 		})
 		synctest.Wait()
@@ -120,21 +120,21 @@ func TestL08_OthersAreNotTooSoon(t *testing.T) {
 
 // A row that changed without a new access token is still about that token.
 func TestL08_ARejectionCountsWhileTheAccessTokenIsTheSame(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
 		old, err := w.m.at(v).Token(t.Context(), WantCustomer)
 		require.NoError(t, err)
-		w.office.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.Unknown}))
+		w.tokenServer.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.Unknown}))
 		require.Error(t, w.m.at(v).Refresh(t.Context(), nil))
-		w.office.script(0, nil)
-		_, ok, err := w.m.at(v).Renew(t.Context(), WantCustomer, old)
+		w.tokenServer.script(0, nil)
+		_, ok, err := w.m.at(v).ReplaceRejected(t.Context(), WantCustomer, old)
 		require.NoError(t, err)
 		assert.True(t, ok)
 	})
 }
 
 func TestL08_AServerThatRejectsForeverIsNotFlooded(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
 		for range 120 {
 			calls, err := useWith(w, v, WantCustomer, func(string) bool { return false })
@@ -142,7 +142,7 @@ func TestL08_AServerThatRejectsForeverIsNotFlooded(t *testing.T) {
 			assert.LessOrEqual(t, calls, 2)
 			time.Sleep(time.Second)
 		}
-		assert.InDelta(t, 4, w.office.count(refreshCustomer), 1)
+		assert.InDelta(t, 4, w.tokenServer.count(refreshCustomer), 1)
 		assert.Equal(t, Customer, w.info("jo").Kind)
 		calls, err := useWith(w, v, WantCustomer, func(string) bool { return true })
 		require.NoError(t, err)
@@ -151,8 +151,8 @@ func TestL08_AServerThatRejectsForeverIsNotFlooded(t *testing.T) {
 }
 
 func TestL08_ARejectedTokenWithoutARefreshToken(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		w.office.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
+		w.tokenServer.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
 			g.Refresh, g.RefreshExpiresIn = secret.Secret{}, wire.Lifetime{}
 			return nil
 		})

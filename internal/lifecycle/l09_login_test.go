@@ -17,11 +17,11 @@ import (
 func noCall(context.Context, Token) error { return nil }
 
 func TestL09_LoginKeepsTheSession(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := visitor("jo")
 		own := w.token(v, WantAnonymous)
 		result := w.logIn(v)
-		assert.Equal(t, own, w.office.of(login)[0].bearer)
+		assert.Equal(t, own, w.tokenServer.of(login)[0].bearer)
 		assert.Equal(t, "S1", result.SessionID)
 		assert.False(t, result.SessionChanged)
 		assert.Equal(t, "S1", w.info("jo").SessionID)
@@ -32,8 +32,8 @@ func TestL09_LoginKeepsTheSession(t *testing.T) {
 }
 
 func TestL09_TheAnswersSessionWins(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		w.office.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
+		w.tokenServer.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
 			if c.op == login {
 				g.SessionID = "another"
 			}
@@ -49,13 +49,13 @@ func TestL09_TheAnswersSessionWins(t *testing.T) {
 
 func TestL09_ALoginThatFailsChangesNothing(t *testing.T) {
 	for _, outcome := range []failure.Outcome{failure.Refused, failure.Failed, failure.NotSent, failure.Unknown} {
-		bubble(t, func(t *testing.T, w *world) {
+		inVirtualTime(t, func(t *testing.T, w *fixture) {
 			v := visitor("jo")
 			own := w.token(v, WantAnonymous)
-			w.office.script(0, failing(map[string]failure.Outcome{login: outcome}))
-			_, err := w.m.at(v).Login(t.Context(), w.office.login)
+			w.tokenServer.script(0, failing(map[string]failure.Outcome{login: outcome}))
+			_, err := w.m.at(v).Login(t.Context(), w.tokenServer.login)
 			require.ErrorIs(t, err, errWire)
-			assert.Equal(t, 1, w.office.count(login), "a wrong password is sent once")
+			assert.Equal(t, 1, w.tokenServer.count(login), "a wrong password is sent once")
 			assert.Equal(t, own, w.token(v, WantAnonymous))
 			_, err = w.m.at(v).Token(t.Context(), WantCustomer)
 			require.ErrorIs(t, err, sentinel.NotLoggedIn)
@@ -64,7 +64,7 @@ func TestL09_ALoginThatFailsChangesNothing(t *testing.T) {
 }
 
 func TestL09_ALoginWithoutTokensChangesNothing(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := visitor("jo")
 		own := w.token(v, WantAnonymous)
 		result, err := w.m.at(v).Login(t.Context(), func(context.Context, Token) (Grant, error) { return Grant{}, nil })
@@ -76,10 +76,10 @@ func TestL09_ALoginWithoutTokensChangesNothing(t *testing.T) {
 }
 
 func TestL09_ARejectedBearerIsRenewedAndTheSessionKept(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := visitor("jo")
 		own := w.token(v, WantAnonymous)
-		w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+		w.tokenServer.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
 			if c.op == login && c.bearer == own {
 				return &failure.Failure{Token: failure.BearerRefused, Err: errWire}
 			}
@@ -87,9 +87,9 @@ func TestL09_ARejectedBearerIsRenewedAndTheSessionKept(t *testing.T) {
 		})
 		result := w.logIn(v)
 		assert.Equal(t, "S1", result.SessionID)
-		assert.Equal(t, 2, w.office.count(login))
-		assert.Equal(t, 1, w.office.count(refreshAnonymous))
-		assert.Equal(t, 1, w.office.count(anonymous))
+		assert.Equal(t, 2, w.tokenServer.count(login))
+		assert.Equal(t, 1, w.tokenServer.count(refreshAnonymous))
+		assert.Equal(t, 1, w.tokenServer.count(anonymous))
 	})
 }
 
@@ -98,11 +98,11 @@ func TestL09_ARejectedBearerIsRenewedAndTheSessionKept(t *testing.T) {
 func TestL09_LoginDuringARenewal(t *testing.T) {
 	for _, loginTakes := range []time.Duration{time.Second, 5 * time.Second, 10 * time.Second} {
 		t.Run(fmt.Sprint("login takes ", loginTakes), func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
 				v := visitor("jo")
 				w.token(v, WantAnonymous)
 				time.Sleep(anonymousLife - time.Minute)
-				w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+				w.tokenServer.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
 					time.Sleep(map[string]time.Duration{login: loginTakes, refreshAnonymous: 5 * time.Second}[c.op])
 					return nil
 				})
@@ -115,7 +115,7 @@ func TestL09_LoginDuringARenewal(t *testing.T) {
 				assert.Equal(t, "S1", r.SessionID)
 				assert.Equal(t, Customer, w.row("jo").Kind)
 				assert.Equal(t, r.Access.Reveal(), w.token(v, WantCustomer))
-				assert.Equal(t, 1, w.office.count(refreshAnonymous))
+				assert.Equal(t, 1, w.tokenServer.count(refreshAnonymous))
 			})
 		})
 	}
@@ -123,11 +123,11 @@ func TestL09_LoginDuringARenewal(t *testing.T) {
 
 // The login stands even if its caller has left by the time that it is saved.
 func TestL09_ALoginOutlivesItsCaller(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		ctx, cancel := context.WithCancel(t.Context())
 		_, err := w.m.at(visitor("jo")).Login(ctx, func(ctx context.Context, bearer Token) (Grant, error) {
 			defer cancel()
-			return w.office.login(ctx, bearer)
+			return w.tokenServer.login(ctx, bearer)
 		})
 		require.NoError(t, err)
 		assert.Equal(t, Customer, w.row("jo").Kind)

@@ -16,22 +16,22 @@ import (
 )
 
 func TestL10_OneUtilitySessionAuthorisesAllRefreshes(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		var visitors []*Visitor
 		for i := range 20 {
 			visitors = append(visitors, w.customer(fmt.Sprint("jo", i)))
 		}
-		own := w.office.count(anonymous)
+		own := w.tokenServer.count(anonymous)
 		time.Sleep(13 * time.Hour)
 		var all sync.WaitGroup
 		for _, v := range visitors {
 			all.Go(func() { assert.NoError(t, w.m.at(v).Refresh(t.Context(), nil)) })
 		}
 		all.Wait()
-		assert.Equal(t, 20, w.office.count(refreshCustomer))
-		assert.Equal(t, own+1, w.office.count(anonymous))
-		for _, c := range w.office.of(refreshCustomer) {
-			assert.Equal(t, w.office.of(refreshCustomer)[0].bearer, c.bearer)
+		assert.Equal(t, 20, w.tokenServer.count(refreshCustomer))
+		assert.Equal(t, own+1, w.tokenServer.count(anonymous))
+		for _, c := range w.tokenServer.of(refreshCustomer) {
+			assert.Equal(t, w.tokenServer.of(refreshCustomer)[0].bearer, c.bearer)
 		}
 		for i := range visitors {
 			assert.Equal(t, fmt.Sprint("S", 2*i+1), w.info(fmt.Sprint("jo", i)).SessionID)
@@ -41,11 +41,11 @@ func TestL10_OneUtilitySessionAuthorisesAllRefreshes(t *testing.T) {
 
 func TestL10_ARefusedUtilityBearerIsReplaced(t *testing.T) {
 	for _, sessionToo := range []bool{false, true} {
-		bubble(t, func(t *testing.T, w *world) {
+		inVirtualTime(t, func(t *testing.T, w *fixture) {
 			v := w.customer("jo")
 			require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
-			dead := w.office.of(refreshCustomer)[0].bearer
-			w.office.script(time.Second, func(_ context.Context, c tokenCall, _ *Grant) error {
+			dead := w.tokenServer.of(refreshCustomer)[0].bearer
+			w.tokenServer.script(time.Second, func(_ context.Context, c tokenCall, _ *Grant) error {
 				switch {
 				case c.op == refreshCustomer && c.bearer == dead:
 					return &failure.Failure{Token: failure.BearerRefused, Err: errWire}
@@ -58,7 +58,7 @@ func TestL10_ARefusedUtilityBearerIsReplaced(t *testing.T) {
 			assert.Equal(t, "S1", w.info("jo").SessionID)
 			assert.Equal(t, Customer, w.info("jo").Kind)
 			assert.NotContains(t, w.told(), EventRefreshFailed)
-			calls := w.office.of(refreshCustomer)
+			calls := w.tokenServer.of(refreshCustomer)
 			assert.Regexp(t, "^A", calls[len(calls)-1].bearer, "the second one is anonymous too")
 			assert.Len(t, calls, 3)
 		})
@@ -67,9 +67,9 @@ func TestL10_ARefusedUtilityBearerIsReplaced(t *testing.T) {
 
 // No utility bearer to be had is no news about the customer's refresh token.
 func TestL10_WithoutABearerTheCustomerKeepsTheSession(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
-		w.office.script(0, failing(map[string]failure.Outcome{anonymous: failure.Refused}))
+		w.tokenServer.script(0, failing(map[string]failure.Outcome{anonymous: failure.Refused}))
 		require.ErrorIs(t, w.m.at(v).Refresh(t.Context(), nil), errWire)
 		r := w.info("jo")
 		assert.Equal(t, "C2", r.Access.Reveal())
@@ -80,26 +80,26 @@ func TestL10_WithoutABearerTheCustomerKeepsTheSession(t *testing.T) {
 
 // Neither is a bearer that is refused and can't be replaced.
 func TestL10_ARefusedBearerThatCannotBeReplaced(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
 		w.token(w.m.utility, WantAnonymous)
-		w.office.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.BearerRefused, refreshAnonymous: failure.Refused, anonymous: failure.Refused}))
+		w.tokenServer.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.BearerRefused, refreshAnonymous: failure.Refused, anonymous: failure.Refused}))
 		require.ErrorIs(t, w.m.at(v).Refresh(t.Context(), nil), errWire)
 		r := w.row("jo")
 		assert.Equal(t, Customer, r.Kind)
 		assert.False(t, r.Suspect)
 		assert.False(t, r.Refresh.IsZero())
-		assert.Equal(t, 1, w.office.count(refreshCustomer))
+		assert.Equal(t, 1, w.tokenServer.count(refreshCustomer))
 	})
 }
 
 // What is left of a renewal's time when the bearer is there at last may not be
 // enough for the answer: then the refresh token stays for the next time.
 func TestL10_AUtilityBearerThatComesTooLate(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
 		time.Sleep(customerDue)
-		w.office.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {
+		w.tokenServer.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {
 			took := 9 * time.Second
 			if c.op == anonymous {
 				took = 22 * time.Second
@@ -112,10 +112,10 @@ func TestL10_AUtilityBearerThatComesTooLate(t *testing.T) {
 		err := w.m.at(v).Refresh(t.Context(), nil)
 		require.ErrorIs(t, err, sentinel.Unavailable)
 		require.ErrorContains(t, err, "before the refresh token was used")
-		assert.Zero(t, w.office.count(refreshCustomer))
+		assert.Zero(t, w.tokenServer.count(refreshCustomer))
 		assert.False(t, w.row("jo").Suspect)
 		require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
-		assert.Equal(t, 1, w.office.count(refreshCustomer))
+		assert.Equal(t, 1, w.tokenServer.count(refreshCustomer))
 	})
 }
 
@@ -134,8 +134,8 @@ func TestL10_AUtilityBearerThatNeverComes(t *testing.T) {
 			err := w.m.at(visitor("jo")).Refresh(t.Context(), nil)
 			require.ErrorIs(t, err, sentinel.Unavailable)
 			require.ErrorContains(t, err, "before the refresh token was used")
-			assert.Zero(t, s.office.count(refreshCustomer))
-			s.office.script(0, nil)
+			assert.Zero(t, s.tokenServer.count(refreshCustomer))
+			s.tokenServer.script(0, nil)
 			time.Sleep(time.Minute)
 			require.NoError(t, w.m.at(visitor("jo")).Refresh(t.Context(), nil))
 			assert.False(t, w.row("jo").Suspect)
@@ -149,7 +149,7 @@ func TestL10_AnotherUtilityBearerThatNeverComes(t *testing.T) {
 		w := s.replicas[0]
 		w.customer("jo")
 		time.Sleep(customerDue)
-		s.office.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {
+		s.tokenServer.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {
 			if c.op == refreshCustomer {
 				return &failure.Failure{Token: failure.BearerRefused, Err: errWire}
 			}
@@ -159,7 +159,7 @@ func TestL10_AnotherUtilityBearerThatNeverComes(t *testing.T) {
 		err := w.m.at(visitor("jo")).Refresh(t.Context(), nil)
 		require.ErrorIs(t, err, sentinel.Unavailable)
 		require.ErrorContains(t, err, "before the refresh token was used")
-		s.office.script(0, nil)
+		s.tokenServer.script(0, nil)
 		time.Sleep(time.Minute)
 		require.NoError(t, w.m.at(visitor("jo")).Refresh(t.Context(), nil))
 		assert.False(t, w.row("jo").Suspect)
@@ -169,7 +169,7 @@ func TestL10_AnotherUtilityBearerThatNeverComes(t *testing.T) {
 // Where the server wants the customer's own bearer, it is tried when two anonymous
 // ones were refused, and comes first from then on, until an anonymous one works.
 func TestL10_TheCustomersOwnBearer(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v, entity := w.customer("jo"), "company"
 		for i, step := range []struct {
 			takes    string // the first letter of the bearers that the server takes
@@ -180,13 +180,13 @@ func TestL10_TheCustomersOwnBearer(t *testing.T) {
 			{"C", nil, "AAC", false}, {"C", nil, "C", false}, {"C", &entity, "C", false}, {"A", nil, "CA", false}, {"A", &entity, "A", false},
 			{"C", &entity, "AAC", false}, {"none", nil, "CAA", true}, {"A", nil, "CA", false}, {"none", &entity, "AAC", true},
 		} {
-			w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+			w.tokenServer.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
 				if c.op == refreshCustomer && c.bearer[:1] != step.takes {
 					return &failure.Failure{Token: failure.BearerRefused, Err: errWire}
 				}
 				return nil
 			})
-			sent := w.office.count(refreshCustomer)
+			sent := w.tokenServer.count(refreshCustomer)
 			err := w.m.at(v).Refresh(t.Context(), step.to)
 			if step.refusals {
 				require.ErrorIs(t, err, sentinel.Unavailable, "it says nothing about the session")
@@ -194,7 +194,7 @@ func TestL10_TheCustomersOwnBearer(t *testing.T) {
 				require.NoError(t, err)
 			}
 			bearers := ""
-			for _, c := range w.office.of(refreshCustomer)[sent:] {
+			for _, c := range w.tokenServer.of(refreshCustomer)[sent:] {
 				bearers += c.bearer[:1]
 			}
 			assert.Equal(t, step.bearers, bearers, i)
@@ -212,9 +212,9 @@ func TestL10_WhatTheOwnBearerComesTo(t *testing.T) {
 		failure.Unknown: func(r *Record) bool { return r.Suspect },
 		failure.Failed:  func(r *Record) bool { return !r.Suspect && !r.Refresh.IsZero() },
 	} {
-		bubble(t, func(t *testing.T, w *world) {
+		inVirtualTime(t, func(t *testing.T, w *fixture) {
 			v := w.customer("jo")
-			w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+			w.tokenServer.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
 				switch {
 				case c.op == refreshCustomer && c.bearer[:1] == "A":
 					return &failure.Failure{Token: failure.BearerRefused, Err: errors.New("the bearer")}
@@ -225,11 +225,11 @@ func TestL10_WhatTheOwnBearerComesTo(t *testing.T) {
 			})
 			require.ErrorIs(t, w.m.at(v).Refresh(t.Context(), nil), errWire)
 			assert.True(t, then(w.row("jo")), outcome)
-			assert.Equal(t, 3, w.office.count(refreshCustomer))
-			w.office.script(0, nil)
+			assert.Equal(t, 3, w.tokenServer.count(refreshCustomer))
+			w.tokenServer.script(0, nil)
 			if outcome != failure.Unknown { // it is not what worked
 				require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
-				calls := w.office.of(refreshCustomer)
+				calls := w.tokenServer.of(refreshCustomer)
 				assert.Equal(t, "A", calls[3].bearer[:1])
 			}
 		})

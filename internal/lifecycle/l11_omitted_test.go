@@ -14,12 +14,12 @@ import (
 )
 
 func TestL11_ARefreshKeepsWhatItsAnswerOmits(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
 		entity := "company"
 		require.NoError(t, w.m.at(v).Refresh(t.Context(), &entity))
 		before := w.info("jo")
-		w.office.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
+		w.tokenServer.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
 			if c.op == refreshCustomer {
 				g.Refresh, g.RefreshExpiresIn = secret.Secret{}, wire.Lifetime{}
 			}
@@ -34,7 +34,7 @@ func TestL11_ARefreshKeepsWhatItsAnswerOmits(t *testing.T) {
 		assert.Equal(t, "S1", after.SessionID)
 		assert.Equal(t, "saas-C2", after.SaaS.Reveal())
 		assert.Equal(t, "company", after.LegalEntity)
-		calls := w.office.of(refreshCustomer)
+		calls := w.tokenServer.of(refreshCustomer)
 		assert.Equal(t, "company", calls[len(calls)-1].entity, "it is sent again each time")
 
 		entity = ""
@@ -46,10 +46,10 @@ func TestL11_ARefreshKeepsWhatItsAnswerOmits(t *testing.T) {
 // A refresh that takes longer than the kept refresh token lives, is no corrupt
 // row.
 func TestL11_AKeptRefreshTokenMayEndMeanwhile(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
 		time.Sleep(refreshLife - 2*time.Second)
-		w.office.script(10*time.Second, func(_ context.Context, c tokenCall, g *Grant) error {
+		w.tokenServer.script(10*time.Second, func(_ context.Context, c tokenCall, g *Grant) error {
 			if c.op == refreshCustomer {
 				g.Refresh, g.RefreshExpiresIn = secret.Secret{}, wire.Lifetime{}
 				g.SentAt = time.Now()
@@ -63,10 +63,10 @@ func TestL11_AKeptRefreshTokenMayEndMeanwhile(t *testing.T) {
 
 func TestL11_ASwitchThatIsRefusedChangesNothing(t *testing.T) {
 	for _, outcome := range []failure.Outcome{failure.Refused, failure.Failed, failure.NotSent, failure.Unknown} {
-		bubble(t, func(t *testing.T, w *world) {
+		inVirtualTime(t, func(t *testing.T, w *fixture) {
 			v := w.customer("jo")
 			before := w.info("jo")
-			w.office.script(0, failing(map[string]failure.Outcome{refreshCustomer: outcome}))
+			w.tokenServer.script(0, failing(map[string]failure.Outcome{refreshCustomer: outcome}))
 			entity := "foreign"
 			require.ErrorIs(t, w.m.at(v).Refresh(t.Context(), &entity), errWire)
 			after := w.info("jo")

@@ -16,26 +16,26 @@ import (
 )
 
 func TestL12_ALateRefreshResurrectsNothing(t *testing.T) {
-	for name, kind := range map[string]func(*world, *Visitor) error{
-		"early renewal": func(w *world, v *Visitor) error {
+	for name, kind := range map[string]func(*fixture, *Visitor) error{
+		"early renewal": func(w *fixture, v *Visitor) error {
 			_, err := w.m.at(v).Token(context.Background(), WantCustomer)
 			return err
 		},
-		"refresh": func(w *world, v *Visitor) error { return w.m.at(v).Refresh(context.Background(), nil) },
-		"switch": func(w *world, v *Visitor) error {
+		"refresh": func(w *fixture, v *Visitor) error { return w.m.at(v).Refresh(context.Background(), nil) },
+		"switch": func(w *fixture, v *Visitor) error {
 			entity := "company"
 			return w.m.at(v).Refresh(context.Background(), &entity)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
 				v := w.customer("jo")
 				time.Sleep(13 * time.Hour)
 				w.token(w.m.utility, WantAnonymous)
-				w.office.script(5*time.Second, nil)
+				w.tokenServer.script(5*time.Second, nil)
 				go func() { _ = kind(w, visitor("jo")) }()
 				synctest.Wait()
-				require.Equal(t, 1, w.office.count(refreshCustomer))
+				require.Equal(t, 1, w.tokenServer.count(refreshCustomer))
 				var sent string
 				assert.Zero(t, elapsed(func() {
 					assert.NoError(t, w.m.at(v).Logout(t.Context(), func(_ context.Context, token Token) error {
@@ -50,7 +50,7 @@ func TestL12_ALateRefreshResurrectsNothing(t *testing.T) {
 					_, err := w.m.at(v).Token(t.Context(), WantCustomer)
 					require.ErrorIs(t, err, sentinel.NotLoggedIn)
 				}
-				revoked := w.office.of(revoke)
+				revoked := w.tokenServer.of(revoke)
 				require.Len(t, revoked, 1, "nobody will use the late tokens")
 				assert.NotEqual(t, "C2", revoked[0].bearer)
 				assert.Equal(t, Customer, w.events[len(w.events)-1].Session)
@@ -63,11 +63,11 @@ func TestL12_ALateRefreshResurrectsNothing(t *testing.T) {
 // Whatever moment the logout comes at, it wins.
 func TestL12_LogoutAtAnyMoment(t *testing.T) {
 	for at := range 24 {
-		bubble(t, func(t *testing.T, w *world) {
+		inVirtualTime(t, func(t *testing.T, w *fixture) {
 			w.customer("jo")
 			time.Sleep(13 * time.Hour)
-			w.office.script(time.Second, nil)
-			w.shelf.fail(func(string) trip { time.Sleep(300 * time.Millisecond); return works })
+			w.tokenServer.script(time.Second, nil)
+			w.fakeStore.fail(func(string) trip { time.Sleep(300 * time.Millisecond); return works })
 			var all sync.WaitGroup
 			for range 3 {
 				all.Go(func() { _ = w.m.at(visitor("jo")).Refresh(t.Context(), nil) })
@@ -85,7 +85,7 @@ func TestL12_LogoutAtAnyMoment(t *testing.T) {
 
 func TestL12_LogoutWhateverTheServerSays(t *testing.T) {
 	for _, answer := range []error{nil, errWire, &failure.Failure{Token: failure.Unknown, Err: errWire}, context.DeadlineExceeded} {
-		bubble(t, func(t *testing.T, w *world) {
+		inVirtualTime(t, func(t *testing.T, w *fixture) {
 			v := w.customer("jo")
 			err := w.m.at(v).Logout(t.Context(), func(context.Context, Token) error {
 				assert.Equal(t, None, w.info("jo").Kind, "it is removed before the server is asked")
@@ -103,16 +103,16 @@ func TestL12_LogoutWhateverTheServerSays(t *testing.T) {
 // The store fails, but deletes: the session is gone, and what was still to be
 // written does not bring it back.
 func TestL12_LogoutWhileTheStoreTakesNoWrites(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		w.shelf.fail(always("save", breaks))
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
+		w.fakeStore.fail(always("save", breaks))
 		v := w.customer("jo")
 		require.NoError(t, w.m.at(v).Logout(t.Context(), noCall))
-		w.shelf.fail(nil)
+		w.fakeStore.fail(nil)
 		assert.Equal(t, None, w.info("jo").Kind)
 		time.Sleep(2 * time.Minute)
 		assert.Equal(t, None, w.info("jo").Kind)
 		assert.Nil(t, w.row("jo"))
-		assert.Zero(t, w.size("debts"))
+		assert.Zero(t, w.size("pending writes"))
 	})
 }
 
@@ -120,15 +120,15 @@ func TestL12_LogoutWhileTheStoreTakesNoWrites(t *testing.T) {
 // session as gone, and so does the store when it is back.
 func TestL12_LogoutWhileTheStoreIsDown(t *testing.T) {
 	for _, renewing := range []bool{false, true} {
-		bubble(t, func(t *testing.T, w *world) {
+		inVirtualTime(t, func(t *testing.T, w *fixture) {
 			v := w.customer("jo")
 			if renewing {
 				time.Sleep(13 * time.Hour)
-				w.office.script(2*time.Second, nil)
+				w.tokenServer.script(2*time.Second, nil)
 				w.token(v, WantCustomer)
 				synctest.Wait()
 			}
-			w.shelf.fail(func(op string) trip {
+			w.fakeStore.fail(func(op string) trip {
 				if op == "load" {
 					return works
 				}
@@ -140,10 +140,10 @@ func TestL12_LogoutWhileTheStoreIsDown(t *testing.T) {
 			time.Sleep(20 * time.Second)
 			_, err = w.m.at(visitor("jo")).Token(t.Context(), WantCustomer)
 			require.ErrorIs(t, err, sentinel.NotLoggedIn)
-			w.shelf.fail(nil)
+			w.fakeStore.fail(nil)
 			time.Sleep(10 * time.Second)
 			assert.Equal(t, None, w.row("jo").Kind)
-			assert.Zero(t, w.size("debts"))
+			assert.Zero(t, w.size("pending writes"))
 		})
 	}
 }
@@ -154,14 +154,14 @@ func TestL12_LogoutEndsWithItsContext(t *testing.T) {
 	for _, corrupt := range []bool{false, true} {
 		for _, wait := range []time.Duration{0, time.Second} {
 			t.Run(fmt.Sprintf("corrupt=%v wait=%v", corrupt, wait), func(t *testing.T) {
-				bubble(t, func(t *testing.T, w *world) {
+				inVirtualTime(t, func(t *testing.T, w *fixture) {
 					w.customer("jo")
 					if corrupt {
-						row := w.shelf.rows[rowOf("jo")]
+						row := w.fakeStore.rows[rowOf("jo")]
 						row.data = []byte("in pieces")
-						w.shelf.rows[rowOf("jo")] = row
+						w.fakeStore.rows[rowOf("jo")] = row
 					}
-					w.shelf.fail(func(op string) trip {
+					w.fakeStore.fail(func(op string) trip {
 						switch op {
 						case "save":
 							return breaks
@@ -190,8 +190,8 @@ func TestL12_LogoutEndsWithItsContext(t *testing.T) {
 					assert.Nil(t, w.row("jo"))
 					assert.Equal(t, None, w.info("jo").Kind)
 					if !corrupt {
-						require.Len(t, w.office.of(revoke), 1)
-						assert.Equal(t, "C2", w.office.of(revoke)[0].bearer)
+						require.Len(t, w.tokenServer.of(revoke), 1)
+						assert.Equal(t, "C2", w.tokenServer.of(revoke)[0].bearer)
 					}
 				})
 			})
@@ -201,9 +201,9 @@ func TestL12_LogoutEndsWithItsContext(t *testing.T) {
 
 // A logout that has begun is finished before Close returns.
 func TestL12_CloseWaitsForALogout(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
-		w.shelf.fail(func(op string) trip { time.Sleep(time.Second); return works })
+		w.fakeStore.fail(func(op string) trip { time.Sleep(time.Second); return works })
 		ctx, cancel := context.WithCancel(t.Context())
 		var both sync.WaitGroup
 		both.Go(func() { assert.ErrorIs(t, w.m.at(v).Logout(ctx, noCall), context.Canceled) })
@@ -218,15 +218,15 @@ func TestL12_CloseWaitsForALogout(t *testing.T) {
 // A renewal that nobody waits for begins no session for a visitor who has logged
 // out on another replica meanwhile.
 func TestL12_ABackgroundRenewalBeginsNothing(t *testing.T) {
-	bubble(t, func(t *testing.T, a *world) {
-		b := newWorld(t, a.office, a.shelf)
+	inVirtualTime(t, func(t *testing.T, a *fixture) {
+		b := newFixture(t, a.tokenServer, a.fakeStore)
 		v := a.customer("jo")
 		time.Sleep(13 * time.Hour)
 		require.NoError(t, b.m.at(visitor("jo")).Logout(t.Context(), noCall))
-		began := a.office.count(anonymous)
+		began := a.tokenServer.count(anonymous)
 		a.token(v, WantAny) // from what it knows
 		synctest.Wait()
-		assert.Equal(t, began, a.office.count(anonymous))
+		assert.Equal(t, began, a.tokenServer.count(anonymous))
 		assert.Equal(t, None, a.row("jo").Kind)
 	})
 }
@@ -236,11 +236,11 @@ func TestL12_ABackgroundRenewalBeginsNothing(t *testing.T) {
 func TestL12_AnOwedLogoutWins(t *testing.T) {
 	for answer := 500 * time.Millisecond; answer < 11*time.Second; answer += time.Second {
 		for back := 5 * time.Second; back < 11*time.Second; back += 500 * time.Millisecond {
-			bubble(t, func(t *testing.T, w *world) {
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
 				v := w.customer("jo")
 				w.token(w.m.utility, WantAnonymous)
 				time.Sleep(30 * time.Minute)
-				w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+				w.tokenServer.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
 					if c.op == refreshCustomer {
 						time.Sleep(answer)
 					}
@@ -248,36 +248,36 @@ func TestL12_AnOwedLogoutWins(t *testing.T) {
 				})
 				go func() { _ = w.m.at(visitor("jo")).Refresh(context.Background(), nil) }()
 				synctest.Wait()
-				w.shelf.fail(func(op string) trip {
+				w.fakeStore.fail(func(op string) trip {
 					if op == "load" {
 						return works
 					}
 					return breaks
 				})
-				time.AfterFunc(back, func() { w.shelf.fail(nil) })
+				time.AfterFunc(back, func() { w.fakeStore.fail(nil) })
 				_ = w.m.at(v).Logout(t.Context(), noCall) // tells that the store is down
 				for range 20 {
 					assert.Equal(t, None, w.info("jo").Kind, "answer %v, back %v", answer, back)
 					time.Sleep(time.Second)
 				}
 				assert.Equal(t, None, w.row("jo").Kind, "answer %v, back %v", answer, back)
-				assert.Zero(t, w.size("debts"))
+				assert.Zero(t, w.size("pending writes"))
 				if answer > 5*time.Second {
-					assert.Equal(t, 1, w.office.count(revoke), "answer %v, back %v", answer, back)
+					assert.Equal(t, 1, w.tokenServer.count(revoke), "answer %v, back %v", answer, back)
 				}
 			})
 		}
 	}
 }
 
-// overtaken is a shelf on which something happens between a save and its answer.
+// overtaken is a fakeStore on which something happens between a save and its answer.
 type overtaken struct {
-	*shelf
+	*fakeStore
 	by func()
 }
 
 func (s *overtaken) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
-	saved, err := s.shelf.SaveIf(ctx, key, data, expected, generation, ttl)
+	saved, err := s.fakeStore.SaveIf(ctx, key, data, expected, generation, ttl)
 	if by := s.by; saved && by != nil {
 		s.by = nil
 		by()
@@ -287,9 +287,9 @@ func (s *overtaken) SaveIf(ctx context.Context, key string, data []byte, expecte
 
 func TestL12_ALogoutRightAfterALogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		shelf := &shelf{rows: map[string]shelfRow{}}
-		store := &overtaken{shelf: shelf}
-		w := newWorldOver(t, &office{}, shelf, store)
+		fakeStore := &fakeStore{rows: map[string]fakeRow{}}
+		store := &overtaken{fakeStore: fakeStore}
+		w := newFixtureOver(t, &tokenServer{}, fakeStore, store)
 		v := visitor("jo")
 		w.token(v, WantAnonymous)
 		store.by = func() { assert.NoError(t, w.m.at(visitor("jo")).Logout(t.Context(), noCall)) }
@@ -302,15 +302,15 @@ func TestL12_ALogoutRightAfterALogin(t *testing.T) {
 // Logged out on one replica while another one's write is owed: the write is
 // beaten, also long after the tombstone is gone.
 func TestL12_AnOwedWriteResurrectsNothing(t *testing.T) {
-	bubble(t, func(t *testing.T, a *world) {
-		b := newWorld(t, a.office, a.shelf)
+	inVirtualTime(t, func(t *testing.T, a *fixture) {
+		b := newFixture(t, a.tokenServer, a.fakeStore)
 		a.customer("jo")
 		time.Sleep(13 * time.Hour)
-		a.shelf.fail(always("save", breaks))
+		a.fakeStore.fail(always("save", breaks))
 		a.token(visitor("jo"), WantCustomer)
 		time.Sleep(10 * time.Minute) // the renewal is owed, and nobody tries any more
-		require.Equal(t, 1, a.size("debts"))
-		a.shelf.fail(nil)
+		require.Equal(t, 1, a.size("pending writes"))
+		a.fakeStore.fail(nil)
 		require.NoError(t, b.m.at(visitor("jo")).Logout(t.Context(), noCall))
 		_, err := a.m.at(visitor("jo")).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.NotLoggedIn)
@@ -323,12 +323,12 @@ func TestL12_AnOwedWriteResurrectsNothing(t *testing.T) {
 // The same of a login that was owed from the first row on: once a tombstone may
 // be gone, an absent row says nothing.
 func TestL12_AnOwedLoginResurrectsNothing(t *testing.T) {
-	bubble(t, func(t *testing.T, a *world) {
-		b := newWorld(t, a.office, a.shelf)
-		a.shelf.fail(always("save", breaks))
+	inVirtualTime(t, func(t *testing.T, a *fixture) {
+		b := newFixture(t, a.tokenServer, a.fakeStore)
+		a.fakeStore.fail(always("save", breaks))
 		a.customer("jo")
 		time.Sleep(10 * time.Minute) // nobody tries any more
-		a.shelf.fail(nil)
+		a.fakeStore.fail(nil)
 		assert.Equal(t, Customer, a.info("jo").Kind, "it is the truth for this process")
 		b.customer("jo")
 		require.NoError(t, b.m.at(visitor("jo")).Logout(t.Context(), noCall))
@@ -339,16 +339,16 @@ func TestL12_AnOwedLoginResurrectsNothing(t *testing.T) {
 		}
 		a.token(visitor("jo"), WantAnonymous)
 		assert.Equal(t, Anonymous, a.row("jo").Kind)
-		assert.Zero(t, a.size("debts"))
+		assert.Zero(t, a.size("pending writes"))
 	})
 }
 
 func TestL12_LogoutDiscardsARowThatNobodyCanRead(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
-		row := w.shelf.rows[rowOf("jo")]
+		row := w.fakeStore.rows[rowOf("jo")]
 		row.data = []byte("C2 in pieces")
-		w.shelf.rows[rowOf("jo")] = row
+		w.fakeStore.rows[rowOf("jo")] = row
 		_, err := w.m.at(visitor("jo")).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.StoreCorrupt)
 		assert.NotContains(t, err.Error(), "C2")
@@ -360,7 +360,7 @@ func TestL12_LogoutDiscardsARowThatNobodyCanRead(t *testing.T) {
 }
 
 func TestL12_LogoutClearsAnExpiredSession(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
 		time.Sleep(30*24*time.Hour + time.Hour)
 		_, err := w.m.at(v).Token(t.Context(), WantCustomer)

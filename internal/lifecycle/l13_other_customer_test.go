@@ -12,7 +12,7 @@ import (
 )
 
 func TestL13_NothingOfTheOldCustomerIsCarriedOver(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
 		entity := "jo's company"
 		require.NoError(t, w.m.at(v).Refresh(t.Context(), &entity))
@@ -28,22 +28,22 @@ func TestL13_NothingOfTheOldCustomerIsCarriedOver(t *testing.T) {
 			assert.NotEqual(t, pair[0], pair[1], name)
 		}
 		assert.Empty(t, r.LegalEntity)
-		bearer := w.office.of(login)[1].bearer
+		bearer := w.tokenServer.of(login)[1].bearer
 		assert.NotEqual(t, old.Access.Reveal(), bearer)
-		assert.NotEqual(t, w.office.of(login)[0].bearer, bearer, "the old visitor's")
+		assert.NotEqual(t, w.tokenServer.of(login)[0].bearer, bearer, "the old visitor's")
 		assert.NotEqual(t, utility, bearer, "the client's own, whose session all visitors would share")
 		require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
-		calls := w.office.of(refreshCustomer)
+		calls := w.tokenServer.of(refreshCustomer)
 		assert.Empty(t, calls[len(calls)-1].entity)
 	})
 }
 
 func TestL13_ARefreshOfTheOldCustomerComesLate(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
 		time.Sleep(13 * time.Hour)
 		w.token(w.m.utility, WantAnonymous)
-		w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
+		w.tokenServer.script(0, func(_ context.Context, c tokenCall, _ *Grant) error {
 			if c.op == refreshCustomer {
 				time.Sleep(5 * time.Second)
 			}
@@ -55,13 +55,13 @@ func TestL13_ARefreshOfTheOldCustomerComesLate(t *testing.T) {
 		now := w.info("jo")
 		time.Sleep(time.Minute)
 		assert.Equal(t, now.Access.Reveal(), w.info("jo").Access.Reveal())
-		assert.Zero(t, w.office.count(revoke))
+		assert.Zero(t, w.tokenServer.count(revoke))
 	})
 }
 
 // Two logins at once: the one that was answered last stays, in one piece.
 func TestL13_TwoLoginsAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := visitor("jo")
 		w.token(v, WantAnonymous)
 		var all sync.WaitGroup
@@ -69,7 +69,7 @@ func TestL13_TwoLoginsAtOnce(t *testing.T) {
 		for i := range 5 {
 			all.Go(func() {
 				_, err := w.m.at(visitor("jo")).Login(t.Context(), func(ctx context.Context, bearer Token) (Grant, error) {
-					g, err := w.office.login(ctx, bearer)
+					g, err := w.tokenServer.login(ctx, bearer)
 					time.Sleep(time.Duration(5-i) * time.Second)
 					if i == 0 {
 						last = g.Access.Reveal()
@@ -89,7 +89,7 @@ func TestL13_TwoLoginsAtOnce(t *testing.T) {
 
 // A new session is not punished for the troubles of the last one.
 func TestL13_TroublesEndWithTheirSession(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := visitor("jo")
 		_, err := useWith(w, v, WantAnonymous, func(string) bool { return false })
 		require.ErrorIs(t, err, errWire)

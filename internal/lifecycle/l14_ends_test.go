@@ -18,8 +18,8 @@ import (
 func TestL14_APanicReleasesTheWaiters(t *testing.T) {
 	for name, end := range map[string]func(){"panic": func() { panic("R1") }, "Goexit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
-				w.office.script(time.Second, func(context.Context, tokenCall, *Grant) error { end(); return nil })
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
+				w.tokenServer.script(time.Second, func(context.Context, tokenCall, *Grant) error { end(); return nil })
 				var all sync.WaitGroup
 				for range 10 {
 					all.Go(func() {
@@ -30,8 +30,8 @@ func TestL14_APanicReleasesTheWaiters(t *testing.T) {
 					})
 				}
 				all.Wait()
-				assert.Equal(t, 1, w.office.count(anonymous))
-				w.office.script(0, nil)
+				assert.Equal(t, 1, w.tokenServer.count(anonymous))
+				w.tokenServer.script(0, nil)
 				w.token(visitor("jo"), WantAnonymous)
 			})
 		})
@@ -39,7 +39,7 @@ func TestL14_APanicReleasesTheWaiters(t *testing.T) {
 }
 
 func TestL14_ObserversMayPanicAndCallBack(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		called := 0
 		w.m.cfg.Notify = func(Event) {
 			called++
@@ -57,7 +57,7 @@ func TestL14_ObserversMayPanicAndCallBack(t *testing.T) {
 // An observer hears of a session before those who wait for it use it, so that
 // events come in their order.
 func TestL14_AnObserverHearsItFirst(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		w.m.cfg.Notify = func(Event) { time.Sleep(time.Second) }
 		assert.Equal(t, time.Second, elapsed(func() { w.token(visitor("jo"), WantAnonymous) }))
 	})
@@ -66,7 +66,7 @@ func TestL14_AnObserverHearsItFirst(t *testing.T) {
 // A store, a server and an observer may take their time, or call back: no lock is
 // held meanwhile.
 func TestL14_NoLockIsHeldAcrossIO(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		asked := map[string]bool{}
 		unlocked := func(where string) {
 			synctest.Wait() // whoever was passing through has passed
@@ -75,8 +75,8 @@ func TestL14_NoLockIsHeldAcrossIO(t *testing.T) {
 				w.m.mu.Unlock()
 			}
 		}
-		w.shelf.fail(func(op string) trip { unlocked(op); return works })
-		w.office.script(0, func(_ context.Context, c tokenCall, _ *Grant) error { unlocked(c.op); return nil })
+		w.fakeStore.fail(func(op string) trip { unlocked(op); return works })
+		w.tokenServer.script(0, func(_ context.Context, c tokenCall, _ *Grant) error { unlocked(c.op); return nil })
 		w.m.cfg.Notify = func(Event) { unlocked("event") }
 		v := w.customer("jo")
 		require.NoError(t, w.m.at(v).Refresh(t.Context(), nil))
@@ -89,9 +89,9 @@ func TestL14_NoLockIsHeldAcrossIO(t *testing.T) {
 
 // A token that is revoked late, when nobody waits, can't end the process.
 func TestL14_APanicThatNobodyWaitsFor(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
-		w.office.script(5*time.Second, func(_ context.Context, c tokenCall, _ *Grant) error {
+		w.tokenServer.script(5*time.Second, func(_ context.Context, c tokenCall, _ *Grant) error {
 			if c.op == revoke {
 				panic("the transport's")
 			}
@@ -102,15 +102,15 @@ func TestL14_APanicThatNobodyWaitsFor(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, w.m.at(v).Logout(t.Context(), func(context.Context, Token) error { return nil }))
 		time.Sleep(time.Minute)
-		assert.Equal(t, 1, w.office.count(revoke))
+		assert.Equal(t, 1, w.tokenServer.count(revoke))
 		assert.Zero(t, w.size("running"))
 	})
 }
 
 func TestL14_CloseEndsEverything(t *testing.T) {
 	t.Run("in time", func(t *testing.T) {
-		bubble(t, func(t *testing.T, w *world) {
-			w.office.script(5*time.Second, nil)
+		inVirtualTime(t, func(t *testing.T, w *fixture) {
+			w.tokenServer.script(5*time.Second, nil)
 			var all sync.WaitGroup
 			all.Go(func() {
 				_, err := w.m.at(visitor("jo")).Token(t.Context(), WantAnonymous)
@@ -123,7 +123,7 @@ func TestL14_CloseEndsEverything(t *testing.T) {
 			assert.Equal(t, "A1", w.row("jo").Access.Reveal(), "what had begun was saved")
 			_, err := w.m.at(visitor("jo")).Token(t.Context(), WantAnonymous)
 			require.ErrorIs(t, err, sentinel.Closed)
-			_, err = w.m.at(visitor("jo")).Login(t.Context(), w.office.login)
+			_, err = w.m.at(visitor("jo")).Login(t.Context(), w.tokenServer.login)
 			require.ErrorIs(t, err, sentinel.Closed)
 			_, err = w.m.at(visitor("jo")).Info(t.Context())
 			require.ErrorIs(t, err, sentinel.Closed)
@@ -134,10 +134,10 @@ func TestL14_CloseEndsEverything(t *testing.T) {
 		})
 	})
 	t.Run("with a write that is owed", func(t *testing.T) {
-		bubble(t, func(t *testing.T, w *world) {
-			w.shelf.fail(always("save", breaks))
-			time.AfterFunc(20*time.Second, func() { w.shelf.fail(nil) })
-			w.office.script(time.Second, nil)
+		inVirtualTime(t, func(t *testing.T, w *fixture) {
+			w.fakeStore.fail(always("save", breaks))
+			time.AfterFunc(20*time.Second, func() { w.fakeStore.fail(nil) })
+			w.tokenServer.script(time.Second, nil)
 			go func() { _, _ = w.m.at(visitor("jo")).Token(context.Background(), WantAnonymous) }()
 			synctest.Wait()
 			require.NoError(t, w.m.Close(t.Context()))
@@ -146,8 +146,8 @@ func TestL14_CloseEndsEverything(t *testing.T) {
 		})
 	})
 	t.Run("cut short", func(t *testing.T) {
-		bubble(t, func(t *testing.T, w *world) {
-			w.office.script(20*time.Second, nil)
+		inVirtualTime(t, func(t *testing.T, w *fixture) {
+			w.tokenServer.script(20*time.Second, nil)
 			go func() { _, _ = w.m.at(visitor("jo")).Token(context.Background(), WantAnonymous) }()
 			synctest.Wait()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -157,8 +157,8 @@ func TestL14_CloseEndsEverything(t *testing.T) {
 		})
 	})
 	t.Run("left running", func(t *testing.T) {
-		bubble(t, func(t *testing.T, w *world) {
-			w.office.script(0, func(context.Context, tokenCall, *Grant) error { time.Sleep(time.Hour); return nil })
+		inVirtualTime(t, func(t *testing.T, w *fixture) {
+			w.tokenServer.script(0, func(context.Context, tokenCall, *Grant) error { time.Sleep(time.Hour); return nil })
 			go func() { _, _ = w.m.at(visitor("jo")).Token(context.Background(), WantAnonymous) }()
 			synctest.Wait()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -176,7 +176,7 @@ func TestL14_CloseEndsEverything(t *testing.T) {
 }
 
 func TestL14_AnIdleSessionCostsNoGoroutine(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		before := runtime.NumGoroutine()
 		for i := range 2000 {
 			w.token(visitor(fmt.Sprint(i)), WantAnonymous)
@@ -185,20 +185,20 @@ func TestL14_AnIdleSessionCostsNoGoroutine(t *testing.T) {
 		assert.InDelta(t, before, runtime.NumGoroutine(), 5)
 		assert.Zero(t, w.size("flights"))
 		assert.Zero(t, w.size("running"))
-		assert.Zero(t, w.size("troubles"))
-		assert.Zero(t, w.size("debts"))
+		assert.Zero(t, w.size("backoffs"))
+		assert.Zero(t, w.size("pending writes"))
 	})
 }
 
 // What is remembered about troubled visitors doesn't grow with every visitor who
 // ever had trouble.
 func TestL14_TroublesAreForgotten(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		r := &Record{Kind: Anonymous}
-		for i := range 20 * manyTroubles {
+		for i := range 20 * manyBackoffs {
 			w.m.at(visitor(fmt.Sprint(i))).failed(r, errWire)
 			time.Sleep(time.Second)
 		}
-		assert.Less(t, w.size("troubles"), 4*manyTroubles)
+		assert.Less(t, w.size("backoffs"), 4*manyBackoffs)
 	})
 }

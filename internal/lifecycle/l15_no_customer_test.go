@@ -11,27 +11,27 @@ import (
 )
 
 func TestL15_ACustomersCallNeedsACustomer(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := visitor("jo")
 		_, err := w.m.at(v).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.NotLoggedIn)
-		assert.Empty(t, w.office.calls)
+		assert.Empty(t, w.tokenServer.calls)
 		w.token(v, WantAnonymous)
 		_, err = w.m.at(v).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.NotLoggedIn)
 		require.ErrorIs(t, w.m.at(v).Logout(t.Context(), nil), sentinel.NotLoggedIn)
 		entity := "company"
 		require.ErrorIs(t, w.m.at(v).Refresh(t.Context(), &entity), sentinel.NotLoggedIn)
-		assert.Len(t, w.office.calls, 1)
+		assert.Len(t, w.tokenServer.calls, 1)
 	})
 }
 
 // A customer who logged in through another process is one here at once.
 func TestL15_ALoginElsewhereCounts(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		w.token(visitor("jo"), WantAnonymous)
 		time.Sleep(time.Millisecond)
-		other := newWorld(t, w.office, w.shelf)
+		other := newFixture(t, w.tokenServer, w.fakeStore)
 		other.logIn(visitor("jo"))
 		assert.Equal(t, "C2", w.token(visitor("jo"), WantCustomer))
 	})
@@ -44,31 +44,31 @@ func TestL15_WhatASessionServes(t *testing.T) {
 		err   error
 	}
 	for name, tt := range map[string]struct {
-		begin func(t *testing.T, w *world, v *Visitor)
+		begin func(t *testing.T, w *fixture, v *Visitor)
 		wants map[Want]serves
 	}{
 		"a guest": {
-			func(*testing.T, *world, *Visitor) {},
+			func(*testing.T, *fixture, *Visitor) {},
 			map[Want]serves{WantAnonymous: {token: "A1"}, WantAny: {token: "A1"}, WantCustomer: {err: sentinel.NotLoggedIn}},
 		},
 		"a customer": {
-			func(_ *testing.T, w *world, v *Visitor) { w.logIn(v) },
+			func(_ *testing.T, w *fixture, v *Visitor) { w.logIn(v) },
 			map[Want]serves{WantAnonymous: {token: "A3"}, WantAny: {token: "C2"}, WantCustomer: {token: "C2"}},
 		},
 		"a guest after a customer whose session ended": {
-			func(t *testing.T, w *world, v *Visitor) {
+			func(t *testing.T, w *fixture, v *Visitor) {
 				w.logIn(v)
 				time.Sleep(customerLife + time.Second)
 				for range 2 { // and it takes no call to know it the second time
 					require.ErrorIs(t, w.m.at(v).Refresh(t.Context(), nil), sentinel.SessionExpired)
 				}
-				assert.Len(t, w.office.calls, 2)
+				assert.Len(t, w.tokenServer.calls, 2)
 			},
 			map[Want]serves{WantAnonymous: {token: "A3"}, WantAny: {err: sentinel.SessionExpired}, WantCustomer: {err: sentinel.SessionExpired}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
 				v := visitor("jo")
 				tt.begin(t, w, v)
 				w.token(v, WantAnonymous)
@@ -83,7 +83,7 @@ func TestL15_WhatASessionServes(t *testing.T) {
 				}
 				err := w.m.at(v).Refresh(t.Context(), nil)
 				assert.ErrorIs(t, err, tt.wants[WantAny].err)
-				assert.Equal(t, 1, w.office.count(refreshAnonymous)+w.office.count(refreshCustomer), "whatever it is, it is renewed")
+				assert.Equal(t, 1, w.tokenServer.count(refreshAnonymous)+w.tokenServer.count(refreshCustomer), "whatever it is, it is renewed")
 			})
 		})
 	}
@@ -91,7 +91,7 @@ func TestL15_WhatASessionServes(t *testing.T) {
 
 // A good token at hand is handed out without an allocation.
 func TestAGoodTokenCostsNothing(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		guest, customer := visitor("mo"), w.customer("jo")
 		for name, tt := range map[string]struct {
 			v    *Visitor

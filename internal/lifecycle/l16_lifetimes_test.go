@@ -23,8 +23,8 @@ func TestL16_LifetimesThatMakeNoSense(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
-				w.office.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
+				w.tokenServer.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
 					g.ExpiresIn, g.RefreshExpiresIn = tt.access, tt.refresh
 					return nil
 				})
@@ -40,9 +40,9 @@ func TestL16_LifetimesThatMakeNoSense(t *testing.T) {
 
 // A slow answer doesn't lengthen a life.
 func TestL16_LifetimesCountFromTheRequest(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		began := time.Now()
-		w.office.script(20*time.Second, nil)
+		w.tokenServer.script(20*time.Second, nil)
 		w.token(visitor("jo"), WantAnonymous)
 		assert.True(t, w.info("jo").AccessUntil.Equal(began.Add(anonymousLife)))
 	})

@@ -35,11 +35,11 @@ func TestL14_ALeaseThatComesLateIsGivenBack(t *testing.T) {
 				}
 				time.Sleep(10 * time.Minute)
 				synctest.Wait()
-				assert.Empty(t, s.lender.lent("jo"))
-				_, abandoned, err := s.lender.Acquire(t.Context(), rowOf("jo"), "next", time.Minute)
+				assert.Empty(t, s.leasingStore.lent("jo"))
+				_, abandoned, err := s.leasingStore.Acquire(t.Context(), rowOf("jo"), "next", time.Minute)
 				require.NoError(t, err)
 				assert.False(t, abandoned, "nothing was sent")
-				s.lender.drop("jo")
+				s.leasingStore.drop("jo")
 				s.links[0].mu.Lock()
 				s.links[0].before = nil
 				s.links[0].mu.Unlock()
@@ -52,7 +52,7 @@ func TestL14_ALeaseThatComesLateIsGivenBack(t *testing.T) {
 
 // slowWrites is a plain store whose writes hang for an hour while it is told to.
 type slowWrites struct {
-	*shelf
+	*fakeStore
 	hang atomic.Bool
 }
 
@@ -60,14 +60,14 @@ func (s *slowWrites) Save(ctx context.Context, key string, data []byte, generati
 	if s.hang.Load() {
 		time.Sleep(time.Hour)
 	}
-	return s.shelf.Save(context.WithoutCancel(ctx), key, data, generation, ttl)
+	return s.fakeStore.Save(context.WithoutCancel(ctx), key, data, generation, ttl)
 }
 
 // A plain store can't compare, so a write that comes late must not undo a later one.
 func TestL12_AWriteThatComesLateUndoesNoLogout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &slowWrites{shelf: &shelf{rows: map[string]shelfRow{}}}
-		w := newWorldOver(t, &office{}, store.shelf, struct{ Store }{store})
+		store := &slowWrites{fakeStore: &fakeStore{rows: map[string]fakeRow{}}}
+		w := newFixtureOver(t, &tokenServer{}, store.fakeStore, struct{ Store }{store})
 		w.token(visitor("jo"), WantAnonymous)
 		store.hang.Store(true)
 		w.logIn(visitor("jo"))
@@ -81,7 +81,7 @@ func TestL12_AWriteThatComesLateUndoesNoLogout(t *testing.T) {
 		assert.Equal(t, None, w.info("jo").Kind)
 		time.Sleep(2 * time.Hour)
 		assert.Equal(t, None, w.info("jo").Kind)
-		again := newWorldOver(t, w.office, store.shelf, struct{ Store }{store})
+		again := newFixtureOver(t, w.tokenServer, store.fakeStore, struct{ Store }{store})
 		_, err = again.m.at(visitor("jo")).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.NotLoggedIn)
 	})
@@ -91,14 +91,14 @@ func TestL12_AWriteThatComesLateUndoesNoLogout(t *testing.T) {
 // it later.
 func TestL05_ALoginWhoseWriteHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &slowWrites{shelf: &shelf{rows: map[string]shelfRow{}}}
-		w := newWorldOver(t, &office{}, store.shelf, struct{ Store }{store})
+		store := &slowWrites{fakeStore: &fakeStore{rows: map[string]fakeRow{}}}
+		w := newFixtureOver(t, &tokenServer{}, store.fakeStore, struct{ Store }{store})
 		w.token(visitor("jo"), WantAnonymous)
 		store.hang.Store(true)
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		assert.LessOrEqual(t, elapsed(func() {
-			login, err := w.m.at(visitor("jo")).Login(ctx, w.office.login)
+			login, err := w.m.at(visitor("jo")).Login(ctx, w.tokenServer.login)
 			assert.NoError(t, err)
 			assert.True(t, login.Established)
 		}), 350*time.Millisecond)

@@ -63,14 +63,14 @@ func (v *Visitor) acquire(ctx context.Context, seen *Record) (l *lease, done boo
 	if !lends {
 		return nil, false, nil
 	}
-	if l = v.m().debts.takeLease(v.key()); l == nil {
+	if l = v.m().pending.takeLease(v.key()); l == nil {
 		l = &lease{v: v, store: store, owner: rand.Text()}
 	}
 	for wait := firstPoll; ; wait = min(wait*3/2, lastPoll) {
 		acquired, err := l.take(ctx)
 		switch {
 		case err != nil:
-			if !v.m().debts.keepLease(v.key(), l) {
+			if !v.m().pending.keepLease(v.key(), l) {
 				l.forgo(true) // perhaps only the answer was lost
 			}
 			if ctx.Err() != nil {
@@ -81,7 +81,7 @@ func (v *Visitor) acquire(ctx context.Context, seen *Record) (l *lease, done boo
 			return l, false, nil
 		}
 		if seen != nil {
-			row, err := v.look(ctx)
+			row, err := v.stored(ctx)
 			if err != nil {
 				l.forgo(false)
 				return nil, false, v.storeError("reading the session", err)
@@ -184,7 +184,7 @@ func (l *lease) send(ctx context.Context, call func(context.Context) (Grant, err
 // release gives the lease back, unless what it was taken for is still to be
 // written: then nobody else is to send the refresh token before that.
 func (l *lease) release() {
-	if l == nil || l.v.m().debts.keepLease(l.v.key(), l) {
+	if l == nil || l.v.m().pending.keepLease(l.v.key(), l) {
 		return
 	}
 	if l.giveBack(l.v.m().ctx) != nil {
@@ -216,8 +216,8 @@ func (l *lease) giveBack(ctx context.Context) error {
 }
 
 // doubtful reports that the refresh token of r may have been sent by a process
-// that died before it could write the answer. A record that this process still
-// owes to the store is nobody else's.
+// that died before it could write the answer. A record that this process has
+// still to write is no other process's.
 func (l *lease) doubtful(r *Record) bool {
-	return l != nil && l.abandoned && l.v.m().debts.of(l.v.key()).record != r
+	return l != nil && l.abandoned && l.v.m().pending.of(l.v.key()).record != r
 }

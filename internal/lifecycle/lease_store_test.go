@@ -23,7 +23,7 @@ func TestFleet_LostAnswersOfTheStore(t *testing.T) {
 						s.replicas[0].customer("jo")
 						time.Sleep(customerDue)
 						var used atomic.Int32
-						s.lender.fail(func(got string) trip {
+						s.leasingStore.fail(func(got string) trip {
 							if got != op || used.Add(1) > times {
 								return works
 							}
@@ -33,11 +33,11 @@ func TestFleet_LostAnswersOfTheStore(t *testing.T) {
 							s.everywhere(1, "jo", WantCustomer)
 							time.Sleep(time.Minute)
 						}
-						assert.Equal(t, 1, s.office.count(refreshCustomer))
+						assert.Equal(t, 1, s.tokenServer.count(refreshCustomer))
 						row := s.replicas[0].row("jo")
 						assert.False(t, row.Suspect)
 						assert.Equal(t, Customer, row.Kind)
-						assert.Empty(t, s.lender.lent("jo"))
+						assert.Empty(t, s.leasingStore.lent("jo"))
 					})
 				})
 			}
@@ -52,7 +52,7 @@ func TestFleet_AHiccupWhileTheLeaseIsTaken(t *testing.T) {
 			s.guest("jo")
 			time.Sleep(guestOver)
 			var used atomic.Int32
-			s.lender.fail(func(op string) trip {
+			s.leasingStore.fail(func(op string) trip {
 				if op != "acquire" || used.Add(1) > 2 {
 					return works
 				}
@@ -60,7 +60,7 @@ func TestFleet_AHiccupWhileTheLeaseIsTaken(t *testing.T) {
 			})
 			_, err := s.use(0, "jo", WantAnonymous)
 			require.NoError(t, err)
-			assert.Equal(t, 1, s.office.count(refreshAnonymous))
+			assert.Equal(t, 1, s.tokenServer.count(refreshAnonymous))
 		})
 	}
 }
@@ -71,7 +71,7 @@ func TestFleet_AHiccupWhileTheLeaseIsGivenBack(t *testing.T) {
 		s.guest("jo")
 		time.Sleep(guestOver)
 		var used atomic.Int32
-		s.lender.fail(func(op string) trip {
+		s.leasingStore.fail(func(op string) trip {
 			if op != "release" || used.Add(1) > 3 {
 				return works
 			}
@@ -82,7 +82,7 @@ func TestFleet_AHiccupWhileTheLeaseIsGivenBack(t *testing.T) {
 			require.NoError(t, err)
 		}), "nobody waits for it")
 		time.Sleep(time.Second)
-		assert.Empty(t, s.lender.lent("jo"))
+		assert.Empty(t, s.leasingStore.lent("jo"))
 	})
 }
 
@@ -92,7 +92,7 @@ func TestFleet_AStoreThatCannotBeWritten(t *testing.T) {
 		s.replicas[0].customer("jo")
 		s.guest("guest")
 		time.Sleep(customerDue)
-		s.lender.fail(func(op string) trip {
+		s.leasingStore.fail(func(op string) trip {
 			if op == "load" {
 				return works
 			}
@@ -104,14 +104,14 @@ func TestFleet_AStoreThatCannotBeWritten(t *testing.T) {
 			require.ErrorIs(t, err, sentinel.StoreUnavailable)
 			time.Sleep(time.Minute)
 		}
-		assert.Zero(t, s.office.count(refreshCustomer)+s.office.count(refreshAnonymous))
-		s.lender.fail(nil)
+		assert.Zero(t, s.tokenServer.count(refreshCustomer)+s.tokenServer.count(refreshAnonymous))
+		s.leasingStore.fail(nil)
 		time.Sleep(15 * time.Minute)
 		s.everywhere(5, "jo", WantCustomer)
 		s.everywhere(5, "guest", WantAnonymous)
 		synctest.Wait()
-		assert.Equal(t, 1, s.office.count(refreshCustomer))
-		assert.Equal(t, 1, s.office.count(refreshAnonymous))
+		assert.Equal(t, 1, s.tokenServer.count(refreshCustomer))
+		assert.Equal(t, 1, s.tokenServer.count(refreshAnonymous))
 	})
 }
 
@@ -134,12 +134,12 @@ func TestFleet_ARowThatIsOwed(t *testing.T) {
 						s.guest("jo")
 						time.Sleep(guestOver)
 					}
-					s.lender.fail(always("save", breaks))
+					s.leasingStore.fail(always("save", breaks))
 					first, err := s.use(0, "jo", want)
 					require.NoError(t, err)
 					synctest.Wait()
 					began := time.Now()
-					time.AfterFunc(outage, func() { s.lender.fail(nil) })
+					time.AfterFunc(outage, func() { s.leasingStore.fail(nil) })
 					for time.Since(began) < 3*time.Minute {
 						_, err := s.use(1, "jo", want)
 						if want == WantCustomer {
@@ -147,16 +147,16 @@ func TestFleet_ARowThatIsOwed(t *testing.T) {
 						}
 						time.Sleep(5 * time.Second)
 					}
-					assert.Equal(t, 1, s.office.count(op))
+					assert.Equal(t, 1, s.tokenServer.count(op))
 					tokens := s.everywhere(1, "jo", want)
 					assert.Len(t, tokens, 1)
 					if want == WantAnonymous {
 						assert.Contains(t, tokens, first)
 					}
 					row := s.replicas[0].row("jo")
-					assert.NotEqual(t, s.office.of(op)[0].refresh, row.Refresh.Reveal(), "the row has the new one")
+					assert.NotEqual(t, s.tokenServer.of(op)[0].refresh, row.Refresh.Reveal(), "the row has the new one")
 					assert.False(t, row.Suspect)
-					assert.Zero(t, s.replicas[0].size("debts"))
+					assert.Zero(t, s.replicas[0].size("pending writes"))
 				})
 			})
 		}
@@ -170,11 +170,11 @@ func TestFleet_ADoubtThatCameBeforeWhatIsOwed(t *testing.T) {
 		w := s.replicas[0]
 		w.customer("jo")
 		before := w.row("jo")
-		s.lender.fail(always("save", breaks))
+		s.leasingStore.fail(always("save", breaks))
 		require.NoError(t, w.m.at(visitor("jo")).Refresh(t.Context(), nil))
-		s.lender.fail(nil)
+		s.leasingStore.fail(nil)
 		doubt := before.withoutRefresh()
-		saved, err := s.lender.SaveIf(t.Context(), rowOf("jo"), doubt.encode(), before.Generation, doubt.Generation, time.Hour)
+		saved, err := s.leasingStore.SaveIf(t.Context(), rowOf("jo"), doubt.encode(), before.Generation, doubt.Generation, time.Hour)
 		require.NoError(t, err)
 		require.True(t, saved)
 		time.Sleep(10 * time.Second)
@@ -182,9 +182,9 @@ func TestFleet_ADoubtThatCameBeforeWhatIsOwed(t *testing.T) {
 		assert.False(t, row.Access.Equal(before.Access))
 		assert.True(t, row.CanRenew())
 		assert.Greater(t, row.Generation, doubt.Generation)
-		assert.Zero(t, w.size("debts"))
-		assert.Empty(t, s.lender.lent("jo"))
-		assert.Zero(t, s.office.count(revoke))
+		assert.Zero(t, w.size("pending writes"))
+		assert.Empty(t, s.leasingStore.lent("jo"))
+		assert.Zero(t, s.tokenServer.count(revoke))
 	})
 }
 
@@ -193,16 +193,16 @@ func TestFleet_RenewalsOverARowThatIsOwed(t *testing.T) {
 	inShop(t, 2, func(t *testing.T, s *shop) {
 		s.replicas[0].customer("jo")
 		time.Sleep(time.Hour)
-		s.lender.fail(always("save", breaks))
+		s.leasingStore.fail(always("save", breaks))
 		require.NoError(t, s.replicas[0].m.at(visitor("jo")).Refresh(t.Context(), nil))
-		assert.NotEmpty(t, s.lender.lent("jo"))
+		assert.NotEmpty(t, s.leasingStore.lent("jo"))
 		assert.Less(t, elapsed(func() {
 			require.NoError(t, s.replicas[0].m.at(visitor("jo")).Refresh(t.Context(), nil))
 		}), writeLimit+time.Second)
-		s.lender.fail(nil)
+		s.leasingStore.fail(nil)
 		time.Sleep(10 * time.Second)
-		assert.Empty(t, s.lender.lent("jo"))
-		assert.Equal(t, 2, s.office.count(refreshCustomer))
+		assert.Empty(t, s.leasingStore.lent("jo"))
+		assert.Equal(t, 2, s.tokenServer.count(refreshCustomer))
 		s.sentOnce(refreshCustomer)
 		require.NoError(t, s.replicas[1].m.at(visitor("jo")).Refresh(t.Context(), nil))
 		s.sentOnce(refreshCustomer)

@@ -26,15 +26,15 @@ func TestFleet_OneExpiryIsOneRedemption(t *testing.T) {
 			inShop(t, replicas, func(t *testing.T, s *shop) {
 				old := s.guest("jo")
 				time.Sleep(guestOver)
-				s.office.script(2*time.Second, nil)
+				s.tokenServer.script(2*time.Second, nil)
 				took := elapsed(func() {
 					tokens := s.everywhere(50, "jo", WantAnonymous)
 					assert.Len(t, tokens, 1, "all are served with the winner's token")
 					assert.NotContains(t, tokens, old)
 				})
 				assert.Less(t, took, 2*time.Second+2*lastPoll)
-				assert.Equal(t, 1, s.office.count(refreshAnonymous))
-				assert.Empty(t, s.lender.lent("jo"))
+				assert.Equal(t, 1, s.tokenServer.count(refreshAnonymous))
+				assert.Empty(t, s.leasingStore.lent("jo"))
 			})
 		})
 		t.Run(fmt.Sprint(replicas, " replicas, a customer whose token is not over"), func(t *testing.T) {
@@ -43,7 +43,7 @@ func TestFleet_OneExpiryIsOneRedemption(t *testing.T) {
 				old, err := s.use(0, "jo", WantCustomer)
 				require.NoError(t, err)
 				time.Sleep(customerDue)
-				s.office.script(2*time.Second, nil)
+				s.tokenServer.script(2*time.Second, nil)
 				assert.Zero(t, elapsed(func() {
 					assert.Equal(t, map[string]int{old: 50 * replicas}, s.everywhere(50, "jo", WantCustomer), "nobody waits")
 				}))
@@ -51,27 +51,27 @@ func TestFleet_OneExpiryIsOneRedemption(t *testing.T) {
 				tokens := s.everywhere(50, "jo", WantCustomer)
 				assert.Len(t, tokens, 1)
 				assert.NotContains(t, tokens, old)
-				assert.Equal(t, 1, s.office.count(refreshCustomer))
+				assert.Equal(t, 1, s.tokenServer.count(refreshCustomer))
 			})
 		})
 		t.Run(fmt.Sprint(replicas, " replicas, a token that the server rejects"), func(t *testing.T) {
 			inShop(t, replicas, func(t *testing.T, s *shop) {
 				s.replicas[0].customer("jo")
-				s.office.script(2*time.Second, nil)
+				s.tokenServer.script(2*time.Second, nil)
 				var all sync.WaitGroup
 				for _, w := range s.replicas {
 					v := visitor("jo")
 					rejected, err := w.m.at(v).Token(t.Context(), WantCustomer)
 					require.NoError(t, err)
 					all.Go(func() {
-						again, ok, err := w.m.at(v).Renew(t.Context(), WantCustomer, rejected)
+						again, ok, err := w.m.at(v).ReplaceRejected(t.Context(), WantCustomer, rejected)
 						assert.NoError(t, err)
 						assert.True(t, ok)
 						assert.False(t, again.Access.Equal(rejected.Access))
 					})
 				}
 				all.Wait()
-				assert.Equal(t, 1, s.office.count(refreshCustomer))
+				assert.Equal(t, 1, s.tokenServer.count(refreshCustomer))
 			})
 		})
 	}
@@ -104,7 +104,7 @@ func TestFleet_ARefreshSlowerThanTheLease(t *testing.T) {
 				s.everywhere(1, "jo", WantCustomer)
 				time.Sleep(10 * time.Second)
 			}
-			assert.Equal(t, 1, s.office.count(refreshCustomer))
+			assert.Equal(t, 1, s.tokenServer.count(refreshCustomer))
 			assert.True(t, s.replicas[0].row("jo").Suspect)
 		})
 	})
@@ -121,7 +121,7 @@ func TestFleet_ARefreshSlowerThanTheLease(t *testing.T) {
 				})
 			}
 			all.Wait()
-			calls := s.office.of(refreshAnonymous)
+			calls := s.tokenServer.of(refreshAnonymous)
 			require.NotEmpty(t, calls)
 			for i := 1; i < len(calls); i++ {
 				assert.GreaterOrEqual(t, calls[i].at.Sub(calls[i-1].at), leaseTime-writeLimit, "the one before has ended")
@@ -135,11 +135,11 @@ func TestFleet_AStallBeforeSending(t *testing.T) {
 	for name, mishap := range map[string]func(s *shop){
 		"the lease is short": func(*shop) { time.Sleep(20 * time.Second) },
 		"the lease is over":  func(*shop) { time.Sleep(2 * leaseTime) },
-		"the lease is lost":  func(s *shop) { s.lender.drop("jo") },
+		"the lease is lost":  func(s *shop) { s.leasingStore.drop("jo") },
 		"the lease is stolen": func(s *shop) {
-			s.lender.drop("jo")
-			s.lender.lend(s.t, "jo", "thief", leaseTime)
-			time.AfterFunc(5*time.Second, func() { s.lender.drop("jo") })
+			s.leasingStore.drop("jo")
+			s.leasingStore.lend(s.t, "jo", "thief", leaseTime)
+			time.AfterFunc(5*time.Second, func() { s.leasingStore.drop("jo") })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestFleet_AStallBeforeSending(t *testing.T) {
 				time.Sleep(customerDue)
 				s.links[0].on("remaining", func() {
 					mishap(s)
-					assert.Zero(t, s.office.count(refreshCustomer))
+					assert.Zero(t, s.tokenServer.count(refreshCustomer))
 				})
 				_, err := s.use(0, "jo", WantCustomer)
 				require.NoError(t, err)
@@ -159,11 +159,11 @@ func TestFleet_AStallBeforeSending(t *testing.T) {
 					sent = 0
 				} else {
 					assert.Greater(t, s.links[0].used()["acquire"], 1, "it starts over")
-					assert.Equal(t, 1, s.office.count(refreshCustomer))
+					assert.Equal(t, 1, s.tokenServer.count(refreshCustomer))
 				}
 				s.everywhere(1, "jo", WantCustomer)
 				time.Sleep(time.Minute)
-				assert.Equal(t, sent, s.office.count(refreshCustomer))
+				assert.Equal(t, sent, s.tokenServer.count(refreshCustomer))
 				assert.Equal(t, sent == 0, s.replicas[1].row("jo").Suspect)
 			})
 		})
@@ -188,21 +188,21 @@ func TestFleet_AStallWhileAnotherRenews(t *testing.T) {
 			})
 		}
 		all.Wait()
-		assert.Equal(t, 1, s.office.count(refreshAnonymous))
+		assert.Equal(t, 1, s.tokenServer.count(refreshAnonymous))
 		assert.Len(t, s.everywhere(1, "jo", WantAnonymous), 1)
-		assert.Zero(t, s.replicas[0].size("troubles"), "nothing was sent, so nothing has failed")
+		assert.Zero(t, s.replicas[0].size("backoffs"), "nothing was sent, so nothing has failed")
 	})
 }
 
 // stalling is a store whose user stands still when it has been told what is left
 // of its lease.
 type stalling struct {
-	*link
+	*replicaStore
 	once sync.Once
 }
 
 func (s *stalling) Remaining(ctx context.Context, key, owner string) (time.Duration, error) {
-	left, err := s.link.Remaining(ctx, key, owner)
+	left, err := s.replicaStore.Remaining(ctx, key, owner)
 	s.once.Do(func() { time.Sleep(leaseTime - leaseSpare + time.Second) })
 	return left, err
 }
@@ -212,12 +212,12 @@ func TestFleet_AStallAfterTheLeaseWasChecked(t *testing.T) {
 	inShop(t, 1, func(t *testing.T, s *shop) {
 		s.guest("jo")
 		time.Sleep(guestOver)
-		w := newWorldOver(t, s.office, s.lender.shelf, &stalling{link: s.links[0]})
+		w := newFixtureOver(t, s.tokenServer, s.leasingStore.fakeStore, &stalling{replicaStore: s.links[0]})
 		w.m.cfg.PromptStore = true
 		s.links[0].used()
 		w.token(visitor("jo"), WantAnonymous)
 		assert.Equal(t, 2, s.links[0].used()["acquire"], "it starts over")
-		assert.Equal(t, 1, s.office.count(refreshAnonymous))
+		assert.Equal(t, 1, s.tokenServer.count(refreshAnonymous))
 	})
 }
 
@@ -227,7 +227,7 @@ func TestFleet_TheLeaseBoundsTheRequest(t *testing.T) {
 		s.replicas[0].m.cfg.RefreshLimit = time.Hour
 		s.guest("jo")
 		time.Sleep(guestOver)
-		s.office.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {
+		s.tokenServer.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {
 			if c.op == refreshAnonymous {
 				deadline, bounded := ctx.Deadline()
 				assert.True(t, bounded)
@@ -237,7 +237,7 @@ func TestFleet_TheLeaseBoundsTheRequest(t *testing.T) {
 		})
 		_, err := s.use(0, "jo", WantAnonymous)
 		require.NoError(t, err)
-		assert.Equal(t, 1, s.office.count(refreshAnonymous))
+		assert.Equal(t, 1, s.tokenServer.count(refreshAnonymous))
 	})
 }
 
@@ -251,8 +251,8 @@ func TestFleet_WhoeverWaitedHasTimeForTheCall(t *testing.T) {
 					s.replicas[0].customer("jo")
 				}
 				time.Sleep(customerDue)
-				s.lender.lend(t, "jo", "slower", time.Hour)
-				time.AfterFunc(29*time.Second, func() { s.lender.drop("jo") })
+				s.leasingStore.lend(t, "jo", "slower", time.Hour)
+				time.AfterFunc(29*time.Second, func() { s.leasingStore.drop("jo") })
 				s.slow(map[Want]string{WantAnonymous: refreshAnonymous, WantCustomer: refreshCustomer}[want], 9*time.Second)
 				require.NoError(t, s.replicas[0].m.at(visitor("jo")).Refresh(t.Context(), nil))
 				assert.False(t, s.replicas[0].row("jo").Suspect)
@@ -270,15 +270,15 @@ func TestFleet_AShortLeaseAfterARejection(t *testing.T) {
 		m, v := s.replicas[0].m, s.replicas[0].customer("jo")
 		rejected, err := m.at(v).Token(t.Context(), WantCustomer)
 		require.NoError(t, err)
-		s.links[0].on("remaining", func() { s.lender.drop("jo") })
-		renewed, ok, err := m.at(v).Renew(t.Context(), WantCustomer, rejected)
+		s.links[0].on("remaining", func() { s.leasingStore.drop("jo") })
+		renewed, ok, err := m.at(v).ReplaceRejected(t.Context(), WantCustomer, rejected)
 		require.NoError(t, err)
 		require.True(t, ok)
 		assert.False(t, renewed.Access.Equal(rejected.Access))
-		assert.Equal(t, 1, s.office.count(refreshCustomer))
+		assert.Equal(t, 1, s.tokenServer.count(refreshCustomer))
 
 		s.links[0].used()
-		late, ok, err := m.at(v).Renew(t.Context(), WantCustomer, rejected)
+		late, ok, err := m.at(v).ReplaceRejected(t.Context(), WantCustomer, rejected)
 		require.NoError(t, err)
 		require.True(t, ok)
 		assert.True(t, renewed.Access.Equal(late.Access))
@@ -291,9 +291,9 @@ func TestFleet_LeasesThatAreAlwaysShort(t *testing.T) {
 	inShop(t, 1, func(t *testing.T, s *shop) {
 		s.guest("jo")
 		time.Sleep(guestOver)
-		s.lender.fail(func(op string) trip {
+		s.leasingStore.fail(func(op string) trip {
 			if op == "remaining" {
-				s.lender.drop("jo")
+				s.leasingStore.drop("jo")
 			}
 			return works
 		})
@@ -301,6 +301,6 @@ func TestFleet_LeasesThatAreAlwaysShort(t *testing.T) {
 		_, err := s.use(0, "jo", WantAnonymous)
 		require.ErrorIs(t, err, sentinel.Unavailable)
 		assert.LessOrEqual(t, s.links[0].used()["acquire"], 301)
-		assert.Zero(t, s.office.count(refreshAnonymous))
+		assert.Zero(t, s.tokenServer.count(refreshAnonymous))
 	})
 }

@@ -28,7 +28,7 @@ func TestFleet_TheRowTellsThatItIsRenewed(t *testing.T) {
 			require.NoError(t, err)
 		}), 2*time.Second)
 		time.Sleep(time.Minute)
-		assert.Equal(t, 1, s.office.count(refreshAnonymous))
+		assert.Equal(t, 1, s.tokenServer.count(refreshAnonymous))
 	})
 }
 
@@ -47,7 +47,7 @@ func TestFleet_WhatTheCallerKnowsIsOld(t *testing.T) {
 		synctest.Wait()
 		both.Go(func() { s.replicas[0].token(v, WantAnonymous) })
 		both.Wait()
-		assert.Equal(t, 1, s.office.count(refreshAnonymous))
+		assert.Equal(t, 1, s.tokenServer.count(refreshAnonymous))
 		assert.Equal(t, s.replicas[1].row("jo").Access.Reveal(), s.replicas[0].token(v, WantAnonymous))
 	})
 }
@@ -58,12 +58,12 @@ func TestFleet_TheLeaseOfAnother(t *testing.T) {
 		s.guest("jo")
 		time.Sleep(guestOver)
 		s.links[0].on("release", func() {
-			s.lender.drop("jo")
-			s.lender.lend(t, "jo", "thief", time.Minute)
+			s.leasingStore.drop("jo")
+			s.leasingStore.lend(t, "jo", "thief", time.Minute)
 		})
 		_, err := s.use(0, "jo", WantAnonymous)
 		require.NoError(t, err)
-		assert.Equal(t, "thief", s.lender.lent("jo"))
+		assert.Equal(t, "thief", s.leasingStore.lent("jo"))
 	})
 }
 
@@ -83,7 +83,7 @@ func TestFleet_ExplicitRefreshesWaitForTheirTurn(t *testing.T) {
 				assert.Greater(t, elapsed(func() {
 					require.NoError(t, s.replicas[1].m.at(visitor("jo")).Refresh(t.Context(), to))
 				}), 5*time.Second)
-				assert.Equal(t, 2, s.office.count(refreshCustomer))
+				assert.Equal(t, 2, s.tokenServer.count(refreshCustomer))
 				s.sentOnce(refreshCustomer)
 				if to != nil {
 					assert.Equal(t, entity, s.replicas[2].info("jo").LegalEntity)
@@ -103,9 +103,9 @@ func TestFleet_LogoutDuringTheRenewalOfAnother(t *testing.T) {
 		time.Sleep(time.Second)
 		require.NoError(t, s.replicas[1].m.at(visitor("jo")).Logout(t.Context(), noCall))
 		time.Sleep(time.Minute)
-		assert.Equal(t, 1, s.office.count(refreshCustomer))
+		assert.Equal(t, 1, s.tokenServer.count(refreshCustomer))
 		assert.Equal(t, None, s.replicas[0].row("jo").Kind)
-		assert.Equal(t, 1, s.office.count(revoke), "what nobody will use is ended")
+		assert.Equal(t, 1, s.tokenServer.count(revoke), "what nobody will use is ended")
 		for i := range s.replicas {
 			_, err := s.use(i, "jo", WantCustomer)
 			require.ErrorIs(t, err, sentinel.NotLoggedIn)
@@ -118,7 +118,7 @@ func TestFleet_TheRefreshLimitWhileAnotherHasTheLease(t *testing.T) {
 	inShop(t, 1, func(t *testing.T, s *shop) {
 		s.guest("jo")
 		time.Sleep(guestOver)
-		s.lender.lend(t, "jo", "other", 10*time.Minute)
+		s.leasingStore.lend(t, "jo", "other", 10*time.Minute)
 		assert.Equal(t, 30*time.Second, elapsed(func() {
 			_, err := s.use(0, "jo", WantAnonymous)
 			require.ErrorIs(t, err, sentinel.Unavailable)
@@ -130,7 +130,7 @@ func TestFleet_TheRefreshLimitWhileAnotherHasTheLease(t *testing.T) {
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			require.ErrorIs(t, s.replicas[0].m.at(visitor("jo")).Refresh(t.Context(), nil), sentinel.Unavailable)
 		})), float64(31*time.Second))
-		assert.Zero(t, s.office.count(refreshAnonymous))
+		assert.Zero(t, s.tokenServer.count(refreshAnonymous))
 		assert.Zero(t, s.replicas[0].size("flights"))
 	})
 }

@@ -33,7 +33,7 @@ func (v *Visitor) Login(ctx context.Context, call func(context.Context, Token) (
 	}
 	g, err := call(ctx, bearer)
 	if outcome(err) == failure.BearerRefused && err != nil && bearer.owner != nil {
-		renewed, ok, renewErr := v.renewRejected(ctx, WantAnonymous, bearer, perhaps(err))
+		renewed, ok, renewErr := v.replaceRejected(ctx, WantAnonymous, bearer, perhaps(err))
 		switch {
 		case renewErr != nil:
 			return Login{}, renewErr
@@ -52,7 +52,7 @@ func (v *Visitor) Login(ctx context.Context, call func(context.Context, Token) (
 		g.SessionID = bearer.SessionID
 	}
 	// An error here is told to the observer: the login stands, and is written later.
-	_, _ = v.put(ctx, before, func(current *Record) *Record { return begin(Customer, g, current.Generation) }, EventLoggedIn)
+	_, _ = v.overwrite(ctx, before, func(current *Record) *Record { return begin(Customer, g, current.Generation) }, EventLoggedIn)
 	return Login{Grant: g, SessionID: g.SessionID, SessionChanged: g.SessionID != before.SessionID, Established: true}, nil
 }
 
@@ -60,7 +60,7 @@ func (v *Visitor) Login(ctx context.Context, call func(context.Context, Token) (
 // the utility session's: a login takes over the session of its bearer, so customers
 // would share one session ID and one cart.
 func (v *Visitor) loginBearer(ctx context.Context) (*Record, Token, error) {
-	s, err := v.read(ctx)
+	s, err := v.snapshot(ctx)
 	if err != nil {
 		return nil, Token{}, err
 	}
@@ -69,7 +69,7 @@ func (v *Visitor) loginBearer(ctx context.Context) (*Record, Token, error) {
 		if err != nil {
 			return nil, Token{}, err
 		}
-		if s, err = v.read(ctx); err != nil {
+		if s, err = v.snapshot(ctx); err != nil {
 			return nil, Token{}, err
 		}
 		if bearer.owner == v { // else a customer has logged in meanwhile, perhaps in another process
@@ -93,9 +93,9 @@ func (v *Visitor) Logout(ctx context.Context, call func(context.Context, Token) 
 	}
 	var known *Record
 	began := time.Now()
-	s, err := v.read(ctx)
+	s, err := v.snapshot(ctx)
 	if err == nil && s.record.Kind != Customer && s.taken.Before(began) {
-		s, err = v.readAgain(ctx)
+		s, err = v.freshSnapshot(ctx)
 	}
 	switch {
 	case err == nil && s.record.Kind != Customer && !s.record.Ended:
@@ -110,7 +110,7 @@ func (v *Visitor) Logout(ctx context.Context, call func(context.Context, Token) 
 	if was == nil || !was.aliveCustomer() {
 		return storeErr
 	}
-	err = call(ctx, v.snapshot(was, 0).token())
+	err = call(ctx, v.newSnapshot(was, 0).token())
 	if storeErr != nil {
 		err = errors.Join(storeErr, err)
 	}
@@ -125,7 +125,7 @@ func (v *Visitor) remove(ctx context.Context, known *Record) (*Record, error) {
 	err, done := errPanic, make(chan struct{})
 	began := v.m().detach(func() {
 		defer close(done)
-		was, err = v.bury(known)
+		was, err = v.writeTombstone(known)
 		if ctx.Err() != nil && was != nil && was.aliveCustomer() {
 			v.revoke(was)
 		}
@@ -141,9 +141,9 @@ func (v *Visitor) remove(ctx context.Context, known *Record) (*Record, error) {
 	}
 }
 
-func (v *Visitor) bury(known *Record) (was *Record, err error) {
+func (v *Visitor) writeTombstone(known *Record) (was *Record, err error) {
 	if known == nil {
-		known, err = v.load(v.m().ctx)
+		known, err = v.current(v.m().ctx)
 		switch {
 		case err == nil && known.Kind != Customer && !known.Ended:
 			return nil, sentinel.NotLoggedIn
@@ -152,7 +152,7 @@ func (v *Visitor) bury(known *Record) (was *Record, err error) {
 		}
 	}
 	if known != nil {
-		was, err = v.put(v.m().ctx, known, func(current *Record) *Record { return current.gone(false) }, EventLoggedOut)
+		was, err = v.overwrite(v.m().ctx, known, func(current *Record) *Record { return current.tombstone(false) }, EventLoggedOut)
 	}
 	if known == nil || err != nil {
 		err = v.discard()

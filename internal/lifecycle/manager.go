@@ -49,21 +49,21 @@ type Manager struct {
 	isClosed bool
 	flights  map[string]*flight
 	running  map[*flight]struct{} // also those whose waiters have gone
-	troubles map[string]trouble
+	backoffs map[string]backoff
 
-	debts  book   // guards itself
-	events events // guards itself
-	calls  *bounded.Calls
+	pending pendingWrites // guards itself
+	events  events        // guards itself
+	calls   *bounded.Calls
 }
 
 // New returns a Manager. Nothing runs until a token is asked for.
 func New(cfg Config) *Manager {
 	ctx, cancel := context.WithCancel(context.Background())
 	m := &Manager{
-		cfg: cfg, store: conditional(cfg.Store), private: &cellar{rows: map[string]cell{}},
+		cfg: cfg, store: conditional(cfg.Store), private: &privateStore{rows: map[string]privateRow{}},
 		ctx: ctx, cancel: cancel, closed: make(chan struct{}),
-		flights: map[string]*flight{}, running: map[*flight]struct{}{}, troubles: map[string]trouble{},
-		debts: book{owed: map[string]debt{}}, events: events{sessions: map[string]*waitingEvents{}}, calls: cfg.Calls,
+		flights: map[string]*flight{}, running: map[*flight]struct{}{}, backoffs: map[string]backoff{},
+		pending: pendingWrites{rows: map[string]pendingWrite{}}, events: events{sessions: map[string]*waitingEvents{}}, calls: cfg.Calls,
 	}
 	if m.calls == nil {
 		m.calls = new(bounded.Calls)

@@ -12,7 +12,7 @@ import (
 // tombstone behind: the old key gives access to nothing. When the caller has gone
 // before it is the move's turn, nothing would use the new key: the session stays.
 func (v *Visitor) MoveTo(caller context.Context, to *Visitor) error {
-	return v.alone(caller, v.leased(nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
+	return v.alone(caller, v.withLease(nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
 		switch {
 		case caller.Err() != nil:
 			return nil, context.Cause(caller)
@@ -27,16 +27,16 @@ func (v *Visitor) MoveTo(caller context.Context, to *Visitor) error {
 			switch how, _, err := to.write(v.m().ctx, []uint64{over}, &next); how {
 			case beaten:
 				return nil, fmt.Errorf("%w: the new session key is in use; give a new random one", sentinel.Conflict)
-			case owed: // the session stays where it is
+			case postponed: // the session stays where it is
 				return nil, err
 			}
 			to.epoch().Add(1)
 			over = next.Generation
-			if moved, ok := v.commit(r, r.gone(false), func() {}); ok {
+			if moved, ok := v.commit(r, r.tombstone(false), func() {}); ok {
 				return moved, nil
 			}
 			var err error
-			if r, err = v.load(ctx); err != nil {
+			if r, err = v.current(ctx); err != nil {
 				return nil, err
 			}
 			suspect = false // of the tokens that were there
@@ -45,13 +45,13 @@ func (v *Visitor) MoveTo(caller context.Context, to *Visitor) error {
 	}))
 }
 
-// Due renews the session if it is time to, and waits for it, so that nothing
+// RenewIfDue renews the session if it is time to, and waits for it, so that nothing
 // needs to run in the background afterwards.
-func (v *Visitor) Due(ctx context.Context) error {
+func (v *Visitor) RenewIfDue(ctx context.Context) error {
 	if v.m().Closed() {
 		return sentinel.Closed
 	}
-	s, err := v.read(ctx)
+	s, err := v.snapshot(ctx)
 	if err != nil {
 		return err
 	}
@@ -60,9 +60,9 @@ func (v *Visitor) Due(ctx context.Context) error {
 	case use, start:
 		return nil
 	case renewEarly:
-		if now.Before(v.trouble().next) {
+		if now.Before(v.backoff().next) {
 			return nil
 		}
 	}
-	return v.join(ctx, v.upkeep(WantCustomer, s.record))
+	return v.join(ctx, v.renewIfDue(WantCustomer, s.record))
 }

@@ -51,7 +51,7 @@ func TestMove_TheOldKeyIsDeadAtOnce(t *testing.T) {
 		assert.True(t, tombstone.Refresh.IsZero())
 		assert.Greater(t, tombstone.Generation, before.Generation)
 		s.sentOnce(refreshCustomer)
-		assert.Empty(t, s.lender.lent("old"))
+		assert.Empty(t, s.leasingStore.lent("old"))
 	})
 }
 
@@ -74,15 +74,15 @@ func TestMove_AKeyInUseIsRefused(t *testing.T) {
 func TestMove_WhoeverHasGoneKeepsTheSession(t *testing.T) {
 	inShop(t, 1, func(t *testing.T, s *shop) {
 		s.replicas[0].customer("old")
-		s.lender.lend(t, "old", "slower", time.Hour)
-		time.AfterFunc(20*time.Second, func() { s.lender.drop("old") })
+		s.leasingStore.lend(t, "old", "slower", time.Hour)
+		time.AfterFunc(20*time.Second, func() { s.leasingStore.drop("old") })
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		require.ErrorIs(t, s.replicas[0].m.at(visitor("old")).MoveTo(ctx, s.replicas[0].m.at(visitor("new"))), context.DeadlineExceeded)
 		time.Sleep(time.Minute)
 		assert.Equal(t, Customer, s.replicas[0].info("old").Kind)
 		assert.Equal(t, None, s.replicas[0].info("new").Kind)
-		assert.Empty(t, s.lender.lent("old"))
+		assert.Empty(t, s.leasingStore.lent("old"))
 		require.NoError(t, s.move(0, "old", "new"))
 	})
 }
@@ -92,9 +92,9 @@ func TestMove_AStoreThatFailsKeepsTheSession(t *testing.T) {
 		t.Run(op, func(t *testing.T) {
 			inShop(t, 1, func(t *testing.T, s *shop) {
 				s.replicas[0].customer("old")
-				s.lender.fail(always(op, breaks))
+				s.leasingStore.fail(always(op, breaks))
 				require.ErrorIs(t, s.move(0, "old", "new"), sentinel.StoreUnavailable)
-				s.lender.fail(nil)
+				s.leasingStore.fail(nil)
 				time.Sleep(time.Minute)
 				assert.Equal(t, Customer, s.replicas[0].info("old").Kind)
 				assert.Nil(t, s.replicas[0].row("new"))
@@ -156,7 +156,7 @@ func TestMove_DuringARenewal(t *testing.T) {
 func TestMove_ASessionInDoubt(t *testing.T) {
 	inShop(t, 2, func(t *testing.T, s *shop) {
 		s.replicas[0].customer("old")
-		s.lender.lend(t, "old", "the dead", leaseTime)
+		s.leasingStore.lend(t, "old", "the dead", leaseTime)
 		time.Sleep(leaseTime + time.Second)
 		require.NoError(t, s.move(1, "old", "new"))
 		assert.True(t, s.replicas[0].row("new").Suspect)
@@ -164,7 +164,7 @@ func TestMove_ASessionInDoubt(t *testing.T) {
 		_, err := s.use(0, "new", WantCustomer)
 		require.NoError(t, err)
 		time.Sleep(time.Minute)
-		assert.Zero(t, s.office.count(refreshCustomer))
+		assert.Zero(t, s.tokenServer.count(refreshCustomer))
 	})
 }
 
@@ -180,10 +180,10 @@ func TestMove_WhatComesBetween(t *testing.T) {
 			time.Sleep(time.Minute)
 			assert.Equal(t, None, s.replicas[1].row("old").Kind)
 			switch row := s.replicas[1].row("new"); {
-			case s.office.count(login) == 2:
+			case s.tokenServer.count(login) == 2:
 				require.Equal(t, Customer, row.Kind)
 				assert.Contains(t, s.replicas[1].info("new").SaaS.Reveal(), row.Access.Reveal())
-				assert.Equal(t, s.office.of(login)[1].at, row.Issued, "the last login wins")
+				assert.Equal(t, s.tokenServer.of(login)[1].at, row.Issued, "the last login wins")
 			default:
 				assert.Equal(t, None, row.Kind, "logged out is logged out")
 				_, err := s.use(0, "new", WantCustomer)
@@ -220,17 +220,17 @@ func TestMove_ALateWriter(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		assert.Equal(t, None, s.replicas[0].row("old").Kind)
 		assert.Equal(t, Customer, s.replicas[0].row("new").Kind)
-		assert.Zero(t, s.replicas[1].size("debts"))
+		assert.Zero(t, s.replicas[1].size("pending writes"))
 	})
 }
 
 // Due renews in the foreground, and nothing else does.
 func TestDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o, shelf := &office{}, newLender()
-		w := newWorldOver(t, o, shelf.shelf, shelf)
+		o, fakeStore := &tokenServer{}, newLeasingStore()
+		w := newFixtureOver(t, o, fakeStore.fakeStore, fakeStore)
 		w.m.cfg.Foreground = true
-		due := func() error { return w.m.at(visitor("jo")).Due(t.Context()) }
+		due := func() error { return w.m.at(visitor("jo")).RenewIfDue(t.Context()) }
 
 		require.NoError(t, due())
 		assert.Nil(t, w.row("jo"), "it begins nothing")
@@ -269,7 +269,7 @@ func TestDue(t *testing.T) {
 		require.NoError(t, due())
 		_, err := w.m.at(visitor("jo")).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.SessionExpired)
-		shelf.fail(always("load", breaks))
+		fakeStore.fail(always("load", breaks))
 		require.ErrorIs(t, due(), sentinel.StoreUnavailable)
 		require.NoError(t, w.m.Close(t.Context()))
 		require.ErrorIs(t, due(), sentinel.Closed)
@@ -282,7 +282,7 @@ func TestMove_ADoubtGoesWithItsTokens(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		inShop(t, 2, func(t *testing.T, s *shop) {
 			s.replicas[0].customer("old")
-			s.lender.lend(t, "old", "dead", time.Second)
+			s.leasingStore.lend(t, "old", "dead", time.Second)
 			time.Sleep(time.Minute)
 			s.links[0].on("save", func() { // of the new key
 				s.links[0].on("save", func() { // of the old one

@@ -60,20 +60,20 @@ func TestVersionsThatAreNone(t *testing.T) {
 // No operation of an older process changes a newer row, or goes on without it.
 func TestNewerRowsStayAsTheyAre(t *testing.T) {
 	ctx := context.Background()
-	login := func(w *world, v *Visitor) error {
+	login := func(w *fixture, v *Visitor) error {
 		_, err := w.m.at(v).Login(ctx, func(context.Context, Token) (Grant, error) { return Grant{}, errors.New("no call is to be made") })
 		return err
 	}
-	operations := map[string]func(w *world, v *Visitor) error{
-		"an anonymous token": func(w *world, v *Visitor) error { _, err := w.m.at(v).Token(ctx, WantAnonymous); return err },
-		"a customer's token": func(w *world, v *Visitor) error { _, err := w.m.at(v).Token(ctx, WantCustomer); return err },
-		"any token":          func(w *world, v *Visitor) error { _, err := w.m.at(v).Token(ctx, WantAny); return err },
-		"info":               func(w *world, v *Visitor) error { _, err := w.m.at(v).Info(ctx); return err },
-		"due":                func(w *world, v *Visitor) error { return w.m.at(v).Due(ctx) },
+	operations := map[string]func(w *fixture, v *Visitor) error{
+		"an anonymous token": func(w *fixture, v *Visitor) error { _, err := w.m.at(v).Token(ctx, WantAnonymous); return err },
+		"a customer's token": func(w *fixture, v *Visitor) error { _, err := w.m.at(v).Token(ctx, WantCustomer); return err },
+		"any token":          func(w *fixture, v *Visitor) error { _, err := w.m.at(v).Token(ctx, WantAny); return err },
+		"info":               func(w *fixture, v *Visitor) error { _, err := w.m.at(v).Info(ctx); return err },
+		"due":                func(w *fixture, v *Visitor) error { return w.m.at(v).RenewIfDue(ctx) },
 		"login":              login,
-		"logout":             func(w *world, v *Visitor) error { return w.m.at(v).Logout(ctx, noCall) },
-		"move":               func(w *world, v *Visitor) error { return w.m.at(v).MoveTo(ctx, w.m.at(visitor("another"))) },
-		"move onto it": func(w *world, v *Visitor) error {
+		"logout":             func(w *fixture, v *Visitor) error { return w.m.at(v).Logout(ctx, noCall) },
+		"move":               func(w *fixture, v *Visitor) error { return w.m.at(v).MoveTo(ctx, w.m.at(visitor("another"))) },
+		"move onto it": func(w *fixture, v *Visitor) error {
 			w.customer("ann")
 			return w.m.at(visitor("ann")).MoveTo(ctx, w.m.at(v))
 		},
@@ -81,17 +81,17 @@ func TestNewerRowsStayAsTheyAre(t *testing.T) {
 	for operation, do := range operations {
 		for _, conditionally := range []bool{true, false} {
 			t.Run(fmt.Sprint(operation, ", conditional ", conditionally), func(t *testing.T) {
-				bubble(t, func(t *testing.T, w *world) {
+				inVirtualTime(t, func(t *testing.T, w *fixture) {
 					if !conditionally {
-						w.m.store = conditional(plainStore{w.shelf})
+						w.m.store = conditional(plainStore{w.fakeStore})
 					}
 					data := []byte(newerRows()["members of other types"])
-					require.NoError(t, w.shelf.Save(ctx, rowOf("jo"), data, 7, 100*24*time.Hour))
+					require.NoError(t, w.fakeStore.Save(ctx, rowOf("jo"), data, 7, 100*24*time.Hour))
 					err := do(w, visitor("jo"))
 					require.ErrorIs(t, err, sentinel.StoreUnavailable)
 					require.NotErrorIs(t, err, sentinel.StoreCorrupt)
 					assert.Equal(t, 1, strings.Count(err.Error(), string(sentinel.StoreUnavailable)), err.Error())
-					assert.True(t, bytes.Equal(data, w.shelf.rows[rowOf("jo")].data))
+					assert.True(t, bytes.Equal(data, w.fakeStore.rows[rowOf("jo")].data))
 				})
 			})
 		}
@@ -101,16 +101,16 @@ func TestNewerRowsStayAsTheyAre(t *testing.T) {
 // A newer replica takes a visitor over whom an older one has in its memory: the
 // older one says so, and writes nothing over it.
 func TestARowThatBecameNewerIsLeftAlone(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")
 		newer := []byte(newerRows()["unknown members"])
-		require.NoError(t, w.shelf.Save(t.Context(), rowOf("jo"), newer, 7, 100*24*time.Hour))
+		require.NoError(t, w.fakeStore.Save(t.Context(), rowOf("jo"), newer, 7, 100*24*time.Hour))
 		time.Sleep(20 * time.Hour) // the refresh token is due
-		err := w.m.at(v).Due(t.Context())
+		err := w.m.at(v).RenewIfDue(t.Context())
 		require.ErrorIs(t, err, sentinel.StoreUnavailable)
 		require.NotErrorIs(t, err, sentinel.StoreCorrupt)
 		time.Sleep(2 * time.Minute)
-		assert.True(t, bytes.Equal(newer, w.shelf.rows[rowOf("jo")].data))
+		assert.True(t, bytes.Equal(newer, w.fakeStore.rows[rowOf("jo")].data))
 	})
 }
 

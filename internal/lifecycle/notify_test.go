@@ -30,7 +30,7 @@ func (o *blockedObserver) observe(e Event) {
 	o.seen[e.Key.Reveal()] = append(o.seen[e.Key.Reveal()], e.Kind)
 }
 
-func observing(w *world, blocks func(key string) bool) *blockedObserver {
+func observing(w *fixture, blocks func(key string) bool) *blockedObserver {
 	o := &blockedObserver{seen: map[string][]EventKind{}, blocks: blocks, release: make(chan struct{})}
 	w.m.cfg.Notify = o.observe
 	return o
@@ -46,7 +46,7 @@ func (o *blockedObserver) of(key string) []EventKind {
 // An observer that does not return holds up what it was called for, once and for a
 // while; the events of its session wait in their order, and others do not.
 func TestL14_AnObserverThatDoesNotReturn(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		o := observing(w, func(key string) bool { return key == "jo" })
 		assert.Equal(t, 2*time.Second, elapsed(func() { w.token(visitor("jo"), WantAnonymous) }))
 		assert.Zero(t, elapsed(func() {
@@ -67,13 +67,13 @@ func TestL14_AnObserverThatDoesNotReturn(t *testing.T) {
 
 // A caller does not wait for an observer longer than its own context lasts.
 func TestL14_AnObserverAndTheCallersDeadline(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		w.token(visitor("jo"), WantAnonymous)
 		o := observing(w, func(string) bool { return true })
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		assert.Equal(t, 300*time.Millisecond, elapsed(func() {
-			login, err := w.m.at(visitor("jo")).Login(ctx, w.office.login)
+			login, err := w.m.at(visitor("jo")).Login(ctx, w.tokenServer.login)
 			assert.NoError(t, err)
 			assert.True(t, login.Established)
 		}))
@@ -83,7 +83,7 @@ func TestL14_AnObserverAndTheCallersDeadline(t *testing.T) {
 
 // However many events there are: calls of the observer and waiting events are bound.
 func TestL14_EventsAreBound(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		o := observing(w, func(string) bool { return true })
 		w.token(visitor("first"), WantAnonymous)
 		before := runtime.NumGoroutine()
@@ -107,7 +107,7 @@ func TestL14_EventsAreBound(t *testing.T) {
 
 // Many at once reach an observer that is quick: none is dropped.
 func TestL14_AQuickObserverHearsAll(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		o := observing(w, func(string) bool { return false })
 		var all sync.WaitGroup
 		for i := range 4 * mostObserving {

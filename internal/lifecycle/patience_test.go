@@ -21,11 +21,11 @@ func milliseconds(list ...int) (all []time.Duration) {
 	return all
 }
 
-// attempts returns when the shelf was asked to save, counted from the first time.
-func attempts(w *world, took time.Duration) func() []time.Duration {
+// attempts returns when the fakeStore was asked to save, counted from the first time.
+func attempts(w *fixture, took time.Duration) func() []time.Duration {
 	var mu sync.Mutex // the write goes on without a caller
 	var times []time.Time
-	w.shelf.fail(func(op string) trip {
+	w.fakeStore.fail(func(op string) trip {
 		if op != "save" {
 			return works
 		}
@@ -46,7 +46,7 @@ func attempts(w *world, took time.Duration) func() []time.Duration {
 }
 
 func TestL05_HowOftenAWriteIsTried(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		tried := attempts(w, 0)
 		took := elapsed(func() { w.token(visitor("jo"), WantAnonymous) })
 		assert.Equal(t, 4750*time.Millisecond, took, "that long the caller waits for the store")
@@ -63,7 +63,7 @@ func TestL05_HowOftenAWriteIsTried(t *testing.T) {
 }
 
 func TestL05_ASlowStoreIsNotWaitedForLonger(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		tried := attempts(w, time.Second)
 		took := elapsed(func() { w.token(visitor("jo"), WantAnonymous) })
 		assert.GreaterOrEqual(t, took, 5*time.Second)
@@ -75,7 +75,7 @@ func TestL05_ASlowStoreIsNotWaitedForLonger(t *testing.T) {
 
 // timedLink notes what a replica asks of its lease.
 type timedLink struct {
-	*link
+	*replicaStore
 	ttl   time.Duration
 	asked []time.Time
 	fails int
@@ -83,7 +83,7 @@ type timedLink struct {
 }
 
 func (l *timedLink) Remaining(ctx context.Context, key, owner string) (time.Duration, error) {
-	left, err := l.link.Remaining(ctx, key, owner)
+	left, err := l.replicaStore.Remaining(ctx, key, owner)
 	if l.left > 0 {
 		left, l.left = l.left, 0
 	}
@@ -96,14 +96,14 @@ func (l *timedLink) Acquire(ctx context.Context, key, owner string, ttl time.Dur
 		l.fails--
 		return false, false, errShelf
 	}
-	return l.link.Acquire(ctx, key, owner, ttl)
+	return l.replicaStore.Acquire(ctx, key, owner, ttl)
 }
 
-func inTimedShop(t *testing.T, test func(t *testing.T, s *shop, w *world, l *timedLink)) {
+func inTimedShop(t *testing.T, test func(t *testing.T, s *shop, w *fixture, l *timedLink)) {
 	t.Helper()
 	inShop(t, 1, func(t *testing.T, s *shop) {
-		l := &timedLink{link: s.links[0]}
-		w := newWorldOver(t, s.office, s.lender.shelf, l)
+		l := &timedLink{replicaStore: s.links[0]}
+		w := newFixtureOver(t, s.tokenServer, s.leasingStore.fakeStore, l)
 		s.guest("jo")
 		time.Sleep(guestOver)
 		test(t, s, w, l)
@@ -111,9 +111,9 @@ func inTimedShop(t *testing.T, test func(t *testing.T, s *shop, w *world, l *tim
 }
 
 func TestFleet_TheLeaseIsFor30Seconds(t *testing.T) {
-	inTimedShop(t, func(t *testing.T, s *shop, w *world, l *timedLink) {
+	inTimedShop(t, func(t *testing.T, s *shop, w *fixture, l *timedLink) {
 		w.m.cfg.RefreshLimit = time.Hour
-		s.office.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {
+		s.tokenServer.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {
 			deadline, _ := ctx.Deadline()
 			assert.Equal(t, 25*time.Second, time.Until(deadline), "five seconds are for the write")
 			return nil
@@ -126,24 +126,24 @@ func TestFleet_TheLeaseIsFor30Seconds(t *testing.T) {
 // Half of the lease must be left when the refresh token is sent.
 func TestFleet_HalfOfTheLeaseMustBeLeft(t *testing.T) {
 	for left, taken := range map[time.Duration]int{15001 * time.Millisecond: 1, 15 * time.Second: 1, 14999 * time.Millisecond: 2} {
-		inTimedShop(t, func(t *testing.T, s *shop, w *world, l *timedLink) {
+		inTimedShop(t, func(t *testing.T, s *shop, w *fixture, l *timedLink) {
 			l.left = left
 			w.token(visitor("jo"), WantAnonymous)
 			assert.Len(t, l.asked, taken, left)
-			assert.Equal(t, 1, s.office.count(refreshAnonymous))
+			assert.Equal(t, 1, s.tokenServer.count(refreshAnonymous))
 		})
 	}
 }
 
 func TestFleet_HowOftenALeaseIsAskedForWhileTheStoreFails(t *testing.T) {
 	for fails, served := range map[int]bool{1: true, 2: true, 3: false} {
-		inTimedShop(t, func(t *testing.T, s *shop, w *world, l *timedLink) {
+		inTimedShop(t, func(t *testing.T, s *shop, w *fixture, l *timedLink) {
 			l.fails = fails
 			began := time.Now()
 			_, err := w.m.at(visitor("jo")).Token(t.Context(), WantAnonymous)
 			if !served {
 				require.ErrorIs(t, err, sentinel.StoreUnavailable)
-				assert.Zero(t, s.office.count(refreshAnonymous))
+				assert.Zero(t, s.tokenServer.count(refreshAnonymous))
 				require.Len(t, l.asked, 3)
 				assert.Equal(t, 30*time.Millisecond, l.asked[2].Sub(began), "10 and 20 ms")
 				return
@@ -157,8 +157,8 @@ func TestFleet_HowOftenALeaseIsAskedForWhileTheStoreFails(t *testing.T) {
 // While another process has the lease, this one asks again at first after 2.5 to
 // 7.5 ms, and at last after 50 to 150 ms.
 func TestFleet_HowOftenABusyLeaseIsAskedFor(t *testing.T) {
-	inTimedShop(t, func(t *testing.T, s *shop, w *world, l *timedLink) {
-		s.lender.lend(t, "jo", "slower", time.Hour)
+	inTimedShop(t, func(t *testing.T, s *shop, w *fixture, l *timedLink) {
+		s.leasingStore.lend(t, "jo", "slower", time.Hour)
 		_, err := w.m.at(visitor("jo")).Token(t.Context(), WantAnonymous)
 		require.ErrorIs(t, err, sentinel.Unavailable)
 		first := l.asked[1].Sub(l.asked[0])
@@ -190,14 +190,14 @@ func TestL03_Pauses(t *testing.T) {
 // Renewals that rejections ask for are half a minute apart.
 func TestL08_HowOftenARejectionRenews(t *testing.T) {
 	for pause, renewals := range map[time.Duration]int{30*time.Second - time.Millisecond: 1, 30 * time.Second: 2} {
-		bubble(t, func(t *testing.T, w *world) {
+		inVirtualTime(t, func(t *testing.T, w *fixture) {
 			v := w.customer("jo")
 			for range 2 {
 				_, err := useWith(w, v, WantCustomer, func(string) bool { return false })
 				require.Error(t, err)
 				time.Sleep(pause)
 			}
-			assert.Equal(t, renewals, w.office.count(refreshCustomer), pause)
+			assert.Equal(t, renewals, w.tokenServer.count(refreshCustomer), pause)
 		})
 	}
 }

@@ -233,15 +233,15 @@ func (r *Record) doubts(old *Record) bool {
 	return r.Kind == old.Kind && r.Access.Equal(old.Access) || r.Kind == None && r.Ended
 }
 
-// outweighs reports whether this record is a newer truth than row, though row was
+// supersedes reports whether this record is a newer truth than row, though row was
 // written first: another replica sent the same refresh token and was told no,
 // because the one that made this record had used it.
-func (r *Record) outweighs(row, old *Record) bool {
+func (r *Record) supersedes(row, old *Record) bool {
 	return row != nil && r.renews(old) && row.doubts(old)
 }
 
-// gone returns the tombstone that follows this record.
-func (r *Record) gone(ended bool) *Record {
+// tombstone returns the tombstone that follows this record.
+func (r *Record) tombstone(ended bool) *Record {
 	return &Record{Generation: nextGeneration(r.Generation), Kind: None, Ended: ended}
 }
 

@@ -89,7 +89,7 @@ func (m *Manager) withUtility(ctx context.Context, send func(secret.Secret) (Gra
 	if outcome(err) != failure.BearerRefused {
 		return g, err
 	}
-	again, ok, renewErr := m.utility.Renew(wait, WantAnonymous, bearer)
+	again, ok, renewErr := m.utility.ReplaceRejected(wait, WantAnonymous, bearer)
 	switch {
 	case renewErr != nil:
 		return Grant{}, &failure.Failure{Token: failure.Failed, Err: renewErr}

@@ -21,21 +21,21 @@ import (
 //	5  load      under the lease, is the row still the one to renew?    here
 //	6  sending   does enough of the lease remain?                       lease.go
 //	7  redeem    one request; what does its outcome mean?               redeem.go, here
-//	8  commit    write by comparing generations; owe what fails         commit.go, debt.go
+//	8  commit    write by comparing generations; what fails is pending  commit.go, pending.go
 //	9  release   give the lease back; then the flight lands             lease.go, flight.go
 
-// leased is steps 4, 5 and 9 around act, which is what to do with the row. If
+// withLease is steps 4, 5 and 9 around act, which is what to do with the row. If
 // another process writes the row meanwhile, so that it is not the one that was
 // seen, there is nothing left to do; without seen the caller insists, and waits
 // for its turn.
-func (v *Visitor) leased(seen *Record, act func(context.Context, *Record, *lease) (func(), error)) work {
+func (v *Visitor) withLease(seen *Record, act func(context.Context, *Record, *lease) (func(), error)) work {
 	return func(ctx context.Context) (tell func(), err error) {
 		for {
 			l, done, err := v.acquire(ctx, seen)
 			if err != nil || done {
 				return nil, err
 			}
-			tell, err = v.turn(ctx, l, act)
+			tell, err = v.underLease(ctx, l, act)
 			l.release() // a panic leaves it: nobody knows what was sent
 			if !errors.Is(err, errLeaseShort) && !errors.Is(err, errRenewed) {
 				return tell, err
@@ -47,38 +47,38 @@ func (v *Visitor) leased(seen *Record, act func(context.Context, *Record, *lease
 	}
 }
 
-// turn is step 5 and act. It has all the time of a renewal, however long it was
+// underLease is step 5 and act. It has all the time of a renewal, however long it was
 // waited for.
-func (v *Visitor) turn(flight context.Context, l *lease, act func(context.Context, *Record, *lease) (func(), error)) (tell func(), err error) {
+func (v *Visitor) underLease(flight context.Context, l *lease, act func(context.Context, *Record, *lease) (func(), error)) (tell func(), err error) {
 	ctx, end := context.WithTimeout(starterValues{v.m().ctx, flight}, v.m().cfg.RefreshLimit)
 	defer end()
-	r, err := v.load(ctx)
+	r, err := v.current(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return act(ctx, r, l)
 }
 
-// upkeep does what the row, as it is now, asks for. Where the row is gone, it
+// renewIfDue does what the row, as it is now, asks for. Where the row is gone, it
 // begins an anonymous session only for a caller whom that would serve. seen is
 // the row as the caller knows it: to renew that one takes the lease.
-func (v *Visitor) upkeep(want Want, seen *Record) work {
+func (v *Visitor) renewIfDue(want Want, seen *Record) work {
 	if v.plan(seen).renews() || v.m().closing(seen) {
-		return v.leased(seen, func(ctx context.Context, r *Record, l *lease) (func(), error) {
-			return v.follow(ctx, want, r, l)
+		return v.withLease(seen, func(ctx context.Context, r *Record, l *lease) (func(), error) {
+			return v.apply(ctx, want, r, l)
 		})
 	}
 	return func(ctx context.Context) (func(), error) {
-		r, err := v.load(ctx)
+		r, err := v.current(ctx)
 		if err != nil || v.plan(r).renews() || v.m().closing(r) { // not what the caller knows: it looks again
 			return nil, err
 		}
-		return v.follow(ctx, want, r, nil)
+		return v.apply(ctx, want, r, nil)
 	}
 }
 
-// follow does what r asks for.
-func (v *Visitor) follow(ctx context.Context, want Want, r *Record, l *lease) (func(), error) {
+// apply does what r asks for.
+func (v *Visitor) apply(ctx context.Context, want Want, r *Record, l *lease) (func(), error) {
 	switch next := v.plan(r); next {
 	case start:
 		if want == WantCustomer {
@@ -98,7 +98,7 @@ func (v *Visitor) follow(ctx context.Context, want Want, r *Record, l *lease) (f
 // more.
 func (v *Visitor) renew(ctx context.Context, r *Record, l *lease, dead bool) (func(), error) {
 	if l.doubtful(r) && r.Kind == Customer && !r.Suspect && !dead {
-		return v.hold(r)
+		return v.suspend(r)
 	}
 	g, err := v.m().redeem(ctx, r, l, dead)
 	switch {
@@ -124,9 +124,9 @@ func (v *Visitor) renew(ctx context.Context, r *Record, l *lease, dead bool) (fu
 	case countRefusal:
 		return v.countRefusal(ctx, r, err)
 	case dropRefresh:
-		tell = v.alsoCommit(r, r.withoutRefresh(), tell)
+		tell = v.commitAfterFailure(r, r.withoutRefresh(), tell)
 	case holdRefresh:
-		tell = v.alsoCommit(r, r.suspected(), tell)
+		tell = v.commitAfterFailure(r, r.suspected(), tell)
 	case endGuest:
 		return v.begin(ctx, r, EventReplaced)
 	case endCustomer:
@@ -146,9 +146,9 @@ func (v *Visitor) renewed(r *Record, g Grant, dead bool) (func(), error) {
 	if late != nil && !dead && time.Now().Before(r.AccessUntil) {
 		next.Access, next.AccessUntil = r.Access, r.AccessUntil
 		v.failed(r, late)
-		return v.alsoCommit(r, next, func() { v.notify(EventRefreshFailed, r.Kind, late) }), late
+		return v.commitAfterFailure(r, next, func() { v.notify(EventRefreshFailed, r.Kind, late) }), late
 	}
-	v.setTrouble(func(t *trouble) { t.failures, t.next = 0, time.Time{} })
+	v.setBackoff(func(t *backoff) { t.failures, t.next = 0, time.Time{} })
 	return v.refreshed(r, next), late
 }
 
@@ -158,16 +158,16 @@ func (v *Visitor) refreshed(r, next *Record) func() {
 	return tell
 }
 
-// hold holds a refresh token back that another process may have spent, like
+// suspend holds a refresh token back that another process may have spent, like
 // after a lost answer.
-func (v *Visitor) hold(r *Record) (func(), error) {
+func (v *Visitor) suspend(r *Record) (func(), error) {
 	err := fmt.Errorf("%w: another process may have ended while it renewed the session, which goes on until its access token ends", sentinel.Unavailable)
-	return v.alsoCommit(r, r.suspected(), func() { v.notify(EventRefreshFailed, r.Kind, err) }), err
+	return v.commitAfterFailure(r, r.suspected(), func() { v.notify(EventRefreshFailed, r.Kind, err) }), err
 }
 
-// alsoCommit writes a change that came out of a failure; the failure is told
+// commitAfterFailure writes a change that came out of a failure; the failure is told
 // first, and whether or not the change is beaten.
-func (v *Visitor) alsoCommit(r, next *Record, failure func()) func() {
+func (v *Visitor) commitAfterFailure(r, next *Record, failure func()) func() {
 	tell, _ := v.commit(r, next, func() {})
 	return func() {
 		failure()
@@ -189,7 +189,7 @@ func (v *Visitor) Refresh(ctx context.Context, legalEntity *string) error {
 	if err := v.alone(ctx, v.refresh()); err != nil {
 		return err
 	}
-	s, err := v.read(ctx)
+	s, err := v.snapshot(ctx)
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (v *Visitor) Refresh(ctx context.Context, legalEntity *string) error {
 }
 
 func (v *Visitor) refresh() work {
-	return v.leased(nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
+	return v.withLease(nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
 		next := v.plan(r)
 		switch {
 		case next == start && r.Ended:
@@ -219,7 +219,7 @@ func (v *Visitor) refresh() work {
 // switchTo tells with begun that the caller may not leave any more and be sure that
 // nothing is switched.
 func (v *Visitor) switchTo(caller context.Context, legalEntity string, begun *atomic.Bool) work {
-	return v.leased(nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
+	return v.withLease(nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
 		begun.Store(true)
 		if caller.Err() != nil {
 			return nil, context.Cause(caller)
@@ -231,7 +231,7 @@ func (v *Visitor) switchTo(caller context.Context, legalEntity string, begun *at
 			return nil, fmt.Errorf("%w: switching the legal entity needs one; log in again", sentinel.NotRefreshable)
 		}
 		if l.doubtful(r) && !r.Suspect {
-			return v.hold(r)
+			return v.suspend(r)
 		}
 		g, err := v.m().redeemCustomer(ctx, r, l, legalEntity, false)
 		switch {
@@ -242,7 +242,7 @@ func (v *Visitor) switchTo(caller context.Context, legalEntity string, begun *at
 		case errors.Is(err, errLeaseShort):
 			return nil, err
 		case outcome(err) == failure.Unknown && !r.Suspect:
-			return v.alsoCommit(r, r.suspected(), func() {}), err
+			return v.commitAfterFailure(r, r.suspected(), func() {}), err
 		}
 		if outcome(err) == failure.Refused { // or another process has renewed the session
 			still, _, end, settleErr := v.settled(ctx, r, l, time.Now())

@@ -64,19 +64,19 @@ func (v *Visitor) prompt() bool { return v.private || v.m().cfg.PromptStore }
 // errPanic stands for a panic in code of the user's: a store, a transport.
 var errPanic = errors.New("a panic in the token store or transport (its text may hold secrets and is dropped)")
 
-// load reads the row, or what this process holds that the store would not take.
-func (v *Visitor) load(ctx context.Context) (*Record, error) {
-	owed := v.m().debts.of(v.key()) // before the row: if it is paid meanwhile, the row has it
-	data, found, err := v.fetch(ctx)
+// current reads the row, or what this process holds that the store would not take.
+func (v *Visitor) current(ctx context.Context) (*Record, error) {
+	waiting := v.m().pending.of(v.key()) // before the row: if it is written in between, the row has it
+	data, found, err := v.loadRow(ctx)
 	switch {
-	case err != nil && owed.record != nil:
-		return owed.record, nil
+	case err != nil && waiting.record != nil:
+		return waiting.record, nil
 	case err != nil && ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case err != nil:
 		return nil, v.storeError("reading the session", err)
-	case !found && owed.replaces(0):
-		return owed.record, nil
+	case !found && waiting.replaces(0):
+		return waiting.record, nil
 	case !found:
 		return &Record{}, nil
 	}
@@ -86,15 +86,15 @@ func (v *Visitor) load(ctx context.Context) (*Record, error) {
 		return nil, err
 	case r.Kind == Employee && !v.private:
 		return nil, fmt.Errorf("%w: it holds no visitor's session; Logout discards the row", sentinel.StoreCorrupt)
-	case owed.replaces(r.Generation):
-		return owed.record, nil
+	case waiting.replaces(r.Generation):
+		return waiting.record, nil
 	}
 	return r, nil
 }
 
-// look reads the row itself, whatever this process holds.
-func (v *Visitor) look(ctx context.Context) (*Record, error) {
-	data, found, err := v.fetch(ctx)
+// stored reads the row itself, whatever this process holds.
+func (v *Visitor) stored(ctx context.Context) (*Record, error) {
+	data, found, err := v.loadRow(ctx)
 	switch {
 	case err != nil:
 		return nil, err
@@ -104,7 +104,7 @@ func (v *Visitor) look(ctx context.Context) (*Record, error) {
 	return decode(data)
 }
 
-func (v *Visitor) fetch(ctx context.Context) (data []byte, found bool, err error) {
+func (v *Visitor) loadRow(ctx context.Context) (data []byte, found bool, err error) {
 	type row struct {
 		data  []byte
 		found bool
@@ -122,11 +122,11 @@ func (v *Visitor) saveIf(ctx context.Context, data []byte, base uint64, next *Re
 	}, func(bool, error) { v.resume() })
 }
 
-// resume goes on writing what is owed when a write that was left has returned: it
+// resume goes on with a pending write when a write that was left has returned: it
 // may have put an older row there.
 func (v *Visitor) resume() {
-	if d := v.m().debts.of(v.key()); d.record != nil {
-		v.m().detach(func() { v.payLate(d.record) })
+	if d := v.m().pending.of(v.key()); d.record != nil {
+		v.m().detach(func() { v.writeLate(d.record) })
 	}
 }
 
@@ -140,7 +140,7 @@ func (v *Visitor) discard() error {
 	if err != nil {
 		return v.storeError("removing the session", err)
 	}
-	v.m().setFree(v.m().debts.forget(v.key()))
+	v.m().setFree(v.m().pending.forget(v.key()))
 	return nil
 }
 

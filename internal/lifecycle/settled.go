@@ -53,13 +53,13 @@ func (v *Visitor) watch(r *Record, l *lease, until time.Time) (still bool, err e
 			return false, v.storeError("reserving the session's renewal", err)
 		}
 	}
-	owed := v.m().debts.of(v.key())
+	waiting := v.m().pending.of(v.key())
 	for wait := firstPoll; ; wait = min(wait*3/2, lastPoll) {
-		row, err := v.look(ctx)
+		row, err := v.stored(ctx)
 		switch {
 		case err == nil && row.Generation != r.Generation:
 			// A row that this process has yet to replace holds an older refresh token.
-			return owed.record == r && owed.replaces(row.Generation), nil
+			return waiting.record == r && waiting.replaces(row.Generation), nil
 		case !time.Now().Before(until) && err != nil:
 			return false, v.storeError("reading the session", err)
 		case !time.Now().Before(until):

@@ -15,9 +15,9 @@ import (
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
-// strictly makes the office take each refresh token once, and answer the winner
+// strictly makes the tokenServer take each refresh token once, and answer the winner
 // after a while.
-func strictly(o *office, took time.Duration, change func(*Grant)) {
+func strictly(o *tokenServer, took time.Duration, change func(*Grant)) {
 	used := map[string]bool{}
 	var mu sync.Mutex
 	o.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
@@ -46,20 +46,20 @@ func TestL06_ARefusalIsNoVerdictWhileAnotherProcessMayBeWriting(t *testing.T) {
 			for _, plain := range []bool{false, true} {
 				for _, want := range []Want{WantAnonymous, WantCustomer} {
 					t.Run(fmt.Sprintf("processes=%d took=%v plain=%v want=%d", processes, took, plain, want), func(t *testing.T) {
-						bubble(t, func(t *testing.T, a *world) {
-							all := []*world{a}
+						inVirtualTime(t, func(t *testing.T, a *fixture) {
+							all := []*fixture{a}
 							for len(all) < processes {
-								var store Store = a.shelf
+								var store Store = a.fakeStore
 								if plain {
-									store = struct{ Store }{a.shelf}
+									store = struct{ Store }{a.fakeStore}
 								}
-								all = append(all, newWorldOver(t, a.office, a.shelf, store))
+								all = append(all, newFixtureOver(t, a.tokenServer, a.fakeStore, store))
 							}
 							for _, w := range all {
 								w.m.cfg.CallLimit = 10 * time.Second
 								w.token(w.m.utility, WantAnonymous)
 							}
-							strictly(a.office, took, func(g *Grant) { g.ExpiresIn.Duration = time.Hour })
+							strictly(a.tokenServer, took, func(g *Grant) { g.ExpiresIn.Duration = time.Hour })
 							a.token(visitor("jo"), WantAnonymous)
 							if want == WantCustomer {
 								a.logIn(visitor("jo"))
@@ -95,28 +95,28 @@ func TestL06_ARefusalIsNoVerdictWhileAnotherProcessMayBeWriting(t *testing.T) {
 // A session that has ended is told within the time of one call and the write after
 // it, by each process, and after that at once.
 func TestL06_ARealEndIsToldInTime(t *testing.T) {
-	bubble(t, func(t *testing.T, a *world) {
-		all := []*world{a, newWorld(t, a.office, a.shelf)}
+	inVirtualTime(t, func(t *testing.T, a *fixture) {
+		all := []*fixture{a, newFixture(t, a.tokenServer, a.fakeStore)}
 		for _, w := range all {
 			w.m.cfg.CallLimit = 10 * time.Second
 		}
 		a.customer("jo")
 		time.Sleep(13 * time.Hour)
-		a.office.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.Refused}))
+		a.tokenServer.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.Refused}))
 		for _, w := range all {
 			_ = w.m.at(visitor("jo")).Refresh(t.Context(), nil)
 		}
 		assert.Equal(t, Customer, a.info("jo").Kind, "the access token lives")
-		a.office.script(0, nil)
+		a.tokenServer.script(0, nil)
 
 		a.customer("lou")
-		a.office.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.Refused}))
+		a.tokenServer.script(0, failing(map[string]failure.Outcome{refreshCustomer: failure.Refused}))
 		var both sync.WaitGroup
 		for _, w := range all {
 			both.Go(func() {
 				rejected, err := w.m.at(visitor("lou")).Token(t.Context(), WantCustomer)
 				assert.NoError(t, err)
-				took := elapsed(func() { _, _, err = w.m.at(visitor("lou")).Renew(t.Context(), WantCustomer, rejected) })
+				took := elapsed(func() { _, _, err = w.m.at(visitor("lou")).ReplaceRejected(t.Context(), WantCustomer, rejected) })
 				assert.ErrorIs(t, err, sentinel.SessionExpired)
 				assert.LessOrEqual(t, took, 10*time.Second+writeLimit+time.Second)
 			})
@@ -146,7 +146,7 @@ func TestL06_ATokenThatEndsUnderWayIsNoVerdict(t *testing.T) {
 				for _, w := range s.replicas {
 					w.m.cfg.CallLimit = 10 * time.Second
 				}
-				s.office.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
+				s.tokenServer.script(0, func(_ context.Context, c tokenCall, g *Grant) error {
 					g.ExpiresIn.Duration, g.RefreshExpiresIn.Duration = time.Hour, time.Hour+time.Second
 					if c.op == refreshCustomer {
 						time.Sleep(5 * time.Second)
@@ -200,14 +200,14 @@ func TestL06_HowLongAnEndIsNotTold(t *testing.T) {
 				}
 				s.guest("jo")
 				v := s.replicas[0].customer("mo")
-				s.office.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
+				s.tokenServer.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
 					g.ExpiresIn.Duration = time.Hour
 					return nil
 				})
 				s.replicas[0].logIn(v)
 				if tt.abandoned {
-					s.lender.lend(t, "jo", "dead", time.Second)
-					s.lender.lend(t, "mo", "dead", time.Second)
+					s.leasingStore.lend(t, "jo", "dead", time.Second)
+					s.leasingStore.lend(t, "mo", "dead", time.Second)
 				}
 				time.Sleep(refreshLife + tt.since)
 				both := map[string]error{"jo": nil, "mo": sentinel.SessionExpired}
@@ -233,21 +233,21 @@ func TestL06_AnEndThatTheStoreDoesNotConfirm(t *testing.T) {
 		inShop(t, 1, func(t *testing.T, s *shop) {
 			s.replicas[0].m.cfg.CallLimit = 10 * time.Second
 			s.guest("jo")
-			s.lender.lend(t, "jo", "dead", time.Second)
+			s.leasingStore.lend(t, "jo", "dead", time.Second)
 			time.Sleep(refreshLife + time.Second)
 			acquired := 0
-			s.lender.fail(func(got string) trip {
+			s.leasingStore.fail(func(got string) trip {
 				if got == "acquire" {
 					acquired++
 				}
-				if got == op && (acquired > 1 || op == "load" && acquired > 0 && time.Since(s.office.calls[0].at) > refreshLife+10*time.Second) {
+				if got == op && (acquired > 1 || op == "load" && acquired > 0 && time.Since(s.tokenServer.calls[0].at) > refreshLife+10*time.Second) {
 					return breaks
 				}
 				return works
 			})
 			_, err := s.use(0, "jo", WantAnonymous)
 			require.ErrorIs(t, err, sentinel.StoreUnavailable, op)
-			s.lender.fail(nil)
+			s.leasingStore.fail(nil)
 			assert.NotContains(t, s.replicas[0].told(), EventReplaced)
 			assert.Equal(t, Anonymous, s.replicas[0].row("jo").Kind)
 		})

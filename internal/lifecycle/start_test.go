@@ -11,7 +11,7 @@ import (
 )
 
 func TestStartReplacesAnAnonymousSession(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := visitor("jo")
 		require.NoError(t, w.m.at(v).Start(t.Context(), SessionContext{SiteCode: "PL"}))
 		w.token(v, WantAnonymous)
@@ -20,7 +20,7 @@ func TestStartReplacesAnAnonymousSession(t *testing.T) {
 		time.Sleep(30 * time.Hour) // over; the next one has the same context
 		w.token(v, WantAnonymous)
 		var sites []string
-		for _, c := range w.office.of(anonymous) {
+		for _, c := range w.tokenServer.of(anonymous) {
 			sites = append(sites, c.entity)
 		}
 		assert.Equal(t, []string{"PL", "DE", "DE"}, sites)

@@ -84,42 +84,42 @@ func (c *comparing) release(key string) {
 	c.mu.Unlock()
 }
 
-// cellar keeps the client's own two rows.
-type cellar struct {
+// privateStore keeps the client's own two rows.
+type privateStore struct {
 	mu   sync.Mutex
-	rows map[string]cell
+	rows map[string]privateRow
 }
 
-type cell struct {
+type privateRow struct {
 	data       []byte
 	generation uint64
 }
 
-func (c *cellar) Load(_ context.Context, key string) ([]byte, bool, error) {
+func (c *privateStore) Load(_ context.Context, key string) ([]byte, bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	row, found := c.rows[key]
 	return row.data, found, nil
 }
 
-func (c *cellar) Save(_ context.Context, key string, data []byte, generation uint64, _ time.Duration) error {
+func (c *privateStore) Save(_ context.Context, key string, data []byte, generation uint64, _ time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rows[key] = cell{data: data, generation: generation}
+	c.rows[key] = privateRow{data: data, generation: generation}
 	return nil
 }
 
-func (c *cellar) SaveIf(_ context.Context, key string, data []byte, expected, generation uint64, _ time.Duration) (bool, error) {
+func (c *privateStore) SaveIf(_ context.Context, key string, data []byte, expected, generation uint64, _ time.Duration) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.rows[key].generation != expected {
 		return false, nil
 	}
-	c.rows[key] = cell{data: data, generation: generation}
+	c.rows[key] = privateRow{data: data, generation: generation}
 	return true, nil
 }
 
-func (c *cellar) Delete(_ context.Context, key string) error {
+func (c *privateStore) Delete(_ context.Context, key string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.rows, key)

@@ -29,13 +29,13 @@ func (v *Visitor) find(ctx context.Context, want Want) (Token, error) {
 		if v.m().Closed() {
 			return Token{}, sentinel.Closed
 		}
-		s, err := v.read(ctx)
+		s, err := v.snapshot(ctx)
 		if err != nil {
 			return Token{}, err
 		}
 		r := s.record
 		if r.refuses(want) != nil && s.taken.Before(began) {
-			if s, err = v.readAgain(ctx); err != nil {
+			if s, err = v.freshSnapshot(ctx); err != nil {
 				return Token{}, err
 			}
 			r = s.record
@@ -62,7 +62,7 @@ func (v *Visitor) find(ctx context.Context, want Want) (Token, error) {
 			s.checked.Store(int64(min(now.Sub(s.taken)+min(wait, wallCheck), s.alive)))
 			return s.token(), nil
 		default:
-			if err := v.join(ctx, v.upkeep(want, r)); err != nil {
+			if err := v.join(ctx, v.renewIfDue(want, r)); err != nil {
 				return Token{}, err
 			}
 		}
@@ -73,32 +73,32 @@ func (v *Visitor) find(ctx context.Context, want Want) (Token, error) {
 // renewInBackground starts an early renewal unless the last one failed a moment
 // ago. Nobody waits for it. It returns when there is a reason to ask again.
 func (v *Visitor) renewInBackground(seen *Record) time.Duration {
-	if wait := time.Until(v.trouble().next); wait > 0 {
+	if wait := time.Until(v.backoff().next); wait > 0 {
 		return wait
 	}
-	v.launch(false, v.upkeep(WantCustomer, seen)) // begins nothing
+	v.launch(false, v.renewIfDue(WantCustomer, seen)) // begins nothing
 	return wallCheck
 }
 
-// read returns the row as this process knows it, from the snapshot if nothing
+// snapshot returns the row as this process knows it, from the snapshot if nothing
 // here has changed it since.
-func (v *Visitor) read(ctx context.Context) (*snapshot, error) {
+func (v *Visitor) snapshot(ctx context.Context) (*snapshot, error) {
 	epoch := v.epoch().Load()
 	if s := v.snap.Load(); s != nil && s.epoch == epoch {
 		return s, nil
 	}
-	return v.readAgain(ctx)
+	return v.freshSnapshot(ctx)
 }
 
-// readAgain reads the row from the store. An old snapshot can't tell that nobody is
+// freshSnapshot reads the row from the store. An old snapshot can't tell that nobody is
 // logged in: another process may have logged the visitor in since.
-func (v *Visitor) readAgain(ctx context.Context) (*snapshot, error) {
+func (v *Visitor) freshSnapshot(ctx context.Context) (*snapshot, error) {
 	epoch := v.epoch().Load()
-	r, err := v.load(ctx)
+	r, err := v.current(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := v.snapshot(r, epoch)
+	s := v.newSnapshot(r, epoch)
 	v.snap.Store(s)
 	return s, nil
 }
@@ -108,7 +108,7 @@ func (v *Visitor) Info(ctx context.Context) (Record, error) {
 	if v.m().Closed() {
 		return Record{}, sentinel.Closed
 	}
-	s, err := v.read(ctx)
+	s, err := v.snapshot(ctx)
 	if err != nil {
 		return Record{}, err
 	}
@@ -131,7 +131,7 @@ type snapshot struct {
 
 const wallCheck = time.Second
 
-func (v *Visitor) snapshot(r *Record, epoch uint64) *snapshot {
+func (v *Visitor) newSnapshot(r *Record, epoch uint64) *snapshot {
 	now := time.Now()
 	s := &snapshot{record: r, epoch: epoch, taken: now}
 	if r.Kind == None {

@@ -12,24 +12,24 @@ import (
 	"github.com/emporix-community/emporix-go/internal/failure"
 )
 
-// lender is a shelf that also lends its rows, with the bubble's clock.
-type lender struct {
-	*shelf
-	loans map[string]*loan // guarded by the shelf's mutex
+// leasingStore is a fakeStore that also lends its rows, in virtual time.
+type leasingStore struct {
+	*fakeStore
+	loans map[string]*grantedLease // guarded by the fakeStore's mutex
 }
 
-type loan struct {
+type grantedLease struct {
 	owner   string
 	until   time.Time
 	written bool // since it was taken
 	doubted bool // an earlier one was abandoned
 }
 
-func newLender() *lender {
-	return &lender{shelf: &shelf{rows: map[string]shelfRow{}}, loans: map[string]*loan{}}
+func newLeasingStore() *leasingStore {
+	return &leasingStore{fakeStore: &fakeStore{rows: map[string]fakeRow{}}, loans: map[string]*grantedLease{}}
 }
 
-func (l *lender) Acquire(_ context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
+func (l *leasingStore) Acquire(_ context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
 	err = l.do("acquire", func() {
 		now := time.Now()
 		old := l.loans[key]
@@ -38,7 +38,7 @@ func (l *lender) Acquire(_ context.Context, key, owner string, ttl time.Duration
 			old.until, acquired, abandoned = now.Add(ttl), true, old.doubted && !old.written
 		case old == nil || !now.Before(old.until):
 			acquired, abandoned = true, old != nil && !old.written
-			l.loans[key] = &loan{owner: owner, until: now.Add(ttl), doubted: abandoned}
+			l.loans[key] = &grantedLease{owner: owner, until: now.Add(ttl), doubted: abandoned}
 		}
 	})
 	if err != nil {
@@ -47,79 +47,79 @@ func (l *lender) Acquire(_ context.Context, key, owner string, ttl time.Duration
 	return acquired, abandoned, nil
 }
 
-func (l *lender) Remaining(_ context.Context, key, owner string) (left time.Duration, err error) {
+func (l *leasingStore) Remaining(_ context.Context, key, owner string) (left time.Duration, err error) {
 	err = l.do("remaining", func() {
-		if loan := l.loans[key]; loan != nil && loan.owner == owner {
-			left = max(time.Until(loan.until), 0)
+		if grantedLease := l.loans[key]; grantedLease != nil && grantedLease.owner == owner {
+			left = max(time.Until(grantedLease.until), 0)
 		}
 	})
 	return left, err
 }
 
-func (l *lender) Release(_ context.Context, key, owner string) error {
+func (l *leasingStore) Release(_ context.Context, key, owner string) error {
 	return l.do("release", func() {
-		loan := l.loans[key]
+		grantedLease := l.loans[key]
 		switch {
-		case loan == nil || loan.owner != owner || !time.Now().Before(loan.until):
-		case loan.doubted && !loan.written:
-			loan.owner, loan.until = "", time.Time{}
+		case grantedLease == nil || grantedLease.owner != owner || !time.Now().Before(grantedLease.until):
+		case grantedLease.doubted && !grantedLease.written:
+			grantedLease.owner, grantedLease.until = "", time.Time{}
 		default:
 			delete(l.loans, key)
 		}
 	})
 }
 
-func (l *lender) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
+func (l *leasingStore) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
 	defer l.wrote(key, generation)
-	return l.shelf.Save(ctx, key, data, generation, ttl)
+	return l.fakeStore.Save(ctx, key, data, generation, ttl)
 }
 
-func (l *lender) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
+func (l *leasingStore) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
 	defer l.wrote(key, generation)
-	return l.shelf.SaveIf(ctx, key, data, expected, generation, ttl)
+	return l.fakeStore.SaveIf(ctx, key, data, expected, generation, ttl)
 }
 
 // wrote notes a write that was applied, whatever its writer was told.
-func (l *lender) wrote(key string, generation uint64) {
+func (l *leasingStore) wrote(key string, generation uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if loan := l.loans[key]; loan != nil && l.rows[key].generation == generation {
-		loan.written = true
+	if grantedLease := l.loans[key]; grantedLease != nil && l.rows[key].generation == generation {
+		grantedLease.written = true
 	}
 }
 
 // lent returns who has a visitor's row now, "" if nobody.
-func (l *lender) lent(key string) string {
+func (l *leasingStore) lent(key string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if loan := l.loans[rowOf(key)]; loan != nil && time.Now().Before(loan.until) {
-		return loan.owner
+	if grantedLease := l.loans[rowOf(key)]; grantedLease != nil && time.Now().Before(grantedLease.until) {
+		return grantedLease.owner
 	}
 	return ""
 }
 
 // lend gives a visitor's row to somebody outside; drop takes it from whoever has it.
-func (l *lender) lend(t *testing.T, key, owner string, ttl time.Duration) {
+func (l *leasingStore) lend(t *testing.T, key, owner string, ttl time.Duration) {
 	t.Helper()
 	acquired, _, err := l.Acquire(t.Context(), rowOf(key), owner, ttl)
 	require.NoError(t, err)
 	require.True(t, acquired)
 }
 
-func (l *lender) drop(key string) {
+func (l *leasingStore) drop(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.loans, rowOf(key))
 }
 
-// link is one replica's way to the store.
-type link struct {
-	*lender
+// replicaStore is one replica's way to the store.
+type replicaStore struct {
+	*leasingStore
 	ops    map[string]int
 	before func(op string) // may sleep; may be nil
 }
 
-func (l *link) use(op string) {
+func (l *replicaStore) use(op string) {
 	l.mu.Lock()
 	l.ops[op]++
 	before := l.before
@@ -130,7 +130,7 @@ func (l *link) use(op string) {
 }
 
 // used returns how often each operation has been used since the last time.
-func (l *link) used() map[string]int {
+func (l *replicaStore) used() map[string]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ops := l.ops
@@ -139,7 +139,7 @@ func (l *link) used() map[string]int {
 }
 
 // on runs do before the next use of op.
-func (l *link) on(op string, do func()) {
+func (l *replicaStore) on(op string, do func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.before = func(got string) {
@@ -152,51 +152,51 @@ func (l *link) on(op string, do func()) {
 	}
 }
 
-func (l *link) Load(ctx context.Context, key string) ([]byte, bool, error) {
+func (l *replicaStore) Load(ctx context.Context, key string) ([]byte, bool, error) {
 	l.use("load")
-	return l.lender.Load(ctx, key)
+	return l.leasingStore.Load(ctx, key)
 }
 
-func (l *link) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
+func (l *replicaStore) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
 	l.use("save")
-	return l.lender.SaveIf(ctx, key, data, expected, generation, ttl)
+	return l.leasingStore.SaveIf(ctx, key, data, expected, generation, ttl)
 }
 
-func (l *link) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (bool, bool, error) {
+func (l *replicaStore) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (bool, bool, error) {
 	l.use("acquire")
-	return l.lender.Acquire(ctx, key, owner, ttl)
+	return l.leasingStore.Acquire(ctx, key, owner, ttl)
 }
 
-func (l *link) Remaining(ctx context.Context, key, owner string) (time.Duration, error) {
+func (l *replicaStore) Remaining(ctx context.Context, key, owner string) (time.Duration, error) {
 	l.use("remaining")
-	return l.lender.Remaining(ctx, key, owner)
+	return l.leasingStore.Remaining(ctx, key, owner)
 }
 
-func (l *link) Release(ctx context.Context, key, owner string) error {
+func (l *replicaStore) Release(ctx context.Context, key, owner string) error {
 	l.use("release")
-	return l.lender.Release(ctx, key, owner)
+	return l.leasingStore.Release(ctx, key, owner)
 }
 
-// shop is several replicas over one store and one office.
+// shop is several replicas over one store and one tokenServer.
 type shop struct {
-	t        *testing.T
-	office   *office
-	lender   *lender
-	links    []*link
-	replicas []*world
+	t            *testing.T
+	tokenServer  *tokenServer
+	leasingStore *leasingStore
+	links        []*replicaStore
+	replicas     []*fixture
 }
 
 func inShop(t *testing.T, replicas int, test func(t *testing.T, s *shop)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &shop{t: t, office: &office{}, lender: newLender()}
+		s := &shop{t: t, tokenServer: &tokenServer{}, leasingStore: newLeasingStore()}
 		for range replicas {
-			l := &link{lender: s.lender, ops: map[string]int{}}
+			l := &replicaStore{leasingStore: s.leasingStore, ops: map[string]int{}}
 			s.links = append(s.links, l)
-			s.replicas = append(s.replicas, newWorldOver(t, s.office, s.lender.shelf, l))
+			s.replicas = append(s.replicas, newFixtureOver(t, s.tokenServer, s.leasingStore.fakeStore, l))
 		}
 		// Their utility sessions begin now and last, so that a test counts what it asks for.
-		s.office.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
+		s.tokenServer.script(0, func(_ context.Context, _ tokenCall, g *Grant) error {
 			g.ExpiresIn.Duration = maxLife
 			g.RefreshExpiresIn.Duration = 2 * maxLife
 			return nil
@@ -205,7 +205,7 @@ func inShop(t *testing.T, replicas int, test func(t *testing.T, s *shop)) {
 			_, err := w.m.at(w.m.utility).Token(t.Context(), WantAnonymous)
 			require.NoError(t, err)
 		}
-		s.office.script(0, nil)
+		s.tokenServer.script(0, nil)
 		test(t, s)
 	})
 }
@@ -214,9 +214,9 @@ func inShop(t *testing.T, replicas int, test func(t *testing.T, s *shop)) {
 // replica does not leave the call, as if it did not run.
 func (s *shop) standsStill(replica int) { s.replicas[replica].m.cfg.PromptStore = true }
 
-// slow makes the office slow at one thing.
+// slow makes the tokenServer slow at one thing.
 func (s *shop) slow(op string, took time.Duration) {
-	s.office.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {
+	s.tokenServer.script(0, func(ctx context.Context, c tokenCall, _ *Grant) error {
 		if c.op == op && !pause(ctx, took) {
 			return &failure.Failure{Token: failure.Unknown, Err: context.Cause(ctx)}
 		}
@@ -269,7 +269,7 @@ func (s *shop) everywhere(times int, key string, want Want) map[string]int {
 func (s *shop) sentOnce(op string) {
 	s.t.Helper()
 	seen := map[string]bool{}
-	for _, c := range s.office.of(op) {
+	for _, c := range s.tokenServer.of(op) {
 		require.False(s.t, seen[c.refresh], fmt.Sprint(c.refresh, " was sent twice"))
 		seen[c.refresh] = true
 	}

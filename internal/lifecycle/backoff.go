@@ -6,40 +6,41 @@ import (
 	"github.com/emporix-community/emporix-go/internal/failure"
 )
 
-// trouble remembers a session whose renewals fail, or were forced by the server.
-type trouble struct {
+// backoff is how long to leave a session alone whose renewals fail, or were forced by
+// the server.
+type backoff struct {
 	failures int
 	next     time.Time // no early renewal before
 	forced   time.Time // the last renewal that a rejected token asked for
 }
 
-// manyTroubles is how many more there are before those of visitors who never
-// came back are looked for.
-const manyTroubles = 1024
+// manyBackoffs is how many more there are before those of visitors who did
+// not come back are looked for.
+const manyBackoffs = 1024
 
-func (v *Visitor) trouble() trouble {
+func (v *Visitor) backoff() backoff {
 	v.m().mu.Lock()
 	defer v.m().mu.Unlock()
-	return v.m().troubles[v.key()]
+	return v.m().backoffs[v.key()]
 }
 
-func (v *Visitor) setTrouble(change func(*trouble)) {
+func (v *Visitor) setBackoff(change func(*backoff)) {
 	now := time.Now()
 	v.m().mu.Lock()
 	defer v.m().mu.Unlock()
-	t := v.m().troubles[v.key()]
+	t := v.m().backoffs[v.key()]
 	change(&t)
 	if t.failures == 0 && now.Sub(t.forced) >= forcedPause {
-		delete(v.m().troubles, v.key())
+		delete(v.m().backoffs, v.key())
 		return
 	}
-	v.m().troubles[v.key()] = t
-	if len(v.m().troubles)%manyTroubles != 0 {
+	v.m().backoffs[v.key()] = t
+	if len(v.m().backoffs)%manyBackoffs != 0 {
 		return
 	}
-	for key, t := range v.m().troubles {
+	for key, t := range v.m().backoffs {
 		if now.Sub(t.next) > lastPause && now.Sub(t.forced) >= forcedPause {
-			delete(v.m().troubles, key)
+			delete(v.m().backoffs, key)
 		}
 	}
 }
@@ -55,7 +56,7 @@ func (v *Visitor) failed(r *Record, err error) {
 	if !r.RefreshUntil.IsZero() {
 		retryAfter = min(retryAfter, time.Until(r.RefreshUntil)/2)
 	}
-	v.setTrouble(func(t *trouble) {
+	v.setBackoff(func(t *backoff) {
 		t.failures++
 		t.next = time.Now().Add(max(r.backoff(t.failures), retryAfter))
 	})
