@@ -63,7 +63,6 @@ func (s *sender) RoundTrip(shown *http.Request) (*http.Response, error) {
 	watch, guard := s.watch(x.op, cancel)
 	req, err := x.bind(httptrace.WithClientTrace(ctx, watch.trace()), shown, guard)
 	if err != nil {
-		x.sent = false
 		return nil, err
 	}
 	resp, err := s.base.RoundTrip(req)

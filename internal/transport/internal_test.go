@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/emporix-community/emporix-go/internal/operation"
 )
 
 func FuzzRetryAfter(f *testing.F) {
@@ -37,4 +39,12 @@ func TestTheLimitsOfTheNetwork(t *testing.T) {
 	assert.Equal(t, time.Second, network.ExpectContinueTimeout)
 	assert.Equal(t, 15*time.Second, network.HTTP2.SendPingTimeout)
 	assert.Equal(t, 5*time.Second, network.HTTP2.PingTimeout)
+}
+
+func TestAnInputIsSecretByItsWholeName(t *testing.T) {
+	op := &operation.Operation{Secrets: []string{"query:code", "query:code_verifier"}}
+	for name, secret := range map[string]bool{"code": true, "code_verifier": true, "verifier": false, "cod": false, "xcode": false, "code_verifie": false} {
+		assert.Equal(t, secret, isSecret(op, "query:", name), name)
+		assert.False(t, isSecret(op, "path:", name), name)
+	}
 }

@@ -484,6 +484,26 @@ func TestS06_MessagesAreScrubbed(t *testing.T) {
 	}
 }
 
+// Of secrets that are parts of one another, the longest goes first: no rest stays.
+// A password is one in other letters, too; a token is not.
+func TestS06_PartsAndOtherLetters(t *testing.T) {
+	type refresh struct {
+		Refresh string `url:"refreshToken"`
+	}
+	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(400, ""), nil }))
+	got, err := send(t.Context(), p, call{
+		transport.Call{Op: operation.AuthRefresh, Query: refresh{"part-1"}, Hidden: []secret.Secret{secret.New("Hunter-22"), secret.New("Hunter-22-and")}},
+		transport.Authorization{Bearer: secret.New("Bearer part-1-More")},
+	})
+	require.NoError(t, err)
+	for text, want := range map[string]string{
+		"no part-1 here": "no [redacted] here", "no part-1-More here": "no [redacted] here", "no PART-1-MORE here": "no PART-1-MORE here",
+		"no Hunter-22-and more": "no [redacted] more", "no HUNTER-22 here": "no [redacted] here", "no hunter-22 or HUNTER-22-AND here": "no [redacted] or [redacted] here",
+	} {
+		assert.Equal(t, want, got.Scrub(text), text)
+	}
+}
+
 // Escapes are undone, whatever mixture of them a server or a printer writes. Of a
 // text that holds a secret then, nothing is kept.
 func TestS06_EscapesAreUndone(t *testing.T) {
