@@ -375,6 +375,68 @@ func TestS05_AnswersAreReadUpToALimit(t *testing.T) {
 	}
 }
 
+// net/http decompresses only what it asked for by itself.
+func TestS05_CompressedAnswersAreReadUpToALimit(t *testing.T) {
+	const mib = 1 << 20
+	whole := zipped(mib)
+	for name, tt := range map[string]struct {
+		status int
+		label  string
+		body   string
+		length int // -1 for an error
+		kind   failure.Kind
+	}{
+		"that fits":             {200, "gzip", whole, mib, 0},
+		"under its old name":    {200, "X-Gzip", whole, mib, 0},
+		"of an error":           {404, "gzip", whole, mib, 0},
+		"a bomb":                {200, "gzip", bomb(), -1, failure.KindUnreadable},
+		"a bomb of an error":    {404, "gzip", bomb(), mib, 0},
+		"empty":                 {200, "gzip", "", 0, 0},
+		"not compressed at all": {200, "gzip", "{}        ", -1, failure.KindUnreadable},
+		"of an error, neither":  {404, "gzip", "{}        ", 0, 0},
+		"cut":                   {200, "gzip", whole[:len(whole)-9], -1, failure.KindLost},
+	} {
+		for _, asked := range []string{"by a middleware", "by nobody"} {
+			t.Run(name+" "+asked, func(t *testing.T) {
+				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Encoding", tt.label)
+					w.WriteHeader(tt.status)
+					_, _ = io.WriteString(w, tt.body)
+				}))
+				t.Cleanup(server.Close)
+				network := transport.NewNetwork()
+				network.DisableCompression = asked == "by nobody"
+				t.Cleanup(network.CloseIdleConnections)
+				p := pipeline(t, server.URL, patient, func(c *transport.Config) {
+					c.Base = network
+					c.Middleware = func(next http.RoundTripper) http.RoundTripper {
+						return roundTripper(func(r *http.Request) (*http.Response, error) {
+							if !network.DisableCompression {
+								r.Header.Set("Accept-Encoding", "gzip")
+							}
+							resp, err := next.RoundTrip(r)
+							if err == nil {
+								assert.Empty(t, resp.Header.Get("Content-Encoding"), "a middleware would decompress it once more")
+							}
+							return resp, err
+						})
+					}
+				})
+				got, err := send(t.Context(), p, callOf(operation.AddressesAdd))
+				if tt.length >= 0 {
+					require.NoError(t, err)
+					assert.Equal(t, tt.status, got.Status)
+					assert.Len(t, got.Body, tt.length)
+					return
+				}
+				var failed *failure.Failure
+				require.ErrorAs(t, err, &failed)
+				assert.Equal(t, tt.kind, failed.Kind)
+			})
+		}
+	}
+}
+
 // What is over the limit is not even read.
 func TestS05_ReadingStopsAtTheLimit(t *testing.T) {
 	flood := &flood{left: 64 << 20}
