@@ -574,6 +574,27 @@ func TestS06_EscapesAreUndone(t *testing.T) {
 	}
 }
 
+// Unicode writes many letters in two ways, and a server may turn one into the other.
+func TestS06_OtherNormalForms(t *testing.T) {
+	call := callOf(operation.AuthLogin)
+	call.Hidden = []secret.Secret{
+		secret.New("Zauberw\u00f6rter"), secret.New("cafe\u0301-9x"), secret.New("\u1ed9-\ud55c-kennwort"), secret.New("\u00e9\u00e8\u00ea\u00eb"),
+	}
+	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(400, ""), nil }))
+	got, err := send(t.Context(), p, call)
+	require.NoError(t, err)
+	for _, text := range []string{
+		"not zauberwo\u0308rter!", "not caf\u00e9-9x", "not o\u0302\u0323-\u1112\u1161\u11ab-kennwort", "not \u00f4\u0323-\ud55c-kennwort",
+		`not Zauberwo\u0308rter`, "not caf%C3%A9-9x",
+	} {
+		assert.Equal(t, "[redacted]", got.Scrub(text), text)
+	}
+	for _, text := range []string{"a\u0308", "zauberworter", "cafe-9x", "caf\u00e9-9", "the \u00e9t\u00e9"} {
+		assert.Equal(t, text, got.Scrub(text))
+	}
+	assert.Equal(t, "a [redacted]", got.Scrub("a Zauberw\u00f6rter"))
+}
+
 // The headers of an answer are no way around it: what repeats the bearer is masked,
 // and in an answer with tokens also what may be one.
 func TestS06_HeadersAreScrubbed(t *testing.T) {
