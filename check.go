@@ -88,10 +88,10 @@ const maxRequestBody = 10 << 20
 // checkUTF8 refuses a request with a string that is no UTF-8, or that was none
 // before it was read: the bytes behind U+FFFD would be lost for good.
 func checkUTF8(request any) error {
-	if field, found := findText(reflect.ValueOf(request), func(s string) bool { return !utf8.ValidString(s) }); found {
+	if field, found := findText(reflect.ValueOf(request), nil, func(s string) bool { return !utf8.ValidString(s) }); found {
 		return &ArgumentError{Field: strings.TrimPrefix(field, "."), Reason: "is not valid UTF-8"}
 	}
-	if field, found := findText(reflect.ValueOf(request), func(s string) bool { return strings.ContainsRune(s, utf8.RuneError) }); found && !isSecretInput(field) {
+	if field, found := findText(reflect.ValueOf(request), nil, func(s string) bool { return strings.ContainsRune(s, utf8.RuneError) }); found && !isSecretInput(field) {
 		return &ArgumentError{Field: strings.TrimPrefix(field, "."), Reason: holdsReplacement}
 	}
 	return nil
@@ -106,16 +106,34 @@ func isSecretInput(path string) bool {
 }
 
 // findText looks for a string, and returns the way to it in the names that the
-// API uses. JSON that came from the server is looked at as it is.
-func findText(v reflect.Value, wanted func(string) bool) (path string, found bool) {
+// API uses. JSON that came from the server is looked at as it is. seen is what has
+// been looked at inside an any, which may hold itself.
+func findText(v reflect.Value, seen map[reference]bool, wanted func(string) bool) (path string, found bool) {
+	switch v.Kind() {
+	case reflect.Interface:
+		if seen == nil {
+			seen = map[reference]bool{}
+		}
+	case reflect.Pointer, reflect.Map, reflect.Slice:
+		if seen != nil {
+			at := reference{v.Type(), v.Pointer(), 0}
+			if v.Kind() == reflect.Slice {
+				at.length = v.Len()
+			}
+			if seen[at] {
+				return "", false
+			}
+			seen[at] = true
+		}
+	}
 	switch v.Kind() {
 	case reflect.String:
 		return "", wanted(v.String())
 	case reflect.Pointer, reflect.Interface:
-		return findText(v.Elem(), wanted)
+		return findText(v.Elem(), seen, wanted)
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if rest, found := findText(v.Field(i), wanted); found {
+			if rest, found := findText(v.Field(i), seen, wanted); found {
 				return fieldName(v.Type().Field(i)) + rest, true
 			}
 		}
@@ -124,20 +142,26 @@ func findText(v reflect.Value, wanted func(string) bool) (path string, found boo
 			return "", !utf8.Valid(v.Bytes())
 		}
 		for i := range v.Len() {
-			if rest, found := findText(v.Index(i), wanted); found {
+			if rest, found := findText(v.Index(i), seen, wanted); found {
 				return rest, true
 			}
 		}
 	case reflect.Map:
 		for entry := v.MapRange(); entry.Next(); {
 			for _, part := range []reflect.Value{entry.Key(), entry.Value()} {
-				if _, found := findText(part, wanted); found {
+				if _, found := findText(part, seen, wanted); found {
 					return "", true
 				}
 			}
 		}
 	}
 	return "", false
+}
+
+type reference struct {
+	typ     reflect.Type
+	pointer uintptr
+	length  int // of a slice
 }
 
 func fieldName(f reflect.StructField) string {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -192,6 +193,20 @@ func TestBadInputTextThatIsNoUTF8(t *testing.T) {
 	stillFine(t, client)
 }
 
+// JSON can't hold what holds itself.
+func TestBadInputThatHoldsItself(t *testing.T) {
+	client, calls := scripted(t, 204, "")
+	type node struct{ Next, Again *node }
+	loop, list, chain := map[string]any{}, make([]any, 2), &node{}
+	loop["a"], loop["b"], list[0], list[1], chain.Next, chain.Again = loop, loop, list, list, chain, chain
+	for name, value := range map[string]any{"a map": loop, "a slice": list, "a pointer": chain} {
+		mixins := emporix.Set(emporix.MixinSchemas{"m": value})
+		err := client.Addresses.Update(t.Context(), "a1", emporix.AddressPatch{Metadata: emporix.Set(emporix.MetadataPatch{Mixins: mixins})})
+		assert.ErrorIs(t, err, emporix.ErrInvalidRequest, name)
+	}
+	assert.Empty(t, calls())
+}
+
 // What a patch says is decided on what would be sent.
 func TestPatchesAreJudgedAsTheyAreSent(t *testing.T) {
 	client, calls := scripted(t, 204, "")
@@ -262,6 +277,25 @@ func TestAPanicInTheEmployeeTokenFunction(t *testing.T) {
 	require.NoError(t, err)
 	err = client.Customers.Activate(t.Context(), "1")
 	assert.EqualError(t, err, "emporix: Customers.Activate: token (employee): invalid argument: WithEmployeeToken panicked")
+}
+
+// A function may ask for the token with this SDK: what became of that request says
+// nothing about the call, which was not sent.
+func TestAnEmployeeTokenWhoseAnswerIsLost(t *testing.T) {
+	fake := emporixtest.New(t)
+	fake.Fail(t, emporixtest.Fault{Operation: "OAuth.Token", Cut: emporixfake.CutAfter})
+	other := fake.Client(t)
+	client, err := emporix.NewClient("acme", "storefront", emporix.WithTransport(fake.Transport()), emporix.WithBaseURL(fake.URL()),
+		emporix.WithEmployeeToken(func(context.Context) (emporix.Secret, error) {
+			_, err := other.HTTPClient().PostForm(fake.URL()+"/oauth/token", url.Values{"grant_type": {"client_credentials"}}) //nolint:bodyclose,noctx // there is none
+			return emporix.Secret{}, err
+		}))
+	require.NoError(t, err)
+	err = client.Customers.Activate(t.Context(), "1")
+	assert.ErrorIs(t, err, emporix.ErrUnavailable)
+	assert.NotErrorIs(t, err, emporix.ErrOutcomeUnknown)
+	assert.NotContains(t, err.Error(), "may have been processed")
+	fake.AssertCalls(t, "Customers.Activate", 0)
 }
 
 // Attempts counts what was sent, with the bearer that was refused as well.

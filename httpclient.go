@@ -76,21 +76,26 @@ type (
 )
 
 // sending is how far a request got, as net/http's hooks tell.
-type sending struct{ asked, connected, written atomic.Bool }
+type sending struct {
+	asked, connected, written atomic.Bool
+	connects                  transport.Connects
+}
 
 func (s *sending) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
+	trace := &httptrace.ClientTrace{
 		GetConn:      func(string) { s.asked.Store(true) },
 		GotConn:      func(httptrace.GotConnInfo) { s.connected.Store(true) },
 		WroteHeaders: func() { s.written.Store(true) },
 	}
+	s.connects.Watch(trace)
+	return trace
 }
 
 // surelyNot reports whether a request that failed with err never arrived, nor an
 // earlier try of net/http's, of a middleware's or of the transport's own: the error is
 // only the last one's. A request whose context has ended may still be under way.
 func (s *sending) surelyNot(ctx context.Context, err error) bool {
-	noConnection := s.asked.Load() && !s.connected.Load() && ctx.Err() == nil // such as TLS that failed
+	noConnection := s.asked.Load() && !s.connected.Load() && ctx.Err() == nil && s.connects.Explain(err) // such as TLS that failed
 	return !s.written.Load() && (noConnection || transport.IsDial(err))
 }
 

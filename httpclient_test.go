@@ -487,6 +487,33 @@ func TestHTTPClientWritesThatWereTriedTwice(t *testing.T) {
 	}
 }
 
+// A transport may go another way when net/http finds no server. What is lost there may
+// have arrived.
+func TestWritesOfATransportThatFallsBack(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	writes := 0
+	client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL("http://"+listener.Addr().String()),
+		emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			if resp, err := http.DefaultTransport.RoundTrip(r); err == nil { //nolint:bodyclose // there is none
+				return resp, nil
+			}
+			if r.Method == http.MethodPost {
+				writes++
+				return nil, errors.New("the other way broke off")
+			}
+			return reply(200, anonymousTokens), nil
+		})))
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, client.Close(t.Context())) }()
+	_, err = client.Customers.SignUp(t.Context(), emporix.SignUpRequest{Email: "jo@example.com", Password: "correct horse"})
+	assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
+	assert.Equal(t, 1, writes)
+	_, err = client.HTTPClient().Post("http://"+listener.Addr().String()+"/cart", "application/json", strings.NewReader("{}")) //nolint:bodyclose // there is none
+	assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
+}
+
 func TestHTTPClientKeepsTheCallersAuthorization(t *testing.T) {
 	shop := newCartShop(t, rejectFirst)
 	req, err := http.NewRequestWithContext(t.Context(), "GET", shop.url("/cart/"), nil)

@@ -97,5 +97,13 @@ func withoutInput(err error) error {
 	if errors.As(err, &unsupported) {
 		return errors.New("it holds a value that JSON doesn't have")
 	}
-	return err
+	return quotingError{err}
 }
+
+// quotingError hides the text of an error that may quote the value, as that of
+// time.Time does. Who wants it finds it with errors.As.
+type quotingError struct{ error }
+
+func (quotingError) Error() string { return "a type in it refuses its value" }
+
+func (e quotingError) Unwrap() error { return e.error }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -122,6 +123,21 @@ func TestMixinErrors(t *testing.T) {
 		assert.NotContains(t, err.Error(), "4711", "values are personal data")
 		assert.Zero(t, got)
 	}
+	// Types that quote what they can't read.
+	born := emporix.Mixins{"jo": json.RawMessage(`{"born":"1980-05-17"}`)}
+	_, err = emporix.GetMixin[struct {
+		Born time.Time `json:"born"`
+	}](born, "jo")
+	require.Error(t, err)
+	assert.NotContains(t, err.Error(), "1980")
+	var quoting *time.ParseError
+	assert.ErrorAs(t, err, &quoting, "who wants it finds it")
+	_, err = emporix.GetMixin[struct {
+		Born int `json:"born,string"`
+	}](born, "jo")
+	require.Error(t, err)
+	assert.NotContains(t, err.Error(), "1980")
+
 	digit, err := emporix.GetMixin[int](emporix.Mixins{"digit": json.RawMessage("7")}, "digit")
 	require.NoError(t, err)
 	assert.Equal(t, 7, digit)

@@ -103,7 +103,7 @@ func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transp
 	if call.Op.Bearer == operation.Employee && c.employeeToken != nil {
 		token, err := c.suppliedToken(ctx)
 		if err != nil {
-			return nil, err
+			return nil, unsent(err)
 		}
 		return c.send(ctx, call, transport.Authorization{Bearer: NewSecret("Bearer " + token.Reveal())})
 	}

@@ -50,6 +50,7 @@ func (b *BFF) Proxy(rules ProxyRules) (http.Handler, error) {
 		ModifyResponse: func(resp *http.Response) error { return tameResponse(resp, response) },
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(b.baseURL)
+			pr.Out.URL.RawQuery = pr.In.URL.RawQuery // ReverseProxy has dropped what net/url can't read, such as "q=a;b"
 			// Without what the browser's Connection header names: that was for this hop.
 			pr.Out.Header = request.of(pr.Out.Header)
 			pr.Out.Trailer = nil

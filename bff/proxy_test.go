@@ -119,6 +119,17 @@ func TestTheTokenProxy(t *testing.T) {
 	assert.NotEqual(t, got.Header.Get("Authorization"), carts.seen[1].Header.Get("Authorization"), "each visitor has a bearer of their own")
 }
 
+// A query is the API's to read: net/http/httputil drops the parameters that net/url
+// can't read, and a filter that is missing finds everything.
+func TestTheTokenProxyPassesQueriesAsTheyAre(t *testing.T) {
+	s, carts := newCartShop(t)
+	b := s.browser()
+	for _, query := range []string{"siteCode=main&q=id:(a;b)", "q=100%&page=2", "b=1&a=2", "q"} {
+		b.ok("GET", "/api/cart/acme/carts/c1?"+query)
+		assert.Equal(t, query, carts.seen[len(carts.seen)-1].URL.RawQuery)
+	}
+}
+
 // A request gets no answer: the visitor reads that nothing is lost only where
 // nothing was done.
 func TestTheTokenProxyWithoutAnAnswer(t *testing.T) {

@@ -145,6 +145,9 @@ func (v *Visit) BeginSocialLogin(ctx context.Context, provider, returnTo string)
 		return "", err
 	}
 	in.replace(kept)
+	if in.b.index == nil && in.late() { // the cookie that holds the state was not written
+		return "", ErrTooLate
+	}
 	scopes := p.Scopes
 	if len(scopes) == 0 {
 		scopes = []string{"openid", "email", "profile"}

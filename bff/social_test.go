@@ -68,6 +68,30 @@ func TestSocialLogin(t *testing.T) {
 	})
 }
 
+// The link may be part of a page. In a cookie its state must be written before.
+func TestASocialLoginThatBeginsAfterTheAnswer(t *testing.T) {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		s := newShop(t, setup{sealed: sealed, options: bff.Options{Providers: providers}})
+		require.NoError(t, s.fake.Server().AddSocialIdentity("code-1", emporixtest.Identity{Email: jo.Email}))
+		var link string
+		var err error
+		s.mux.HandleFunc("GET /late", func(w http.ResponseWriter, r *http.Request) {
+			_, _ = w.Write([]byte("<h1>Log in</h1>"))
+			link, err = bff.From(r).BeginSocialLogin(r.Context(), "idp", "")
+		})
+		b := s.browser()
+		b.ok("GET", "/page")
+		b.ok("GET", "/late")
+		if sealed {
+			assert.ErrorIs(t, err, bff.ErrTooLate)
+			return
+		}
+		u, err := url.Parse(link)
+		require.NoError(t, err)
+		b.ok("GET", "/callback?"+url.Values{"state": u.Query()["state"], "code": {"code-1"}}.Encode())
+	})
+}
+
 // With several identity providers, the state begins with the name of a
 // configuration.
 func TestStatesThatNameTheirConfiguration(t *testing.T) {

@@ -37,6 +37,7 @@ var conditionalCases = []testCase{
 			for _, wrong := range []uint64{0, next, now - 1} {
 				if wrong != now {
 					t.wantSaveIf("a", "no", wrong, next, false)
+					t.wantSaveIf("a", "no", wrong, now, false) // another process may have chosen the same one
 				}
 			}
 			t.wantSaveIf("a", fmt.Sprint(i), now, next, true)

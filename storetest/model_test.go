@@ -286,6 +286,10 @@ func (m *model) SaveIf(ctx context.Context, key string, data []byte, expected, g
 		same = same || expected == 0
 	case "never begins":
 		same = same && found
+	case "takes its generation for its own write":
+		same = same || found && now == generation
+	case "saving if, is text":
+		data = bytes.ToValidUTF8(data, []byte("?"))
 	case "begins outside of its lock":
 		if _, stale := m.rows[m.name(key)]; stale && !found {
 			end()
@@ -316,7 +320,11 @@ func (m *model) SaveIf(ctx context.Context, key string, data []byte, expected, g
 		}
 		return false, nil
 	}
+	before, lent := m.leases[m.name(key)]
 	m.write(key, data, generation, ttl)
+	if lent && !found && m.is("beginning leaves the mark") {
+		m.leases[m.name(key)] = before
+	}
 	if m.is("SaveIf keeps the caller's bytes") {
 		m.rows[m.name(key)] = modelRow{data, generation, m.rows[m.name(key)].until}
 	}

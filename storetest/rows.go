@@ -49,6 +49,13 @@ var rowCases = []testCase{
 		} {
 			t.put(name, data)
 			t.has(name, data)
+			if _, ok := t.store.(conditionalStore); ok {
+				begun := name + ", saved if"
+				t.wantBegin(begun, data, true)
+				t.has(begun, data)
+				t.wantReplace(begun, data, true)
+				t.has(begun, data)
+			}
 		}
 	}},
 	{name: "bytes belong to nobody else", run: func(t *trial) {

@@ -40,7 +40,11 @@ func (s *sender) watch(op *operation.Operation, cancel context.CancelFunc) (*att
 	bare := op.Method == http.MethodGet && !op.Retry.Repeatable()
 	hooks := s.direct || s.traced.Load()
 	guard := bare && (protocol == 1 || !hooks || protocol == 0 && !s.secure)
-	return &attempt{cancel: cancel, passive: op.Retry.Repeatable(), expect2: protocol == 2, bare: bare && !guard}, guard
+	a := &attempt{cancel: cancel, passive: op.Retry.Repeatable(), expect2: protocol == 2, bare: bare && !guard}
+	if !s.direct {
+		a.connects = new(Connects)
+	}
+	return a, guard
 }
 
 // RoundTrip sends one attempt and reads its whole answer.

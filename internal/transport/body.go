@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -76,6 +77,44 @@ const keepBuffer = 256 << 10
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
+// unzipped is the body of an answer, decompressed where net/http has not done that: a
+// middleware asked for gzip, or a server compresses what was not asked to be.
+func unzipped(resp *http.Response) io.Reader {
+	switch strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))) {
+	case "gzip", "x-gzip":
+	default:
+		return resp.Body
+	}
+	if resp.Uncompressed {
+		return resp.Body
+	}
+	resp.Uncompressed, resp.ContentLength = true, -1
+	resp.Header = resp.Header.Clone()
+	resp.Header.Del("Content-Encoding")
+	resp.Header.Del("Content-Length")
+	return &zippedBody{from: resp.Body}
+}
+
+// zippedBody is decompressed when it is read. An empty one is empty.
+type zippedBody struct {
+	from io.Reader
+	zip  *gzip.Reader
+}
+
+// Read reads on.
+func (b *zippedBody) Read(p []byte) (n int, err error) {
+	if b.zip == nil {
+		b.zip, err = gzip.NewReader(b.from)
+	}
+	if err == nil {
+		n, err = b.zip.Read(p)
+	}
+	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
+		err = &unusable{failure.KindUnreadable, errors.New("the answer is not compressed as its header says")}
+	}
+	return n, err
+}
+
 // readBody reads a whole answer. Of an error it keeps what fits and what came: the
 // status alone says enough.
 func readBody(resp *http.Response, limit int64) (*memoryBody, error) {
@@ -93,7 +132,7 @@ func readBody(resp *http.Response, limit int64) (*memoryBody, error) {
 	if n := resp.ContentLength; n > 0 && n <= limit {
 		body.buffer.Grow(int(n) + bytes.MinRead)
 	}
-	body.source = io.LimitedReader{R: resp.Body, N: limit + 1}
+	body.source = io.LimitedReader{R: unzipped(resp), N: limit + 1}
 	n, err := body.buffer.ReadFrom(&body.source)
 	body.source.R = nil
 	encoding := resp.Header.Get("Content-Encoding")

@@ -59,6 +59,8 @@ func TestWhatTheHooksProve(t *testing.T) {
 		return func(h *httptrace.ClientTrace) { h.GotConn(httptrace.GotConnInfo{Conn: conn}) }
 	}
 	wrote := func(h *httptrace.ClientTrace) { h.WroteHeaders() }
+	refused := func(h *httptrace.ClientTrace) { h.ConnectDone("tcp", "192.0.2.1:443", syscall.ECONNREFUSED) }
+	distrusted := func(h *httptrace.ClientTrace) { h.TLSHandshakeDone(tls.ConnectionState{}, broken) }
 	for name, tt := range map[string]struct {
 		steps []step
 		err   error
@@ -67,6 +69,9 @@ func TestWhatTheHooksProve(t *testing.T) {
 		"no hook at all":                       {nil, broken, failure.KindLost},
 		"no hook at all, a dial":               {nil, dial, failure.KindNotSent},
 		"no connection":                        {[]step{ask}, broken, failure.KindNotSent},
+		"no connection, a dial":                {[]step{ask, refused}, dial, failure.KindNotSent},
+		"no connection, and another transport": {[]step{ask, refused}, broken, failure.KindLost},
+		"no connection, after TLS":             {[]step{ask, distrusted}, fmt.Errorf("tls: %w", broken), failure.KindNotSent},
 		"HTTP/1, before the headers":           {[]step{ask, got(h1)}, broken, failure.KindLost},
 		"HTTP/1, after the headers":            {[]step{ask, got(h1), wrote}, broken, failure.KindLost},
 		"HTTP/1, twice, and then a dial":       {[]step{ask, got(h1), wrote, ask}, dial, failure.KindLost},

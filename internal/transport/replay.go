@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -47,6 +48,8 @@ type attempt struct {
 	passive bool // net/http may send the request again
 	expect2 bool // the last answer came over HTTP/2
 	bare    bool // a GET without a body: HTTP/1 would repeat it on a used connection
+	// connects is nil where there is no other transport than net/http's.
+	connects *Connects
 
 	mu       sync.Mutex
 	asked    bool     // for a connection
@@ -58,7 +61,11 @@ type attempt struct {
 }
 
 func (a *attempt) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{GetConn: a.getConn, GotConn: a.gotConn, WroteHeaders: a.wroteHeaders}
+	trace := &httptrace.ClientTrace{GetConn: a.getConn, GotConn: a.gotConn, WroteHeaders: a.wroteHeaders}
+	if a.connects != nil {
+		a.connects.Watch(trace)
+	}
+	return trace
 }
 
 func (a *attempt) getConn(string) {
@@ -116,9 +123,38 @@ func (a *attempt) surelyUnsent(err error, ended bool) bool {
 	case a.conn != nil:
 		return a.http2 && !ended // an HTTP/2 connection that ended before its first use
 	case a.asked:
-		return true
+		return a.connects == nil || a.connects.Explain(err)
 	}
 	return IsDial(err)
+}
+
+// Connects remembers why net/http could not connect. A transport may then have sent
+// the request in another way, which calls no hooks.
+type Connects struct {
+	mu     sync.Mutex
+	failed []error
+}
+
+// Watch adds hooks to a trace.
+func (c *Connects) Watch(trace *httptrace.ClientTrace) {
+	trace.ConnectDone = func(_, _ string, err error) { c.done(err) }
+	trace.TLSHandshakeDone = func(_ tls.ConnectionState, err error) { c.done(err) }
+}
+
+func (c *Connects) done(err error) {
+	if err != nil {
+		c.mu.Lock()
+		c.failed = append(c.failed, err)
+		c.mu.Unlock()
+	}
+}
+
+// Explain reports whether a request failed with err because net/http could not
+// connect.
+func (c *Connects) Explain(err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.failed) == 0 || IsDial(err) || slices.ContainsFunc(c.failed, func(why error) bool { return errors.Is(err, why) })
 }
 
 // IsDial reports whether there was no connection.

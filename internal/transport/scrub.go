@@ -60,7 +60,7 @@ func (s *scrubber) clean(text string) string {
 	for _, form := range forms {
 		text = cutOut(text, form)
 	}
-	if s.stillIn(text) {
+	if s.stillIn(text) || s.normalizedIn(text) {
 		return secret.Mask
 	}
 	if len(text) < almostCut {
@@ -114,6 +114,9 @@ func (s *scrubber) stillIn(text string) bool {
 	for range 4 {
 		for _, undo := range []func(string) string{html.UnescapeString, unescapeURL, unescapeBackslash} {
 			text = undo(text)
+			if s.normalizedIn(text) {
+				return true
+			}
 			for _, hidden := range slices.Concat(s.secrets, s.chosen) {
 				value := bare(hidden)
 				if len(value) < secret.Shortest || isOrdinary(value) {
@@ -130,6 +133,38 @@ func (s *scrubber) stillIn(text string) bool {
 		}
 	}
 	return false
+}
+
+// normalizedIn reports whether a password is in the text in another normal form of
+// Unicode: a server may compose what a browser has sent in parts, or the reverse.
+func (s *scrubber) normalizedIn(text string) bool {
+	for _, hidden := range s.chosen {
+		rest := withoutMarks(bare(hidden))
+		if len(strings.ReplaceAll(rest, anyLetter, "")) >= secret.Shortest && strings.Contains(rest, anyLetter) && strings.Contains(withoutMarks(text), rest) {
+			return true
+		}
+	}
+	return false
+}
+
+const anyLetter = "\x00"
+
+// withoutMarks is what no normal form changes: the text in small letters, with
+// anyLetter for each row of letters that are not ASCII or carry a mark.
+func withoutMarks(text string) string {
+	var out []rune
+	for _, r := range strings.ToLower(text) {
+		if unicode.Is(unicode.Mn, r) && len(out) > 0 {
+			out = out[:len(out)-1]
+		}
+		if r > unicode.MaxASCII {
+			r = 0
+		}
+		if r != 0 || len(out) == 0 || out[len(out)-1] != 0 {
+			out = append(out, r)
+		}
+	}
+	return string(out)
 }
 
 // unescapeURL undoes the escapes that are whole and leaves the rest.

@@ -375,6 +375,68 @@ func TestS05_AnswersAreReadUpToALimit(t *testing.T) {
 	}
 }
 
+// net/http decompresses only what it asked for by itself.
+func TestS05_CompressedAnswersAreReadUpToALimit(t *testing.T) {
+	const mib = 1 << 20
+	whole := zipped(mib)
+	for name, tt := range map[string]struct {
+		status int
+		label  string
+		body   string
+		length int // -1 for an error
+		kind   failure.Kind
+	}{
+		"that fits":             {200, "gzip", whole, mib, 0},
+		"under its old name":    {200, "X-Gzip", whole, mib, 0},
+		"of an error":           {404, "gzip", whole, mib, 0},
+		"a bomb":                {200, "gzip", bomb(), -1, failure.KindUnreadable},
+		"a bomb of an error":    {404, "gzip", bomb(), mib, 0},
+		"empty":                 {200, "gzip", "", 0, 0},
+		"not compressed at all": {200, "gzip", "{}        ", -1, failure.KindUnreadable},
+		"of an error, neither":  {404, "gzip", "{}        ", 0, 0},
+		"cut":                   {200, "gzip", whole[:len(whole)-9], -1, failure.KindLost},
+	} {
+		for _, asked := range []string{"by a middleware", "by nobody"} {
+			t.Run(name+" "+asked, func(t *testing.T) {
+				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Encoding", tt.label)
+					w.WriteHeader(tt.status)
+					_, _ = io.WriteString(w, tt.body)
+				}))
+				t.Cleanup(server.Close)
+				network := transport.NewNetwork()
+				network.DisableCompression = asked == "by nobody"
+				t.Cleanup(network.CloseIdleConnections)
+				p := pipeline(t, server.URL, patient, func(c *transport.Config) {
+					c.Base = network
+					c.Middleware = func(next http.RoundTripper) http.RoundTripper {
+						return roundTripper(func(r *http.Request) (*http.Response, error) {
+							if !network.DisableCompression {
+								r.Header.Set("Accept-Encoding", "gzip")
+							}
+							resp, err := next.RoundTrip(r)
+							if err == nil {
+								assert.Empty(t, resp.Header.Get("Content-Encoding"), "a middleware would decompress it once more")
+							}
+							return resp, err
+						})
+					}
+				})
+				got, err := send(t.Context(), p, callOf(operation.AddressesAdd))
+				if tt.length >= 0 {
+					require.NoError(t, err)
+					assert.Equal(t, tt.status, got.Status)
+					assert.Len(t, got.Body, tt.length)
+					return
+				}
+				var failed *failure.Failure
+				require.ErrorAs(t, err, &failed)
+				assert.Equal(t, tt.kind, failed.Kind)
+			})
+		}
+	}
+}
+
 // What is over the limit is not even read.
 func TestS05_ReadingStopsAtTheLimit(t *testing.T) {
 	flood := &flood{left: 64 << 20}
@@ -530,6 +592,27 @@ func TestS06_EscapesAreUndone(t *testing.T) {
 	for _, text := range []string{`100 % of \d & more`, `C:\new\table\x4g`, `%zz \400 \u12`, `\ud83d\ud83d &lt;b&gt;`, "t\ta", `too short: a\x2d1`, `a part of a word: token \x41`, `Bad\x2drequest`} {
 		assert.Equal(t, text, got.Scrub(text), "there is no secret in it")
 	}
+}
+
+// Unicode writes many letters in two ways, and a server may turn one into the other.
+func TestS06_OtherNormalForms(t *testing.T) {
+	call := callOf(operation.AuthLogin)
+	call.Hidden = []secret.Secret{
+		secret.New("Zauberw\u00f6rter"), secret.New("cafe\u0301-9x"), secret.New("\u1ed9-\ud55c-kennwort"), secret.New("\u00e9\u00e8\u00ea\u00eb"),
+	}
+	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(400, ""), nil }))
+	got, err := send(t.Context(), p, call)
+	require.NoError(t, err)
+	for _, text := range []string{
+		"not zauberwo\u0308rter!", "not caf\u00e9-9x", "not o\u0302\u0323-\u1112\u1161\u11ab-kennwort", "not \u00f4\u0323-\ud55c-kennwort",
+		`not Zauberwo\u0308rter`, "not caf%C3%A9-9x",
+	} {
+		assert.Equal(t, "[redacted]", got.Scrub(text), text)
+	}
+	for _, text := range []string{"a\u0308", "zauberworter", "cafe-9x", "caf\u00e9-9", "the \u00e9t\u00e9"} {
+		assert.Equal(t, text, got.Scrub(text))
+	}
+	assert.Equal(t, "a [redacted]", got.Scrub("a Zauberw\u00f6rter"))
 }
 
 // The headers of an answer are no way around it: what repeats the bearer is masked,
