@@ -142,7 +142,7 @@ func (s *AddressesService) Get(ctx context.Context, id string) (*Address, error)
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/addresses#post-customer-tenant-me-addresses
 func (s *AddressesService) Add(ctx context.Context, req AddressRequest) (id string, err error) {
-	if err := required("contactName", req.ContactName); err != nil {
+	if err := requireText("contactName", req.ContactName); err != nil {
 		return "", err
 	}
 	if req.ID != "" {
@@ -241,7 +241,7 @@ func (s *AddressesService) changeTags(ctx context.Context, op *operation.Operati
 
 func checkTags(tags []string) error {
 	for _, tag := range tags {
-		if err := listed("tags", tag); err != nil {
+		if err := checkListElement("tags", tag); err != nil {
 			return err
 		}
 	}

@@ -135,10 +135,10 @@ func (s *AuthService) refresh(ctx context.Context, name string, legalEntity *str
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#post-customer-tenant-login
 func (s *AuthService) Login(ctx context.Context, req LoginRequest) (*LoginResult, error) {
-	if err := required("email", req.Email); err != nil {
+	if err := requireText("email", req.Email); err != nil {
 		return nil, err
 	}
-	if err := requiredPassword("password", req.Password); err != nil {
+	if err := requirePassword("password", req.Password); err != nil {
 		return nil, err
 	}
 	login, err := s.session.login(ctx, request{op: operation.AuthLogin, body: req})
@@ -197,7 +197,7 @@ func (s *AuthService) SocialLogin(ctx context.Context, req SocialLoginRequest) (
 	if err := identifier("code", req.Code, maxMailToken); err != nil {
 		return nil, err
 	}
-	if err := required("redirect_uri", req.RedirectURI); err != nil {
+	if err := requireText("redirect_uri", req.RedirectURI); err != nil {
 		return nil, err
 	}
 	if err := optionalIdentifier("code_verifier", req.CodeVerifier, maxIdentifier); err != nil {
@@ -306,12 +306,12 @@ func (c *core) loginGrant(ctx context.Context, call transport.Prepared, auth tra
 		return c.grant(ctx, call, auth)
 	}
 	began := time.Now()
-	answer, err := c.send(ctx, call, auth)
+	resp, err := c.send(ctx, call, auth)
 	if err != nil {
 		return lifecycle.Grant{}, err
 	}
-	defer answer.Release()
-	grant, err := optInGrant(call.Op, answer, began)
+	defer resp.Release()
+	grant, err := optInGrant(call.Op, resp, began)
 	c.logOdd(ctx, call.Op, grant.Odd)
 	return grant, err
 }
@@ -428,28 +428,28 @@ func (c *core) logout(ctx context.Context, access, bearer Secret) error {
 	if err != nil {
 		return err
 	}
-	answer, err := c.send(ctx, call, transport.Authorization{Bearer: bearer})
+	resp, err := c.send(ctx, call, transport.Authorization{Bearer: bearer})
 	if f := failure.Of(err); f != nil && f.IsDeadToken() {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer answer.Release()
-	return decode(operation.AuthLogout, answer, nil)
+	defer resp.Release()
+	return decode(operation.AuthLogout, resp, nil)
 }
 
 // optInGrant reads the answer of a confirmation: tokens, or nothing.
-func optInGrant(op *operation.Operation, answer *transport.Answer, began time.Time) (lifecycle.Grant, error) {
-	body := bytes.TrimSpace(answer.Body)
+func optInGrant(op *operation.Operation, resp *transport.Response, began time.Time) (lifecycle.Grant, error) {
+	body := bytes.TrimSpace(resp.Body)
 	var members map[string]json.RawMessage
 	switch {
 	case len(body) == 0 || bytes.Equal(body, []byte("null")):
 		return lifecycle.Grant{}, nil
 	case json.Unmarshal(body, &members) == nil && isAbsent(members["access_token"]) && isAbsent(members["accessToken"]):
-		return lifecycle.Grant{}, decode(op, answer, nil)
+		return lifecycle.Grant{}, decode(op, resp, nil)
 	}
-	return tokenGrant(op, answer, began)
+	return tokenGrant(op, resp, began)
 }
 
 func isAbsent(member json.RawMessage) bool {

@@ -45,9 +45,9 @@ type core struct {
 	pipeline       *transport.Pipeline
 	sessions       *lifecycle.Manager
 	base           http.RoundTripper
-	elsewhere      http.RoundTripper // to other Emporix services, with a bearer from the context
+	otherServices  http.RoundTripper // to other Emporix services, with a bearer from the context
 	baseHost       hostBinding
-	owned          *http.Transport // the transport, if the client made it
+	ownTransport   *http.Transport // the transport, if the client made it
 	logger         *slog.Logger
 	scopes         grantedScopes
 	plainLogger    bool
@@ -87,8 +87,8 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 		baseHost:       hostBinding{scheme: baseURL.Scheme, host: baseURL.Host},
 	}
 	if c.base == nil {
-		c.owned = transport.NewNetwork()
-		c.base = c.owned
+		c.ownTransport = transport.NewNetwork()
+		c.base = c.ownTransport
 	}
 	_, direct := networkOf(c.base)
 	if !direct && c.logger != nil {
@@ -98,10 +98,10 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 	chain := transport.Passage(cfg.chain(), &c.calls)
 	agent := strings.TrimSpace("emporix-go/" + Version + " " + cfg.userAgent)
 	c.baseHost.tenant, c.baseHost.userAgent = cfg.tenant, agent
-	c.elsewhere = chain(&bearerBinding{to: c.baseHost, base: transport.Bounded(c.base, c.owned != nil, false, &c.calls)})
+	c.otherServices = chain(&bearerBinding{to: c.baseHost, base: transport.Bounded(c.base, c.ownTransport != nil, false, &c.calls)})
 	c.pipeline = transport.New(transport.Config{
 		BaseURL: baseURL, Tenant: cfg.tenant, UserAgent: agent, Language: cfg.language,
-		Base: transport.Bounded(c.base, c.owned != nil, true, &c.calls), Direct: direct, Middleware: chain,
+		Base: transport.Bounded(c.base, c.ownTransport != nil, true, &c.calls), Direct: direct, Middleware: chain,
 		MaxAttempts: cfg.retries.MaxAttempts, MaxRetryAfter: cfg.retries.MaxRetryAfter, AttemptTimeout: cfg.timeouts.Attempt,
 	})
 	if cfg.store == nil {
@@ -179,12 +179,12 @@ type Settings struct {
 }
 
 // Settings returns what the client was made with.
-func (c *Client) Settings() Settings { return c.made().settings }
+func (c *Client) Settings() Settings { return c.mustCore().settings }
 
 // OwnSession returns the client's own session, the one that the services on the
 // Client act for.
 func (c *Client) OwnSession() *Session {
-	c.made()
+	c.mustCore()
 	return c.own
 }
 
@@ -194,7 +194,7 @@ func (c *Client) OwnSession() *Session {
 // request and starts nothing: make one for each HTTP request. All sessions of
 // one key share their tokens through the token store, and one renewal.
 func (c *Client) Session(key string) *Session {
-	c.made()
+	c.mustCore()
 	s := newSession(c.core, visitorPrefix, key)
 	if reason := checkKey(key); reason != "" {
 		s.invalid = &ArgumentError{Field: "session key", Reason: reason}
@@ -202,8 +202,8 @@ func (c *Client) Session(key string) *Session {
 	return s
 }
 
-// made returns what NewClient made, or says what was forgotten.
-func (c *Client) made() *core {
+// mustCore returns what NewClient made, or says what was forgotten.
+func (c *Client) mustCore() *core {
 	if c == nil || c.core == nil {
 		panic("emporix: this Client was not made by NewClient; check the error that NewClient returned")
 	}
@@ -219,10 +219,10 @@ func (c *Client) made() *core {
 // after two seconds. The error then names these calls; they end when that code
 // returns. Sessions stay in the token store. Closing twice is no error.
 func (c *Client) Close(ctx context.Context) error {
-	inner := c.made()
+	inner := c.mustCore()
 	err := inner.sessions.Close(ctx)
-	if inner.owned != nil {
-		inner.owned.CloseIdleConnections()
+	if inner.ownTransport != nil {
+		inner.ownTransport.CloseIdleConnections()
 	}
 	return err
 }

@@ -112,7 +112,7 @@ func (r confirmEmailChangeRequest) masked() any {
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/credentials#post-customer-tenant-password-reset
 func (s *CredentialsService) RequestPasswordReset(ctx context.Context, req PasswordResetRequest) error {
-	if err := required("email", req.Email); err != nil {
+	if err := requireText("email", req.Email); err != nil {
 		return err
 	}
 	return s.session.do(ctx, request{op: operation.CredentialsRequestPasswordReset, body: req})
@@ -129,7 +129,7 @@ func (s *CredentialsService) ResetPassword(ctx context.Context, req ResetPasswor
 	if err := identifier("token", req.Token, maxMailToken); err != nil {
 		return err
 	}
-	if err := requiredPassword("password", req.Password); err != nil {
+	if err := requirePassword("password", req.Password); err != nil {
 		return err
 	}
 	return s.session.do(ctx, request{op: operation.CredentialsResetPassword, body: req})
@@ -144,10 +144,10 @@ func (s *CredentialsService) ResetPassword(ctx context.Context, req ResetPasswor
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/credentials#post-customer-tenant-password-change
 func (s *CredentialsService) ChangePassword(ctx context.Context, req ChangePasswordRequest) error {
-	if err := requiredPassword("currentPassword", req.CurrentPassword); err != nil {
+	if err := requirePassword("currentPassword", req.CurrentPassword); err != nil {
 		return err
 	}
-	if err := requiredPassword("newPassword", req.NewPassword); err != nil {
+	if err := requirePassword("newPassword", req.NewPassword); err != nil {
 		return err
 	}
 	return s.session.do(ctx, request{op: operation.CredentialsChangePassword, body: req})
@@ -163,10 +163,10 @@ func (s *CredentialsService) ChangePassword(ctx context.Context, req ChangePassw
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/credentials#post-customer-tenant-me-accounts-internal-email-change
 func (s *CredentialsService) RequestEmailChange(ctx context.Context, req EmailChangeRequest) error {
-	if err := requiredPassword("password", req.Password); err != nil {
+	if err := requirePassword("password", req.Password); err != nil {
 		return err
 	}
-	if err := required("newEmail", req.NewEmail); err != nil {
+	if err := requireText("newEmail", req.NewEmail); err != nil {
 		return err
 	}
 	return s.session.do(ctx, request{op: operation.CredentialsRequestEmailChange, body: req})

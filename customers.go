@@ -60,7 +60,7 @@ func (c *Customer) IsAnonymous() bool {
 // documented one is converted where its meaning is clear, such as a number for a
 // string, and is left zero otherwise.
 func (c *Customer) UnmarshalJSON(data []byte) error {
-	var in customerAnswer
+	var in customerResponse
 	if err := wire.Decode(data, &in); err != nil {
 		return err
 	}
@@ -71,14 +71,14 @@ func (c *Customer) UnmarshalJSON(data []byte) error {
 
 // customerAnswer is a profile as it is sent. Get decodes into it at once: a
 // method UnmarshalJSON makes the decoder read everything twice.
-type customerAnswer struct {
+type customerResponse struct {
 	plainCustomer
 	LastLogin wire.Time `json:"lastLogin"`
 }
 
 type plainCustomer Customer
 
-func (in *customerAnswer) customer() *Customer {
+func (in *customerResponse) customer() *Customer {
 	c := (*Customer)(&in.plainCustomer)
 	c.LastLogin = in.LastLogin.Time
 	return c
@@ -404,22 +404,22 @@ func (s *CustomersService) SignUp(ctx context.Context, req SignUpRequest) (id st
 }
 
 func checkSignUp(req SignUpRequest) error {
-	if err := required("email", req.Email); err != nil {
+	if err := requireText("email", req.Email); err != nil {
 		return err
 	}
-	if err := requiredPassword("password", req.Password); err != nil {
+	if err := requirePassword("password", req.Password); err != nil {
 		return err
 	}
 	if req.SignUp != (SignUpCredentials{}) {
-		if err := required("signup.email", req.SignUp.Email); err != nil {
+		if err := requireText("signup.email", req.SignUp.Email); err != nil {
 			return err
 		}
-		if err := requiredPassword("signup.password", req.SignUp.Password); err != nil {
+		if err := requirePassword("signup.password", req.SignUp.Password); err != nil {
 			return err
 		}
 	}
 	if !reflect.ValueOf(req.CustomerAddress).IsZero() {
-		if err := required("customerAddress.contactName", req.CustomerAddress.ContactName); err != nil {
+		if err := requireText("customerAddress.contactName", req.CustomerAddress.ContactName); err != nil {
 			return err
 		}
 	}
@@ -459,7 +459,7 @@ func (s *CustomersService) ConfirmSignUp(ctx context.Context, token string) (*Lo
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/double-opt-in#post-customer-tenant-signup-optin-refresh_token
 func (s *CustomersService) ResendActivation(ctx context.Context, email string) error {
-	if err := required("email", email); err != nil {
+	if err := requireText("email", email); err != nil {
 		return err
 	}
 	return s.session.do(ctx, request{
@@ -483,7 +483,7 @@ func (s *CustomersService) Get(ctx context.Context, opts ...GetOption) (*Custome
 	if err != nil {
 		return nil, err
 	}
-	in := new(customerAnswer)
+	in := new(customerResponse)
 	if err := s.session.do(ctx, request{op: operation.CustomersGet, query: query, into: in}); err != nil {
 		return nil, err
 	}
@@ -503,7 +503,7 @@ func expansion(opts []GetOption) (query any, err error) {
 		opt(&o)
 	}
 	for _, part := range o.Expand {
-		if err := listed("expand", part); err != nil {
+		if err := checkListElement("expand", part); err != nil {
 			return nil, err
 		}
 	}

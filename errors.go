@@ -130,7 +130,7 @@ func (e *APIError) hint() string {
 	if f.Err != nil { // why a success is none
 		hints = append(hints, f.Err.Error())
 	}
-	if hint := effectHints[f.Effect()]; hint != "" {
+	if hint := outcomeHints[f.Effect()]; hint != "" {
 		hints = append(hints, hint)
 	}
 	switch {
@@ -148,7 +148,7 @@ func (e *APIError) hint() string {
 	return strings.Join(hints, "; ")
 }
 
-var effectHints = map[failure.Effect]string{
+var outcomeHints = map[failure.Effect]string{
 	failure.EffectUnknown:    "it may have been processed; look before sending it again",
 	failure.EffectRepeatable: "it may have been processed; sending it again does no harm",
 }
@@ -232,7 +232,7 @@ func (e *TransportError) text() string {
 		case f.Effect() != failure.EffectNone:
 			what = "the answer was lost"
 		}
-		if hint := effectHints[f.Effect()]; hint != "" {
+		if hint := outcomeHints[f.Effect()]; hint != "" {
 			end = "; " + hint
 		}
 	}
@@ -276,7 +276,7 @@ type AuthError struct {
 func (e *AuthError) Error() string {
 	text := textOf(e.Err)
 	if errors.Is(e.Err, ErrUnauthorized) {
-		text += whoseFault[e.Op]
+		text += unauthorizedHint[e.Op]
 	}
 	return fmt.Sprintf("emporix: token (%s): %s", e.Op, text)
 }
@@ -291,7 +291,7 @@ func textOf(err error) string {
 }
 
 // whoseFault says what to look at when a token call that needs no bearer is 401.
-var whoseFault = map[string]string{
+var unauthorizedHint = map[string]string{
 	"anonymous": "; check the tenant and the storefront's client ID",
 	"employee":  "; check the employee's client ID and secret",
 }

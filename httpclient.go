@@ -55,7 +55,7 @@ type hostBinding struct {
 func (s *Session) HTTPClient() *http.Client {
 	c := s.core()
 	return &http.Client{
-		Transport:     &visitorTransport{session: s, next: c.elsewhere},
+		Transport:     &visitorTransport{session: s, next: c.otherServices},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

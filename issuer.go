@@ -93,33 +93,33 @@ func (i issuer) issue(ctx context.Context, name string, call transport.Call, bea
 // grant sends a call that answers with tokens.
 func (c *core) grant(ctx context.Context, call transport.Prepared, auth transport.Authorization) (lifecycle.Grant, error) {
 	began := time.Now()
-	answer, err := c.send(ctx, call, auth)
+	resp, err := c.send(ctx, call, auth)
 	if err != nil {
 		return lifecycle.Grant{}, err
 	}
-	defer answer.Release()
-	grant, err := tokenGrant(call.Op, answer, began)
+	defer resp.Release()
+	grant, err := tokenGrant(call.Op, resp, began)
 	c.logOdd(ctx, call.Op, grant.Odd)
 	c.scopes.keep(call.Op, grant)
 	return grant, err
 }
 
-func tokenGrant(op *operation.Operation, answer *transport.Answer, began time.Time) (lifecycle.Grant, error) {
-	media := contentType(answer.Header)
-	err := strangeBody(bytes.TrimSpace(answer.Body), media)
+func tokenGrant(op *operation.Operation, resp *transport.Response, began time.Time) (lifecycle.Grant, error) {
+	media := contentType(resp.Header)
+	err := foreignBody(bytes.TrimSpace(resp.Body), media)
 	var token wire.Token
 	if err == nil {
 		read := wire.DecodeToken
 		if op.Tokens == operation.AnonymousLogin || op.Tokens == operation.AnonymousRefresh {
 			read = wire.DecodeAnonymousToken
 		}
-		if token, err = read(answer.Body); err != nil {
-			err = fmt.Errorf("no token in the answer (%d bytes of %s): %w", len(answer.Body), media, err)
+		if token, err = read(resp.Body); err != nil {
+			err = fmt.Errorf("no token in the answer (%d bytes of %s): %w", len(resp.Body), media, err)
 		}
 	}
 	if err != nil {
-		return lifecycle.Grant{}, badResponse(op, answer, err)
+		return lifecycle.Grant{}, badResponse(op, resp, err)
 	}
-	date, _ := http.ParseTime(strings.TrimSpace(answer.Header.Get("Date"))) // zero if there is none
+	date, _ := http.ParseTime(strings.TrimSpace(resp.Header.Get("Date"))) // zero if there is none
 	return lifecycle.Grant{Token: token, SentAt: began, Date: date}, nil
 }

@@ -14,7 +14,7 @@ import (
 // given up, and its rows are added anew.
 type memorySlab struct {
 	seed    maphash.Seed
-	index   map[uint64]memorySpot // by the hash of the key
+	index   map[uint64]memoryLocation // by the hash of the key
 	blocks  []memoryBlock
 	unused  []int // places in blocks
 	filling int   // the block that new rows are added to
@@ -22,7 +22,7 @@ type memorySlab struct {
 }
 
 func newMemorySlab(seed maphash.Seed) memorySlab {
-	return memorySlab{seed: seed, index: map[uint64]memorySpot{}, blocks: make([]memoryBlock, 1)}
+	return memorySlab{seed: seed, index: map[uint64]memoryLocation{}, blocks: make([]memoryBlock, 1)}
 }
 
 type memoryBlock struct {
@@ -36,8 +36,8 @@ const (
 	largeBlock = 64 << 10
 )
 
-// memorySpot says in which block a row begins, and where.
-type memorySpot struct{ block, offset uint32 }
+// memoryLocation says in which block a row begins, and where.
+type memoryLocation struct{ block, offset uint32 }
 
 // memoryRow is a row where it lies; it is read under the shard's lock. First
 // its length (4 bytes), its end in unix nanoseconds (8; 0: a gap), generation
@@ -73,25 +73,25 @@ func (b memoryBlock) row(offset int) memoryRow {
 	return b.bytes[offset : offset+size : offset+size]
 }
 
-func (s *memorySlab) at(spot memorySpot) memoryRow {
-	return s.blocks[spot.block].row(int(spot.offset))
+func (s *memorySlab) at(location memoryLocation) memoryRow {
+	return s.blocks[location.block].row(int(location.offset))
 }
 
 // find returns the row of key, expired or not.
 func (s *memorySlab) find(place uint64, key string) (memoryRow, bool) {
-	spot, found := s.index[place]
+	location, found := s.index[place]
 	if !found {
 		return nil, false
 	}
-	row := s.at(spot)
+	row := s.at(location)
 	return row, string(row.key()) == key
 }
 
 // put writes the row of key. A row of the same size is written over.
 func (s *memorySlab) put(place uint64, key string, data []byte, generation uint64, until int64) {
 	size := rowKey + len(key) + len(data)
-	if spot, found := s.index[place]; found {
-		if row := s.at(spot); len(row) == size {
+	if location, found := s.index[place]; found {
+		if row := s.at(location); len(row) == size {
 			row.write(key, data, generation, until)
 			return
 		}
@@ -102,13 +102,13 @@ func (s *memorySlab) put(place uint64, key string, data []byte, generation uint6
 
 // drop leaves nothing of a row but its length.
 func (s *memorySlab) drop(place uint64) {
-	spot := s.index[place]
-	row := s.at(spot)
+	location := s.index[place]
+	row := s.at(location)
 	clear(row[rowEnd:])
 	delete(s.index, place)
 	s.live -= len(row)
-	s.blocks[spot.block].live -= len(row)
-	s.thin(int(spot.block))
+	s.blocks[location.block].live -= len(row)
+	s.thin(int(location.block))
 }
 
 // space returns room for a new row.
@@ -123,7 +123,7 @@ func (s *memorySlab) space(place uint64, size int) memoryRow {
 	b.bytes = b.bytes[:offset+size]
 	b.live += size
 	s.live += size
-	s.index[place] = memorySpot{uint32(s.filling), uint32(offset)} // #nosec G115 -- blocks are short, and few
+	s.index[place] = memoryLocation{uint32(s.filling), uint32(offset)} // #nosec G115 -- blocks are short, and few
 	return b.bytes[offset:]
 }
 

@@ -156,11 +156,11 @@ func (m *memoryRows) makeRoom(shard *memoryShard, place uint64) {
 	var first uint64
 	var firstUntil int64
 	seen := 0
-	for other, spot := range shard.rows.index { // starts anywhere
+	for other, location := range shard.rows.index { // starts anywhere
 		if seen++; seen > 8 {
 			break
 		}
-		row := shard.rows.at(spot)
+		row := shard.rows.at(location)
 		switch {
 		case other == place:
 		case row.endsBy(now):

@@ -63,19 +63,19 @@ func (r *RawResponse) Body() []byte {
 }
 
 // keepRaw copies an answer for a caller who asked for it.
-func keepRaw(ctx context.Context, op *operation.Operation, answer *transport.Answer) {
+func keepRaw(ctx context.Context, op *operation.Operation, resp *transport.Response) {
 	raw, _ := ctx.Value(rawKey{}).(*RawResponse)
 	if raw == nil {
 		return
 	}
-	body := bytes.Clone(answer.Body)
+	body := bytes.Clone(resp.Body)
 	if op.Tokens != operation.NoTokens {
 		body = wire.MaskTokens(body)
 	}
-	if text := string(body); answer.Scrub(text) != text {
-		body = []byte(answer.Scrub(text))
+	if text := string(body); resp.Scrub(text) != text {
+		body = []byte(resp.Scrub(text))
 	}
 	raw.mu.Lock()
 	defer raw.mu.Unlock()
-	raw.operation, raw.status, raw.body = op.Name, answer.Status, body
+	raw.operation, raw.status, raw.body = op.Name, resp.Status, body
 }

@@ -40,14 +40,14 @@ func (s *Session) do(ctx context.Context, r request) error {
 		return err
 	}
 	c, began := s.core(), time.Now()
-	answer, err := c.authorized(ctx, &s.visitor, call)
+	resp, err := c.authorized(ctx, &s.visitor, call)
 	c.explainScopes(r.op, err)
-	c.log(ctx, r.op, answer, err, began)
+	c.log(ctx, r.op, resp, err, began)
 	if err != nil {
 		return failedCall(ctx, r.op.Name, err)
 	}
-	defer answer.Release()
-	return decode(r.op, answer, r.into)
+	defer resp.Release()
+	return decode(r.op, resp, r.into)
 }
 
 // prepare checks and encodes a request, before anything is done to get a bearer.
@@ -99,7 +99,7 @@ func hiddenIn(op *operation.Operation, body []byte) (hidden []Secret) {
 
 // authorized sends a call with a bearer, and once more with a renewed one if
 // the server rejects the first.
-func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transport.Prepared) (*transport.Answer, error) {
+func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transport.Prepared) (*transport.Response, error) {
 	if call.Op.Bearer == operation.Employee && c.employeeToken != nil {
 		token, err := c.suppliedToken(ctx)
 		if err != nil {
@@ -112,10 +112,10 @@ func (c *core) authorized(ctx context.Context, v *lifecycle.Visitor, call transp
 	if err != nil {
 		return nil, unsent(err)
 	}
-	answer, err := c.send(ctx, call, transport.Authorization{Bearer: token.Bearer})
+	resp, err := c.send(ctx, call, transport.Authorization{Bearer: token.Bearer})
 	f := failure.Of(err)
 	if f == nil || f.Bearer == failure.NotTheBearer || call.Op.Retry == operation.Once {
-		return answer, err
+		return resp, err
 	}
 	renewed, ok, renewErr := c.renewRejected(ctx, v, want, token, f.Bearer)
 	switch {
@@ -174,21 +174,21 @@ func (c *core) callEmployeeToken(ctx context.Context) (token Secret, err error) 
 // send carries a call to the server; the answer's status is a success. Which one
 // does not matter: a write that is answered 2xx was done, and what the call
 // returns has to be in the body whatever the status.
-func (c *core) send(ctx context.Context, call transport.Prepared, auth transport.Authorization) (*transport.Answer, error) {
-	answer, err := c.pipeline.Send(ctx, call, auth)
+func (c *core) send(ctx context.Context, call transport.Prepared, auth transport.Authorization) (*transport.Response, error) {
+	resp, err := c.pipeline.Send(ctx, call, auth)
 	if err != nil {
 		return nil, publicError(failure.Of(err))
 	}
-	keepRaw(ctx, call.Op, answer)
-	if answer.Status >= 200 && answer.Status <= 299 {
-		return answer, nil
+	keepRaw(ctx, call.Op, resp)
+	if resp.Status >= 200 && resp.Status <= 299 {
+		return resp, nil
 	}
-	f := answer.Failure(call.Op)
+	f := resp.Failure(call.Op)
 	if f.IsDone() {
-		answer.Body = nil // an earlier try did it
-		return answer, nil
+		resp.Body = nil // an earlier try did it
+		return resp, nil
 	}
-	defer answer.Release()
+	defer resp.Release()
 	return nil, publicError(f)
 }
 
@@ -275,7 +275,7 @@ func unsent(err error) error {
 type unsentError struct{ err error }
 
 func (e *unsentError) Error() string {
-	return strings.Replace(e.err.Error(), effectHints[failure.EffectUnknown], "the call itself was not processed", 1)
+	return strings.Replace(e.err.Error(), outcomeHints[failure.EffectUnknown], "the call itself was not processed", 1)
 }
 
 // Is matches ErrUnavailable, or else ErrBadResponse, instead of ErrOutcomeUnknown.
@@ -291,13 +291,13 @@ func (e *unsentError) Is(target error) bool {
 
 func (e *unsentError) As(target any) bool { return errors.As(e.err, target) }
 
-func (c *core) log(ctx context.Context, op *operation.Operation, answer *transport.Answer, err error, began time.Time) {
+func (c *core) log(ctx context.Context, op *operation.Operation, resp *transport.Response, err error, began time.Time) {
 	if c.logger == nil || c.plainLogger && !c.logger.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("operation", op.Name), slog.Duration("duration", time.Since(began))}
-	if answer != nil {
-		attrs = append(attrs, slog.Int("status", answer.Status), slog.Int("attempts", answer.Attempts))
+	if resp != nil {
+		attrs = append(attrs, slog.Int("status", resp.Status), slog.Int("attempts", resp.Attempts))
 	}
 	attrs = append(attrs, errorAttrs(err)...)
 	c.write(ctx, slog.LevelDebug, "emporix: call", attrs)

@@ -86,7 +86,7 @@ func (s *sender) RoundTrip(shown *http.Request) (*http.Response, error) {
 		case ctx.Err() != nil:
 			err = s.ended(shown.Context())
 		}
-		return nil, x.scrub.wireError(plain(err), req, x.op.Path)
+		return nil, x.scrub.wireError(explain(err), req, x.op.Path)
 	case resp == nil:
 		return nil, &unusable{failure.KindUnreadable, errors.New("the transport returned neither an answer nor an error")}
 	}
@@ -116,8 +116,8 @@ func (s *sender) RoundTrip(shown *http.Request) (*http.Response, error) {
 	resp.Body = body
 	resp.Header = declareUTF8(resp.Header)
 	x.cut = body.cut != nil
-	if answersSecrets(x.op) {
-		x.hidden().answer = body
+	if hasSecretResponse(x.op) {
+		x.private().secretBody = body
 		resp.Body, resp.ContentLength = http.NoBody, 0
 	}
 	resp.Status, resp.Header, resp.Trailer = x.shown("", resp.Status), x.shownHeader(resp.Header), x.shownHeader(resp.Trailer)
@@ -161,7 +161,7 @@ func (x *exchange) shown(name, value string) string {
 	switch {
 	case issuesTokens(x.op) && tokenHeader.MatchString(name):
 		return secret.Mask
-	case answersSecrets(x.op) || !x.bearer.IsZero() && strings.Contains(value, bare(x.bearer)):
+	case hasSecretResponse(x.op) || !x.bearer.IsZero() && strings.Contains(value, bare(x.bearer)):
 		return x.scrub.clean(value)
 	}
 	return value
@@ -169,8 +169,8 @@ func (x *exchange) shown(name, value string) string {
 
 var tokenHeader = regexp.MustCompile(`(?i)token|authori[sz]ation|cookie|jwt|bearer|secret`)
 
-// plain says what net/http leaves out for a transport that wraps its own.
-func plain(err error) error {
+// explain says what net/http leaves out for a transport that wraps its own.
+func explain(err error) error {
 	var record tls.RecordHeaderError
 	if errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/" {
 		return fmt.Errorf("the server speaks http, not https: %w", err)
@@ -178,13 +178,13 @@ func plain(err error) error {
 	return err
 }
 
-// answersSecrets tells whose answers middleware may not read: they hold tokens,
+// hasSecretResponse tells whose responses middleware may not read: they hold tokens,
 // or may repeat what was sent.
-func answersSecrets(op *operation.Operation) bool { return issuesTokens(op) || len(op.Secrets) > 0 }
+func hasSecretResponse(op *operation.Operation) bool { return issuesTokens(op) || len(op.Secrets) > 0 }
 
 // bind returns the request as the server gets it.
 func (x *exchange) bind(ctx context.Context, shown *http.Request, guard bool) (*http.Request, error) {
-	b := x.hidden()
+	b := x.private()
 	base := b.pipeline.cfg.BaseURL
 	if shown.URL.Scheme != base.Scheme || shown.URL.Host != base.Host || shown.URL.Opaque != "" || shown.Method != x.op.Method ||
 		shown.URL.EscapedPath() != b.shownPath || shown.URL.RawQuery != b.shownQuery {

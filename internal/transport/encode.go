@@ -85,7 +85,7 @@ type Prepared struct {
 	encoded
 	contentType string
 	secrets     []secret.Secret // in the path and the query
-	hidden      []secret.Secret // in the body
+	bodySecrets []secret.Secret
 }
 
 // After is the call when it is sent again after a failure.
@@ -122,7 +122,7 @@ func (p *Pipeline) prepare(call Call) (Prepared, error) {
 	if err != nil {
 		return Prepared{}, err
 	}
-	c := Prepared{Op: call.Op, encoded: encoded{shownPath: shown, path: real, body: call.Body}, contentType: call.ContentType, hidden: call.Hidden}
+	c := Prepared{Op: call.Op, encoded: encoded{shownPath: shown, path: real, body: call.Body}, contentType: call.ContentType, bodySecrets: call.Hidden}
 	if r.secretPath {
 		for _, v := range call.Path {
 			c.secrets = append(c.secrets, secret.New(v))

@@ -68,7 +68,7 @@ type call struct {
 }
 
 // send prepares a call and sends it.
-func send(ctx context.Context, p *transport.Pipeline, c call) (*transport.Answer, error) {
+func send(ctx context.Context, p *transport.Pipeline, c call) (*transport.Response, error) {
 	prepared, err := p.Prepare(c.Call)
 	if err != nil {
 		return nil, err

@@ -42,10 +42,10 @@ func checkRetry(ctx context.Context, resp *http.Response, err error) (bool, erro
 	if resp != nil {
 		x.retryAfter = retryAfter(resp.Header, time.Now())
 	}
-	if !x.mayRepeat(status, err) || x.attempts >= x.hidden().pipeline.cfg.MaxAttempts {
+	if !x.mayRepeat(status, err) || x.attempts >= x.private().pipeline.cfg.MaxAttempts {
 		return false, nil
 	}
-	if x.retryAfter > x.hidden().pipeline.cfg.MaxRetryAfter {
+	if x.retryAfter > x.private().pipeline.cfg.MaxRetryAfter {
 		return false, nil
 	}
 	x.wait = rand.N(ceiling(x.attempts - 1)) // #nosec G404 -- jitter
@@ -56,7 +56,7 @@ func checkRetry(ctx context.Context, resp *http.Response, err error) (bool, erro
 		x.lateDeadline = true
 		return false, nil
 	}
-	if !x.hidden().pipeline.budget.spend(err) {
+	if !x.private().pipeline.budget.spend(err) {
 		return false, nil
 	}
 	x.claimed.Store(false)

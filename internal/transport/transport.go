@@ -74,9 +74,9 @@ func New(cfg Config) *Pipeline {
 	}
 	p.client = retryablehttp.Client{
 		HTTPClient: &http.Client{
-			// sealed has no CloseIdleConnections: retryablehttp calls it after a
+			// keepIdle has no CloseIdleConnections: retryablehttp calls it after a
 			// failure, and would close the connections of all visitors.
-			Transport:     sealed{chain},
+			Transport:     keepIdle{chain},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		Logger:       nil, // its log lines hold URLs
@@ -88,9 +88,9 @@ func New(cfg Config) *Pipeline {
 	return p
 }
 
-type sealed struct{ next http.RoundTripper }
+type keepIdle struct{ next http.RoundTripper }
 
-func (s sealed) RoundTrip(r *http.Request) (*http.Response, error) { return s.next.RoundTrip(r) }
+func (s keepIdle) RoundTrip(r *http.Request) (*http.Response, error) { return s.next.RoundTrip(r) }
 
 // Authorization is what a call is sent with besides what it says itself.
 type Authorization struct {
@@ -98,8 +98,8 @@ type Authorization struct {
 	SessionID string        // of the visitor's session, for an operation that takes it; "" for none
 }
 
-// Answer is a whole response.
-type Answer struct {
+// Response is a whole response of the server.
+type Response struct {
 	Status   int
 	Header   http.Header
 	Body     []byte // valid until Release
@@ -117,18 +117,18 @@ type Answer struct {
 }
 
 // Failure is what an answer comes to that is no success.
-func (a *Answer) Failure(op *operation.Operation) *failure.Failure {
-	p := wire.DecodeProblem(a.Body, a.Header.Get("Content-Type"))
-	p.Code, p.Message, p.MoreInfo = a.Scrub(p.Code), a.Scrub(p.Message), a.Scrub(p.MoreInfo)
+func (r *Response) Failure(op *operation.Operation) *failure.Failure {
+	p := wire.DecodeProblem(r.Body, r.Header.Get("Content-Type"))
+	p.Code, p.Message, p.MoreInfo = r.Scrub(p.Code), r.Scrub(p.Message), r.Scrub(p.MoreInfo)
 	for i, d := range p.Details {
-		p.Details[i] = wire.Detail{Field: a.Scrub(d.Field), Type: a.Scrub(d.Type), Message: a.Scrub(d.Message), MoreInfo: a.Scrub(d.MoreInfo)}
+		p.Details[i] = wire.Detail{Field: r.Scrub(d.Field), Type: r.Scrub(d.Type), Message: r.Scrub(d.Message), MoreInfo: r.Scrub(d.MoreInfo)}
 	}
-	if a.Cut { // what is missing may say otherwise
+	if r.Cut { // what is missing may say otherwise
 		p.Empty, p.Other = false, true
 	}
 	f := &failure.Failure{
-		Op: op, Kind: failure.KindAnswered, Status: a.Status, Problem: p, RequestID: a.Scrub(requestID(a.Header)),
-		Attempts: a.Attempts, MaybeDone: a.MaybeDone, LateDeadline: a.LateDeadline, RetryAfter: a.RetryAfter,
+		Op: op, Kind: failure.KindAnswered, Status: r.Status, Problem: p, RequestID: r.Scrub(requestID(r.Header)),
+		Attempts: r.Attempts, MaybeDone: r.MaybeDone, LateDeadline: r.LateDeadline, RetryAfter: r.RetryAfter,
 	}
 	return f.Judged()
 }
@@ -145,25 +145,25 @@ func requestID(h http.Header) string {
 }
 
 // Release gives the body's memory back.
-func (a *Answer) Release() {
-	if a.body != nil {
-		a.Body = nil
-		_ = a.body.Close()
+func (r *Response) Release() {
+	if r.body != nil {
+		r.Body = nil
+		_ = r.body.Close()
 	}
 }
 
 // Scrub removes the call's secrets from a text that the server sent.
-func (a *Answer) Scrub(text string) string { return a.scrub.clean(text) }
+func (r *Response) Scrub(text string) string { return r.scrub.clean(text) }
 
 // Send carries the call to the server and returns its answer, of any status.
 // Its error is a *failure.Failure.
-func (p *Pipeline) Send(ctx context.Context, call Prepared, auth Authorization) (*Answer, error) {
-	own := &hidden{encoded: call.encoded, sessionID: auth.SessionID, pipeline: p}
-	x := &exchange{Context: ctx, op: call.Op, bearer: auth.Bearer, before: call.Attempts, maybeDone: call.MaybeDone, hidden: func() *hidden { return own }}
+func (p *Pipeline) Send(ctx context.Context, call Prepared, auth Authorization) (*Response, error) {
+	own := &private{encoded: call.encoded, sessionID: auth.SessionID, pipeline: p}
+	x := &exchange{Context: ctx, op: call.Op, bearer: auth.Bearer, before: call.Attempts, maybeDone: call.MaybeDone, private: func() *private { return own }}
 	x.scrub.secrets = append(x.secrets[:0], call.secrets...)
 	x.scrub.add(auth.Bearer)
 	x.scrub.addText(auth.SessionID)
-	x.scrub.chosen = call.hidden
+	x.scrub.chosen = call.bodySecrets
 	req, err := p.request(x, call, auth.SessionID)
 	if err != nil {
 		return nil, invalidCall(call.Op, err)
@@ -180,7 +180,7 @@ func (p *Pipeline) Send(ctx context.Context, call Prepared, auth Authorization) 
 	}
 	x.cut = x.cut || body.cut != nil
 	p.budget.succeed(resp.StatusCode)
-	own.result = Answer{
+	own.result = Response{
 		Status: resp.StatusCode, Header: resp.Header, Body: body.bytes(), Attempts: x.before + x.attempts,
 		MaybeDone: x.maybeDone, LateDeadline: x.lateDeadline, RetryAfter: x.retryAfter, scrub: x.scrub, body: body, Cut: x.cut,
 	}
@@ -188,15 +188,15 @@ func (p *Pipeline) Send(ctx context.Context, call Prepared, auth Authorization) 
 }
 
 // bodyOf is the whole body of an answer.
-func (h *hidden) bodyOf(resp *http.Response, op *operation.Operation) (*memoryBody, error) {
+func (h *private) bodyOf(resp *http.Response, op *operation.Operation) (*memoryBody, error) {
 	if body, whole := resp.Body.(*memoryBody); whole {
 		return body, nil
 	}
 	// It is hidden, or a middleware answered by itself or wrapped the body.
 	body, err := readBody(resp, bodyLimit(op, resp.StatusCode))
-	if err == nil && h.answer != nil && len(body.bytes()) == 0 {
+	if err == nil && h.secretBody != nil && len(body.bytes()) == 0 {
 		_ = body.Close()
-		return h.answer, nil
+		return h.secretBody, nil
 	}
 	return body, err
 }
@@ -210,9 +210,9 @@ type exchange struct {
 	scrub  scrubber
 	// secrets is where the scrubber's list begins: most calls have one or two.
 	secrets [2]secret.Secret
-	// hidden is a function because middleware can reach the exchange: it is the
+	// private is a function because middleware can reach the exchange: it is the
 	// request's context, and people dump contexts.
-	hidden func() *hidden
+	private func() *private
 
 	claimed      atomic.Bool // this attempt has been sent
 	before       int         // requests that an earlier use of the call sent
@@ -225,15 +225,15 @@ type exchange struct {
 	wait         time.Duration
 }
 
-// hidden is what only the two ends of the chain may see.
-type hidden struct {
+// private is what only the two ends of the chain may see.
+type private struct {
 	encoded
-	sessionID string
-	pipeline  *Pipeline   // leads to the transport's connections and their buffers
-	answer    *memoryBody // instead of the response's body, where that holds secrets
+	sessionID  string
+	pipeline   *Pipeline   // leads to the transport's connections and their buffers
+	secretBody *memoryBody // instead of the response's body, where that holds secrets
 
 	request retryablehttp.Request // here, and not each on the heap by itself
-	result  Answer
+	result  Response
 }
 
 type exchangeKey struct{}

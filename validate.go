@@ -13,17 +13,17 @@ import (
 	"github.com/emporix-community/emporix-go/internal/transport"
 )
 
-// required refuses an empty or blank argument before any request.
-func required(field, value string) error {
+// requireText refuses an empty or blank argument before any request.
+func requireText(field, value string) error {
 	if strings.TrimSpace(value) == "" {
 		return &ArgumentError{Field: field, Reason: "is empty"}
 	}
 	return nil
 }
 
-// requiredPassword refuses an empty password. A blank one is the server's to
+// requirePassword refuses an empty password. A blank one is the server's to
 // judge.
-func requiredPassword(field, value string) error {
+func requirePassword(field, value string) error {
 	if value == "" {
 		return &ArgumentError{Field: field, Reason: "is empty"}
 	}
@@ -54,8 +54,8 @@ func optionalIdentifier(field, value string, limit int) error {
 	return identifier(field, value, limit)
 }
 
-// listed refuses what one comma-separated value can't carry.
-func listed(field, element string) error {
+// checkListElement refuses what one comma-separated value can't carry.
+func checkListElement(field, element string) error {
 	reason := "holds a comma, which separates elements"
 	if f := failure.Of(transport.CheckIdentifier(field, element, maxIdentifier)); f != nil {
 		reason = f.Err.Error()

@@ -16,9 +16,9 @@ import (
 )
 
 // decode reads a success.
-func decode(op *operation.Operation, answer *transport.Answer, into any) error {
-	body, media := bytes.TrimSpace(answer.Body), contentType(answer.Header)
-	err := strangeBody(body, media)
+func decode(op *operation.Operation, resp *transport.Response, into any) error {
+	body, media := bytes.TrimSpace(resp.Body), contentType(resp.Header)
+	err := foreignBody(body, media)
 	switch {
 	case err != nil:
 	case into != nil:
@@ -27,28 +27,28 @@ func decode(op *operation.Operation, answer *transport.Answer, into any) error {
 		err = errors.New("the answer is an error, with the status of a success")
 	}
 	if err != nil {
-		return badResponse(op, answer, err)
+		return badResponse(op, resp, err)
 	}
 	return nil
 }
 
 // badResponse is the error of a success that can't be read. What it answers was
 // probably done. A status that the API doesn't document is part of the error.
-func badResponse(op *operation.Operation, answer *transport.Answer, why error) error {
-	if slices.Contains(op.Success, answer.Status) {
-		f := &failure.Failure{Op: op, Kind: failure.KindUnreadable, Attempts: answer.Attempts, Err: why}
+func badResponse(op *operation.Operation, resp *transport.Response, why error) error {
+	if slices.Contains(op.Success, resp.Status) {
+		f := &failure.Failure{Op: op, Kind: failure.KindUnreadable, Attempts: resp.Attempts, Err: why}
 		return publicError(f.Judged())
 	}
-	f := answer.Failure(op)
-	if len(bytes.TrimSpace(answer.Body)) > 0 {
+	f := resp.Failure(op)
+	if len(bytes.TrimSpace(resp.Body)) > 0 {
 		f.Err = why
 	}
 	return publicError(f)
 }
 
-// strangeBody refuses what somebody else than the API answered, with a status
+// foreignBody refuses what somebody else than the API answered, with a status
 // that looks like success.
-func strangeBody(body []byte, media string) error {
+func foreignBody(body []byte, media string) error {
 	switch {
 	case bytes.HasPrefix(body, []byte("<")), len(body) > 0 && strings.Contains(media, "html"):
 		return errors.New("the answer is a web page; something between here and the API answered, such as a login page or a firewall")
@@ -67,11 +67,11 @@ func decodeInto(body []byte, media string, into any) error {
 	case wire.Decode(body, into) != nil:
 		return fmt.Errorf("the answer is not the JSON that the API promises (%d bytes of %s)", len(body), media)
 	}
-	if answer, ok := into.(interface{ tidy() }); ok {
-		answer.tidy()
+	if resp, ok := into.(interface{ tidy() }); ok {
+		resp.tidy()
 	}
-	if answer, ok := into.(interface{ missing() string }); ok {
-		if what := answer.missing(); what != "" {
+	if resp, ok := into.(interface{ missing() string }); ok {
+		if what := resp.missing(); what != "" {
 			return fmt.Errorf("the answer is not what the API promises: it lacks %s", what)
 		}
 	}
@@ -80,7 +80,7 @@ func decodeInto(body []byte, media string, into any) error {
 
 // missing names what tells a profile from JSON of another shape, which decodes
 // into any struct: at least one of the members that say who the customer is.
-func (in *customerAnswer) missing() string {
+func (in *customerResponse) missing() string {
 	if in.ID == "" && in.CustomerNumber == "" && in.ContactEmail == "" && in.FirstName == "" && in.LastName == "" && len(in.Accounts) == 0 {
 		return "whatever says who the customer is"
 	}
@@ -108,7 +108,7 @@ func (l *addressList) missing() string {
 }
 
 // tidy drops list elements that were null or of another shape.
-func (in *customerAnswer) tidy() {
+func (in *customerResponse) tidy() {
 	in.Accounts = slices.DeleteFunc(in.Accounts, func(a Account) bool { return a == Account{} })
 	in.B2B.LegalEntities = slices.DeleteFunc(in.B2B.LegalEntities, func(e LegalEntity) bool { return e == LegalEntity{} })
 	(*addressList)(&in.Addresses).tidy()
