@@ -134,7 +134,7 @@ func TestLife_L07_LostAnswers(t *testing.T) {
 // token: it was not processed.
 func TestLife_L07_ALostRenewalLeavesNoWriteInDoubt(t *testing.T) {
 	address := emporix.AddressRequest{ContactName: "Jo Doe", City: "Berlin", Country: "DE"}
-	for _, lost := range []emporixtest.Fault{{Status: 500}, {Status: 502}, {Cut: emporixfake.CutBefore}} {
+	for _, lost := range []emporixtest.Fault{{Status: 500}, {Status: 502}, {Redirect: "https://elsewhere.example/"}, {Cut: emporixfake.CutBefore}} {
 		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
 			ctx, guest := t.Context(), client.Session("guest")
 			logIn(t, client.OwnSession())
