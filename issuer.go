@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/lifecycle"
 	"github.com/emporix-community/emporix-go/internal/operation"
 	"github.com/emporix-community/emporix-go/internal/secret"
@@ -84,10 +85,13 @@ func (i issuer) issue(ctx context.Context, name string, call transport.Call, bea
 		grant, err = i.core.grant(ctx, prepared, transport.Authorization{Bearer: bearer})
 	}
 	i.core.log(ctx, call.Op, nil, err, began)
-	if err != nil {
-		return lifecycle.Grant{}, &AuthError{Op: name, Err: err}
+	switch {
+	case err == nil:
+		return grant, nil
+	case failure.Of(err) == nil: // an argument was refused
+		return lifecycle.Grant{}, &failure.Failure{Op: call.Op, Token: failure.NotSent, Err: &AuthError{Op: name, Err: err}}
 	}
-	return grant, nil
+	return lifecycle.Grant{}, &AuthError{Op: name, Err: err}
 }
 
 // grant sends a call that answers with tokens.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -131,7 +134,7 @@ func TestLife_L07_LostAnswers(t *testing.T) {
 // token: it was not processed.
 func TestLife_L07_ALostRenewalLeavesNoWriteInDoubt(t *testing.T) {
 	address := emporix.AddressRequest{ContactName: "Jo Doe", City: "Berlin", Country: "DE"}
-	for _, lost := range []emporixtest.Fault{{Status: 500}, {Status: 502}, {Cut: emporixfake.CutBefore}} {
+	for _, lost := range []emporixtest.Fault{{Status: 500}, {Status: 502}, {Redirect: "https://elsewhere.example/"}, {Cut: emporixfake.CutBefore}} {
 		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
 			ctx, guest := t.Context(), client.Session("guest")
 			logIn(t, client.OwnSession())
@@ -187,5 +190,37 @@ func TestLife_L04_WhoLeavesDuringASwitch(t *testing.T) {
 			time.Sleep(time.Minute)
 			assert.Equal(t, delay != 0, info(t, own).LegalEntityID == "company")
 		}
+	})
+}
+
+// A switch that no URL can hold is not sent, and says nothing about the session.
+func TestLife_ASwitchThatIsNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refreshes := 0
+		long := strings.Repeat("r", 9950)
+		tokens := `{"access_token":"customer","refresh_token":"` + long + `","expires_in":2591999,"refresh_token_expires_in":86399,"session_id":"s1"}`
+		client, err := emporix.NewClient("acme", "storefront", emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			switch {
+			case strings.HasSuffix(r.URL.Path, "/anonymous/login"):
+				return reply(200, anonymousTokens), nil
+			case strings.HasSuffix(r.URL.Path, "/refreshauthtoken"):
+				refreshes++
+			case strings.HasSuffix(r.URL.Path, "/me"):
+				return reply(200, `{"id":"1"}`), nil
+			}
+			return reply(200, tokens), nil
+		})))
+		require.NoError(t, err)
+		defer func() { assert.NoError(t, client.Close(t.Context())) }()
+		_, err = client.Auth.Login(t.Context(), jo)
+		require.NoError(t, err)
+		_, err = client.Auth.SwitchLegalEntity(t.Context(), strings.Repeat("e", 256))
+		assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
+		assert.NotErrorIs(t, err, emporix.ErrOutcomeUnknown)
+		time.Sleep(20 * time.Hour)
+		_, err = client.Customers.Get(t.Context())
+		require.NoError(t, err)
+		synctest.Wait()
+		assert.Equal(t, 1, refreshes)
 	})
 }

@@ -284,7 +284,7 @@ func (e *unsentError) Is(target error) bool {
 	case error(ErrOutcomeUnknown):
 		return false
 	case error(ErrUnavailable):
-		return !errors.Is(e.err, ErrBadResponse)
+		return errors.Is(e.err, ErrUnavailable) || !errors.Is(e.err, ErrBadResponse)
 	}
 	return errors.Is(e.err, target)
 }
