@@ -281,7 +281,9 @@ func visitor(key string) *Visitor { return &Visitor{id: secret.New(key)} }
 // at returns v, of this Manager.
 func (m *Manager) at(v *Visitor) *Visitor {
 	if v.m == nil {
-		v.Init(m, "visitor/", v.id.Reveal())
+		key := v.id.Reveal()
+		v.id = secret.Secret{}
+		v.Init(m, "visitor/", key)
 	}
 	if v.m() != m {
 		panic("a visitor of another Manager")

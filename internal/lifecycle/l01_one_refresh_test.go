@@ -50,6 +50,33 @@ func TestL01_TwoReplicasAgree(t *testing.T) {
 	})
 }
 
+// An early renewal takes the lease as well, also where the server does not say how long
+// the refresh token lives: several processes see its time come.
+func TestL01_AnEarlyRenewalIsOneForAllProcesses(t *testing.T) {
+	for _, stated := range []bool{true, false} {
+		inShop(t, 3, func(t *testing.T, s *shop) {
+			s.tokenServer.script(0, func(ctx context.Context, c tokenCall, g *Grant) error {
+				if c.op == refreshAnonymous {
+					pause(ctx, time.Second)
+				}
+				if !stated {
+					g.RefreshExpiresIn.Duration, g.RefreshExpiresIn.Known = 0, false
+				}
+				return nil
+			})
+			s.guest("jo")
+			for range 20 {
+				time.Sleep(10 * time.Minute)
+				s.everywhere(2, "jo", WantAnonymous)
+				time.Sleep(time.Minute)
+			}
+			s.sentOnce(refreshAnonymous)
+			assert.NotZero(t, s.tokenServer.count(refreshAnonymous))
+			assert.Equal(t, 1+len(s.replicas), s.tokenServer.count(anonymous), "none was late")
+		})
+	}
+}
+
 // lateStore is the same fakeStore as seen by a slow replica.
 type lateStore struct{ *fakeStore }
 

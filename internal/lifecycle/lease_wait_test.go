@@ -52,6 +52,26 @@ func TestFleet_WhatTheCallerKnowsIsOld(t *testing.T) {
 	})
 }
 
+// A row that changes while another process has the lease needs no renewal here.
+func TestFleet_ARowThatChangesEndsTheWait(t *testing.T) {
+	inShop(t, 1, func(t *testing.T, s *shop) {
+		s.guest("jo")
+		w := s.replicas[0]
+		seen, other := w.row("jo"), "another process"
+		s.leasingStore.lend(t, "jo", other, time.Minute)
+		go func() {
+			time.Sleep(time.Second)
+			next := *seen
+			next.Generation = nextGeneration(seen.Generation)
+			assert.NoError(t, s.leasingStore.Save(t.Context(), rowOf("jo"), next.encode(), next.Generation, time.Hour))
+		}()
+		l, done, err := w.m.at(visitor("jo")).acquire(t.Context(), seen)
+		require.NoError(t, err)
+		assert.True(t, done && l == nil)
+		assert.Equal(t, other, s.leasingStore.lent("jo"))
+	})
+}
+
 // A lease is given back by its owner only.
 func TestFleet_TheLeaseOfAnother(t *testing.T) {
 	inShop(t, 2, func(t *testing.T, s *shop) {

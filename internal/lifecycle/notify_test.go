@@ -87,9 +87,11 @@ func TestL14_EventsAreBound(t *testing.T) {
 		o := observing(w, func(string) bool { return true })
 		w.token(visitor("first"), WantAnonymous)
 		before := runtime.NumGoroutine()
-		for i := range 3 * mostEvents {
-			w.token(visitor(fmt.Sprint(i)), WantAnonymous)
-		}
+		assert.Zero(t, elapsed(func() { // the first was waited for, and is overdue
+			for i := range 3 * mostEvents {
+				w.token(visitor(fmt.Sprint(i)), WantAnonymous)
+			}
+		}))
 		synctest.Wait()
 		assert.LessOrEqual(t, runtime.NumGoroutine(), before+mostObserving)
 		assert.Equal(t, mostEvents, w.m.events.waiting)
