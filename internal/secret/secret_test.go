@@ -49,7 +49,7 @@ func TestForms(t *testing.T) {
 	assert.Empty(t, secret.Forms("abc"))
 	assert.Contains(t, secret.Forms("abcd"), "abcd")
 	for value, forms := range map[string][]string{
-		"AZ<9": {"AZ%3c9"}, "ab<<": {"ab%3c%3c"}, "100%": {"100%"}, "<<AZ": {"%3c%3cAZ"},
+		"AZ<9": {"AZ%3c9"}, "ab<<": {"ab%3c%3c"}, "100%": {"100%"}, "a\"%AB": {"a\"%AB"}, "<<AZ": {"%3c%3cAZ"},
 		"<\x7f\"9": {"<\x7f\\\"9", "%3C%7F%5C%229", "<\x7f\\\\\\\"9"}, // JSON that keeps <, and that in a URL and in JSON
 	} {
 		assert.Subset(t, secret.Forms(value), forms)
