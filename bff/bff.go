@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -106,6 +107,7 @@ type BFF struct {
 	index       *index // nil with sessions in cookies
 	touchPace   time.Duration
 	logStuck    atomic.Bool
+	resumptions sync.Map // of *resumption, by a digest of the session's key
 }
 
 // New returns a BFF over a client. Visitors are kept in the client's token
