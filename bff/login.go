@@ -133,7 +133,8 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 
 // SwitchLegalEntity makes the customer act for a company, and gives them a new
 // ID. Errors: those of emporix.AuthService.SwitchLegalEntity,
-// emporix.ErrStoreUnavailable (nothing has changed, unless the error is
+// emporix.ErrStoreUnavailable and, of a logout everywhere meanwhile,
+// emporix.ErrSessionExpired (nothing has changed, unless the error is
 // emporix.ErrOutcomeUnknown too: then the customer is logged out), ErrTooLate,
 // ErrReadOnly.
 func (v *Visit) SwitchLegalEntity(ctx context.Context, legalEntityID string) (info emporix.SessionInfo, err error) {
@@ -149,7 +150,8 @@ func (v *Visit) SwitchLegalEntity(ctx context.Context, legalEntityID string) (in
 // ChangePassword changes the customer's password, and gives them a new ID. Their
 // other sessions go on, as far as the server lets them; LogoutEverywhere ends
 // those. Errors: those of emporix.CredentialsService.ChangePassword,
-// emporix.ErrStoreUnavailable (the password is as it was, unless the error is
+// emporix.ErrStoreUnavailable and, of a logout everywhere meanwhile,
+// emporix.ErrSessionExpired (the password is as it was, unless the error is
 // emporix.ErrOutcomeUnknown too: then it is changed, and the customer logged
 // out), ErrTooLate, ErrReadOnly.
 func (v *Visit) ChangePassword(ctx context.Context, req emporix.ChangePasswordRequest) error {
