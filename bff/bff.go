@@ -160,7 +160,8 @@ func New(client *emporix.Client, opts Options) (*BFF, error) {
 			refuse(fmt.Sprintf("Providers[%q]", name), reason)
 		}
 	}
-	if store, sealed := settings.TokenStore.(*CookieStore); sealed {
+	if holder, sealed := settings.TokenStore.(interface{ cookieStore() *CookieStore }); sealed { // also one that has it embedded, to count
+		store := holder.cookieStore()
 		if !settings.ForegroundRenewal {
 			problems = append(problems, &emporix.ArgumentError{Field: "client", Reason: "keeps sessions in cookies, so it needs emporix.WithForegroundRenewal"})
 		}

@@ -107,6 +107,8 @@ func newCookieStore(r *ring, once bool) *CookieStore {
 	return &CookieStore{inner: func() *cookieRows { return inner }}
 }
 
+func (s *CookieStore) cookieStore() *CookieStore { return s }
+
 // Load returns a session that is in use.
 func (s *CookieStore) Load(ctx context.Context, key string) ([]byte, bool, error) {
 	if ctx.Err() != nil {
