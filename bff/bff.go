@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -106,6 +107,7 @@ type BFF struct {
 	index       *index // nil with sessions in cookies
 	touchPace   time.Duration
 	logStuck    atomic.Bool
+	resumptions sync.Map // of *resumption, by a digest of the session's key
 }
 
 // New returns a BFF over a client. Visitors are kept in the client's token
@@ -158,7 +160,8 @@ func New(client *emporix.Client, opts Options) (*BFF, error) {
 			refuse(fmt.Sprintf("Providers[%q]", name), reason)
 		}
 	}
-	if store, sealed := settings.TokenStore.(*CookieStore); sealed {
+	if holder, sealed := settings.TokenStore.(interface{ cookieStore() *CookieStore }); sealed { // also one that has it embedded, to count
+		store := holder.cookieStore()
 		if !settings.ForegroundRenewal {
 			problems = append(problems, &emporix.ArgumentError{Field: "client", Reason: "keeps sessions in cookies, so it needs emporix.WithForegroundRenewal"})
 		}

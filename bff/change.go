@@ -98,7 +98,7 @@ func (v *visit) change(ctx context.Context, login bool, do func(ctx context.Cont
 	next, err = v.settle(ctx, old, next, r)
 	if err != nil {
 		v.undo(ctx, session, next)
-		if !login && errors.Is(err, emporix.ErrStoreUnavailable) {
+		if !login {
 			return fmt.Errorf("%w: %w", errNotKept, err)
 		}
 		return err

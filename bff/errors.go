@@ -54,6 +54,7 @@ var statuses = []struct {
 	status int
 }{
 	{errNotKept, http.StatusBadGateway},
+	{errConfirmed, http.StatusBadGateway},
 	{ErrCrossOrigin, http.StatusForbidden},
 	{ErrState, http.StatusBadRequest},
 	{ErrSocialRefused, http.StatusUnauthorized},

@@ -51,12 +51,22 @@ func (v *Visit) ExchangeToken(ctx context.Context, req emporix.ExchangeTokenRequ
 // ConfirmSignUp completes a sign-up with the token of the activation mail. Where
 // the tenant logs the customer in with it, it is a login. A link in a mail is
 // opened by scanners too: have a person press a button. Errors: also those of
-// emporix.CustomersService.ConfirmSignUp.
+// emporix.CustomersService.ConfirmSignUp; any error of a login that was to follow is
+// emporix.ErrOutcomeUnknown too: the sign-up is complete, and the token used.
 func (v *Visit) ConfirmSignUp(ctx context.Context, token string) (*Login, error) {
-	return v.login(ctx, func(ctx context.Context, s *emporix.Session) (emporix.LoginResult, error) {
-		return plain(s.Customers.ConfirmSignUp(ctx, token))
+	confirmed := false
+	login, err := v.login(ctx, func(ctx context.Context, s *emporix.Session) (emporix.LoginResult, error) {
+		result, err := plain(s.Customers.ConfirmSignUp(ctx, token))
+		confirmed = err == nil
+		return result, err
 	})
+	if err != nil && login == nil && confirmed {
+		return nil, fmt.Errorf("%w: %w", errConfirmed, err)
+	}
+	return login, err
 }
+
+var errConfirmed = fmt.Errorf("bff: %w: the sign-up is complete, but the customer was not logged in", emporix.ErrOutcomeUnknown)
 
 func plain(result *emporix.LoginResult, err error) (emporix.LoginResult, error) {
 	if err != nil {
@@ -133,7 +143,8 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 
 // SwitchLegalEntity makes the customer act for a company, and gives them a new
 // ID. Errors: those of emporix.AuthService.SwitchLegalEntity,
-// emporix.ErrStoreUnavailable (nothing has changed, unless the error is
+// emporix.ErrStoreUnavailable and, of a logout everywhere meanwhile,
+// emporix.ErrSessionExpired (nothing has changed, unless the error is
 // emporix.ErrOutcomeUnknown too: then the customer is logged out), ErrTooLate,
 // ErrReadOnly.
 func (v *Visit) SwitchLegalEntity(ctx context.Context, legalEntityID string) (info emporix.SessionInfo, err error) {
@@ -149,7 +160,8 @@ func (v *Visit) SwitchLegalEntity(ctx context.Context, legalEntityID string) (in
 // ChangePassword changes the customer's password, and gives them a new ID. Their
 // other sessions go on, as far as the server lets them; LogoutEverywhere ends
 // those. Errors: those of emporix.CredentialsService.ChangePassword,
-// emporix.ErrStoreUnavailable (the password is as it was, unless the error is
+// emporix.ErrStoreUnavailable and, of a logout everywhere meanwhile,
+// emporix.ErrSessionExpired (the password is as it was, unless the error is
 // emporix.ErrOutcomeUnknown too: then it is changed, and the customer logged
 // out), ErrTooLate, ErrReadOnly.
 func (v *Visit) ChangePassword(ctx context.Context, req emporix.ChangePasswordRequest) error {

@@ -19,8 +19,9 @@ import (
 // maxCookie is what browsers take, name and attributes included.
 const maxCookie = 4096
 
-// clockSkew is how far ahead the clock of the replica may be that sealed a cookie.
-// The seal says that the cookie is ours; what is further ahead is a mistake.
+// clockSkew is how far apart the clocks of two replicas may be: of the one that
+// sealed a cookie, say. The seal says that the cookie is ours; what is further ahead
+// is a mistake.
 const clockSkew = 24 * time.Hour
 
 // CookieStore keeps sessions in the visitors' own cookies, sealed. It is a token
@@ -105,6 +106,8 @@ func newCookieStore(r *ring, once bool) *CookieStore {
 	inner := &cookieRows{keys: r, once: once, limit: memoryRows, rows: map[string]cookieRow{}, ended: map[string]cookieRow{}}
 	return &CookieStore{inner: func() *cookieRows { return inner }}
 }
+
+func (s *CookieStore) cookieStore() *CookieStore { return s }
 
 // Load returns a session that is in use.
 func (s *CookieStore) Load(ctx context.Context, key string) ([]byte, bool, error) {

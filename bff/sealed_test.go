@@ -49,6 +49,21 @@ func TestSealedSessionsNeedNoServer(t *testing.T) {
 	assert.Zero(t, writes)
 }
 
+// A store around a CookieStore, such as one that counts, keeps sessions in cookies too.
+func TestAnEmbeddedCookieStore(t *testing.T) {
+	type counted struct{ *bff.CookieStore }
+	s := newShop(t, setup{})
+	restart := func() {
+		store := emporix.WithTokenStore(counted{newCookieStore(t, cookieKey)})
+		s.open(setup{client: []emporix.Option{store, emporix.WithForegroundRenewal()}})
+	}
+	restart()
+	b := s.browser()
+	b.login()
+	restart()
+	assert.Equal(t, s.number, b.ok("GET", "/page"))
+}
+
 func TestSealedKeysRotate(t *testing.T) {
 	next := []byte("a new key, a new key, a new key, a")
 	s := newShop(t, setup{sealed: true})

@@ -57,6 +57,32 @@ func TestSite(t *testing.T) {
 	})
 }
 
+// Each beginning is a call that costs: requests at the same time make one.
+func TestManyRequestsOfAGuestWhoComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{options: bff.Options{
+			Site: func(*http.Request) emporix.SessionContext { return emporix.SessionContext{Currency: "EUR"} },
+		}})
+		b := s.browser()
+		b.ok("GET", "/page")
+		for calls, fault := range []emporixtest.Fault{{}, {Status: http.StatusForbidden}} { // those who waited share a failure
+			time.Sleep(10 * 24 * time.Hour)
+			fault.Operation, fault.Delay = "Auth.Anonymous", time.Second
+			s.fake.Fail(t, fault)
+			var all sync.WaitGroup
+			for range 10 {
+				all.Go(func() {
+					got := (&browser{shop: s, cookie: b.cookie}).do("GET", "/page").StatusCode
+					assert.Equal(t, max(fault.Status, http.StatusOK), got)
+				})
+			}
+			all.Wait()
+			s.fake.AssertCalls(t, "Auth.Anonymous", 2+calls)
+		}
+		b.ok("GET", "/page")
+	})
+}
+
 // A guest whose session the store has forgotten begins the next one as the site says,
 // and one only, however many requests they come back with.
 func TestAGuestOfASiteComesBack(t *testing.T) {

@@ -230,6 +230,34 @@ func TestConfirmSignUp(t *testing.T) {
 	}
 }
 
+// The token works once: whoever tries again would be told that it is unknown.
+func TestASignUpThatIsConfirmedAndLogsNobodyIn(t *testing.T) {
+	for what, fails := range map[string]func(s *shop){
+		"the profile": func(s *shop) {
+			s.fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Status: http.StatusServiceUnavailable, Times: 3})
+		},
+		"the list": func(s *shop) { s.store.failKeys = "/bff/customer/" },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t, setup{fake: []emporixtest.Option{emporixtest.Assume(func(a *emporixtest.Assumptions) {
+				a.DoubleOptIn, a.OptInLogsIn = true, true
+			})}})
+			_, err := s.client.Session("ann").Customers.SignUp(t.Context(), emporix.SignUpRequest{Email: "ann@example.com", Password: "a new password"})
+			require.NoError(t, err)
+			fails(s)
+			s.browser().serve(func(_ http.ResponseWriter, r *http.Request) {
+				login, err := bff.From(r).ConfirmSignUp(r.Context(), s.fake.LatestMail(t, emporixfake.MailOptIn, "ann@example.com").Token)
+				assert.Nil(t, login)
+				assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown, what)
+				assert.Equal(t, http.StatusBadGateway, bff.Status(err), what)
+			})
+			s.store.failKeys = ""
+			_, err = s.client.Session("ann").Auth.Login(t.Context(), emporix.LoginRequest{Email: "ann@example.com", Password: "a new password"})
+			assert.NoError(t, err, "%s: the sign-up is confirmed", what)
+		})
+	}
+}
+
 func TestSocialLoginRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t, setup{options: bff.Options{Providers: providers}})

@@ -141,12 +141,10 @@ func (k *storeKeeper) claim(ctx context.Context, v, next *visitor, from string) 
 	return now, nil
 }
 
-// clockSlack is how far the clocks of two replicas may differ, where the store
-// keeps rows longer than it was told.
-const clockSlack = 2 * time.Minute
-
 func (k *storeKeeper) underWay(ctx context.Context, v *visitor) (bool, error) {
-	if !time.Now().Before(time.UnixMilli(v.Changing).Add(clockSlack)) {
+	// For a store that keeps rows longer than it was told; the clock that set the
+	// time may be behind this one.
+	if !time.Now().Before(time.UnixMilli(v.Changing).Add(clockSkew)) {
 		return false, nil
 	}
 	if _, found, err := k.rows.load(ctx, k.change(v.Next)); err != nil || !found {

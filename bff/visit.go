@@ -323,14 +323,9 @@ func (v *visit) resumed(ctx context.Context, who *visitor, session *emporix.Sess
 		if info, err := session.Info(ctx); err != nil || info.Kind != emporix.SessionNone { // an error is told by what uses the session
 			return session, nil //nolint:nilerr // see above
 		}
-		key := randomValue()
-		if err := v.start(ctx, key); err != nil {
-			return nil, err
-		}
-		kept, err := v.b.keep.update(ctx, who, func(r *record) { r.Key = key })
+		err := v.resumeOnce(ctx, who)
 		if err == nil {
-			v.replace(kept)
-			return v.b.client.Session(key), nil
+			return v.b.client.Session(v.now().Key), nil
 		}
 		if !errors.Is(err, errChanged) {
 			return nil, err
@@ -345,6 +340,49 @@ func (v *visit) resumed(ctx context.Context, who *visitor, session *emporix.Sess
 		session = v.b.client.Session(who.Key)
 	}
 	return nil, errBusy
+}
+
+// resumption is a guest's session that one request begins anew.
+type resumption struct {
+	done chan struct{}
+	err  error // when done
+}
+
+// resumeOnce begins the session for all requests in this process that need it: each
+// beginning is a call. errChanged means that another request has dealt with it.
+func (v *visit) resumeOnce(ctx context.Context, who *visitor) error {
+	own, name := &resumption{done: make(chan struct{})}, digest("resumption", who.Key)
+	first, busy := v.b.resumptions.LoadOrStore(name, own)
+	if !busy {
+		defer func() {
+			v.b.resumptions.Delete(name)
+			close(own.done)
+		}()
+		own.err = v.resume(ctx, who)
+		return own.err
+	}
+	other := first.(*resumption) //nolint:forcetypeassert // nothing else is in there
+	select {
+	case <-other.done:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if other.err == nil || matchesAny(other.err, context.Canceled, context.DeadlineExceeded) { // its own, not ours
+		return errChanged
+	}
+	return other.err
+}
+
+func (v *visit) resume(ctx context.Context, who *visitor) error {
+	key := randomValue()
+	if err := v.start(ctx, key); err != nil {
+		return err
+	}
+	kept, err := v.b.keep.update(ctx, who, func(r *record) { r.Key = key })
+	if err == nil {
+		v.replace(kept)
+	}
+	return err
 }
 
 // discard forgets an ID that no browser has.
