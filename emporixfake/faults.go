@@ -22,7 +22,7 @@ const (
 	BodyMalformed    = "malformed"     // JSON that breaks off
 	BodyHTML         = "html"          // a proxy's error page
 	BodyEmpty        = "empty"         //
-	BodyTruncated    = "truncated"     // half of the answer, then the connection is cut
+	BodyTruncated    = "truncated"     // half of the answer's body, then the connection is cut; without a body, no answer
 	BodyNull         = "null"          //
 	BodyArray        = "array"         // []
 	BodyString       = "string"        //
@@ -281,6 +281,9 @@ func (s *Server) serveFault(w http.ResponseWriter, r *http.Request, f *Fault, c 
 		abort(effect, 0)
 	}
 	ans = f.change(ans)
+	if f.Body == BodyTruncated && len(ans.raw) == 0 { // whoever has the header has it all
+		abort(effect, 0)
+	}
 	s.finish(entry, effect, ans.status)
 	f.write(w, ans)
 }
