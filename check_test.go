@@ -287,7 +287,7 @@ func TestAnEmployeeTokenWhoseAnswerIsLost(t *testing.T) {
 	other := fake.Client(t)
 	client, err := emporix.NewClient("acme", "storefront", emporix.WithTransport(fake.Transport()), emporix.WithBaseURL(fake.URL()),
 		emporix.WithEmployeeToken(func(context.Context) (emporix.Secret, error) {
-			_, err := other.HTTPClient().PostForm(fake.URL()+"/oauth/token", url.Values{"grant_type": {"client_credentials"}}) //nolint:bodyclose,noctx // there is none
+			_, err := other.HTTPClient().PostForm(fake.URL()+"/oauth/token", url.Values{"grant_type": {"client_credentials"}})
 			return emporix.Secret{}, err
 		}))
 	require.NoError(t, err)

@@ -496,7 +496,7 @@ func TestWritesOfATransportThatFallsBack(t *testing.T) {
 	writes := 0
 	client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL("http://"+listener.Addr().String()),
 		emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
-			if resp, err := http.DefaultTransport.RoundTrip(r); err == nil { //nolint:bodyclose // there is none
+			if resp, err := http.DefaultTransport.RoundTrip(r); err == nil {
 				return resp, nil
 			}
 			if r.Method == http.MethodPost {
@@ -510,7 +510,7 @@ func TestWritesOfATransportThatFallsBack(t *testing.T) {
 	_, err = client.Customers.SignUp(t.Context(), emporix.SignUpRequest{Email: "jo@example.com", Password: "correct horse"})
 	assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
 	assert.Equal(t, 1, writes)
-	_, err = client.HTTPClient().Post("http://"+listener.Addr().String()+"/cart", "application/json", strings.NewReader("{}")) //nolint:bodyclose // there is none
+	_, err = client.HTTPClient().Post("http://"+listener.Addr().String()+"/cart", "application/json", strings.NewReader("{}"))
 	assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
 }
 
