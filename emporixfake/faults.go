@@ -285,6 +285,7 @@ func (s *Server) serveFault(w http.ResponseWriter, r *http.Request, f *Fault, c 
 		abort(effect)
 	}
 	s.finish(entry, effect, ans.status)
+	s.stamp(w) // anew: it may have been delayed
 	f.write(w, ans)
 }
 
