@@ -182,6 +182,9 @@ func (t *visitorTransport) send(req *http.Request, attempts int) (*http.Response
 		return nil, unanswered(req, attempts, false, transport.TimedOut(limit))
 	case err != nil:
 		cancel()
+		if isSaid(err) && !sent.written.Load() {
+			return nil, err
+		}
 		return nil, unanswered(req, attempts, sent.surelyNot(req.Context(), err), err)
 	case resp == nil:
 		cancel()
@@ -252,14 +255,16 @@ func (b *heardBody) Read(data []byte) (int, error) {
 	return n, err
 }
 
-// unanswered is the error of a request without a response. What the SDK said itself,
-// or a middleware in its words, stays as it is.
-func unanswered(req *http.Request, attempts int, unsent bool, err error) error {
+// isSaid reports an error of the SDK's, or of a middleware in its words. It stays as it
+// is, unless the request had been sent by then.
+func isSaid(err error) bool {
 	var known sentinel.Error
 	var argument *ArgumentError
-	if errors.As(err, &known) || errors.As(err, &argument) {
-		return err
-	}
+	return errors.As(err, &known) || errors.As(err, &argument)
+}
+
+// unanswered is the error of a request without a response.
+func unanswered(req *http.Request, attempts int, unsent bool, err error) error {
 	ended := req.Context().Err()
 	f := &failure.Failure{Op: otherWrite, Kind: failure.KindNotSent, Attempts: attempts, Ended: ended != nil, Err: err}
 	if onlyReads(req.Method) {
@@ -428,7 +433,8 @@ func (b *bearerBinding) RoundTrip(shown *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	if sent, watched := ctx.Value(sentKey{}).(*sending); watched && !onlyReads(shown.Method) {
+	sent, watched := ctx.Value(sentKey{}).(*sending)
+	if watched = watched && !onlyReads(shown.Method); watched {
 		ctx = httptrace.WithClientTrace(ctx, sent.trace())
 	}
 	req := shown.WithContext(ctx)
@@ -437,6 +443,9 @@ func (b *bearerBinding) RoundTrip(shown *http.Request) (*http.Response, error) {
 		req.Header.Set("Authorization", bearer.Reveal())
 	}
 	resp, err := b.base.RoundTrip(req)
+	if watched && err == nil { // a transport that calls no hooks has sent it as well
+		sent.written.Store(true)
+	}
 	if !ok { // the caller's own credentials
 		return resp, err
 	}

@@ -766,6 +766,27 @@ func TestHTTPClientWithoutAResponse(t *testing.T) {
 	})
 }
 
+// What a middleware says after the request was answered does not undo the request.
+func TestHTTPClientWhoseMiddlewareFailsAfterwards(t *testing.T) {
+	for _, known := range []error{emporix.ErrUnavailable, emporix.ErrRateLimited, &emporix.ArgumentError{Field: "audit", Reason: "is empty"}} {
+		shop := newCartShop(t, fine, emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+			return roundTripper(func(r *http.Request) (*http.Response, error) {
+				resp, err := next.RoundTrip(r)
+				if strings.HasPrefix(r.URL.Path, "/cart/") {
+					return nil, fmt.Errorf("audit: %w", known)
+				}
+				return resp, err
+			})
+		}))
+		_, err := shop.client.HTTPClient().Post(shop.url("/cart/1"), "application/json", strings.NewReader("{}"))
+		assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
+		assert.ErrorIs(t, err, known)
+		_, err = shop.client.HTTPClient().Get(shop.url("/cart/1"))
+		assert.NotErrorIs(t, err, emporix.ErrOutcomeUnknown)
+		assert.Len(t, shop.seen, 2)
+	}
+}
+
 // hanging answers when the request ends, or with headers at once and the body
 // a minute later.
 func hanging(headers bool) roundTripper {

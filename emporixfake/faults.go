@@ -22,7 +22,7 @@ const (
 	BodyMalformed    = "malformed"     // JSON that breaks off
 	BodyHTML         = "html"          // a proxy's error page
 	BodyEmpty        = "empty"         //
-	BodyTruncated    = "truncated"     // half of the answer, then the connection is cut
+	BodyTruncated    = "truncated"     // half of the answer's body, then the connection is cut; without a body, no answer
 	BodyNull         = "null"          //
 	BodyArray        = "array"         // []
 	BodyString       = "string"        //
@@ -261,12 +261,12 @@ func (f *Fault) String() string {
 // serveFault answers a call as a fault says.
 func (s *Server) serveFault(w http.ResponseWriter, r *http.Request, f *Fault, c *call, entry *Entry) {
 	entry.Fault = f.String()
-	abort := func(effect, sent int) {
-		s.finish(entry, effect, sent)
+	abort := func(effect int) {
+		s.finish(entry, effect, 0)
 		panic(http.ErrAbortHandler)
 	}
 	if !f.After && !wait(r, f.Delay) {
-		abort(0, 0)
+		abort(0)
 	}
 	var ans answer
 	effect := 0
@@ -274,14 +274,18 @@ func (s *Server) serveFault(w http.ResponseWriter, r *http.Request, f *Fault, c 
 		ans = s.perform(c, entry)
 		effect = ans.status
 		if f.After && !wait(r, f.Delay) {
-			abort(effect, 0)
+			abort(effect)
 		}
 	}
 	if f.Cut != "" {
-		abort(effect, 0)
+		abort(effect)
 	}
 	ans = f.change(ans)
+	if f.Body == BodyTruncated && len(ans.raw) == 0 { // whoever has the header has it all
+		abort(effect)
+	}
 	s.finish(entry, effect, ans.status)
+	s.stamp(w) // anew: it may have been delayed
 	f.write(w, ans)
 }
 

@@ -160,6 +160,14 @@ func TestFaultAnswers(t *testing.T) {
 		assert.Equal(t, "", got.body["access_token"])
 		assert.NotContains(t, got.body, "refresh_token")
 	})
+	t.Run("nothing to cut in half", func(t *testing.T) {
+		c := newFake(t)
+		guest, _ := c.visitor()
+		c.fail(fault{Body: emporixfake.BodyTruncated})
+		assert.True(t, guest.sendCut("POST", "/customer/acme/password/reset", object{"email": joEmail}), "the client must not take it for a success")
+		journal := c.fake.Journal()
+		assert.Zero(t, journal[len(journal)-1].Status)
+	})
 	t.Run("a 204 gets a body", func(t *testing.T) {
 		c := newFake(t)
 		guest, _ := c.visitor()

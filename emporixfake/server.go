@@ -112,6 +112,7 @@ func (s *Server) RevokeRefresh(who string) int {
 // net/http turns into a cut connection, when a fault asks for that.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	limitBody(w, r)
+	s.stamp(w)
 	if isControl(r) {
 		s.serveControl(w, r)
 		return
@@ -141,6 +142,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ans := s.perform(c, entry)
 	s.finish(entry, ans.status, ans.status)
 	writeAnswer(w, ans)
+}
+
+// stamp dates an answer by the fake's clock, which net/http does not know.
+func (s *Server) stamp(w http.ResponseWriter) {
+	w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat))
 }
 
 // readCall reads all that an operation needs of a request.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -153,4 +154,16 @@ func TestServerOptionsAreNoOperation(t *testing.T) {
 	answer, err := io.ReadAll(conn)
 	require.NoError(t, err)
 	assert.Contains(t, string(answer), "HTTP/1.1 404 ")
+}
+
+// Answers are dated by the clock that Advance moves, and so are the dates in them.
+func TestAnswersAreDatedByTheFakesClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := New(t)
+		fake.Advance(3 * time.Hour)
+		until := fake.Server().Now().Add(time.Minute).UTC().Format(http.TimeFormat)
+		fake.Fail(t, Fault{Operation: "Customers.Get", Delay: 50 * time.Second, After: true, Status: 503, RetryAfter: until})
+		_, err := fake.Client(t, emporix.WithTimeouts(emporix.Timeouts{Attempt: time.Minute})).Customers.Get(t.Context())
+		require.NoError(t, err, "10 seconds are a short wait, and three hours are none")
+	})
 }

@@ -59,6 +59,7 @@ func TestWhatTheHooksProve(t *testing.T) {
 		return func(h *httptrace.ClientTrace) { h.GotConn(httptrace.GotConnInfo{Conn: conn}) }
 	}
 	wrote := func(h *httptrace.ClientTrace) { h.WroteHeaders() }
+	begin := func(h *httptrace.ClientTrace) { h.ConnectStart("tcp", "192.0.2.1:443") }
 	refused := func(h *httptrace.ClientTrace) { h.ConnectDone("tcp", "192.0.2.1:443", syscall.ECONNREFUSED) }
 	distrusted := func(h *httptrace.ClientTrace) { h.TLSHandshakeDone(tls.ConnectionState{}, broken) }
 	for name, tt := range map[string]struct {
@@ -69,9 +70,10 @@ func TestWhatTheHooksProve(t *testing.T) {
 		"no hook at all":                       {nil, broken, failure.KindLost},
 		"no hook at all, a dial":               {nil, dial, failure.KindNotSent},
 		"no connection":                        {[]step{ask}, broken, failure.KindNotSent},
-		"no connection, a dial":                {[]step{ask, refused}, dial, failure.KindNotSent},
-		"no connection, and another transport": {[]step{ask, refused}, broken, failure.KindLost},
-		"no connection, after TLS":             {[]step{ask, distrusted}, fmt.Errorf("tls: %w", broken), failure.KindNotSent},
+		"no connection, a dial":                {[]step{ask, begin, refused}, dial, failure.KindNotSent},
+		"no connection, and another transport": {[]step{ask, begin, refused}, broken, failure.KindLost},
+		"no connection, of two addresses":      {[]step{ask, begin, begin, refused}, broken, failure.KindNotSent},
+		"no connection, after TLS":             {[]step{ask, func(h *httptrace.ClientTrace) { h.TLSHandshakeStart() }, distrusted}, fmt.Errorf("tls: %w", broken), failure.KindNotSent},
 		"HTTP/1, before the headers":           {[]step{ask, got(h1)}, broken, failure.KindLost},
 		"HTTP/1, after the headers":            {[]step{ask, got(h1), wrote}, broken, failure.KindLost},
 		"HTTP/1, twice, and then a dial":       {[]step{ask, got(h1), wrote, ask}, dial, failure.KindLost},

@@ -132,29 +132,33 @@ func (a *attempt) surelyUnsent(err error, ended bool) bool {
 // the request in another way, which calls no hooks.
 type Connects struct {
 	mu     sync.Mutex
+	trying int // attempts to connect that have not ended
 	failed []error
 }
 
 // Watch adds hooks to a trace.
 func (c *Connects) Watch(trace *httptrace.ClientTrace) {
-	trace.ConnectDone = func(_, _ string, err error) { c.done(err) }
-	trace.TLSHandshakeDone = func(_ tls.ConnectionState, err error) { c.done(err) }
+	trace.ConnectStart = func(_, _ string) { c.count(1, nil) }
+	trace.ConnectDone = func(_, _ string, err error) { c.count(-1, err) }
+	trace.TLSHandshakeStart = func() { c.count(1, nil) }
+	trace.TLSHandshakeDone = func(_ tls.ConnectionState, err error) { c.count(-1, err) }
 }
 
-func (c *Connects) done(err error) {
-	if err != nil {
-		c.mu.Lock()
-		c.failed = append(c.failed, err)
-		c.mu.Unlock()
+func (c *Connects) count(more int, failed error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.trying += more
+	if failed != nil {
+		c.failed = append(c.failed, failed)
 	}
 }
 
 // Explain reports whether a request failed with err because net/http could not
-// connect.
+// connect, or had not by then.
 func (c *Connects) Explain(err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.failed) == 0 || IsDial(err) || slices.ContainsFunc(c.failed, func(why error) bool { return errors.Is(err, why) })
+	return len(c.failed) == 0 || c.trying > 0 || IsDial(err) || slices.ContainsFunc(c.failed, func(why error) bool { return errors.Is(err, why) })
 }
 
 // IsDial reports whether there was no connection.
