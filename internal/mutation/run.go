@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// copies of the tree, each with one bug at a time.
+// copies of the tree, each with one mutant at a time.
 const copies = 2
 
-// run tries the bugs, and prints a line for each.
-func run(ctx context.Context, root string, bugs []bug, out io.Writer) (err error) {
-	work, err := os.MkdirTemp("", "planted-")
+// run tries the mutants, and prints a line for each.
+func run(ctx context.Context, root string, mutants []mutant, out io.Writer) (err error) {
+	work, err := os.MkdirTemp("", "mutation-")
 	if err != nil {
 		return err
 	}
@@ -32,29 +32,29 @@ func run(ctx context.Context, root string, bugs []bug, out io.Writer) (err error
 		}
 		trees = append(trees, tree)
 	}
-	// A test that fails without a bug proves nothing with one.
-	r.each(ctx, trees, sound(bugs))
+	// A test that fails without a mutant proves nothing with one.
+	r.each(ctx, trees, sound(mutants))
 	if !r.failed {
-		r.each(ctx, trees, bugs)
+		r.each(ctx, trees, mutants)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	fmt.Fprintf(out, "planted: %d of %d caught\n", r.caught, len(bugs))
+	fmt.Fprintf(out, "mutation: %d of %d caught\n", r.caught, len(mutants))
 	if r.failed {
 		return errNotAllCaught
 	}
 	return nil
 }
 
-// sound returns, for each package, all its tests and no bug.
-func sound(bugs []bug) (all []bug) {
+// sound returns, for each package, all its tests and no mutant.
+func sound(mutants []mutant) (all []mutant) {
 	at := map[string]int{}
-	for _, b := range bugs {
+	for _, b := range mutants {
 		i, found := at[b.Package]
 		if !found {
 			at[b.Package] = len(all)
-			all = append(all, bug{Rule: "none", Name: b.Package, Package: b.Package, Run: b.Run})
+			all = append(all, mutant{Rule: "none", Name: b.Package, Package: b.Package, Run: b.Run})
 			continue
 		}
 		all[i].Run += "|" + b.Run
@@ -71,9 +71,9 @@ type runner struct {
 	failed bool
 }
 
-// each tries the bugs, one at a time in each tree.
-func (r *runner) each(ctx context.Context, trees []string, bugs []bug) {
-	queue := make(chan bug)
+// each tries the mutants, one at a time in each tree.
+func (r *runner) each(ctx context.Context, trees []string, mutants []mutant) {
+	queue := make(chan mutant)
 	var all sync.WaitGroup
 	for _, tree := range trees {
 		all.Go(func() {
@@ -84,14 +84,14 @@ func (r *runner) each(ctx context.Context, trees []string, bugs []bug) {
 			}
 		})
 	}
-	for _, b := range bugs {
+	for _, b := range mutants {
 		queue <- b
 	}
 	close(queue)
 	all.Wait()
 }
 
-func (r *runner) try(ctx context.Context, tree string, b *bug) {
+func (r *runner) try(ctx context.Context, tree string, b *mutant) {
 	began := time.Now()
 	v, err := r.trial(ctx, tree, b)
 	if ctx.Err() != nil { // it was cut short
@@ -100,7 +100,7 @@ func (r *runner) try(ctx context.Context, tree string, b *bug) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	says, good := v.says, err == nil && v.kind == caught
-	if b.File == "" { // without a bug
+	if b.File == "" { // without a mutant
 		good = err == nil && v.kind == survived
 	}
 	switch {
@@ -113,7 +113,7 @@ func (r *runner) try(ctx context.Context, tree string, b *bug) {
 	case v.kind == survived && b.File != "":
 		says = "SURVIVED " + b.Run
 	case !good:
-		says = "FAILS WITHOUT A BUG: " + says
+		says = "FAILS WITHOUT A MUTANT: " + says
 	}
 	r.failed = r.failed || !good
 	fmt.Fprintf(r.out, "%-16s %-36s %s (%.1f s)\n", b.Rule, b.Name, says, time.Since(began).Seconds())
@@ -122,8 +122,8 @@ func (r *runner) try(ctx context.Context, tree string, b *bug) {
 	}
 }
 
-// trial runs a bug's tests with the bug.
-func (r *runner) trial(ctx context.Context, tree string, b *bug) (v verdict, err error) {
+// trial runs a mutant's tests with the mutant.
+func (r *runner) trial(ctx context.Context, tree string, b *mutant) (v verdict, err error) {
 	if b.File != "" {
 		restore, plantErr := b.plant(tree)
 		if plantErr != nil {

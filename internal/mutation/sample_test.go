@@ -1,3 +1,5 @@
+//go:build mutation
+
 package main
 
 import (
@@ -32,11 +34,11 @@ func work(n int) (done bool) {
 `), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(root, "code_test.go"), []byte("package code\n\nvar x = 1 + 2\n"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(root, "code_plan9.go"), []byte("package code\n\nvar y = 1 + 2\n"), 0o600))
-	bugs, err := random(root, ".", 1)
+	mutants, err := random(root, ".", 1)
 	require.NoError(t, err)
 	var changes []string
 	texts := map[string]bool{}
-	for _, b := range bugs {
+	for _, b := range mutants {
 		assert.Equal(t, "code.go", b.File)
 		changes = append(changes, b.change)
 		texts[b.broken] = true
@@ -49,18 +51,18 @@ func work(n int) (done bool) {
 		"n = n * 3 | statement removed", "n = n * 3 | * becomes /", "n = n * 3 | 3 becomes 4",
 		"case 0: | 0 becomes 1", "println(n) | statement removed", "return true | true becomes false",
 	}, changes)
-	assert.Len(t, texts, len(bugs), "each is another file")
+	assert.Len(t, texts, len(mutants), "each is another file")
 
 	again, err := random(root, ".", 1)
 	require.NoError(t, err)
-	assert.Equal(t, bugs, again)
+	assert.Equal(t, mutants, again)
 }
 
 func TestSamples(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	var out strings.Builder
 	require.NoError(t, sample(t.Context(), tree(t, looks), ".", 5, 1, &out))
-	assert.Equal(t, "., seed 1: 1 of 1 random bugs caught (0 by a test that hung), 0 more change nothing that can be seen\n", out.String())
+	assert.Equal(t, "., seed 1: 1 of 1 random mutants caught (0 by a test that hung), 0 more change nothing that can be seen\n", out.String())
 
 	out.Reset()
 	require.ErrorIs(t, sample(t.Context(), tree(t, "\tsum(1, 2)"), ".", 5, 1, &out), errNotAllCaught)
@@ -72,21 +74,21 @@ func TestSamples(t *testing.T) {
 
 func TestEquivalentBugsAreKnownByTheirLine(t *testing.T) {
 	list := "a.go | x := 1 | 1 becomes 2 | it is only a hint\n"
-	assert.Equal(t, "it is only a hint", known(list, &bug{File: "a.go", change: "x := 1 | 1 becomes 2"}))
-	assert.Empty(t, known(list, &bug{File: "a.go", change: "x := 1 | statement removed"}))
+	assert.Equal(t, "it is only a hint", known(list, &mutant{File: "a.go", change: "x := 1 | 1 becomes 2"}))
+	assert.Empty(t, known(list, &mutant{File: "a.go", change: "x := 1 | statement removed"}))
 }
 
 func TestTheEquivalentBugsFitTheCode(t *testing.T) {
 	for entry := range strings.Lines(equivalents) {
 		parts := strings.Split(strings.TrimSpace(entry), " | ")
 		require.GreaterOrEqual(t, len(parts), 4, "file | line | change | why: %s", entry)
-		bugs, err := changesOf(filepath.Join("..", "..", filepath.FromSlash(parts[0])), parts[0])
+		mutants, err := changesOf(filepath.Join("..", "..", filepath.FromSlash(parts[0])), parts[0])
 		require.NoError(t, err)
 		var names []string
-		for _, b := range bugs {
+		for _, b := range mutants {
 			names = append(names, b.change)
 		}
 		change := strings.Join(parts[1:len(parts)-1], " | ")
-		assert.True(t, slices.Contains(names, change), "the code has changed, so this is no random bug of it any more: %s", entry)
+		assert.True(t, slices.Contains(names, change), "the code has changed, so this is no random mutant of it any more: %s", entry)
 	}
 }

@@ -1,3 +1,5 @@
+//go:build mutation
+
 package main
 
 import (
@@ -12,15 +14,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whoever changes code that a bug is planted in adapts the bug.
+// Whoever changes code that a mutant changes adapts the mutant.
 func TestTheListFitsTheCode(t *testing.T) {
-	bugs, err := list()
+	mutants, err := list()
 	require.NoError(t, err)
-	assert.NoError(t, check("../..", bugs))
+	assert.NoError(t, check("../..", mutants))
 }
 
 func TestEveryRuleHasABug(t *testing.T) {
-	bugs, err := list()
+	mutants, err := list()
 	require.NoError(t, err)
 	rules := []string{"retry safe", "retry repeatable", "retry unsent", "retry once", "retry budget", "store", "bff", "decoding", "fake", "webhook"}
 	for i := range 16 {
@@ -30,7 +32,7 @@ func TestEveryRuleHasABug(t *testing.T) {
 		rules = append(rules, fmt.Sprintf("S%d", i+1))
 	}
 	var listed []string
-	for _, b := range bugs {
+	for _, b := range mutants {
 		assert.Contains(t, rules, b.Rule, b.Name)
 		listed = append(listed, b.Rule)
 	}
@@ -62,34 +64,34 @@ const looks = `	if sum(1, 2) != 3 {
 		t.Fatal("no sum")
 	}`
 
-// minus is a bug that TestSum sees.
-var minus = bug{Name: "minus", Rule: "L1", File: "sum.go", Old: "a + b", New: "a - b", Package: ".", Run: "TestSum"}
+// minus is a mutant that TestSum sees.
+var minus = mutant{Name: "minus", Rule: "L1", File: "sum.go", Old: "a + b", New: "a - b", Package: ".", Run: "TestSum"}
 
-func changed(change func(*bug)) bug {
+func changed(change func(*mutant)) mutant {
 	b := minus
 	change(&b)
 	return b
 }
 
-func named(name string) bug { return changed(func(b *bug) { b.Name = name }) }
+func named(name string) mutant { return changed(func(b *mutant) { b.Name = name }) }
 
 func TestVerdicts(t *testing.T) {
-	hidden := changed(func(b *bug) { b.Name, b.Run = "hidden", "TestNothing" })
+	hidden := changed(func(b *mutant) { b.Name, b.Run = "hidden", "TestNothing" })
 	for name, tt := range map[string]struct {
-		test string // empty: looks
-		bugs []bug
-		says []string
-		fail bool
+		test    string // empty: looks
+		mutants []mutant
+		says    []string
+		fail    bool
 	}{
-		"caught":              {bugs: []bug{minus}, says: []string{"minus TestSum (", "planted: 1 of 1 caught"}},
-		"one after the other": {bugs: []bug{minus, named("second"), named("third")}, says: []string{"planted: 3 of 3 caught"}},
-		"survived":            {bugs: []bug{minus, hidden}, says: []string{"hidden SURVIVED TestNothing", "planted: 1 of 2 caught"}, fail: true},
-		"does not build":      {bugs: []bug{changed(func(b *bug) { b.New = "a +" })}, says: []string{"ERROR OF THE LIST: does not build", "sum.go:3", "planted: 0 of 1 caught"}, fail: true},
-		"no such place":       {bugs: []bug{changed(func(b *bug) { b.Old = "a * b" })}, says: []string{"its place occurs 0 times in sum.go", "planted: 0 of 1 caught"}, fail: true},
-		"no such test":        {bugs: []bug{changed(func(b *bug) { b.Run = "TestProduct" })}, says: []string{"none . ERROR OF THE LIST: no test is chosen"}, fail: true},
-		"one such test":       {bugs: []bug{minus, changed(func(b *bug) { b.Name, b.Run = "lost", "TestProduct" })}, says: []string{"lost ERROR OF THE LIST: no test is chosen", "planted: 1 of 2 caught"}, fail: true},
-		"fails without":       {test: `	t.Fatal("always")`, bugs: []bug{minus}, says: []string{"FAILS WITHOUT A BUG: TestSum", "planted: 0 of 1 caught"}, fail: true},
-		"a panic is caught":   {bugs: []bug{changed(func(b *bug) { b.New = `a + b*len([]int{}[:b-1:0])` })}, says: []string{"minus TestSum PANIC: runtime error", "planted: 1 of 1 caught"}},
+		"caught":              {mutants: []mutant{minus}, says: []string{"minus TestSum (", "mutation: 1 of 1 caught"}},
+		"one after the other": {mutants: []mutant{minus, named("second"), named("third")}, says: []string{"mutation: 3 of 3 caught"}},
+		"survived":            {mutants: []mutant{minus, hidden}, says: []string{"hidden SURVIVED TestNothing", "mutation: 1 of 2 caught"}, fail: true},
+		"does not build":      {mutants: []mutant{changed(func(b *mutant) { b.New = "a +" })}, says: []string{"ERROR OF THE LIST: does not build", "sum.go:3", "mutation: 0 of 1 caught"}, fail: true},
+		"no such place":       {mutants: []mutant{changed(func(b *mutant) { b.Old = "a * b" })}, says: []string{"its place occurs 0 times in sum.go", "mutation: 0 of 1 caught"}, fail: true},
+		"no such test":        {mutants: []mutant{changed(func(b *mutant) { b.Run = "TestProduct" })}, says: []string{"none . ERROR OF THE LIST: no test is chosen"}, fail: true},
+		"one such test":       {mutants: []mutant{minus, changed(func(b *mutant) { b.Name, b.Run = "lost", "TestProduct" })}, says: []string{"lost ERROR OF THE LIST: no test is chosen", "mutation: 1 of 2 caught"}, fail: true},
+		"fails without":       {test: `	t.Fatal("always")`, mutants: []mutant{minus}, says: []string{"FAILS WITHOUT A MUTANT: TestSum", "mutation: 0 of 1 caught"}, fail: true},
+		"a panic is caught":   {mutants: []mutant{changed(func(b *mutant) { b.New = `a + b*len([]int{}[:b-1:0])` })}, says: []string{"minus TestSum PANIC: runtime error", "mutation: 1 of 1 caught"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			temporary := t.TempDir()
@@ -99,7 +101,7 @@ func TestVerdicts(t *testing.T) {
 			}
 			root := tree(t, tt.test)
 			var out strings.Builder
-			err := run(t.Context(), root, tt.bugs, &out)
+			err := run(t.Context(), root, tt.mutants, &out)
 			printed := strings.Join(strings.Fields(out.String()), " ")
 			for _, text := range tt.says {
 				assert.Contains(t, printed, text)
@@ -132,7 +134,7 @@ func TestWhoeverStopsItLeavesNothing(t *testing.T) {
 	ctx, stop := context.WithCancelCause(t.Context())
 	stop(context.Canceled)
 	var out strings.Builder
-	require.ErrorIs(t, run(ctx, tree(t, looks), []bug{minus}, &out), context.Canceled)
+	require.ErrorIs(t, run(ctx, tree(t, looks), []mutant{minus}, &out), context.Canceled)
 	assert.Empty(t, out.String())
 	left, err := os.ReadDir(temporary)
 	require.NoError(t, err)
@@ -141,17 +143,17 @@ func TestWhoeverStopsItLeavesNothing(t *testing.T) {
 
 func TestMistakesInTheList(t *testing.T) {
 	root := tree(t, looks)
-	require.NoError(t, check(root, []bug{minus}))
-	for says, bugs := range map[string][]bug{
+	require.NoError(t, check(root, []mutant{minus}))
+	for says, mutants := range map[string][]mutant{
 		"minus is listed twice":                       {minus, minus},
-		"minus: its place occurs 4 times in sum.go":   {changed(func(b *bug) { b.Old = "a" })},
-		`"minus" lacks something, or changes nothing`: {changed(func(b *bug) { b.Run = "" })},
-		"gone.go": {changed(func(b *bug) { b.File = "gone.go" })},
+		"minus: its place occurs 4 times in sum.go":   {changed(func(b *mutant) { b.Old = "a" })},
+		`"minus" lacks something, or changes nothing`: {changed(func(b *mutant) { b.Run = "" })},
+		"gone.go": {changed(func(b *mutant) { b.File = "gone.go" })},
 	} {
-		assert.ErrorContains(t, check(root, bugs), says)
+		assert.ErrorContains(t, check(root, mutants), says)
 	}
-	assert.Equal(t, []bug{minus}, choose([]bug{minus, {Rule: "L2"}}, "L1", ""))
-	assert.Empty(t, choose([]bug{minus}, "L1", "other"))
+	assert.Equal(t, []mutant{minus}, choose([]mutant{minus, {Rule: "L2"}}, "L1", ""))
+	assert.Empty(t, choose([]mutant{minus}, "L1", "other"))
 }
 
 func TestCopies(t *testing.T) {

@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// bug is a mistake that somebody could make, and the tests that must see it.
-type bug struct {
+// mutant is a mistake that somebody could make, and the tests that must see it.
+type mutant struct {
 	Name string `json:"name"`
-	// Rule is what the bug breaks: an invariant (L1 to L16, S1 to S6), or a promise
+	// Rule is what the mutant breaks: an invariant (L1 to L16, S1 to S6), or a promise
 	// of the retries, of the stores, of package bff or of the fake.
 	Rule string `json:"rule"`
 	// Old occurs exactly once in File, and is replaced by New.
@@ -25,17 +25,17 @@ type bug struct {
 	Package string `json:"package"`
 	Run     string `json:"run"`
 
-	// Of a random bug: the whole file with it, and the line and what was changed there.
+	// Of a random mutant: the whole file with it, and the line and what was changed there.
 	broken string
 	change string
 }
 
-//go:embed bugs/*.json
+//go:embed mutants/*.json
 var lists embed.FS
 
-// list returns all bugs.
-func list() (all []bug, err error) {
-	names, err := fs.Glob(lists, "bugs/*.json")
+// list returns all mutants.
+func list() (all []mutant, err error) {
+	names, err := fs.Glob(lists, "mutants/*.json")
 	if err != nil {
 		return nil, err
 	}
@@ -44,17 +44,17 @@ func list() (all []bug, err error) {
 		if err != nil {
 			return nil, err
 		}
-		var bugs []bug
-		if err := json.Unmarshal(data, &bugs); err != nil {
+		var mutants []mutant
+		if err := json.Unmarshal(data, &mutants); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		all = append(all, bugs...)
+		all = append(all, mutants...)
 	}
 	return all, nil
 }
 
-func choose(bugs []bug, rule, name string) (chosen []bug) {
-	for _, b := range bugs {
+func choose(mutants []mutant, rule, name string) (chosen []mutant) {
+	for _, b := range mutants {
 		if (rule == "" || b.Rule == rule) && (name == "" || b.Name == name) {
 			chosen = append(chosen, b)
 		}
@@ -63,10 +63,10 @@ func choose(bugs []bug, rule, name string) (chosen []bug) {
 }
 
 // check says what is wrong with the list, so that it changes with the code.
-func check(root string, bugs []bug) error {
+func check(root string, mutants []mutant) error {
 	var wrong []error
 	seen := map[string]bool{}
-	for _, b := range bugs {
+	for _, b := range mutants {
 		if seen[b.Name] {
 			wrong = append(wrong, fmt.Errorf("%s is listed twice", b.Name))
 		}
@@ -75,15 +75,15 @@ func check(root string, bugs []bug) error {
 			wrong = append(wrong, fmt.Errorf("%q lacks something, or changes nothing", b.Name))
 			continue
 		}
-		if _, err := b.planted(root); err != nil {
+		if _, err := b.apply(root); err != nil {
 			wrong = append(wrong, err)
 		}
 	}
 	return errors.Join(wrong...)
 }
 
-// planted returns the bug's file with the bug in it.
-func (b *bug) planted(root string) (string, error) {
+// apply returns the mutant's file with the mutant in it.
+func (b *mutant) apply(root string) (string, error) {
 	if b.broken != "" {
 		return b.broken, nil
 	}
@@ -92,7 +92,7 @@ func (b *bug) planted(root string) (string, error) {
 		return "", fmt.Errorf("%s: %w", b.Name, err)
 	}
 	if n := strings.Count(string(source), b.Old); n != 1 {
-		return "", fmt.Errorf("%s: its place occurs %d times in %s, not once; adapt the bug to the code", b.Name, n, b.File)
+		return "", fmt.Errorf("%s: its place occurs %d times in %s, not once; adapt the mutant to the code", b.Name, n, b.File)
 	}
 	return strings.Replace(string(source), b.Old, b.New, 1), nil
 }

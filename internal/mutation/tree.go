@@ -31,14 +31,14 @@ func copyTree(from, to string) error {
 	})
 }
 
-// plant puts the bug into a copy of the tree. restore takes it out again.
-func (b *bug) plant(tree string) (restore func() error, err error) {
+// plant puts the mutant into a copy of the tree. restore takes it out again.
+func (b *mutant) plant(tree string) (restore func() error, err error) {
 	path := filepath.Join(tree, filepath.FromSlash(b.File))
 	sound, err := os.ReadFile(path) // #nosec G304 -- of the list
 	if err != nil {
 		return nil, err
 	}
-	broken, err := b.planted(tree)
+	broken, err := b.apply(tree)
 	if err != nil {
 		return nil, err
 	}

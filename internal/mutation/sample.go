@@ -14,19 +14,19 @@ import (
 	"time"
 )
 
-// goal is the share of random bugs that a package's own tests must catch, in
+// goal is the share of random mutants that a package's own tests must catch, in
 // hundredths.
 const goal = 95
 
-// equivalents lists the random bugs that change nothing a user can see, each as
+// equivalents lists the random mutants that change nothing a user can see, each as
 //
 //	file | line | change | why
 //
 //go:embed equivalent.txt
 var equivalents string
 
-// known returns why a random bug is no bug, or "".
-func known(list string, b *bug) string {
+// known returns why a random mutant is no mutant, or "".
+func known(list string, b *mutant) string {
 	for line := range strings.Lines(list) {
 		if why, found := strings.CutPrefix(strings.TrimSpace(line), b.File+" | "+b.change+" | "); found {
 			return why
@@ -35,39 +35,39 @@ func known(list string, b *bug) string {
 	return ""
 }
 
-// sample tries n random bugs of a package, two at a time. Bugs that don't compile
+// sample tries n random mutants of a package, two at a time. Bugs that don't compile
 // don't count.
 func sample(ctx context.Context, root, pkg string, n int, seed uint64, out io.Writer) (err error) {
-	bugs, err := random(root, pkg, seed)
+	mutants, err := random(root, pkg, seed)
 	if err != nil {
 		return err
 	}
-	if len(bugs) == 0 {
+	if len(mutants) == 0 {
 		return fmt.Errorf("there is nothing to change in %s", pkg)
 	}
-	work, err := os.MkdirTemp("", "planted-")
+	work, err := os.MkdirTemp("", "mutation-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	s := &sampler{runner: runner{work: work, out: out}, bugs: bugs, want: n}
+	s := &sampler{runner: runner{work: work, out: out}, mutants: mutants, want: n}
 	var all sync.WaitGroup
 	for i := range copies {
 		tree := filepath.Join(work, strconv.Itoa(i))
 		if err := copyTree(root, tree); err != nil {
 			return err
 		}
-		if i == 0 { // a test that fails without a bug proves nothing with one
-			v, err := s.trial(ctx, tree, &bug{Package: pkg, Run: "."})
+		if i == 0 { // a test that fails without a mutant proves nothing with one
+			v, err := s.trial(ctx, tree, &mutant{Package: pkg, Run: "."})
 			if err != nil || v.kind != survived {
-				return fmt.Errorf("%s: the tests don't pass without a bug: %s%s: %w", pkg, v.says, v.output, errors.Join(err, errNotAllCaught))
+				return fmt.Errorf("%s: the tests don't pass without a mutant: %s%s: %w", pkg, v.says, v.output, errors.Join(err, errNotAllCaught))
 			}
 		}
 		all.Go(func() { s.deal(ctx, tree) })
 	}
 	all.Wait()
 	counted := s.caught + s.missed
-	fmt.Fprintf(out, "%s, seed %d: %d of %d random bugs caught (%d by a test that hung), %d more change nothing that can be seen\n",
+	fmt.Fprintf(out, "%s, seed %d: %d of %d random mutants caught (%d by a test that hung), %d more change nothing that can be seen\n",
 		pkg, seed, s.caught, counted, s.hung, s.equal)
 	if ctx.Err() != nil {
 		return fmt.Errorf("stopped before the end: %w", context.Cause(ctx))
@@ -78,24 +78,24 @@ func sample(ctx context.Context, root, pkg string, n int, seed uint64, out io.Wr
 	return nil
 }
 
-// sampler deals the bugs out to the trees. The runner's lock guards it.
+// sampler deals the mutants out to the trees. The runner's lock guards it.
 type sampler struct {
 	runner
-	bugs   []bug
-	want   int
-	missed int
-	equal  int
-	hung   int // of those caught
+	mutants []mutant
+	want    int
+	missed  int
+	equal   int
+	hung    int // of those caught
 }
 
-func (s *sampler) next() (bug, bool) {
+func (s *sampler) next() (mutant, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.want == 0 || len(s.bugs) == 0 {
-		return bug{}, false
+	if s.want == 0 || len(s.mutants) == 0 {
+		return mutant{}, false
 	}
-	b := s.bugs[0]
-	s.bugs = s.bugs[1:]
+	b := s.mutants[0]
+	s.mutants = s.mutants[1:]
 	s.want--
 	return b, true
 }
@@ -117,7 +117,7 @@ func (s *sampler) deal(ctx context.Context, tree string) {
 	}
 }
 
-func (s *sampler) count(b *bug, v verdict, err error, took time.Duration) {
+func (s *sampler) count(b *mutant, v verdict, err error, took time.Duration) {
 	why := known(equivalents, b)
 	switch {
 	case err != nil || v.kind == unusable: // another one takes its place

@@ -1,16 +1,16 @@
-// Command planted proves that the tests see what they are for: it breaks the code
+// Command mutation proves that the tests see what they are for: it breaks the code
 // in one place after the other, each time the code of one rule, and runs the tests
 // of that rule, which must fail.
 //
-//	go run ./internal/planted            # at the root; about 4 minutes
-//	go run ./internal/planted -rule L7   # the bugs of one rule
-//	go run ./internal/planted -name x    # one bug
-//	go run ./internal/planted -random ./bff -n 100 -seed 1
+//	go run ./internal/mutation            # at the root; about 4 minutes
+//	go run ./internal/mutation -rule L7   # the mutants of one rule
+//	go run ./internal/mutation -name x    # one mutant
+//	go run ./internal/mutation -random ./bff -n 100 -seed 1
 //
 // The last form makes small random changes of one package; its own tests must catch
 // 95 of 100 (see equivalent.txt for those that no test can see).
 //
-// The bugs are in the folder bugs. They are planted in copies of the tree; the tree
+// The mutants are in the folder mutants. They are made in copies of the tree; the tree
 // itself is only read.
 package main
 
@@ -32,17 +32,17 @@ func main() {
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 	case err != nil:
-		fmt.Fprintln(os.Stderr, "planted:", err)
+		fmt.Fprintln(os.Stderr, "mutation:", err)
 		os.Exit(1)
 	}
 }
 
-var errNotAllCaught = errors.New("not all bugs were caught, or not all could be tried")
+var errNotAllCaught = errors.New("not all mutants were caught, or not all could be tried")
 
 func command(ctx context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("planted", flag.ContinueOnError)
-	rule := flags.String("rule", "", "plant the bugs of this rule only, such as L7")
-	name := flags.String("name", "", "plant the bug of this name only")
+	flags := flag.NewFlagSet("mutation", flag.ContinueOnError)
+	rule := flags.String("rule", "", "try the mutants of this rule only, such as L7")
+	name := flags.String("name", "", "try the mutant of this name only")
 	pkg := flags.String("random", "", "make random changes of this package instead, such as ./bff")
 	n := flags.Int("n", 100, "with -random: how many")
 	seed := flags.Uint64("seed", 1, "with -random: draws others")
@@ -52,18 +52,18 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	if *pkg != "" {
 		return sample(ctx, ".", *pkg, *n, *seed, out)
 	}
-	bugs, err := list()
+	mutants, err := list()
 	if err != nil {
 		return err
 	}
-	chosen := choose(bugs, *rule, *name)
+	chosen := choose(mutants, *rule, *name)
 	switch {
 	case flags.NArg() > 0:
 		return fmt.Errorf("there is no argument %q; see -help", flags.Arg(0))
 	case len(chosen) == 0:
-		return errors.New("there is no such bug; the rules and names are in internal/planted/bugs")
+		return errors.New("there is no such mutant; the rules and names are in internal/mutation/mutants")
 	}
-	if err := check(".", bugs); err != nil {
+	if err := check(".", mutants); err != nil {
 		return err
 	}
 	return run(ctx, ".", chosen, out)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// limit is how long a test binary may run. A bug that makes a test hang is caught.
+// limit is how long a test binary may run. A mutant that makes a test hang is caught.
 const limit = 2 * time.Minute
 
 type kind int
@@ -19,10 +19,10 @@ type kind int
 const (
 	survived kind = iota
 	caught
-	unusable // the bug does not compile, or no test is chosen
+	unusable // the mutant does not compile, or no test is chosen
 )
 
-// verdict is what the tests say about a bug.
+// verdict is what the tests say about a mutant.
 type verdict struct {
 	kind   kind
 	says   string // the tests that failed, or why it is unusable
@@ -30,7 +30,7 @@ type verdict struct {
 	hung   bool // caught only because a test did not end
 }
 
-func goTest(ctx context.Context, work, tree string, b *bug) (verdict, error) {
+func goTest(ctx context.Context, work, tree string, b *mutant) (verdict, error) {
 	// Without paths in the packages, all copies share what is compiled.
 	cmd := exec.CommandContext(ctx, "go", "test", "-trimpath", "-count=1", "-vet=off", "-failfast", "-timeout", limit.String(), "-run", b.Run, b.Package) // #nosec G204 -- of the list
 	cmd.Dir = tree

@@ -21,12 +21,12 @@ import (
 // The changes: a condition negated, a comparison or another operator replaced, a
 // number raised by one, a boolean inverted, a statement removed, break for
 // continue.
-func random(root, pkg string, seed uint64) ([]bug, error) {
+func random(root, pkg string, seed uint64) ([]mutant, error) {
 	files, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pkg), "*.go"))
 	if err != nil {
 		return nil, err
 	}
-	var all []bug
+	var all []mutant
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
@@ -60,8 +60,8 @@ type change struct {
 	undo func()
 }
 
-// changesOf returns a bug for each change of a file, with the file as it is then.
-func changesOf(path, name string) ([]bug, error) {
+// changesOf returns a mutant for each change of a file, with the file as it is then.
+func changesOf(path, name string) ([]mutant, error) {
 	set := token.NewFileSet()
 	source, err := os.ReadFile(path) // #nosec G304 -- of the tree
 	if err != nil {
@@ -72,7 +72,7 @@ func changesOf(path, name string) ([]bug, error) {
 		return nil, err
 	}
 	lines := strings.Split(string(source), "\n")
-	var bugs []bug
+	var mutants []mutant
 	for _, decl := range tree.Decls {
 		var changes []change
 		ast.Inspect(decl, func(node ast.Node) bool {
@@ -88,13 +88,13 @@ func changesOf(path, name string) ([]bug, error) {
 				return nil, err
 			}
 			line := set.Position(c.at).Line
-			bugs = append(bugs, bug{
+			mutants = append(mutants, mutant{
 				Name: fmt.Sprintf("%s:%d", name, line), File: name, broken: text.String(),
 				change: strings.TrimSpace(lines[line-1]) + " | " + c.says,
 			})
 		}
 	}
-	return bugs, nil
+	return mutants, nil
 }
 
 var operators = map[token.Token]token.Token{
