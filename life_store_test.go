@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -186,4 +187,58 @@ func TestARowOfAClockThatIsAhead(t *testing.T) {
 			})
 		})
 	}
+}
+
+// hangingStore leaves one write of a visitor's first row hanging, and takes no other
+// writes from then on.
+type hangingStore struct {
+	emporix.ConditionalTokenStore
+	mu          sync.Mutex
+	hangs, down bool
+	release     chan struct{}
+}
+
+func (s *hangingStore) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
+	s.mu.Lock()
+	hang, down := s.hangs && expected == 0, s.down
+	if hang {
+		s.hangs, s.down = false, true
+	}
+	s.mu.Unlock()
+	switch {
+	case !strings.Contains(key, "visitor/"):
+	case hang:
+		<-s.release
+		ctx = context.WithoutCancel(ctx)
+	case down:
+		return false, errors.New("down")
+	}
+	return s.ConditionalTokenStore.SaveIf(ctx, key, data, expected, generation, ttl)
+}
+
+// A write that hangs in the store, and is applied after the customer has logged out,
+// logs nobody in.
+func TestLife_L12_AWriteThatHangsBringsNobodyBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := emporixtest.New(t)
+		fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+		store := &hangingStore{ConditionalTokenStore: emporix.NewMemoryStore(0), down: true, release: make(chan struct{})}
+		client := fake.Client(t, emporix.WithTokenStore(store))
+		_, err := client.Session("jo").Auth.Anonymous(t.Context(), emporix.SessionContext{}) // so that the login's write expects no row
+		require.NoError(t, err)
+		store.mu.Lock()
+		store.hangs = true
+		store.mu.Unlock()
+		_, err = client.Session("jo").Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+		require.NoError(t, err)
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Logout", Status: 503, Times: -1})
+		require.ErrorContains(t, client.Session("jo").Auth.Logout(t.Context()), "the session is removed")
+		close(store.release)
+		time.Sleep(30 * time.Minute)
+		info, err := client.Session("jo").Info(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, emporix.SessionNone, info.Kind)
+		_, err = client.Session("jo").Auth.Validate(t.Context())
+		require.ErrorIs(t, err, emporix.ErrNotLoggedIn)
+	})
 }

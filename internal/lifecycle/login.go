@@ -155,7 +155,7 @@ func (v *Visitor) writeTombstone(known *Record) (was *Record, err error) {
 		was, err = v.overwrite(v.m().ctx, known, func(current *Record) *Record { return current.tombstone(false) }, EventLoggedOut)
 	}
 	if known == nil || err != nil {
-		err = v.discard()
+		err = v.discard(known != nil)
 	}
 	return was, err
 }

@@ -130,8 +130,9 @@ func (v *Visitor) resume() {
 	}
 }
 
-// discard deletes a row that can't be replaced.
-func (v *Visitor) discard() error {
+// discard deletes a row that can't be replaced. pending says that its tombstone is a
+// pending write, and stays one: a write that was left may still bring the row back.
+func (v *Visitor) discard(pending bool) error {
 	_, err := ask(v.m().ctx, v, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, v.rows().Delete(ctx, v.key())
 	}, nil)
@@ -139,6 +140,10 @@ func (v *Visitor) discard() error {
 	v.snap.Store(nil)
 	if err != nil {
 		return v.storeError("removing the session", err)
+	}
+	if pending {
+		v.m().setFree(v.m().pending.takeLease(v.key()))
+		return nil
 	}
 	v.m().setFree(v.m().pending.forget(v.key()))
 	return nil
