@@ -217,7 +217,7 @@ func (c *Client) mustCore() *core {
 // call of a token store, transport, middleware, observer, token function or log
 // handler that does not return although its context has ended, or, of an observer,
 // after two seconds. The error then names these calls; they end when that code
-// returns. Sessions stay in the token store. Closing twice is no error.
+// returns. Sessions stay in the token store. A second Close tells what is still left.
 func (c *Client) Close(ctx context.Context) error {
 	inner := c.mustCore()
 	err := inner.sessions.Close(ctx)

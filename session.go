@@ -141,7 +141,8 @@ func (s *Session) SaaSToken(ctx context.Context) (Secret, error) {
 // its visitor a new key at login, logout, password change and company switch, so
 // that nobody who knew the old one gains by it. Errors: ErrConflict (the key is
 // in use), ErrStoreUnavailable (the session stays where it is), ErrClosed, and
-// the context's: if that ends before it is the move's turn, the session stays.
+// the context's: if that ends before it is the move's turn, the session stays;
+// if it ends later, the move goes on, and the error is ErrOutcomeUnknown as well.
 func (s *Session) MoveTo(ctx context.Context, key string) (*Session, error) {
 	to := newSession(s.core, visitorPrefix, key)
 	if reason := checkKey(key); reason != "" {

@@ -328,12 +328,12 @@ func (s *fleetStore) do(ctx context.Context, write bool, act func() error) error
 	}
 	fails := write && s.r.chance(s.r.writes)
 	if fails && s.r.between(0, 2) == 0 {
-		return errShelf // before it was applied
+		return errStoreDown // before it was applied
 	}
 	err := act()
 	s.r.live()
 	if fails {
-		return errShelf
+		return errStoreDown
 	}
 	return err
 }

@@ -158,7 +158,7 @@ type fakeStore struct {
 	fault func(op string) trip // may sleep; may be nil
 }
 
-var errShelf = errors.New("the fakeStore is down")
+var errStoreDown = errors.New("the fakeStore is down")
 
 func (s *fakeStore) do(op string, act func()) error {
 	s.mu.Lock()
@@ -170,15 +170,15 @@ func (s *fakeStore) do(op string, act func()) error {
 	}
 	switch how {
 	case breaks:
-		return errShelf
+		return errStoreDown
 	case panics:
-		panic("R1 fell off the fakeStore")
+		panic("R1 is lost")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	act()
 	if how == loses {
-		return errShelf
+		return errStoreDown
 	}
 	return nil
 }

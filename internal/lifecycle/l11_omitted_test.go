@@ -10,6 +10,7 @@ import (
 
 	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/secret"
+	"github.com/emporix-community/emporix-go/internal/sentinel"
 	"github.com/emporix-community/emporix-go/internal/wire"
 )
 
@@ -76,4 +77,31 @@ func TestL11_ASwitchThatIsRefusedChangesNothing(t *testing.T) {
 			assert.Empty(t, after.LegalEntity)
 		})
 	}
+}
+
+// A switch that is refused is its caller's concern: another caller who waited for it
+// looks again, and a switch whose caller has left may be made.
+func TestL11_ASwitchIsItsCallersAlone(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
+		entity := "company"
+		w.tokenServer.script(0, func(ctx context.Context, c tokenCall, g *Grant) error {
+			g.ExpiresIn.Duration = time.Hour
+			if c.entity == entity {
+				pause(ctx, 10*time.Second)
+				return &failure.Failure{Token: failure.Undecided, Problem: wire.Problem{About: wire.SubjectLegalEntity}, Err: sentinel.InvalidRequest}
+			}
+			return nil
+		})
+		v := w.customer("jo")
+		time.Sleep(time.Hour - time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		switched := make(chan error)
+		go func() { switched <- w.m.at(v).Refresh(ctx, &entity) }()
+		time.Sleep(2 * time.Second) // the token is over
+		assert.NotEmpty(t, w.token(v, WantCustomer))
+		err := <-switched
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, sentinel.OutcomeUnknown)
+	})
 }

@@ -86,7 +86,8 @@ type Store interface {
 // conditionalStore is the optional upgrade of a Store: save only if the row has
 // the expected generation (0: there is no row).
 type conditionalStore interface {
-	Store
+	Load(ctx context.Context, key string) (data []byte, found bool, err error)
+	Delete(ctx context.Context, key string) error
 	SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (saved bool, err error)
 }
 

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/sentinel"
@@ -12,13 +13,15 @@ import (
 // tombstone behind: the old key gives access to nothing. When the caller has gone
 // before it is the move's turn, nothing would use the new key: the session stays.
 func (v *Visitor) MoveTo(caller context.Context, to *Visitor) error {
-	return v.alone(caller, v.withLease(nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
+	var begun atomic.Bool
+	err := v.alone(caller, v.withLease(nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
 		switch {
 		case caller.Err() != nil:
 			return nil, context.Cause(caller)
 		case r.Kind == None && !r.Ended:
 			return nil, nil // nothing to carry
 		}
+		begun.Store(true)
 		over, suspect := uint64(0), l.doubtful(r) && r.Kind == Customer
 		for range writeTries { // until the old key's row has not changed meanwhile
 			next := *r
@@ -43,6 +46,7 @@ func (v *Visitor) MoveTo(caller context.Context, to *Visitor) error {
 		}
 		return nil, fmt.Errorf("%w: the session kept changing while it was moved", sentinel.StoreUnavailable)
 	}))
+	return unfinished(caller, &begun, "the session is still being moved", err)
 }
 
 // RenewIfDue renews the session if it is time to, and waits for it, so that nothing

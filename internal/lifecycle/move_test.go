@@ -87,6 +87,28 @@ func TestMove_WhoeverHasGoneKeepsTheSession(t *testing.T) {
 	})
 }
 
+// Who goes while the session is being moved is told that it may be under the new key.
+func TestMove_WhoeverGoesLaterIsTold(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
+		v := w.customer("old")
+		w.fakeStore.fail(func(op string) trip {
+			if op == "save" {
+				time.Sleep(2 * time.Second)
+			}
+			return works
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := w.m.at(v).MoveTo(ctx, w.m.at(visitor("new")))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, sentinel.OutcomeUnknown)
+		require.ErrorContains(t, err, "still being moved")
+		time.Sleep(time.Minute)
+		assert.Equal(t, None, w.info("old").Kind)
+		assert.Equal(t, Customer, w.info("new").Kind)
+	})
+}
+
 func TestMove_AStoreThatFailsKeepsTheSession(t *testing.T) {
 	for _, op := range []string{"load", "acquire", "save"} {
 		t.Run(op, func(t *testing.T) {

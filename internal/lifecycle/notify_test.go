@@ -129,3 +129,14 @@ func TestL14_AQuickObserverHearsAll(t *testing.T) {
 		assert.Zero(t, w.m.events.dropped)
 	})
 }
+
+// Close waits for an observer that is about to return, and no longer.
+func TestL14_CloseWaitsForTheObserver(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
+		w.m.cfg.Notify = func(Event) { time.Sleep(time.Second) }
+		v := w.m.at(visitor("jo"))
+		go func() { _, _ = v.Token(t.Context(), WantAnonymous) }() // which hears of the end
+		time.Sleep(300 * time.Millisecond)
+		assert.Equal(t, 700*time.Millisecond, elapsed(func() { assert.NoError(t, w.m.Close(t.Context())) }))
+	})
+}

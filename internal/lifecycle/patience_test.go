@@ -94,7 +94,7 @@ func (l *timedLink) Acquire(ctx context.Context, key, owner string, ttl time.Dur
 	l.ttl, l.asked = ttl, append(l.asked, time.Now())
 	if l.fails > 0 {
 		l.fails--
-		return false, false, errShelf
+		return false, false, errStoreDown
 	}
 	return l.replicaStore.Acquire(ctx, key, owner, ttl)
 }

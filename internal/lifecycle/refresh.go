@@ -181,10 +181,7 @@ func (v *Visitor) Refresh(ctx context.Context, legalEntity *string) error {
 	if legalEntity != nil {
 		var begun atomic.Bool
 		err := v.alone(ctx, v.switchTo(ctx, *legalEntity, &begun))
-		if err != nil && begun.Load() && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) { // the caller has left, and the flight goes on
-			return fmt.Errorf("%w: the legal entity is still being switched: %w", sentinel.OutcomeUnknown, err)
-		}
-		return err
+		return unfinished(ctx, &begun, "the legal entity is still being switched", err)
 	}
 	if err := v.alone(ctx, v.refresh()); err != nil {
 		return err
@@ -197,6 +194,15 @@ func (v *Visitor) Refresh(ctx context.Context, legalEntity *string) error {
 		return sentinel.SessionExpired
 	}
 	return nil
+}
+
+// unfinished is the error of a change that has begun, and goes on although its caller
+// has left.
+func unfinished(caller context.Context, begun *atomic.Bool, what string, err error) error {
+	if err != nil && begun.Load() && caller.Err() != nil && errors.Is(err, context.Cause(caller)) {
+		return fmt.Errorf("%w: %s: %w", sentinel.OutcomeUnknown, what, err)
+	}
+	return err
 }
 
 func (v *Visitor) refresh() work {

@@ -102,13 +102,6 @@ func (c *privateStore) Load(_ context.Context, key string) ([]byte, bool, error)
 	return row.data, found, nil
 }
 
-func (c *privateStore) Save(_ context.Context, key string, data []byte, generation uint64, _ time.Duration) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.rows[key] = privateRow{data: data, generation: generation}
-	return nil
-}
-
 func (c *privateStore) SaveIf(_ context.Context, key string, data []byte, expected, generation uint64, _ time.Duration) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
