@@ -103,7 +103,7 @@ type BFF struct {
 	baseURL     *url.URL
 	cookie      string
 	origin      *http.CrossOriginProtection
-	keep        keeper
+	keep        visitorStore
 	index       *index // nil with sessions in cookies
 	touchPace   time.Duration
 	logStuck    atomic.Bool
@@ -168,10 +168,10 @@ func New(client *emporix.Client, opts Options) (*BFF, error) {
 		if store.inner().once && !opts.Development {
 			refuse("Development", "is needed with a DevelopmentCookieStore; a shop needs a key that lasts: NewCookieStore")
 		}
-		b.keep = &sealedKeeper{b: b, store: store}
+		b.keep = &sealedVisitors{b: b, store: store}
 	} else {
 		rows := newRows(settings.TokenStore, settings.VisitorRows)
-		b.keep = &storeKeeper{b: b, rows: rows, renews: settings.ForegroundRenewal}
+		b.keep = &storeVisitors{b: b, rows: rows, renews: settings.ForegroundRenewal}
 		b.index = &index{b: b, rows: rows}
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -193,7 +193,7 @@ func (b *BFF) Handler(next http.Handler) http.Handler {
 			b.Error(w, r, err)
 			return
 		}
-		state := &visit{
+		state := &requestState{
 			b: b, readOnly: readOnly,
 			withheld:  b.opts.Strict && r.Header.Get("Sec-Fetch-Site") == "cross-site",
 			presented: func() []*http.Cookie { return r.CookiesNamed(b.cookie) }, busy: make(chan struct{}, 1),
@@ -201,9 +201,9 @@ func (b *BFF) Handler(next http.Handler) http.Handler {
 		if b.opts.Site != nil {
 			state.site = func() emporix.SessionContext { return b.opts.Site(r) }
 		}
-		in := r.WithContext(context.WithValue(r.Context(), visitKey{}, &Visit{inner: func() *visit { return state }}))
-		out, done := &writer{ResponseWriter: w, visit: state, request: in}, false
-		if _, sealed := b.keep.(*sealedKeeper); sealed {
+		in := r.WithContext(context.WithValue(r.Context(), visitKey{}, &Visit{inner: func() *requestState { return state }}))
+		out, done := &writer{ResponseWriter: w, state: state, request: in}, false
+		if _, sealed := b.keep.(*sealedVisitors); sealed {
 			out.before = w.Header().Clone()
 		}
 		defer func() { // also for what answers in place of a handler that panicked

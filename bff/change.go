@@ -45,7 +45,7 @@ const changeLimit = time.Minute
 // process ends between steps 4 and 6, the answer that would have had the new ID
 // is lost too: after a password change or company switch the visitor goes on with
 // the old ID, and after a login as a guest.
-func (v *visit) change(ctx context.Context, login bool, do func(ctx context.Context, s *emporix.Session, r *record) error) (err error) {
+func (v *requestState) change(ctx context.Context, login bool, do func(ctx context.Context, s *emporix.Session, r *record) error) (err error) {
 	switch {
 	case v.readOnly:
 		return ErrReadOnly
@@ -67,11 +67,11 @@ func (v *visit) change(ctx context.Context, login bool, do func(ctx context.Cont
 	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	if v.withheld && (old == nil || v.passes()) {
+	if v.withheld && (old == nil || v.isTransient()) {
 		defer func() { // who is not logged in stays a guest for this request only
 			if guest := v.now(); err != nil && guest != nil {
 				v.discard(ctx, guest)
-				v.pass(guest)
+				v.beTransient(guest)
 			}
 		}()
 	}
@@ -89,13 +89,13 @@ func (v *visit) change(ctx context.Context, login bool, do func(ctx context.Cont
 		return err
 	}
 	if err := do(ctx, session, &r); err != nil {
-		v.stay(ctx, session, old, next, err)
+		v.revert(ctx, session, old, next, err)
 		return err
 	}
 	if v.late() {
 		return v.withdraw(ctx, session, old, next, &r, r.LoggedIn != before)
 	}
-	next, err = v.settle(ctx, old, next, r)
+	next, err = v.adopt(ctx, old, next, r)
 	if err != nil {
 		v.undo(ctx, session, next)
 		if !login {
@@ -126,7 +126,7 @@ var errLateChange = fmt.Errorf("bff: %w: the change was made, but the visitor go
 // change created the session (a login): then the session is ended, because the old ID
 // must not get it. If another request has already ended the old ID, the session is
 // removed too.
-func (v *visit) withdraw(ctx context.Context, session *emporix.Session, old, next *visitor, r *record, made bool) error {
+func (v *requestState) withdraw(ctx context.Context, session *emporix.Session, old, next *visitor, r *record, made bool) error {
 	ctx, cancel := detach(ctx) // the change's own time may be up
 	defer cancel()
 	failed, key := errLateChange, next.Key
@@ -157,7 +157,7 @@ func (v *visit) withdraw(ctx context.Context, session *emporix.Session, old, nex
 
 // successor is who the visitor is now, where a request that was faster has given
 // them a new ID.
-func (v *visit) successor(ctx context.Context) (*visitor, error) {
+func (v *requestState) successor(ctx context.Context) (*visitor, error) {
 	who, err := v.known(ctx)
 	for range saveTries {
 		if err != nil || who == nil || !who.Superseded {
@@ -177,7 +177,7 @@ func (v *visit) successor(ctx context.Context) (*visitor, error) {
 
 // present is the visitor who may be changed: nil for a stranger, and for a
 // visitor who got a new ID a moment ago.
-func (v *visit) present(ctx context.Context) (*visitor, error) {
+func (v *requestState) present(ctx context.Context) (*visitor, error) {
 	old, err := v.known(ctx)
 	if err == nil && (old == nil || old.Superseded) {
 		v.become(nil, false)
@@ -188,7 +188,7 @@ func (v *visit) present(ctx context.Context) (*visitor, error) {
 
 // claimed promises the visitor a new ID, and reserves the old one for this change:
 // steps 1 and 2.
-func (v *visit) claimed(ctx context.Context, old *visitor, login bool) (claimed, next *visitor, err error) {
+func (v *requestState) claimed(ctx context.Context, old *visitor, login bool) (claimed, next *visitor, err error) {
 	promised := newRecord()
 	promised.State = statePromised
 	if next, err = v.b.keep.issue(ctx, promised); err != nil {
@@ -225,7 +225,7 @@ func (v *visit) claimed(ctx context.Context, old *visitor, login bool) (claimed,
 
 // from names the session that a login begins over, so that it can be told from
 // the one that the login makes.
-func (v *visit) from(ctx context.Context, old *visitor) (string, error) {
+func (v *requestState) from(ctx context.Context, old *visitor) (string, error) {
 	const unknown = "?"
 	if old.Customer == "" {
 		return unknown, nil
@@ -248,7 +248,7 @@ func sessionName(info emporix.SessionInfo) string {
 }
 
 // moved takes the session to its new key: step 3.
-func (v *visit) moved(ctx context.Context, old, next *visitor) (*emporix.Session, error) {
+func (v *requestState) moved(ctx context.Context, old, next *visitor) (*emporix.Session, error) {
 	session := v.b.client.Session(next.Key)
 	if old == nil {
 		return session, v.greet(ctx, next)
@@ -276,8 +276,8 @@ func (v *visit) moved(ctx context.Context, old, next *visitor) (*emporix.Session
 	return moved, nil
 }
 
-// settle makes next the visitor: steps 5 and 6. A session in a cookie must fit.
-func (v *visit) settle(ctx context.Context, old, next *visitor, r record) (*visitor, error) {
+// adopt makes next the visitor: steps 5 and 6. A session in a cookie must fit.
+func (v *requestState) adopt(ctx context.Context, old, next *visitor, r record) (*visitor, error) {
 	if v.b.index != nil && r.Customer != "" {
 		listed, err := v.b.index.add(ctx, next.id, &r, old)
 		if err != nil {
@@ -296,7 +296,7 @@ func (v *visit) settle(ctx context.Context, old, next *visitor, r record) (*visi
 }
 
 // leave ends the old ID: step 7. If that fails, the next request with the old ID does it.
-func (v *visit) leave(ctx context.Context, old, next *visitor) {
+func (v *requestState) leave(ctx context.Context, old, next *visitor) {
 	if err := v.b.keep.supersede(ctx, old, next, saveTries); err != nil {
 		v.b.log(ctx, "an ID that is worth nothing could not be removed", err)
 	}
@@ -309,7 +309,7 @@ func (v *visit) leave(ctx context.Context, old, next *visitor) {
 
 // undo ends a session that must not be: one that nobody could log out
 // everywhere, or that fits into no cookie.
-func (v *visit) undo(ctx context.Context, session *emporix.Session, next *visitor) {
+func (v *requestState) undo(ctx context.Context, session *emporix.Session, next *visitor) {
 	if err := endSession(ctx, session); err != nil {
 		v.b.log(ctx, "a login that was undone was not confirmed to be", err)
 	}
@@ -323,9 +323,9 @@ type spentError struct{ error }
 
 func (e spentError) Unwrap() error { return e.error }
 
-// stay leaves the visitor with the old ID for the session, which has moved. Who
+// revert leaves the visitor with the old ID for the session, which has moved. Who
 // had none keeps the new one.
-func (v *visit) stay(ctx context.Context, session *emporix.Session, old, next *visitor, failed error) {
+func (v *requestState) revert(ctx context.Context, session *emporix.Session, old, next *visitor, failed error) {
 	var spent spentError
 	switch {
 	case old != nil && errors.As(failed, &spent):
@@ -344,7 +344,7 @@ func (v *visit) stay(ctx context.Context, session *emporix.Session, old, next *v
 		v.become(nil, false)
 		return
 	}
-	settled, err := v.settle(ctx, nil, next, next.record)
+	settled, err := v.adopt(ctx, nil, next, next.record)
 	if err != nil {
 		v.b.log(ctx, "a session could not be kept", err)
 		v.undo(ctx, session, next)
@@ -354,7 +354,7 @@ func (v *visit) stay(ctx context.Context, session *emporix.Session, old, next *v
 }
 
 // goBack takes a change back for the request that made it.
-func (v *visit) goBack(ctx context.Context, old, next *visitor, key string) {
+func (v *requestState) goBack(ctx context.Context, old, next *visitor, key string) {
 	ctx, cancel := detach(ctx) // the change's own time may be up
 	defer cancel()
 	kept, err := v.takeBack(ctx, old, next, key)

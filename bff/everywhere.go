@@ -231,7 +231,7 @@ type place struct {
 
 // endID ends an ID. A change that is under way is ended at both its places.
 func (x *index) endID(ctx context.Context, id string) (e ending) {
-	keep := &storeKeeper{b: x.b, rows: x.rows}
+	keep := &storeVisitors{b: x.b, rows: x.rows}
 	find := func(id string) (*visitor, error) {
 		who, err := keep.visitor(ctx, id, x.rows.loadAgain)
 		if errors.Is(err, emporix.ErrStoreCorrupt) { // a sealed row that no key opens can't be used any more

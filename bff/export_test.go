@@ -4,7 +4,7 @@ import "encoding/base64"
 
 // Reseal changes what is in a sealed cookie of b's.
 func Reseal(b *BFF, value string, change func(plain []byte) []byte) string {
-	k, sealed := b.keep.(*sealedKeeper)
+	k, sealed := b.keep.(*sealedVisitors)
 	data, err := base64.RawURLEncoding.DecodeString(value)
 	if !sealed || err != nil {
 		return ""

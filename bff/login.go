@@ -219,7 +219,7 @@ func stillIn(err error) error {
 
 // logout ends the visitor's ID and then the session. Either is enough for nobody
 // to be logged in with this ID. It is not done if the record has changed.
-func (v *visit) logout(ctx context.Context, who *visitor) (done bool, err error) {
+func (v *requestState) logout(ctx context.Context, who *visitor) (done bool, err error) {
 	session := v.b.client.Session(who.Key)
 	info, err := inTime(ctx, session.Info)
 	switch {

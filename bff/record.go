@@ -155,14 +155,14 @@ type visitor struct {
 	row     uint64
 }
 
-// keeper keeps visitors: in the token store, or in their cookies.
-type keeper interface {
+// visitorStore keeps visitors: in the token store, or in their cookies.
+type visitorStore interface {
 	// open returns the visitor that a cookie's value names; nil if it is none of ours.
 	open(ctx context.Context, value string) (*visitor, error)
 	// issue gives a record a new ID.
 	issue(ctx context.Context, r record) (*visitor, error)
 	// passing gives a record an ID for one request, and keeps nothing.
-	passing(r record) *visitor
+	transient(r record) *visitor
 	// update changes the record of a visitor who still has this ID and this key.
 	update(ctx context.Context, v *visitor, change func(*record)) (*visitor, error)
 	// claim reserves the visitor for one change, which gives them next; from is what

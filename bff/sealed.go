@@ -211,8 +211,8 @@ func (c *cookieRows) put(key string, data []byte, generation uint64, agrees func
 	return true
 }
 
-// sealedKeeper keeps each visitor's record in the visitor's cookie.
-type sealedKeeper struct {
+// sealedVisitors keeps each visitor's record in the visitor's cookie.
+type sealedVisitors struct {
 	b     *BFF
 	store *CookieStore
 	// tooLargeUntil is when the next guest's session may begin, in unix
@@ -231,16 +231,16 @@ type content struct {
 
 // purpose binds a cookie to its name, and to the tenant at the host that its
 // tokens are for.
-func (k *sealedKeeper) purpose() string { return "\x00" + k.b.cookie + "\x00" + k.b.visitorRows }
+func (k *sealedVisitors) purpose() string { return "\x00" + k.b.cookie + "\x00" + k.b.visitorRows }
 
 // row is the client's name for a session.
-func (k *sealedKeeper) row(key string) string { return k.b.visitorRows + key }
+func (k *sealedVisitors) row(key string) string { return k.b.visitorRows + key }
 
 func supersededNote(key string) string { return "superseded/" + key }
 func movedNote(key string) string      { return "moved/" + key }
 func changingNote(key string) string   { return "changing/" + key }
 
-func (k *sealedKeeper) open(ctx context.Context, value string) (*visitor, error) {
+func (k *sealedVisitors) open(ctx context.Context, value string) (*visitor, error) {
 	if len(value) > maxCookie {
 		return nil, nil
 	}
@@ -278,7 +278,7 @@ func (k *sealedKeeper) open(ctx context.Context, value string) (*visitor, error)
 
 // place puts the session where the client finds it, unless this process knows a
 // later one: another tab's renewal, or a logout.
-func (k *sealedKeeper) place(v *visitor) *visitor {
+func (k *sealedVisitors) place(v *visitor) *visitor {
 	rows := k.store.inner()
 	if v = k.follow(v); v.Superseded {
 		return v
@@ -293,7 +293,7 @@ func (k *sealedKeeper) place(v *visitor) *visitor {
 }
 
 // follow notices what other requests have made of the visitor meanwhile.
-func (k *sealedKeeper) follow(v *visitor) *visitor {
+func (k *sealedVisitors) follow(v *visitor) *visitor {
 	rows, now := k.store.inner(), *v
 	for range 8 { // failed logins
 		moved, found := rows.get(movedNote(now.Key))
@@ -308,11 +308,13 @@ func (k *sealedKeeper) follow(v *visitor) *visitor {
 	return &now
 }
 
-func (k *sealedKeeper) passing(r record) *visitor { return &visitor{record: r, fresh: true} }
+func (k *sealedVisitors) transient(r record) *visitor { return &visitor{record: r, fresh: true} }
 
-func (k *sealedKeeper) issue(_ context.Context, r record) (*visitor, error) { return k.passing(r), nil }
+func (k *sealedVisitors) issue(_ context.Context, r record) (*visitor, error) {
+	return k.transient(r), nil
+}
 
-func (k *sealedKeeper) update(_ context.Context, v *visitor, change func(*record)) (*visitor, error) {
+func (k *sealedVisitors) update(_ context.Context, v *visitor, change func(*record)) (*visitor, error) {
 	changed := *v
 	change(&changed.record)
 	changed.fresh = true
@@ -326,7 +328,7 @@ func (k *sealedKeeper) update(_ context.Context, v *visitor, change func(*record
 	return &changed, nil
 }
 
-func (k *sealedKeeper) claim(_ context.Context, v, _ *visitor, _ string) (*visitor, error) {
+func (k *sealedVisitors) claim(_ context.Context, v, _ *visitor, _ string) (*visitor, error) {
 	until := time.Now().Add(changeLimit).UnixMilli()
 	if !k.store.inner().put(changingNote(v.Key), []byte{1}, 0, func(now cookieRow) bool { return now.data == nil }, changeLimit) {
 		return nil, nil
@@ -337,21 +339,21 @@ func (k *sealedKeeper) claim(_ context.Context, v, _ *visitor, _ string) (*visit
 }
 
 // underWay does not look again: place has just found the note of the change.
-func (k *sealedKeeper) underWay(context.Context, *visitor) (bool, error) { return true, nil }
+func (k *sealedVisitors) underWay(context.Context, *visitor) (bool, error) { return true, nil }
 
-func (k *sealedKeeper) finished(context.Context, *visitor) {}
+func (k *sealedVisitors) finished(context.Context, *visitor) {}
 
-func (k *sealedKeeper) supersede(_ context.Context, v, next *visitor, _ int) error {
+func (k *sealedVisitors) supersede(_ context.Context, v, next *visitor, _ int) error {
 	k.end(v, next.Key)
 	return nil
 }
 
-func (k *sealedKeeper) end(v *visitor, next string) {
+func (k *sealedVisitors) end(v *visitor, next string) {
 	// As long as the old cookie could be opened.
 	k.store.inner().put(supersededNote(v.Key), []byte(next), 0, func(cookieRow) bool { return true }, k.b.opts.Idle+clockSkew)
 }
 
-func (k *sealedKeeper) retire(ctx context.Context, v *visitor) (bool, error) {
+func (k *sealedVisitors) retire(ctx context.Context, v *visitor) (bool, error) {
 	claimed, err := k.claim(ctx, v, nil, "")
 	if err != nil || claimed == nil {
 		return false, err
@@ -360,7 +362,7 @@ func (k *sealedKeeper) retire(ctx context.Context, v *visitor) (bool, error) {
 	return true, nil
 }
 
-func (k *sealedKeeper) successor(_ context.Context, v *visitor) (*visitor, error) {
+func (k *sealedVisitors) successor(_ context.Context, v *visitor) (*visitor, error) {
 	if v.Next == "" {
 		return nil, nil
 	}
@@ -369,10 +371,10 @@ func (k *sealedKeeper) successor(_ context.Context, v *visitor) (*visitor, error
 	return k.place(&visitor{record: next}), nil
 }
 
-func (k *sealedKeeper) discard(context.Context, *visitor) error { return nil }
+func (k *sealedVisitors) discard(context.Context, *visitor) error { return nil }
 
 // prepare renews what must be in the cookie before the answer begins.
-func (k *sealedKeeper) prepare(ctx context.Context, v *visitor, s *emporix.Session) (*visitor, error) {
+func (k *sealedVisitors) prepare(ctx context.Context, v *visitor, s *emporix.Session) (*visitor, error) {
 	if err := s.Renew(ctx); err != nil {
 		if ctx.Err() != nil || errors.Is(err, emporix.ErrClosed) {
 			return nil, err
@@ -398,7 +400,7 @@ func (r *record) kept() record {
 }
 
 // cookie seals the visitor and the session as they are now.
-func (k *sealedKeeper) cookie(v *visitor) (value string, changed bool, err error) {
+func (k *sealedVisitors) cookie(v *visitor) (value string, changed bool, err error) {
 	// A slow page must not bring back the cookie from before a login.
 	if v = k.follow(v); v.Superseded {
 		return "", false, nil

@@ -15,8 +15,8 @@ const tooLargeFor = time.Minute
 // startGuest begins a new visitor's session, where that is needed at once: for
 // Options.Site, and in a cookie after another guest's did not fit, to see whether
 // they fit by now.
-func (v *visit) startGuest(ctx context.Context, who *visitor) error {
-	k, sealed := v.b.keep.(*sealedKeeper)
+func (v *requestState) startGuest(ctx context.Context, who *visitor) error {
+	k, sealed := v.b.keep.(*sealedVisitors)
 	if !sealed {
 		return v.greet(ctx, who)
 	}
@@ -42,7 +42,7 @@ func (v *visit) startGuest(ctx context.Context, who *visitor) error {
 
 // refuseGuests begins no guest's session for a while, and forgets this one, which
 // no browser has.
-func (k *sealedKeeper) refuseGuests(ctx context.Context, who *visitor, err error) {
+func (k *sealedVisitors) refuseGuests(ctx context.Context, who *visitor, err error) {
 	k.tooLargeUntil.Store(time.Now().Add(tooLargeFor).UnixNano())
 	k.store.inner().drop(k.row(who.Key))
 	k.b.log(ctx, "a guest's session does not fit into a cookie; no other one is begun for a minute", err)
@@ -50,8 +50,8 @@ func (k *sealedKeeper) refuseGuests(ctx context.Context, who *visitor, err error
 
 // lost reports that err leaves the browser without a guest's session that this
 // request has begun.
-func (v *visit) lost(err error) bool {
-	k, sealed := v.b.keep.(*sealedKeeper)
+func (v *requestState) lost(err error) bool {
+	k, sealed := v.b.keep.(*sealedVisitors)
 	who := v.now()
 	if !sealed || !errors.Is(err, ErrCookieTooLarge) || who == nil || who.Customer != "" || who.row != 0 {
 		return false

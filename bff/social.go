@@ -117,7 +117,7 @@ func (v *Visit) BeginSocialLogin(ctx context.Context, provider, returnTo string)
 		return "", err
 	}
 	who := in.now()
-	if in.passes() {
+	if in.isTransient() {
 		return "", ErrReadOnly
 	}
 	if who.Superseded {
@@ -195,7 +195,7 @@ func (v *Visit) FinishSocialLogin(ctx context.Context, callback url.Values) (log
 }
 
 // take finds the login that a state belongs to, and uses it up.
-func (v *visit) take(ctx context.Context, callback url.Values) (pending, error) {
+func (v *requestState) take(ctx context.Context, callback url.Values) (pending, error) {
 	state := callback["state"]
 	if len(state) != 1 || state[0] == "" {
 		return pending{}, ErrState

@@ -10,17 +10,17 @@ import (
 	emporix "github.com/emporix-community/emporix-go"
 )
 
-// storeKeeper keeps each visitor's record as a row of its own in the token
+// storeVisitors keeps each visitor's record as a row of its own in the token
 // store, under a hash of the cookie's value.
-type storeKeeper struct {
+type storeVisitors struct {
 	b      *BFF
 	rows   *rows
 	renews bool // the client renews nothing by itself
 }
 
-func (k *storeKeeper) row(id string) string { return k.rows.key("visitor", id) }
+func (k *storeVisitors) row(id string) string { return k.rows.key("visitor", id) }
 
-func (k *storeKeeper) open(ctx context.Context, value string) (*visitor, error) {
+func (k *storeVisitors) open(ctx context.Context, value string) (*visitor, error) {
 	if err := newerCookie(value); err != nil {
 		return nil, err
 	}
@@ -35,12 +35,12 @@ func (k *storeKeeper) open(ctx context.Context, value string) (*visitor, error) 
 	return v, err
 }
 
-func (k *storeKeeper) read(ctx context.Context, id string) (*visitor, error) {
+func (k *storeVisitors) read(ctx context.Context, id string) (*visitor, error) {
 	return k.visitor(ctx, id, k.rows.load)
 }
 
 // visitor returns nil for a row that is absent or damaged.
-func (k *storeKeeper) visitor(ctx context.Context, id string, load func(context.Context, string) ([]byte, bool, error)) (*visitor, error) {
+func (k *storeVisitors) visitor(ctx context.Context, id string, load func(context.Context, string) ([]byte, bool, error)) (*visitor, error) {
 	data, found, err := load(ctx, k.row(id))
 	if err != nil || !found {
 		return nil, err
@@ -57,7 +57,7 @@ func (k *storeKeeper) visitor(ctx context.Context, id string, load func(context.
 }
 
 // save writes next in place of v's record.
-func (k *storeKeeper) save(ctx context.Context, v *visitor, next record, tries int) (*visitor, error) {
+func (k *storeVisitors) save(ctx context.Context, v *visitor, next record, tries int) (*visitor, error) {
 	next.Generation, next.Write = nextGeneration(v.Generation), rand.Text()
 	saved, err := k.rows.saveIf(ctx, k.row(v.id), next.encode(), v.Generation, next.Generation, next.ttl(&k.b.opts, time.Now()), tries)
 	if err != nil || !saved {
@@ -68,13 +68,13 @@ func (k *storeKeeper) save(ctx context.Context, v *visitor, next record, tries i
 	return &changed, nil
 }
 
-func (k *storeKeeper) passing(r record) *visitor {
+func (k *storeVisitors) transient(r record) *visitor {
 	value := randomValue()
 	return &visitor{record: r, id: digest("visitor", value), value: value, fresh: true}
 }
 
-func (k *storeKeeper) issue(ctx context.Context, r record) (*visitor, error) {
-	v := k.passing(record{})
+func (k *storeVisitors) issue(ctx context.Context, r record) (*visitor, error) {
+	v := k.transient(record{})
 	tries := 1 // a stranger's page does not wait for a store that fails
 	if r.State == statePromised {
 		tries = saveTries
@@ -86,11 +86,11 @@ func (k *storeKeeper) issue(ctx context.Context, r record) (*visitor, error) {
 	return issued, err
 }
 
-func (k *storeKeeper) update(ctx context.Context, v *visitor, change func(*record)) (*visitor, error) {
+func (k *storeVisitors) update(ctx context.Context, v *visitor, change func(*record)) (*visitor, error) {
 	return k.updateIn(ctx, v, saveTries, change)
 }
 
-func (k *storeKeeper) updateIn(ctx context.Context, v *visitor, tries int, change func(*record)) (*visitor, error) {
+func (k *storeVisitors) updateIn(ctx context.Context, v *visitor, tries int, change func(*record)) (*visitor, error) {
 	for range saveTries {
 		next := v.record
 		change(&next)
@@ -116,9 +116,9 @@ var errChanged = fmt.Errorf("%w: another request of the visitor's has changed th
 
 // change names the row that is there while a change may be under way. The store
 // drops it in time, by its own clock.
-func (k *storeKeeper) change(id string) string { return k.rows.key("change", id) }
+func (k *storeVisitors) change(id string) string { return k.rows.key("change", id) }
 
-func (k *storeKeeper) claim(ctx context.Context, v, next *visitor, from string) (*visitor, error) {
+func (k *storeVisitors) claim(ctx context.Context, v, next *visitor, from string) (*visitor, error) {
 	mark := listing{Version: recordVersion, Generation: nextGeneration(0)}
 	if err := k.rows.save(ctx, k.change(next.id), mark.encode(), mark.Generation, changeLimit); err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (k *storeKeeper) claim(ctx context.Context, v, next *visitor, from string) 
 	return now, nil
 }
 
-func (k *storeKeeper) underWay(ctx context.Context, v *visitor) (bool, error) {
+func (k *storeVisitors) underWay(ctx context.Context, v *visitor) (bool, error) {
 	// For a store that keeps rows longer than it was told; the clock that set the
 	// time may be behind this one.
 	if !time.Now().Before(time.UnixMilli(v.Changing).Add(clockSkew)) {
@@ -154,18 +154,18 @@ func (k *storeKeeper) underWay(ctx context.Context, v *visitor) (bool, error) {
 	return next != nil && next.State == statePromised, err
 }
 
-func (k *storeKeeper) finished(ctx context.Context, next *visitor) {
+func (k *storeVisitors) finished(ctx context.Context, next *visitor) {
 	if err := k.rows.delete(ctx, k.change(next.id)); err != nil {
 		k.b.log(ctx, "a visitor stays reserved for a minute", err)
 	}
 }
 
-func (k *storeKeeper) supersede(ctx context.Context, v, next *visitor, tries int) error {
+func (k *storeVisitors) supersede(ctx context.Context, v, next *visitor, tries int) error {
 	_, err := k.updateIn(ctx, v, tries, func(r *record) { r.end(v.id, next.id) })
 	return err
 }
 
-func (k *storeKeeper) retire(ctx context.Context, v *visitor) (bool, error) {
+func (k *storeVisitors) retire(ctx context.Context, v *visitor) (bool, error) {
 	over := v.record
 	over.end(v.id, "")
 	ended, err := k.save(ctx, v, over, saveTries)
@@ -173,7 +173,7 @@ func (k *storeKeeper) retire(ctx context.Context, v *visitor) (bool, error) {
 }
 
 // successor also returns a visitor whose change has not been settled.
-func (k *storeKeeper) successor(ctx context.Context, v *visitor) (*visitor, error) {
+func (k *storeVisitors) successor(ctx context.Context, v *visitor) (*visitor, error) {
 	if v.Next == "" {
 		return nil, nil
 	}
@@ -189,13 +189,13 @@ func (k *storeKeeper) successor(ctx context.Context, v *visitor) (*visitor, erro
 	return next, err
 }
 
-func (k *storeKeeper) discard(ctx context.Context, v *visitor) error {
+func (k *storeVisitors) discard(ctx context.Context, v *visitor) error {
 	return k.rows.delete(ctx, k.row(v.id))
 }
 
 // prepare notes the visit, from time to time. That it can't is no reason to turn
 // the visitor away: a store that only reads still serves pages.
-func (k *storeKeeper) prepare(ctx context.Context, v *visitor, s *emporix.Session) (*visitor, error) {
+func (k *storeVisitors) prepare(ctx context.Context, v *visitor, s *emporix.Session) (*visitor, error) {
 	if k.renews {
 		if err := s.Renew(ctx); err != nil {
 			if ctx.Err() != nil || errors.Is(err, emporix.ErrClosed) {
@@ -217,4 +217,4 @@ func (k *storeKeeper) prepare(ctx context.Context, v *visitor, s *emporix.Sessio
 	return v, nil
 }
 
-func (k *storeKeeper) cookie(v *visitor) (string, bool, error) { return v.value, v.fresh, nil }
+func (k *storeVisitors) cookie(v *visitor) (string, bool, error) { return v.value, v.fresh, nil }

@@ -15,11 +15,11 @@ import (
 // goroutines of the request; what changes the session must come before the
 // answer begins, because it changes the cookie.
 type Visit struct {
-	inner func() *visit // printers can't look into it
+	inner func() *requestState // printers can't look into it
 }
 
-// visit is the state of a Visit.
-type visit struct {
+// requestState is the state of a Visit.
+type requestState struct {
 	b         *BFF
 	readOnly  bool
 	withheld  bool // the browser may have kept a cookie to itself
@@ -30,15 +30,15 @@ type visit struct {
 	opened  bool             // under busy
 	session *emporix.Session // under busy
 
-	mu      sync.Mutex // guards what the writer looks at; never held across I/O
-	visitor *visitor   // nil: a stranger
-	dropped bool       // the browser's cookie is to be removed
-	passing bool       // a guest for this request only
-	begun   bool       // the answer has begun
-	came    string     // customer number of the visitor who came, "" for a guest
+	mu        sync.Mutex // guards what the writer looks at; never held across I/O
+	visitor   *visitor   // nil: a stranger
+	dropped   bool       // the browser's cookie is to be removed
+	transient bool       // a guest for this request only
+	begun     bool       // the answer has begun
+	came      string     // customer number of the visitor who came, "" for a guest
 }
 
-func (v *visit) hold(ctx context.Context) error {
+func (v *requestState) hold(ctx context.Context) error {
 	if ctx.Err() != nil { // select would toss a coin
 		return context.Cause(ctx)
 	}
@@ -50,70 +50,70 @@ func (v *visit) hold(ctx context.Context) error {
 	}
 }
 
-func (v *visit) release() { <-v.busy }
+func (v *requestState) release() { <-v.busy }
 
-func (v *visit) now() *visitor {
+func (v *requestState) now() *visitor {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.visitor
 }
 
 // become makes another visitor of the request, nil for a stranger.
-func (v *visit) become(other *visitor, dropped bool) {
+func (v *requestState) become(other *visitor, dropped bool) {
 	v.session = nil
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.visitor, v.dropped, v.passing = other, dropped, false
+	v.visitor, v.dropped, v.transient = other, dropped, false
 }
 
 // becomeInTime is become for a new ID, unless the answer has begun without it.
-func (v *visit) becomeInTime(other *visitor) bool {
+func (v *requestState) becomeInTime(other *visitor) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.begun {
 		return false
 	}
-	v.visitor, v.dropped, v.passing = other, false, false
+	v.visitor, v.dropped, v.transient = other, false, false
 	return true
 }
 
-// pass makes a guest of a visitor whose cookie may only have been withheld: it
+// beTransient makes a guest of a visitor whose cookie may only have been withheld: it
 // must not be overwritten.
-func (v *visit) pass(guest *visitor) {
+func (v *requestState) beTransient(guest *visitor) {
 	v.become(guest, false)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.passing = v.withheld
+	v.transient = v.withheld
 }
 
-func (v *visit) passes() bool {
+func (v *requestState) isTransient() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.passing
+	return v.transient
 }
 
 // replace is become for a newer record of the same visitor and session.
-func (v *visit) replace(newer *visitor) {
+func (v *requestState) replace(newer *visitor) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.visitor = newer
 }
 
-func (v *visit) late() bool {
+func (v *requestState) late() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.begun
 }
 
 // abandon drops the cookie of a visitor whose session can't be read.
-func (v *visit) abandon() {
+func (v *requestState) abandon() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.visitor, v.dropped = nil, true
 }
 
 // arrived keeps which customer came with the request.
-func (v *visit) arrived(customer string) {
+func (v *requestState) arrived(customer string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.came = customer
@@ -121,26 +121,26 @@ func (v *visit) arrived(customer string) {
 
 // left reports that the customer who came with the request has left this
 // browser: logged out, or another customer has logged in.
-func (v *visit) left() bool {
+func (v *requestState) left() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.came != "" && (v.visitor == nil || v.visitor.Customer != v.came)
 }
 
 // begin tells that the answer begins now.
-func (v *visit) begin() {
+func (v *requestState) begin() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.begun = true
 }
 
 // seal returns the cookie to write, if any.
-func (v *visit) seal() (*http.Cookie, error) {
+func (v *requestState) seal() (*http.Cookie, error) {
 	v.mu.Lock()
-	visitor, dropped, passing := v.visitor, v.dropped, v.passing
+	visitor, dropped, transient := v.visitor, v.dropped, v.transient
 	v.mu.Unlock()
 	switch {
-	case v.readOnly || passing:
+	case v.readOnly || transient:
 		return nil, nil
 	case visitor == nil && dropped:
 		return v.b.newCookie("", 0), nil
@@ -160,7 +160,7 @@ func (r *record) ttlOfCookie(o *Options) time.Duration {
 
 // known looks up who is visiting; nil is a stranger. An ID that is not ours is
 // never adopted: it names no record.
-func (v *visit) known(ctx context.Context) (*visitor, error) {
+func (v *requestState) known(ctx context.Context) (*visitor, error) {
 	if v.opened {
 		return v.now(), nil
 	}
@@ -202,7 +202,7 @@ var errBusy = fmt.Errorf("bff: %w: another request of the visitor's is logging i
 
 // found finds a visitor, once no other request is giving them a new ID: whose
 // login fails twice by a double click, or who has other tabs, keeps the cart.
-func (v *visit) found(ctx context.Context, find func() (*visitor, error)) (*visitor, error) {
+func (v *requestState) found(ctx context.Context, find func() (*visitor, error)) (*visitor, error) {
 	waiting, cancel := bounded(ctx, patience) // a logout that is detached too answers at its request's deadline
 	defer cancel()
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
@@ -224,7 +224,7 @@ func (v *visit) found(ctx context.Context, find func() (*visitor, error)) (*visi
 }
 
 // end logs out a visitor whose time is up.
-func (v *visit) end(ctx context.Context, old *visitor) {
+func (v *requestState) end(ctx context.Context, old *visitor) {
 	if v.readOnly {
 		return
 	}
@@ -239,7 +239,7 @@ func (v *visit) end(ctx context.Context, old *visitor) {
 }
 
 // use returns the visitor's session; a stranger becomes a visitor.
-func (v *visit) use(ctx context.Context) (*emporix.Session, error) {
+func (v *requestState) use(ctx context.Context) (*emporix.Session, error) {
 	who, err := v.known(ctx)
 	if err != nil {
 		return nil, err
@@ -252,14 +252,14 @@ func (v *visit) use(ctx context.Context) (*emporix.Session, error) {
 			return nil, ErrTooLate
 		}
 		if v.withheld {
-			who = v.b.keep.passing(newRecord())
+			who = v.b.keep.transient(newRecord())
 		} else if who, err = v.b.keep.issue(ctx, newRecord()); err != nil {
 			return nil, err
 		}
 		if err := v.startGuest(ctx, who); err != nil {
 			return nil, err
 		}
-		v.pass(who)
+		v.beTransient(who)
 	}
 	if v.session != nil {
 		return v.session, nil
@@ -288,7 +288,7 @@ func (v *visit) use(ctx context.Context) (*emporix.Session, error) {
 }
 
 // greet begins a new visitor's guest session where Options.Site says with what.
-func (v *visit) greet(ctx context.Context, who *visitor) error {
+func (v *requestState) greet(ctx context.Context, who *visitor) error {
 	if v.site == nil {
 		return nil
 	}
@@ -299,7 +299,7 @@ func (v *visit) greet(ctx context.Context, who *visitor) error {
 	return err
 }
 
-func (v *visit) start(ctx context.Context, key string) error {
+func (v *requestState) start(ctx context.Context, key string) error {
 	limited, cancel := bounded(ctx, changeLimit)
 	defer cancel()
 	begin, err := runHook(limited, "Options.Site", func() (emporix.SessionContext, error) { return v.site(), nil })
@@ -312,7 +312,7 @@ func (v *visit) start(ctx context.Context, key string) error {
 // resumed begins the session of a guest anew, with what Options.Site says, where the
 // old one has been forgotten: visitors are known for longer. It gets another key, so
 // that of several requests one begins it.
-func (v *visit) resumed(ctx context.Context, who *visitor, session *emporix.Session) (*emporix.Session, error) {
+func (v *requestState) resumed(ctx context.Context, who *visitor, session *emporix.Session) (*emporix.Session, error) {
 	if v.site == nil || v.readOnly || v.late() {
 		return session, nil
 	}
@@ -350,7 +350,7 @@ type resumption struct {
 
 // resumeOnce begins the session for all requests in this process that need it: each
 // beginning is a call. errChanged means that another request has dealt with it.
-func (v *visit) resumeOnce(ctx context.Context, who *visitor) error {
+func (v *requestState) resumeOnce(ctx context.Context, who *visitor) error {
 	own, name := &resumption{done: make(chan struct{})}, digest("resumption", who.Key)
 	first, busy := v.b.resumptions.LoadOrStore(name, own)
 	if !busy {
@@ -373,7 +373,7 @@ func (v *visit) resumeOnce(ctx context.Context, who *visitor) error {
 	return other.err
 }
 
-func (v *visit) resume(ctx context.Context, who *visitor) error {
+func (v *requestState) resume(ctx context.Context, who *visitor) error {
 	key := randomValue()
 	if err := v.start(ctx, key); err != nil {
 		return err
@@ -386,7 +386,7 @@ func (v *visit) resume(ctx context.Context, who *visitor) error {
 }
 
 // discard forgets an ID that no browser has.
-func (v *visit) discard(ctx context.Context, unused *visitor) {
+func (v *requestState) discard(ctx context.Context, unused *visitor) {
 	ctx, cancel := detach(ctx)
 	defer cancel()
 	if err := v.b.keep.discard(ctx, unused); err != nil {

@@ -17,7 +17,7 @@ import (
 // else of the wrapped writer is reached through http.ResponseController.
 type writer struct {
 	http.ResponseWriter
-	visit    *visit
+	state    *requestState
 	request  *http.Request
 	before   http.Header // as it was when the handler was called; with sessions in cookies only
 	begun    bool
@@ -70,7 +70,7 @@ func (w *writer) Flush() { _ = w.FlushError() }
 // cookie: begin the session with a page.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if !w.begun {
-		if cookie, err := w.visit.seal(); cookie != nil || err != nil {
+		if cookie, err := w.state.seal(); cookie != nil || err != nil {
 			return nil, nil, errors.Join(errHijacked, err)
 		}
 	}
@@ -85,25 +85,25 @@ func (w *writer) begin() {
 		return
 	}
 	w.begun = true
-	w.visit.begin()
+	w.state.begin()
 	h := w.Header()
-	cookie, err := w.visit.seal()
+	cookie, err := w.state.seal()
 	if err != nil {
-		if !w.failed && w.visit.lost(err) {
+		if !w.failed && w.state.lost(err) {
 			w.replace(err)
 			return
 		}
-		w.visit.b.log(context.Background(), "the visitor's cookie could not be written", err)
+		w.state.b.log(context.Background(), "the visitor's cookie could not be written", err)
 	}
 	switch {
 	case cookie != nil:
 		http.SetCookie(w.ResponseWriter, cookie)
 		h.Set("Cache-Control", "no-store")
-		if w.visit.left() && h.Get("Clear-Site-Data") == "" {
+		if w.state.left() && h.Get("Clear-Site-Data") == "" {
 			// Chromium restores pages from memory although they say no-store.
 			h.Set("Clear-Site-Data", `"cache"`)
 		}
-	case w.visit.now() != nil && h.Get("Cache-Control") == "":
+	case w.state.now() != nil && h.Get("Cache-Control") == "":
 		// With no-cache, the browser's back button still shows the page after the logout.
 		h.Set("Cache-Control", "no-store")
 	default:
@@ -123,7 +123,7 @@ func (w *writer) replace(err error) {
 	h := w.ResponseWriter.Header()
 	clear(h)
 	maps.Copy(h, w.before)
-	w.visit.b.Error(w.ResponseWriter, w.request, err)
+	w.state.b.Error(w.ResponseWriter, w.request, err)
 }
 
 // overrulesCacheControl reports headers that some caches obey before
