@@ -26,15 +26,23 @@ func TestL15_ACustomersCallNeedsACustomer(t *testing.T) {
 	})
 }
 
-// A customer who logged in through another process is one here at once.
+// A customer who logged in through another process is one here at once, also for a value
+// that has seen the guest.
 func TestL15_ALoginElsewhereCounts(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, w *fixture) {
-		w.token(visitor("jo"), WantAnonymous)
-		time.Sleep(time.Millisecond)
-		other := newFixture(t, w.tokenServer, w.fakeStore)
-		other.logIn(visitor("jo"))
-		assert.Equal(t, "C2", w.token(visitor("jo"), WantCustomer))
-	})
+	for name, use := range map[string]func(w *fixture, v *Visitor){
+		"a call":   func(w *fixture, v *Visitor) { assert.Equal(t, "C2", w.token(v, WantCustomer)) },
+		"a logout": func(w *fixture, v *Visitor) { assert.NoError(t, w.m.at(v).Logout(w.t.Context(), noCall)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
+				v := visitor("jo")
+				w.token(v, WantAnonymous)
+				time.Sleep(time.Millisecond)
+				newFixture(t, w.tokenServer, w.fakeStore).logIn(visitor("jo"))
+				use(w, v)
+			})
+		})
+	}
 }
 
 // A session serves the same calls whether its token is at hand or is read first.
