@@ -150,9 +150,9 @@ func (l *lease) forgo(perhaps bool) {
 	}
 }
 
-// sending is asked right before a refresh token is sent. The request that ctx
+// beforeSend is asked right before a refresh token is sent. The request that ctx
 // bounds leaves time to write what it brings while the lease lasts.
-func (l *lease) sending(ctx context.Context) (context.Context, context.CancelFunc, error) {
+func (l *lease) beforeSend(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	if l == nil {
 		return ctx, func() {}, nil
 	}
@@ -173,7 +173,7 @@ func (l *lease) sending(ctx context.Context) (context.Context, context.CancelFun
 
 // send is steps 6 and 7: one request, while the lease lasts.
 func (l *lease) send(ctx context.Context, call func(context.Context) (Grant, error)) (Grant, error) {
-	ctx, cancel, err := l.sending(ctx)
+	ctx, cancel, err := l.beforeSend(ctx)
 	if err != nil {
 		return Grant{}, &failure.Failure{Token: failure.NotSent, Err: err}
 	}

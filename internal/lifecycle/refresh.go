@@ -14,20 +14,19 @@ import (
 // The refresh protocol. A refresh token is good for one request, and a strict
 // server ends the session when it comes again; so the order matters:
 //
-//	1  plan      is the token good, to be renewed early, or over?       token.go, plan.go
-//	2  launch    one flight per session; waiters leave when they like   flight.go
-//	3  fly       the flight is detached, bounded, and survives a panic  flight.go
-//	4  acquire   one process at a time has the lease                    lease.go
-//	5  load      under the lease, is the row still the one to renew?    here
-//	6  sending   does enough of the lease remain?                       lease.go
-//	7  redeem    one request; what does its outcome mean?               redeem.go, here
-//	8  commit    write by comparing generations; what fails is pending  commit.go, pending.go
-//	9  release   give the lease back; then the flight lands             lease.go, flight.go
+//	1  plan        is the token good, to be renewed early, or over?       token.go, plan.go
+//	2  launch      one flight per session; waiters leave when they like   flight.go
+//	3  run         detached, bounded, and survives a panic                flight.go
+//	4  acquire     one process at a time has the lease                    lease.go
+//	5  underLease  is the row still the one to renew?                     here
+//	6  beforeSend  does enough of the lease remain?                       lease.go
+//	7  redeem      one request; what does its outcome mean?               redeem.go, here
+//	8  commit      write by comparing generations; what fails is pending  commit.go, pending.go
+//	9  release     give the lease back; then the flight ends              lease.go, flight.go
 
-// withLease is steps 4, 5 and 9 around act, which is what to do with the row. If
-// another process writes the row meanwhile, so that it is not the one that was
-// seen, there is nothing left to do; without seen the caller insists, and waits
-// for its turn.
+// withLease acquires the lease, loads the row, runs act and releases the lease (steps
+// 4, 5 and 9). If another process writes the row first, so that it is not the one that
+// was seen, there is nothing left to do; without seen act runs all the same.
 func (v *Visitor) withLease(seen *Record, act func(context.Context, *Record, *lease) (func(), error)) work {
 	return func(ctx context.Context) (tell func(), err error) {
 		for {
@@ -36,7 +35,7 @@ func (v *Visitor) withLease(seen *Record, act func(context.Context, *Record, *le
 				return nil, err
 			}
 			tell, err = v.underLease(ctx, l, act)
-			l.release() // a panic leaves it: nobody knows what was sent
+			l.release() // a panic keeps it: what was sent is not known
 			if !errors.Is(err, errLeaseShort) && !errors.Is(err, errRenewed) {
 				return tell, err
 			}

@@ -546,6 +546,21 @@ func TestS06_MessagesAreScrubbed(t *testing.T) {
 	}
 }
 
+// Whatever of its secrets an operation sends, a text of the server's does not show it.
+func TestS06_EverySecretOfACallIsScrubbed(t *testing.T) {
+	canary := map[string]string{"query": query, "path": path, "header": header, "body": body}
+	for _, op := range everyOperation() {
+		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(400, ""), nil }))
+		got, err := send(t.Context(), p, callOf(op))
+		require.NoError(t, err)
+		assert.Equal(t, "no [redacted]!", got.Scrub("no "+bearer+"!"), op.Name)
+		for _, input := range op.Secrets {
+			place, _, _ := strings.Cut(input, ":")
+			assert.Equal(t, "no [redacted]!", got.Scrub("no "+canary[place]+"!"), "%s, %s", op.Name, input)
+		}
+	}
+}
+
 // Of secrets that are parts of one another, the longest goes first: no rest stays.
 // A password is one in other letters, too; a token is not.
 func TestS06_PartsAndOtherLetters(t *testing.T) {
