@@ -19,9 +19,9 @@ import (
 	"github.com/emporix-community/emporix-go/internal/wire"
 )
 
-// AuthService logs customers in and out and keeps their tokens. Nobody handles
-// a token: the first call of any service obtains an anonymous one, a login
-// upgrades it, and both are renewed in time.
+// AuthService logs customers in and out and keeps their tokens: the first call of
+// any service obtains an anonymous one, a login upgrades it, and both are renewed
+// in time.
 type AuthService service
 
 // LoginRequest is how a customer logs in. Printed by fmt or slog, it masks

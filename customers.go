@@ -122,7 +122,7 @@ type LegalEntity struct {
 // Metadata holds the version of a resource and the schemas of its mixins.
 type Metadata struct {
 	// The server raises Version with a change. Sent back in a patch, it guards against
-	// overwriting somebody else's change.
+	// overwriting another change.
 	Version int          `json:"version,omitzero"`
 	Mixins  MixinSchemas `json:"mixins,omitzero"`
 }

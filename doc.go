@@ -10,7 +10,7 @@
 //
 // # Sessions
 //
-// Nobody handles a token. The first call of a session obtains an anonymous one,
+// The SDK handles the tokens. The first call of a session obtains an anonymous one,
 // Auth.Login upgrades it to the customer's, both are renewed before they end,
 // and both live in the [TokenStore]. A Client has a session of its own, for
 // scripts and tests; a BFF makes a [Session] for each visitor and request with

@@ -17,13 +17,13 @@ import (
 // Errors to branch on with errors.Is. The package documentation has the table
 // of which status and body become which.
 const (
-	// ErrUnauthorized: the server took the bearer for no good (401).
+	// ErrUnauthorized: the server rejected the access token (401).
 	ErrUnauthorized = sentinel.Unauthorized
 	// ErrForbidden: the bearer lacks a scope or right (403).
 	ErrForbidden = sentinel.Forbidden
 	// ErrNotFound: it does not exist, or no longer (404, 410).
 	ErrNotFound = sentinel.NotFound
-	// ErrConflict: it exists already, or has changed meanwhile (409, 412).
+	// ErrConflict: it exists already, or has changed since it was read (409, 412).
 	ErrConflict = sentinel.Conflict
 	// ErrInvalidRequest: the server (400, 413, 415, 422) or the SDK refused the
 	// input. From the SDK it is an *ArgumentError, and nothing was sent.

@@ -48,7 +48,7 @@ func NewFileStore(path string) (ConditionalTokenStore, error) {
 
 type fileStore struct {
 	path  string
-	turn  chan struct{} // holds one token: whoever has it may use the file
+	turn  chan struct{} // holds one token: the goroutine that has it may use the file
 	clean bool          // leftovers have been looked for
 }
 
@@ -319,7 +319,7 @@ func temporary(path string) string { return "." + filepath.Base(path) + ".empori
 
 // removeLeftovers removes what processes left that were killed before they had
 // replaced the file: it holds tokens, also of those who have logged out since. The
-// caller has the lock, so nobody is writing one.
+// caller has the lock, so none is being written.
 func removeLeftovers(path string) {
 	entries, _ := os.ReadDir(filepath.Dir(path)) // best effort
 	for _, entry := range entries {

@@ -46,7 +46,7 @@ func badResponse(op *operation.Operation, resp *transport.Response, why error) e
 	return publicError(f)
 }
 
-// foreignBody refuses what somebody else than the API answered, with a status
+// foreignBody refuses what another server than the API answered, with a status
 // that looks like success.
 func foreignBody(body []byte, media string) error {
 	switch {

@@ -84,8 +84,8 @@ var sessionKinds = map[lifecycle.Kind]SessionKind{
 // SessionInfo tells about a session, without a secret.
 type SessionInfo struct {
 	Kind SessionKind
-	// Expired is set when a customer's session ended by itself and nobody has
-	// logged in or out since.
+	// Expired is set when a customer's session ended by itself and there was no
+	// login or logout since.
 	Expired bool
 	// SessionID is Emporix's ID, to which the visitor's cart is bound.
 	SessionID string
@@ -139,7 +139,7 @@ func (s *Session) SaaSToken(ctx context.Context) (Secret, error) {
 // MoveTo carries the session over to another key, one that has never been used,
 // and returns the session there. The old key then names no session. A BFF gives
 // its visitor a new key at login, logout, password change and company switch, so
-// that nobody who knew the old one gains by it. Errors: ErrConflict (the key is
+// that the old one is of no use to others who knew it. Errors: ErrConflict (the key is
 // in use), ErrStoreUnavailable (the session stays where it is), ErrClosed, and
 // the context's: if that ends before it is the move's turn, the session stays;
 // if it ends later, the move goes on, and the error is ErrOutcomeUnknown as well.

@@ -19,7 +19,7 @@ import (
 // Implementations are used by many goroutines at once. They keep the bytes as
 // they are, never look into them, and never log them: a row holds tokens. Keys
 // are 1 to 512 bytes of UTF-8 without control characters, and differ if a byte
-// does; whoever reads a key can take over the session in a BFF, so they are no
+// does; who reads a key can take over the session in a BFF, so they are no
 // log data either. Rows are 1 byte to 64 KiB, mostly under 2 KiB. Generations
 // are positive. Times to live are positive too; a row may be dropped a moment
 // after its end, but not before.
@@ -87,7 +87,7 @@ type ConditionalTokenStore interface {
 // not agree on the time. An owner is at most 64 bytes of printable ASCII.
 //
 // A simple way is to keep four things beside the row: the owner and the end of the
-// lease; unwritten, which Acquire sets where nobody has the row, and which each
+// lease; unwritten, which Acquire sets where no owner has the row, and which each
 // write clears, Delete too; and abandoned, which such an Acquire sets to the
 // unwritten that it found. What Acquire reports is whether both are set. Release
 // ends the lease, and clears unwritten unless abandoned is set. Each method is one
@@ -99,9 +99,9 @@ type LeaseTokenStore interface {
 	// owner has it; the owner who has it may extend, or shorten, in this way.
 	// abandoned reports that a lease before this one ran out without Release, and
 	// that the row has not been written since that one was taken: its owner may
-	// have died half-way. Whoever acquires or extends is told until the row is
+	// have died half-way. Each owner that acquires or extends is told until the row is
 	// written; Release does not settle it, for an owner may give back without
-	// having dealt with it. It is false for whoever does not acquire. Once the row
+	// having dealt with it. It is false where acquired is. Once the row
 	// is gone, a store may forget.
 	Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error)
 

@@ -135,8 +135,6 @@ func (b *BFF) Error(w http.ResponseWriter, r *http.Request, err error) {
 	if b.opts.ErrorPage != nil && b.errorPage(w, r, status, err) {
 		return
 	}
-	h.Del("Content-Length")
-	h.Set("X-Content-Type-Options", "nosniff")
 	text := texts[status]
 	if errors.Is(err, ErrCrossOrigin) {
 		text = "This request was refused, because it did not come from this site's own pages."

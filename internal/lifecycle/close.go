@@ -27,7 +27,7 @@ func (m *Manager) Close(ctx context.Context) error {
 	}
 	m.mu.Unlock()
 	for i := range m.epochs {
-		m.epochs[i].Add(1) // nobody goes on with what they hold
+		m.epochs[i].Add(1) // snapshots are of no use any more
 	}
 	cut := m.drain(ctx)
 	m.events.wait(ctx)

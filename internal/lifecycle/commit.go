@@ -61,10 +61,10 @@ func (v *Visitor) drop(r *Record) {
 	v.m().detach(func() { v.revoke(r) })
 }
 
-// overwrite makes build(row) the truth whatever the row has become meanwhile: the
-// last login wins, and so does a logout. It returns the record it replaced. An
-// error means that the store has not taken it yet. When ctx ends, the record is
-// a pending write from then on.
+// overwrite saves build(current), and builds again when the row changes underneath: the
+// last login or logout wins. It returns the record that it replaced. An error means
+// that the store has not taken it yet. When ctx ends, the record is a pending write
+// from then on.
 func (v *Visitor) overwrite(ctx context.Context, known *Record, build func(*Record) *Record, event EventKind) (*Record, error) {
 	writing, cancel := v.writing(ctx)
 	defer cancel()
@@ -205,7 +205,7 @@ func (v *Visitor) writeLate(next *Record) {
 	}
 }
 
-// revoke ends tokens that nobody will use. They may share a session with those
+// revoke ends tokens that are of no use any more. They may share a session with those
 // that took their place, so this is for customers who have logged out.
 func (v *Visitor) revoke(r *Record) {
 	if r.Kind != Customer {

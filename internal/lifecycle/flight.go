@@ -8,7 +8,7 @@ import (
 )
 
 // flight is work on one session that is under way. It runs in a goroutine of
-// its own, detached from whoever started it, so that a caller who leaves can't
+// its own, detached from the call that started it, so that a caller who leaves can't
 // break a renewal that others wait for, or that the server has half done.
 type flight struct {
 	alone bool          // its result is its starter's only
@@ -92,7 +92,7 @@ func (v *Visitor) perform(f *flight, do work) (tell func()) {
 }
 
 // join starts work, or waits for the flight that is under way; its result then
-// counts for this caller too, unless it was somebody's own: then the caller
+// counts for this caller too, unless it was another caller's alone: then the caller
 // looks again.
 func (v *Visitor) join(ctx context.Context, do work) error {
 	f, mine := v.launch(false, do)

@@ -14,7 +14,7 @@ import (
 )
 
 // Where several processes share a store, one of them at a time may send a
-// session's refresh token: whoever has the row's lease. The lease outlives one
+// session's refresh token: the one that has the row's lease. The lease outlives one
 // call and the write after it; what of it must be left before the token is sent
 // covers them again, because a process can stall between taking and sending.
 // What a lease can't prevent (a failover that forgets it, a stall in the last
@@ -98,7 +98,7 @@ func (v *Visitor) acquire(ctx context.Context, seen *Record) (l *lease, done boo
 	}
 }
 
-// take asks for the lease, a few times while the store fails: whoever has it
+// take asks for the lease, a few times while the store fails: who has it
 // already, because only an answer was lost, extends it.
 func (l *lease) take(ctx context.Context) (acquired bool, err error) {
 	for try := range leaseTries {
@@ -182,7 +182,7 @@ func (l *lease) send(ctx context.Context, call func(context.Context) (Grant, err
 }
 
 // release gives the lease back, unless what it was taken for is still to be
-// written: then nobody else is to send the refresh token before that.
+// written: then no other process may send the refresh token before that.
 func (l *lease) release() {
 	if l == nil || l.v.m().pending.keepLease(l.v.key(), l) {
 		return

@@ -71,7 +71,7 @@ type Issuer interface {
 	RefreshAnonymous(ctx context.Context, refresh secret.Secret) (Grant, error)
 	RefreshCustomer(ctx context.Context, bearer, refresh secret.Secret, legalEntityID string) (Grant, error)
 	Employee(ctx context.Context) (Grant, error)
-	// Revoke ends an access token that nobody will use; best effort.
+	// Revoke ends an access token that is of no use any more; best effort.
 	Revoke(ctx context.Context, access secret.Secret) error
 }
 

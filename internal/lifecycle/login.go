@@ -72,7 +72,7 @@ func (v *Visitor) loginBearer(ctx context.Context) (*Record, Token, error) {
 		if s, err = v.snapshot(ctx); err != nil {
 			return nil, Token{}, err
 		}
-		if bearer.owner == v { // else a customer has logged in meanwhile, perhaps in another process
+		if bearer.owner == v { // else a customer has logged in since, perhaps in another process
 			return s.record, bearer, nil
 		}
 	}

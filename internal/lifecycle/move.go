@@ -23,7 +23,7 @@ func (v *Visitor) MoveTo(caller context.Context, to *Visitor) error {
 		}
 		begun.Store(true)
 		over, suspect := uint64(0), l.doubtful(r) && r.Kind == Customer
-		for range writeTries { // until the old key's row has not changed meanwhile
+		for range writeTries { // until the old key's row has stayed as it was
 			next := *r
 			next.Suspect = r.Suspect || suspect
 			next.Generation = nextGeneration(max(r.Generation, over))

@@ -21,7 +21,7 @@ const (
 type Record struct {
 	Generation   uint64
 	Kind         Kind
-	Ended        bool // the customer's session ended by itself, and nobody has logged in or out since
+	Ended        bool // the customer's session ended by itself, and there was no login or logout since
 	Suspect      bool // a refresh got no answer: the refresh token may be spent
 	Access       secret.Secret
 	Refresh      secret.Secret

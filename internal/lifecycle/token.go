@@ -71,7 +71,7 @@ func (v *Visitor) find(ctx context.Context, want Want) (Token, error) {
 }
 
 // renewInBackground starts an early renewal unless the last one failed a moment
-// ago. Nobody waits for it. It returns when there is a reason to ask again.
+// ago. No call waits for it. It returns when there is a reason to ask again.
 func (v *Visitor) renewInBackground(seen *Record) time.Duration {
 	if wait := time.Until(v.backoff().next); wait > 0 {
 		return wait

@@ -23,7 +23,7 @@ type Operation struct {
 	// Success lists the accepted status codes, the documented one first. An
 	// empty success may come as 200 or 204, whichever of them is documented.
 	Success []int
-	// Secrets names the inputs that nobody may print, as place and name:
+	// Secrets names the inputs that may not be printed, as place and name:
 	// "query:code", "path:token", "header:session-id", "body:signup.password".
 	Secrets []string
 	// Scope is what the bearer needs, where the vendor names one.

@@ -7,7 +7,7 @@ import (
 
 // Redact returns err, or, if its text holds one of the values, an error that
 // says the same without them. That one answers errors.Is and errors.As for err,
-// but nobody can print err through it.
+// but err cannot be printed through it.
 func Redact(err error, values ...string) error {
 	if err == nil {
 		return nil

@@ -1,5 +1,5 @@
 // Package sentinel holds the errors that callers branch on with errors.Is.
-// They are constants, so nobody can take their address or overwrite them.
+// They are constants, so no program can overwrite them.
 package sentinel
 
 // Error is a sentinel error.

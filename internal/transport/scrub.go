@@ -303,7 +303,7 @@ func hide(text string, err error) error {
 }
 
 // scrubbed shows a clean text and answers errors.Is and errors.As for an error
-// that nobody can print: the original may hold a request.
+// that cannot be printed: the original may hold a request.
 type scrubbed struct {
 	text  string
 	cause func() error

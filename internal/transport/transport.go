@@ -1,6 +1,6 @@
 // Package transport carries one call of the operation table to the server and
 // back: encode, retry, send with late-bound secrets, read within limits. It
-// knows nothing about sessions; whoever calls it brings the bearer.
+// knows nothing about sessions; its callers bring the bearer.
 //
 // The way of a request, outermost first:
 //

@@ -20,7 +20,7 @@ type object map[string]json.RawMessage
 
 // readObject reads one JSON object with nothing after it. encoding/json would
 // match names in any case, so it walks the object by hand. Of two members with
-// one name the last one that is not null counts. Members that nobody asked for
+// one name the last one that is not null counts. Members that were not asked for
 // are passed over, unstored. On an error it returns what it read before, for
 // callers who take what they get.
 func readObject(body []byte, wanted ...string) (object, error) {
