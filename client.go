@@ -181,9 +181,9 @@ type Settings struct {
 // Settings returns what the client was made with.
 func (c *Client) Settings() Settings { return c.mustCore().settings }
 
-// OwnSession returns the client's own session, the one that the services on the
+// DefaultSession returns the client's own session, the one that the services on the
 // Client act for.
-func (c *Client) OwnSession() *Session {
+func (c *Client) DefaultSession() *Session {
 	c.mustCore()
 	return c.own
 }

@@ -74,7 +74,7 @@ func TestTheEndOfTheContextIsJoinedToTheFailure(t *testing.T) {
 func TestAClientThatNobodyMade(t *testing.T) {
 	for name, client := range map[string]*emporix.Client{"nil": nil, "zero": {}} {
 		for call, do := range map[string]func(){
-			"Session": func() { client.Session("v") }, "OwnSession": func() { client.OwnSession() },
+			"Session": func() { client.Session("v") }, "DefaultSession": func() { client.DefaultSession() },
 			"HTTPClient": func() { client.HTTPClient() }, "Settings": func() { client.Settings() },
 			"Close": func() { _ = client.Close(t.Context()) },
 		} {

@@ -163,7 +163,7 @@ func TestCounts_ARefreshIsFiveStoreOperations(t *testing.T) {
 			_, err := session.Info(t.Context())
 			require.NoError(t, err)
 		}
-		require.NoError(t, view(t, replicas[1].OwnSession(), fake)) // its utility session, and its own
+		require.NoError(t, view(t, replicas[1].DefaultSession(), fake)) // its utility session, and its own
 		store.counted()
 
 		time.Sleep(58 * time.Minute) // early: nobody waits

@@ -268,17 +268,17 @@ func (e *TransportError) Timeout() bool {
 // AuthError is a token call that failed while another call needed its token, or
 // a renewal that was asked for.
 type AuthError struct {
-	Op  string // "anonymous", "refresh anonymous", "refresh" or "employee"
-	Err error  // what failed: an *APIError, a *TransportError or a sentinel
+	Operation string // "anonymous", "refresh anonymous", "refresh" or "employee"
+	Err       error  // what failed: an *APIError, a *TransportError or a sentinel
 }
 
 // Error says which token call failed and why.
 func (e *AuthError) Error() string {
 	text := textOf(e.Err)
 	if errors.Is(e.Err, ErrUnauthorized) {
-		text += unauthorizedHint[e.Op]
+		text += unauthorizedHint[e.Operation]
 	}
-	return fmt.Sprintf("emporix: token (%s): %s", e.Op, text)
+	return fmt.Sprintf("emporix: token (%s): %s", e.Operation, text)
 }
 
 // textOf is the text of an error without the operation, for an error that names

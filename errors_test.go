@@ -291,7 +291,7 @@ func TestCancelledContexts(t *testing.T) {
 		assert.True(t, timeout.Timeout())
 		assert.Equal(t, "emporix: Customers.Update: the answer was lost: timed out after 10s; it may have been processed; look before sending it again", err.Error())
 		assert.Equal(t, 10*time.Second, time.Since(began))
-		info, err := client.OwnSession().Info(t.Context())
+		info, err := client.DefaultSession().Info(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, emporix.SessionCustomer, info.Kind, "the session is still there")
 	})

@@ -262,7 +262,7 @@ func ExampleNewFileStore() {
 		fmt.Println(err)
 		return
 	}
-	info, err := client.OwnSession().Info(ctx)
+	info, err := client.DefaultSession().Info(ctx)
 	fmt.Println(info.Kind, info.CanRefresh, err)
 	// Output: customer true <nil>
 }

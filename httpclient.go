@@ -61,7 +61,7 @@ func (s *Session) HTTPClient() *http.Client {
 }
 
 // HTTPClient returns the client's own session's http.Client; see Session.HTTPClient.
-func (c *Client) HTTPClient() *http.Client { return c.OwnSession().HTTPClient() }
+func (c *Client) HTTPClient() *http.Client { return c.DefaultSession().HTTPClient() }
 
 // visitorTransport chooses the bearer. The layers after it see the request
 // without one; bearerBinding puts it in.

@@ -364,7 +364,7 @@ func TestHTTPClientLetsGoOfAnswers(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 
 	other := fake.Client(t, transport)
-	require.NoError(t, anonymousCall(t.Context(), other.OwnSession()))
+	require.NoError(t, anonymousCall(t.Context(), other.DefaultSession()))
 	fake.Fail(t, emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Status: 503, Times: 9}, emporixtest.Fault{Operation: "Auth.Anonymous", Status: 503, Times: 9})
 	got, status = nil, 401
 	_, err = other.HTTPClient().Get(fake.URL() + "/cart/")

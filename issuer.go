@@ -89,9 +89,9 @@ func (i issuer) issue(ctx context.Context, name string, call transport.Call, bea
 	case err == nil:
 		return grant, nil
 	case failure.Of(err) == nil: // an argument was refused
-		return lifecycle.Grant{}, &failure.Failure{Op: call.Op, Token: failure.NotSent, Err: &AuthError{Op: name, Err: err}}
+		return lifecycle.Grant{}, &failure.Failure{Op: call.Op, Token: failure.NotSent, Err: &AuthError{Operation: name, Err: err}}
 	}
-	return lifecycle.Grant{}, &AuthError{Op: name, Err: err}
+	return lifecycle.Grant{}, &AuthError{Operation: name, Err: err}
 }
 
 // grant sends a call that answers with tokens.

@@ -38,7 +38,7 @@ func TestLife_Events(t *testing.T) {
 
 func TestLife_L11_ASessionIDThatChangesIsAnEvent(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
-		require.NoError(t, anonymousCall(t.Context(), client.OwnSession()))
+		require.NoError(t, anonymousCall(t.Context(), client.DefaultSession()))
 		fake.Fail(t, emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Set: map[string]json.RawMessage{"sessionId": json.RawMessage(`"another"`)}})
 		refreshed, err := client.Auth.Refresh(t.Context())
 		require.NoError(t, err)

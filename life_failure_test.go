@@ -32,7 +32,7 @@ func TestLife_L06_AnswersThatEndNothing(t *testing.T) {
 		for _, operation := range []string{"Auth.Refresh", "Auth.RefreshAnonymous"} {
 			t.Run(fmt.Sprint(operation, " ", fault.String()), func(t *testing.T) {
 				inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
-					own, call := client.OwnSession(), anonymousCall
+					own, call := client.DefaultSession(), anonymousCall
 					require.NoError(t, anonymousCall(t.Context(), own))
 					if operation == "Auth.Refresh" {
 						logIn(t, own)
@@ -63,7 +63,7 @@ func TestLife_L06_ADefiniteNo(t *testing.T) {
 		lives := emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour})
 		t.Run(fmt.Sprint("guest ", status), func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
-				own := client.OwnSession()
+				own := client.DefaultSession()
 				require.NoError(t, anonymousCall(t.Context(), own))
 				session := info(t, own).SessionID
 				fake.Server().RevokeRefresh("")
@@ -75,7 +75,7 @@ func TestLife_L06_ADefiniteNo(t *testing.T) {
 		})
 		t.Run(fmt.Sprint("customer ", status), func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
-				own := client.OwnSession()
+				own := client.DefaultSession()
 				logIn(t, own)
 				fake.Server().RevokeRefresh("")
 				time.Sleep(90 * time.Minute)
@@ -97,7 +97,7 @@ func TestLife_L07_LostAnswers(t *testing.T) {
 	graceful := func(a *emporixtest.Assumptions) { strict(a); a.RotationGrace = 30 * time.Second }
 	guest := func(kept bool) func(*testing.T, *emporixtest.Fake, *emporix.Client, *watcher) {
 		return func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
-			own := client.OwnSession()
+			own := client.DefaultSession()
 			require.NoError(t, anonymousCall(t.Context(), own))
 			session := info(t, own).SessionID
 			time.Sleep(90 * time.Minute)
@@ -115,7 +115,7 @@ func TestLife_L07_LostAnswers(t *testing.T) {
 	for name, assume := range map[string]func(*emporixtest.Assumptions){"strict": strict, "grace": graceful} {
 		t.Run("customer, "+name, func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
-				own := client.OwnSession()
+				own := client.DefaultSession()
 				logIn(t, own)
 				time.Sleep(13 * time.Hour)
 				fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", Cut: emporixfake.CutAfter})
@@ -137,7 +137,7 @@ func TestLife_L07_ALostRenewalLeavesNoWriteInDoubt(t *testing.T) {
 	for _, lost := range []emporixtest.Fault{{Status: 500}, {Status: 502}, {Redirect: "https://elsewhere.example/"}, {Cut: emporixfake.CutBefore}} {
 		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
 			ctx, guest := t.Context(), client.Session("guest")
-			logIn(t, client.OwnSession())
+			logIn(t, client.DefaultSession())
 			require.NoError(t, anonymousCall(ctx, guest))
 			fake.Server().RevokeAccess("")
 			lost.Times = -1
@@ -158,7 +158,7 @@ func TestLife_L07_ALostRenewalLeavesNoWriteInDoubt(t *testing.T) {
 		})
 	}
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-		logIn(t, client.OwnSession())
+		logIn(t, client.DefaultSession())
 		id, err := client.Addresses.Add(t.Context(), address)
 		require.NoError(t, err)
 		fake.Server().RevokeAccess("")
@@ -173,7 +173,7 @@ func TestLife_L07_ALostRenewalLeavesNoWriteInDoubt(t *testing.T) {
 func TestLife_L04_WhoLeavesDuringASwitch(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
 		fake.AddCompany(t, emporixtest.Company{ID: "company", Contacts: []emporixtest.Contact{{Email: jo.Email}}})
-		own := client.OwnSession()
+		own := client.DefaultSession()
 		logIn(t, own)
 		require.NoError(t, anonymousCall(t.Context(), own))         // there is a bearer for the switch
 		for _, delay := range []time.Duration{0, 5 * time.Second} { // of a renewal before it, or of the switch itself

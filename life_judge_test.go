@@ -58,7 +58,7 @@ func TestLife_L06_TwentyBadMinutesKeepTheCart(t *testing.T) {
 		for _, alive := range []bool{true, false} {
 			t.Run(fmt.Sprint(name, " alive ", alive), func(t *testing.T) {
 				inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
-					own := client.OwnSession()
+					own := client.DefaultSession()
 					require.NoError(t, anonymousCall(t.Context(), own))
 					session := info(t, own).SessionID
 					if alive { // early renewals fail, and then the access token ends
@@ -95,7 +95,7 @@ func TestLife_L06_AGuestsRefreshTokenStaysUntilTheReplacementIsStored(t *testing
 	for _, alive := range []bool{true, false} {
 		t.Run(fmt.Sprint("alive ", alive), func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-				own := client.OwnSession()
+				own := client.DefaultSession()
 				require.NoError(t, anonymousCall(t.Context(), own))
 				session := info(t, own).SessionID
 				no := `{"status":401,"type":"unauthorized","message":"The refresh token is not valid."}`
@@ -126,7 +126,7 @@ func TestLife_L06_AGuestWhoseRefreshAloneIsRefused(t *testing.T) {
 		for times, kept := range map[int]bool{1: true, -1: false} {
 			t.Run(fmt.Sprint(name, " times ", times), func(t *testing.T) {
 				inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
-					own := client.OwnSession()
+					own := client.DefaultSession()
 					require.NoError(t, anonymousCall(t.Context(), own))
 					session := info(t, own).SessionID
 					time.Sleep(90 * time.Minute)
@@ -152,7 +152,7 @@ func TestLife_L06_ATokenCallsStatusIsNotTheCallers(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 409, 412, 422} {
 		for _, op := range []string{"Auth.Refresh", "Auth.Anonymous"} { // of the customer, and of what authorises that
 			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-				own := client.OwnSession()
+				own := client.DefaultSession()
 				logIn(t, own)
 				time.Sleep(90 * time.Minute)
 				fails(t, fake, status, faultBody("No", "x.y.No"), -1, op)
@@ -178,7 +178,7 @@ func TestARefusalOverASocket(t *testing.T) {
 	fake := emporixtest.New(t, emporixtest.OverSocket())
 	fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
 	client := fake.Client(t)
-	own := client.OwnSession()
+	own := client.DefaultSession()
 	logIn(t, own)
 	session := info(t, own).SessionID
 	for name, refusal := range undecided {
@@ -215,7 +215,7 @@ func TestLife_L06_OneUndecidedRefusalLogsNobodyOut(t *testing.T) {
 		for _, alive := range []bool{true, false} {
 			t.Run(fmt.Sprint(name, " alive ", alive), func(t *testing.T) {
 				inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
-					own := client.OwnSession()
+					own := client.DefaultSession()
 					logIn(t, own)
 					session := info(t, own).SessionID
 					times := 1
@@ -248,7 +248,7 @@ func TestLife_L06_OneUndecidedRefusalLogsNobodyOut(t *testing.T) {
 // stays: three times over two minutes, with anonymous tokens to be had, is a no.
 func TestLife_L06_TheSameRefusalAgainAndAgain(t *testing.T) {
 	start := func(t *testing.T, client *emporix.Client) *emporix.Session {
-		own := client.OwnSession()
+		own := client.DefaultSession()
 		logIn(t, own)
 		time.Sleep(90 * time.Minute)
 		return own
@@ -356,7 +356,7 @@ func TestLife_L06_TheCountOutlivesTheProcess(t *testing.T) {
 // A success forgets the count.
 func TestLife_L06_ASuccessForgetsTheRefusals(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-		own := client.OwnSession()
+		own := client.DefaultSession()
 		logIn(t, own)
 		for range 3 {
 			time.Sleep(90 * time.Minute)
@@ -396,7 +396,7 @@ func TestLife_L10_AServerThatWantsTheCustomersBearer(t *testing.T) {
 	})
 	t.Run("an anonymous one that works comes first again", func(t *testing.T) {
 		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-			own := client.OwnSession()
+			own := client.DefaultSession()
 			logIn(t, own)
 			fails(t, fake, 401, faultBody("Invalid access token", "oauth.v2.InvalidAccessToken"), 2, "Auth.Refresh")
 			refresh := func() int {
@@ -413,14 +413,14 @@ func TestLife_L10_AServerThatWantsTheCustomersBearer(t *testing.T) {
 	})
 	t.Run("a company switch", func(t *testing.T) {
 		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-			logIn(t, client.OwnSession())
+			logIn(t, client.DefaultSession())
 			_, err := client.Auth.Refresh(t.Context())
 			require.NoError(t, err)
 		}, wants)
 	})
 	t.Run("the access token is over", func(t *testing.T) {
 		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
-			own := client.OwnSession()
+			own := client.DefaultSession()
 			logIn(t, own)
 			time.Sleep(90 * time.Minute)
 			require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrUnavailable)
@@ -434,7 +434,7 @@ func TestLife_L10_AServerThatWantsTheCustomersBearer(t *testing.T) {
 	})
 	t.Run("a revoked refresh token", func(t *testing.T) {
 		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-			own := client.OwnSession()
+			own := client.DefaultSession()
 			logIn(t, own)
 			_, err := client.Auth.Refresh(t.Context())
 			require.NoError(t, err)
@@ -479,7 +479,7 @@ func TestLife_L08_OtherServicesEndNoSession(t *testing.T) {
 				})
 				shop.fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
 				for _, idle := range []time.Duration{0, 30 * time.Hour} {
-					own := shop.client.OwnSession()
+					own := shop.client.DefaultSession()
 					logIn(t, own)
 					before := info(t, own)
 					time.Sleep(idle)
@@ -524,7 +524,7 @@ func TestLife_L08_AnAnswerOfTheAPIsOwn(t *testing.T) {
 	for name, body := range notTheBearer {
 		t.Run(name, func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-				own := client.OwnSession()
+				own := client.DefaultSession()
 				logIn(t, own)
 				before := info(t, own).SessionID
 				time.Sleep(30 * time.Hour)
@@ -569,7 +569,7 @@ func TestLife_L12_WhatConfirmsALogout(t *testing.T) {
 	} {
 		t.Run(body, func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-				own := client.OwnSession()
+				own := client.DefaultSession()
 				logIn(t, own)
 				fails(t, fake, 401, body, 1, "Auth.Logout")
 				err := client.Auth.Logout(t.Context())
@@ -597,7 +597,7 @@ func TestLife_L16_DeadOnArrival(t *testing.T) {
 		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
 			slow(t, fake)
 			for n := 1; n <= 3; n++ {
-				err := anonymousCall(t.Context(), client.OwnSession())
+				err := anonymousCall(t.Context(), client.DefaultSession())
 				require.ErrorIs(t, err, emporix.ErrBadResponse)
 				require.ErrorContains(t, err, "had already ended when it arrived")
 				assert.Equal(t, n, fake.Calls(t, "Auth.Anonymous")+fake.Calls(t, "Auth.RefreshAnonymous"))
@@ -615,7 +615,7 @@ func TestLife_L16_DeadOnArrival(t *testing.T) {
 	t.Run("revoked at once", func(t *testing.T) {
 		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
 			fake.Fail(t, emporixtest.Fault{Operation: "Credentials.RequestPasswordReset", Body: emporixfake.BodyGatewayFault, Times: -1})
-			require.ErrorIs(t, anonymousCall(t.Context(), client.OwnSession()), emporix.ErrUnauthorized)
+			require.ErrorIs(t, anonymousCall(t.Context(), client.DefaultSession()), emporix.ErrUnauthorized)
 			fake.AssertCalls(t, "Auth.Anonymous", 1)
 			fake.AssertCalls(t, "Auth.RefreshAnonymous", 1)
 			fake.AssertCalls(t, "Credentials.RequestPasswordReset", 2)

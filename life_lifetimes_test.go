@@ -20,7 +20,7 @@ func TestLife_L16_ExpiresInOfAllKinds(t *testing.T) {
 	} {
 		t.Run(value, func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-				own := client.OwnSession()
+				own := client.DefaultSession()
 				require.NoError(t, anonymousCall(t.Context(), own))
 				session := info(t, own).SessionID
 				time.Sleep(90 * time.Minute)

@@ -35,7 +35,7 @@ func TestLife_L09_LoginKeepsTheSession(t *testing.T) {
 		for _, age := range []time.Duration{0, 58 * time.Minute, 3 * time.Hour} {
 			t.Run(fmt.Sprint(name, " after ", age), func(t *testing.T) {
 				inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-					own := client.OwnSession()
+					own := client.DefaultSession()
 					require.NoError(t, anonymousCall(t.Context(), own))
 					session := info(t, own).SessionID
 					time.Sleep(age)
@@ -60,7 +60,7 @@ func TestLife_L09_LoginKeepsTheSession(t *testing.T) {
 func TestLife_L11_TheLegalEntityStays(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
 		fake.AddCompany(t, emporixtest.Company{ID: "company", Contacts: []emporixtest.Contact{{Email: jo.Email}}})
-		own := client.OwnSession()
+		own := client.DefaultSession()
 		logIn(t, own)
 		_, err := client.Auth.SwitchLegalEntity(t.Context(), "foreign")
 		require.ErrorIs(t, err, emporix.ErrForbidden)
@@ -108,7 +108,7 @@ func TestLife_L12_LogoutWhateverTheServerSays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-				own := client.OwnSession()
+				own := client.DefaultSession()
 				session := logIn(t, own).SessionID
 				fault.Operation = "Auth.Logout"
 				fake.Fail(t, fault)
@@ -123,7 +123,7 @@ func TestLife_L12_LogoutWhateverTheServerSays(t *testing.T) {
 	}
 	t.Run("dead already", func(t *testing.T) {
 		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-			logIn(t, client.OwnSession())
+			logIn(t, client.DefaultSession())
 			fake.Server().RevokeAccess("")
 			require.NoError(t, client.Auth.Logout(t.Context()))
 		})
@@ -133,7 +133,7 @@ func TestLife_L12_LogoutWhateverTheServerSays(t *testing.T) {
 func TestLife_L13_AnotherCustomer(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
 		fake.AddCustomer(t, emporixtest.Customer{Email: "mo@example.com", Password: "battery staple", FirstName: "Mo"})
-		own := client.OwnSession()
+		own := client.DefaultSession()
 		first := logIn(t, own)
 		saas, err := own.SaaSToken(t.Context())
 		require.NoError(t, err)
@@ -152,11 +152,11 @@ func TestLife_L13_AnotherCustomer(t *testing.T) {
 
 func TestLife_L15_NoCustomerNoRequest(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-		require.ErrorIs(t, customerCall(t.Context(), client.OwnSession()), emporix.ErrNotLoggedIn)
+		require.ErrorIs(t, customerCall(t.Context(), client.DefaultSession()), emporix.ErrNotLoggedIn)
 		_, err := client.Auth.Validate(t.Context())
 		require.ErrorIs(t, err, emporix.ErrNotLoggedIn)
 		require.ErrorIs(t, client.Auth.Logout(t.Context()), emporix.ErrNotLoggedIn)
-		_, err = client.OwnSession().SaaSToken(t.Context())
+		_, err = client.DefaultSession().SaaSToken(t.Context())
 		require.ErrorIs(t, err, emporix.ErrNotLoggedIn)
 		assert.Empty(t, fake.Journal())
 	})
@@ -213,12 +213,12 @@ func TestLife_L11_ARefusedSwitch(t *testing.T) {
 		`{"status":400,"type":"bad_request","message":"No.","details":[{"field":"legalEntityId"}]}`: false,
 	} {
 		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-			logIn(t, client.OwnSession())
+			logIn(t, client.DefaultSession())
 			fails(t, fake, 400, body, -1, "Auth.Refresh")
 			_, err := client.Auth.SwitchLegalEntity(t.Context(), "company")
 			assert.Equal(t, unavailable, errors.Is(err, emporix.ErrUnavailable), body)
 			assert.Equal(t, !unavailable, errors.Is(err, emporix.ErrInvalidRequest), body)
-			assert.Equal(t, emporix.SessionCustomer, info(t, client.OwnSession()).Kind)
+			assert.Equal(t, emporix.SessionCustomer, info(t, client.DefaultSession()).Kind)
 		})
 	}
 }

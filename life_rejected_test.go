@@ -35,7 +35,7 @@ func TestLife_L08_ARevokedToken(t *testing.T) {
 
 func TestLife_L08_RejectedForever(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-		own := client.OwnSession()
+		own := client.DefaultSession()
 		logIn(t, own)
 		fake.Fail(t, emporixtest.Fault{Operation: "Addresses.List", Status: 401, Body: emporixfake.BodyGatewayFault, Times: -1})
 		for range 60 {
@@ -77,18 +77,18 @@ func TestLife_L08_AWrongPasswordIsTheCustomers(t *testing.T) {
 		_, err := client.Auth.Login(t.Context(), emporix.LoginRequest{Email: jo.Email, Password: "wrong horse"})
 		require.ErrorIs(t, err, emporix.ErrInvalidCredentials)
 		fake.AssertCalls(t, "Auth.Login", 1)
-		logIn(t, client.OwnSession())
+		logIn(t, client.DefaultSession())
 		require.Error(t, client.Credentials.ChangePassword(t.Context(), emporix.ChangePasswordRequest{CurrentPassword: "wrong horse", NewPassword: "battery staple"}))
 		fake.AssertCalls(t, "Credentials.ChangePassword", 1)
 		fake.AssertCalls(t, "Auth.Refresh", 0)
 		fake.AssertCalls(t, "Auth.RefreshAnonymous", 0)
-		require.NoError(t, customerCall(t.Context(), client.OwnSession()))
+		require.NoError(t, customerCall(t.Context(), client.DefaultSession()))
 	})
 }
 
 func TestLife_L10_TheUtilityBearerIsReplaced(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
-		own := client.OwnSession()
+		own := client.DefaultSession()
 		logIn(t, own)
 		_, err := client.Auth.Refresh(t.Context())
 		require.NoError(t, err)

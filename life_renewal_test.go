@@ -18,13 +18,13 @@ func TestLife_L02_AGuestFor30Days(t *testing.T) {
 	t.Parallel()
 	for _, rotates := range []bool{false, true} {
 		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
-			require.NoError(t, anonymousCall(t.Context(), client.OwnSession()))
-			first := info(t, client.OwnSession()).SessionID
+			require.NoError(t, anonymousCall(t.Context(), client.DefaultSession()))
+			first := info(t, client.DefaultSession()).SessionID
 			for range 30 * 24 * 2 {
-				require.NoError(t, anonymousCall(t.Context(), client.OwnSession()))
+				require.NoError(t, anonymousCall(t.Context(), client.DefaultSession()))
 				time.Sleep(30*time.Minute - time.Second)
 			}
-			assert.Equal(t, first, info(t, client.OwnSession()).SessionID)
+			assert.Equal(t, first, info(t, client.DefaultSession()).SessionID)
 			fake.AssertCalls(t, "Auth.Anonymous", 1)
 			if !rotates { // else a call that is under way may lose its token, and gets the next one
 				noUnauthorized(t, fake)
@@ -38,16 +38,16 @@ func TestLife_L02_AGuestFor30Days(t *testing.T) {
 
 func TestLife_L02_AnActiveCustomerFor60Days(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
-		session := logIn(t, client.OwnSession()).SessionID
-		saas, err := client.OwnSession().SaaSToken(t.Context())
+		session := logIn(t, client.DefaultSession()).SessionID
+		saas, err := client.DefaultSession().SaaSToken(t.Context())
 		require.NoError(t, err)
 		for range 60 * 3 {
-			require.NoError(t, customerCall(t.Context(), client.OwnSession()))
+			require.NoError(t, customerCall(t.Context(), client.DefaultSession()))
 			time.Sleep(8 * time.Hour)
 		}
-		require.NoError(t, customerCall(t.Context(), client.OwnSession()))
-		assert.Equal(t, session, info(t, client.OwnSession()).SessionID)
-		kept, err := client.OwnSession().SaaSToken(t.Context())
+		require.NoError(t, customerCall(t.Context(), client.DefaultSession()))
+		assert.Equal(t, session, info(t, client.DefaultSession()).SessionID)
+		kept, err := client.DefaultSession().SaaSToken(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, saas.Reveal(), kept.Reveal(), "a renewal keeps it")
 		fake.AssertCalls(t, "Auth.Login", 1)
@@ -58,7 +58,7 @@ func TestLife_L02_AnActiveCustomerFor60Days(t *testing.T) {
 
 func TestLife_L02_AnIdleCustomer(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
-		own := client.OwnSession()
+		own := client.DefaultSession()
 		logIn(t, own)
 		time.Sleep(25 * time.Hour)
 		require.NoError(t, customerCall(t.Context(), own))
@@ -82,7 +82,7 @@ func TestLife_L02_AnIdleCustomer(t *testing.T) {
 
 func TestLife_L03_AFailedRenewalIsNotSeen(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
-		own := client.OwnSession()
+		own := client.DefaultSession()
 		require.NoError(t, anonymousCall(t.Context(), own))
 		session := info(t, own).SessionID
 		time.Sleep(55 * time.Minute)
@@ -107,7 +107,7 @@ func TestLife_L03_ARetryAfterBeyondTheRefreshToken(t *testing.T) {
 	for _, retryAfter := range []string{"9999999", "Fri, 31 Dec 9999 23:59:59 GMT"} {
 		t.Run(retryAfter, func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-				own := client.OwnSession()
+				own := client.DefaultSession()
 				logIn(t, own)
 				fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", Status: 503, RetryAfter: retryAfter})
 				for range 3 * 24 * 6 {

@@ -175,7 +175,7 @@ func TestOwnersOfLeasesAreShortAndPrintable(t *testing.T) {
 		fake := emporixtest.New(t)
 		client := fake.Client(t, emporix.WithTokenStore(store))
 		for range 10 {
-			require.NoError(t, anonymousCall(t.Context(), client.OwnSession()))
+			require.NoError(t, anonymousCall(t.Context(), client.DefaultSession()))
 			_, err := client.Auth.Refresh(t.Context())
 			require.NoError(t, err)
 			synctest.Wait()

@@ -63,5 +63,5 @@ func TestHTTPMockWithoutAResponder(t *testing.T) {
 	assert.ErrorIs(t, err, emporix.ErrUnavailable)
 	var auth *emporix.AuthError
 	require.ErrorAs(t, err, &auth)
-	assert.Equal(t, "anonymous", auth.Op)
+	assert.Equal(t, "anonymous", auth.Operation)
 }

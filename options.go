@@ -285,7 +285,7 @@ func WithEmployeeToken(token func(ctx context.Context) (Secret, error)) Option {
 
 // WithForegroundRenewal keeps the SDK from renewing sessions in the background:
 // for processes that must not change a session after they have answered, such as
-// a BFF that keeps it in a cookie. Call Session.Renew at the start of a request;
+// a BFF that keeps it in a cookie. Call Session.RenewIfDue at the start of a request;
 // a token that has ended is still renewed by the call that needs it.
 func WithForegroundRenewal() Option { return func(c *config) { c.foreground = true } }
 

@@ -278,7 +278,7 @@ func TestDefaultLimits(t *testing.T) {
 
 		client := fake.Client(t, emporix.WithTokenStore(stuckStore{emporix.NewMemoryStore(0)}))
 		began = time.Now()
-		_, err := client.OwnSession().Info(t.Context())
+		_, err := client.DefaultSession().Info(t.Context())
 		require.ErrorIs(t, err, emporix.ErrStoreUnavailable)
 		assert.Equal(t, 2*time.Second, time.Since(began))
 	})

@@ -17,12 +17,12 @@ func TestARenewalInTheBackgroundFillsNoRawResponse(t *testing.T) {
 	for name, begin := range map[string]func(*testing.T, *emporix.Client){
 		"Auth.RefreshAnonymous": func(t *testing.T, c *emporix.Client) {
 			t.Helper()
-			require.NoError(t, anonymousCall(t.Context(), c.OwnSession()))
+			require.NoError(t, anonymousCall(t.Context(), c.DefaultSession()))
 			time.Sleep(58 * time.Minute)
 		},
 		"Auth.Refresh": func(t *testing.T, c *emporix.Client) {
 			t.Helper()
-			logIn(t, c.OwnSession())
+			logIn(t, c.DefaultSession())
 			time.Sleep(20 * time.Hour)
 		},
 	} {

@@ -581,7 +581,7 @@ func TestRefreshTokensOfEveryCharacter(t *testing.T) {
 	require.NoError(t, err)
 	tenant.body = `{"access_token":"a|b\"c","refresh_token":` + string(quoted) + `,"expires_in":3600,"saas_token":` + string(quoted) + `}`
 	require.NoError(t, login(t.Context(), client))
-	saas, err := client.OwnSession().SaaSToken(t.Context())
+	saas, err := client.DefaultSession().SaaSToken(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, printable.String(), saas.Reveal())
 	tenant.path, tenant.body = "/refreshauthtoken", customerTokens
@@ -760,7 +760,7 @@ func TestSaaSTokensTellTheirEnd(t *testing.T) {
 	} {
 		tenant.body = strings.Replace(customerTokens, `"saas_token":"saas"`, `"saas_token":"h.`+base64.RawURLEncoding.EncodeToString([]byte(claims))+`.s"`, 1)
 		require.NoError(t, login(t.Context(), client))
-		info, err := client.OwnSession().Info(t.Context())
+		info, err := client.DefaultSession().Info(t.Context())
 		require.NoError(t, err)
 		assert.True(t, want.Equal(info.SaaSTokenExpires), "%s: %s", claims, info.SaaSTokenExpires)
 	}

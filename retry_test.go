@@ -368,7 +368,7 @@ func TestL08_WhatA401Means(t *testing.T) {
 				}
 				fake.AssertCalls(t, tt.op, tt.calls)
 				fake.AssertCalls(t, "Auth.Refresh", tt.renewals)
-				info, err := client.OwnSession().Info(t.Context())
+				info, err := client.DefaultSession().Info(t.Context())
 				require.NoError(t, err)
 				assert.Equal(t, emporix.SessionCustomer, info.Kind)
 			})

@@ -141,10 +141,10 @@ func (c *core) renewRejected(ctx context.Context, v *lifecycle.Visitor, want lif
 func (c *core) suppliedToken(ctx context.Context) (Secret, error) {
 	token, err := c.callEmployeeToken(ctx)
 	if err != nil {
-		return Secret{}, &AuthError{Op: "employee", Err: err}
+		return Secret{}, &AuthError{Operation: "employee", Err: err}
 	}
 	if reason := headerText(token.Reveal(), 16<<10); token.IsZero() || reason != "" {
-		return Secret{}, &AuthError{Op: "employee", Err: &ArgumentError{Field: "WithEmployeeToken", Reason: "returned no usable token"}}
+		return Secret{}, &AuthError{Operation: "employee", Err: &ArgumentError{Field: "WithEmployeeToken", Reason: "returned no usable token"}}
 	}
 	return token, nil
 }

@@ -27,13 +27,13 @@ func TestAContextThatEndsForACause(t *testing.T) {
 			_, err := s.Auth.Anonymous(ctx, emporix.SessionContext{})
 			return err
 		},
-		"Login":     func(ctx context.Context, s *emporix.Session) error { _, err := s.Auth.Login(ctx, jo); return err },
-		"Logout":    func(ctx context.Context, s *emporix.Session) error { return s.Auth.Logout(ctx) },
-		"Refresh":   func(ctx context.Context, s *emporix.Session) error { _, err := s.Auth.Refresh(ctx); return err },
-		"Info":      func(ctx context.Context, s *emporix.Session) error { _, err := s.Info(ctx); return err },
-		"SaaSToken": func(ctx context.Context, s *emporix.Session) error { _, err := s.SaaSToken(ctx); return err },
-		"MoveTo":    func(ctx context.Context, s *emporix.Session) error { _, err := s.MoveTo(ctx, "other"); return err },
-		"Renew":     func(ctx context.Context, s *emporix.Session) error { return s.Renew(ctx) },
+		"Login":      func(ctx context.Context, s *emporix.Session) error { _, err := s.Auth.Login(ctx, jo); return err },
+		"Logout":     func(ctx context.Context, s *emporix.Session) error { return s.Auth.Logout(ctx) },
+		"Refresh":    func(ctx context.Context, s *emporix.Session) error { _, err := s.Auth.Refresh(ctx); return err },
+		"Info":       func(ctx context.Context, s *emporix.Session) error { _, err := s.Info(ctx); return err },
+		"SaaSToken":  func(ctx context.Context, s *emporix.Session) error { _, err := s.SaaSToken(ctx); return err },
+		"MoveTo":     func(ctx context.Context, s *emporix.Session) error { _, err := s.MoveTo(ctx, "other"); return err },
+		"RenewIfDue": func(ctx context.Context, s *emporix.Session) error { return s.RenewIfDue(ctx) },
 		"HTTPClient": func(ctx context.Context, s *emporix.Session) error {
 			req, err := http.NewRequestWithContext(ctx, "GET", "https://fake.emporix.test/cart", http.NoBody)
 			require.NoError(t, err)
@@ -114,8 +114,8 @@ func TestAContextThatHasEndedBefore(t *testing.T) {
 	for name, call := range writes {
 		t.Run(name, func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-				logIn(t, client.OwnSession())
-				require.NoError(t, anonymousCall(t.Context(), client.OwnSession()))
+				logIn(t, client.DefaultSession())
+				require.NoError(t, anonymousCall(t.Context(), client.DefaultSession()))
 				sent := fake.Calls(t, name)
 				ended, cancel := context.WithCancel(t.Context())
 				cancel()
@@ -134,7 +134,7 @@ func TestAContextThatHasEndedBefore(t *testing.T) {
 // says so.
 func TestALogoutWhoseCallerLeaves(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-		logIn(t, client.OwnSession())
+		logIn(t, client.DefaultSession())
 		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Logout", Delay: time.Second})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
@@ -142,7 +142,7 @@ func TestALogoutWhoseCallerLeaves(t *testing.T) {
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
 		assert.ErrorContains(t, err, "emporix: Auth.Logout: the session is removed, but the server did not confirm it: the answer was lost")
-		assert.Equal(t, emporix.SessionNone, info(t, client.OwnSession()).Kind)
+		assert.Equal(t, emporix.SessionNone, info(t, client.DefaultSession()).Kind)
 	})
 }
 

@@ -157,16 +157,16 @@ func (s *Session) MoveTo(ctx context.Context, key string) (*Session, error) {
 	return to, nil
 }
 
-// Renew renews the session's tokens if it is time to, and waits for it. There is
+// RenewIfDue renews the session's tokens if it is time to, and waits for it. There is
 // a reason to call it only with WithForegroundRenewal. A renewal that fails while
 // the session still lives is an error, and no harm is done. Errors: those of
 // Auth.Refresh.
-func (s *Session) Renew(ctx context.Context) error {
+func (s *Session) RenewIfDue(ctx context.Context) error {
 	if s.invalid != nil {
 		return s.invalid
 	}
 	if err := s.visitor.RenewIfDue(ctx); err != nil {
-		return failedCall(ctx, "Session.Renew", err)
+		return failedCall(ctx, "Session.RenewIfDue", err)
 	}
 	return nil
 }

@@ -273,8 +273,8 @@ func TestASessionSurvivesARestart(t *testing.T) {
 			return fake.Client(t, emporix.WithTokenStore(store))
 		}
 		first := run()
-		logIn(t, first.OwnSession())
-		before := info(t, first.OwnSession())
+		logIn(t, first.DefaultSession())
+		before := info(t, first.DefaultSession())
 		require.NoError(t, first.Close(t.Context()))
 
 		time.Sleep(13 * time.Hour)
@@ -288,12 +288,12 @@ func TestASessionSurvivesARestart(t *testing.T) {
 		require.NoError(t, second.Close(t.Context()))
 
 		third := run()
-		after := info(t, third.OwnSession())
+		after := info(t, third.DefaultSession())
 		assert.Equal(t, before.SessionID, after.SessionID)
 		assert.True(t, after.AccessExpires.After(before.AccessExpires))
 		require.NoError(t, third.Auth.Logout(t.Context()))
 		require.NoError(t, third.Close(t.Context()))
-		assert.Equal(t, emporix.SessionNone, info(t, run().OwnSession()).Kind)
+		assert.Equal(t, emporix.SessionNone, info(t, run().DefaultSession()).Kind)
 	})
 }
 

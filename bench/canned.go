@@ -97,7 +97,7 @@ func loggedIn(opts ...emporix.Option) (*emporix.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client, asCustomer(client.OwnSession())
+	return client, asCustomer(client.DefaultSession())
 }
 
 func closeClient(client *emporix.Client) {

@@ -155,7 +155,7 @@ func crowdedStore(n int, begin func(*emporix.Session) error) (client *emporix.Cl
 		return nil, 0, 0, err
 	}
 	prefix, row := strings.TrimSuffix(store.key, one), store.row
-	if err := asCustomer(client.OwnSession()); err != nil { // who makes the calls that the collector is measured with
+	if err := asCustomer(client.DefaultSession()); err != nil { // who makes the calls that the collector is measured with
 		return nil, 0, 0, err
 	}
 	before := inUse()

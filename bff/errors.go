@@ -86,7 +86,7 @@ var statuses = []struct {
 // or of package emporix; 500 for any other.
 func Status(err error) int {
 	var auth *emporix.AuthError
-	if errors.As(err, &auth) && auth.Op != "refresh" && errors.Is(err, emporix.ErrUnauthorized) {
+	if errors.As(err, &auth) && auth.Operation != "refresh" && errors.Is(err, emporix.ErrUnauthorized) {
 		return http.StatusServiceUnavailable // the shop's own client ID was refused: a login would not help
 	}
 	if errors.Is(err, sentinel.NotTheCustomer) {

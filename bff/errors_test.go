@@ -20,7 +20,7 @@ func TestStatuses(t *testing.T) {
 		emporix.ErrForbidden: 403, emporix.ErrNotFound: 404, emporix.ErrConflict: 409, emporix.ErrStoreUnavailable: 503,
 		emporix.ErrRateLimited: 503, emporix.ErrOutcomeUnknown: 502, emporix.ErrInvalidRequest: 400, emporix.ErrEmptyPatch: 400, emporix.ErrLoggedIn: 409, context.DeadlineExceeded: 503, context.Canceled: 503, bff.ErrTooLate: 500,
 		&http.MaxBytesError{Limit: 1}: 413, http.ErrNoCookie: 500,
-		&emporix.AuthError{Op: "anonymous", Err: &emporix.APIError{StatusCode: 401}}: 503, &emporix.AuthError{Op: "refresh", Err: &emporix.APIError{StatusCode: 401}}: 401,
+		&emporix.AuthError{Operation: "anonymous", Err: &emporix.APIError{StatusCode: 401}}: 503, &emporix.AuthError{Operation: "refresh", Err: &emporix.APIError{StatusCode: 401}}: 401,
 	} {
 		assert.Equal(t, want, bff.Status(fmt.Errorf("x: %w", err)), err.Error())
 		s := newShop(t, setup{})

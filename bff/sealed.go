@@ -375,7 +375,7 @@ func (k *sealedVisitors) discard(context.Context, *visitor) error { return nil }
 
 // prepare renews what must be in the cookie before the answer begins.
 func (k *sealedVisitors) prepare(ctx context.Context, v *visitor, s *emporix.Session) (*visitor, error) {
-	if err := s.Renew(ctx); err != nil {
+	if err := s.RenewIfDue(ctx); err != nil {
 		if ctx.Err() != nil || errors.Is(err, emporix.ErrClosed) {
 			return nil, err
 		}

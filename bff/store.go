@@ -197,7 +197,7 @@ func (k *storeVisitors) discard(ctx context.Context, v *visitor) error {
 // the visitor away: a store that only reads still serves pages.
 func (k *storeVisitors) prepare(ctx context.Context, v *visitor, s *emporix.Session) (*visitor, error) {
 	if k.renews {
-		if err := s.Renew(ctx); err != nil {
+		if err := s.RenewIfDue(ctx); err != nil {
 			if ctx.Err() != nil || errors.Is(err, emporix.ErrClosed) {
 				return nil, err
 			}

@@ -401,7 +401,7 @@ func (v *requestState) discard(ctx context.Context, unused *visitor) {
 // the API, but for Options.Site and for renewals that wait. Errors:
 // emporix.ErrStoreUnavailable (nothing was begun, and nothing is lost),
 // ErrTooLate, ErrReadOnly, and with sessions in cookies those of
-// emporix.Session.Renew, and ErrCookieTooLarge: this session does not fit, or a
+// emporix.Session.RenewIfDue, and ErrCookieTooLarge: this session does not fit, or a
 // guest's did not within the last minute. The page whose guest turns out not to
 // fit is answered with that error, as by Error, in place of its handler.
 func (v *Visit) Session(ctx context.Context) (*emporix.Session, error) {

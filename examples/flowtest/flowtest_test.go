@@ -46,7 +46,7 @@ func TestNewAccountNeedsActivation(t *testing.T) {
 	require.ErrorIs(t, err, emporix.ErrInvalidCredentials)
 
 	require.NoError(t, client.Customers.Activate(ctx, id))
-	login(t, client.OwnSession())
+	login(t, client.DefaultSession())
 	me, err := client.Customers.Get(ctx)
 	require.NoError(t, err)
 	assert.Equal(t, id, me.CustomerNumber)
@@ -115,7 +115,7 @@ func TestCustomerWhoComesBack(t *testing.T) {
 		fake := emporixtest.New(t)
 		jo(t, fake)
 		client := fake.Client(t)
-		login(t, client.OwnSession())
+		login(t, client.DefaultSession())
 
 		for range 5 * 4 {
 			time.Sleep(6 * time.Hour)
@@ -136,14 +136,14 @@ func TestCustomerWhoStaysAway(t *testing.T) {
 		jo(t, fake)
 		client := fake.Client(t)
 		ctx := t.Context()
-		login(t, client.OwnSession())
+		login(t, client.DefaultSession())
 
 		time.Sleep(30*24*time.Hour + time.Hour) // the access token is good for 30 days
 		_, err := client.Addresses.List(ctx)
 		require.ErrorIs(t, err, emporix.ErrSessionExpired)
 		require.NoError(t, client.Credentials.RequestPasswordReset(ctx, emporix.PasswordResetRequest{Email: email}))
 
-		login(t, client.OwnSession())
+		login(t, client.DefaultSession())
 		_, err = client.Addresses.List(ctx)
 		require.NoError(t, err)
 	})
@@ -156,7 +156,7 @@ func TestLostAnswer(t *testing.T) {
 	jo(t, fake)
 	client := fake.Client(t)
 	ctx := t.Context()
-	login(t, client.OwnSession())
+	login(t, client.DefaultSession())
 
 	fake.Fail(t, emporixtest.Fault{Operation: "Addresses.Add", Cut: emporixfake.CutAfter})
 	_, err := client.Addresses.Add(ctx, emporix.AddressRequest{ContactName: "Jo Doe", City: "Berlin"})
@@ -175,7 +175,7 @@ func TestShortOutage(t *testing.T) {
 		fake := emporixtest.New(t)
 		jo(t, fake)
 		client := fake.Client(t)
-		login(t, client.OwnSession())
+		login(t, client.DefaultSession())
 
 		fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Times: 2, Status: http.StatusServiceUnavailable})
 		me, err := client.Customers.Get(t.Context())
@@ -192,7 +192,7 @@ func TestSwitchCompany(t *testing.T) {
 	fake.AddCompany(t, emporixtest.Company{ID: "south", Name: "South Ltd"})
 	client := fake.Client(t)
 	ctx := t.Context()
-	login(t, client.OwnSession())
+	login(t, client.DefaultSession())
 
 	info, err := client.Auth.SwitchLegalEntity(ctx, "north")
 	require.NoError(t, err)

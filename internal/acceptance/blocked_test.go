@@ -161,7 +161,7 @@ func foreigners() (all []foreign) {
 // arguments are what each public method with a context is called with, after the
 // context. A method that is missing here fails the test.
 var arguments = map[string][]any{
-	"Session.Info": {}, "Session.MoveTo": {"another key"}, "Session.Renew": {}, "Session.SaaSToken": {},
+	"Session.Info": {}, "Session.MoveTo": {"another key"}, "Session.RenewIfDue": {}, "Session.SaaSToken": {},
 	"AuthService.Anonymous": {emporix.SessionContext{}}, "AuthService.ExchangeToken": {emporix.ExchangeTokenRequest{SubjectAccessToken: "a.b.c"}},
 	"AuthService.Login": {jo}, "AuthService.Logout": {}, "AuthService.Refresh": {},
 	"AuthService.SocialLogin":       {emporix.SocialLoginRequest{Code: "code", RedirectURI: "https://shop.example/back"}},
@@ -179,7 +179,7 @@ var arguments = map[string][]any{
 }
 
 // withoutContext are the public methods that ask nothing of anybody.
-var withoutContext = []string{"Client.HTTPClient", "Client.OwnSession", "Client.Session", "Client.Settings", "Session.HTTPClient"}
+var withoutContext = []string{"Client.HTTPClient", "Client.DefaultSession", "Client.Session", "Client.Settings", "Session.HTTPClient"}
 
 var jo = emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"}
 

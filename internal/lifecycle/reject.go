@@ -21,7 +21,7 @@ func (v *Visitor) ReplaceRejected(ctx context.Context, want Want, rejected Token
 	return v.replaceRejected(ctx, want, rejected, false)
 }
 
-// ReplaceDoubtful is Renew for a token that the server perhaps rejected: an answer
+// ReplaceDoubtful is ReplaceRejected for a token that the server perhaps rejected: an answer
 // that says nothing ends no session, and what the renewal fails with is no news.
 func (v *Visitor) ReplaceDoubtful(ctx context.Context, want Want, rejected Token) (t Token, ok bool) {
 	t, ok, err := v.replaceRejected(ctx, want, rejected, true)
