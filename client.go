@@ -22,7 +22,7 @@ const Version = "0.1.0"
 
 // Client is a tenant's storefront. It is made once, by NewClient, and used by any
 // number of goroutines, for any number of visitors: see Session. The services on
-// the Client itself act for the client's own session, which is what scripts and
+// the Client itself act for the client's default session, which is what scripts and
 // tests with one visitor need. A nil or zero Client panics.
 type Client struct {
 	// Auth logs customers in and out and keeps their tokens.
@@ -181,7 +181,7 @@ type Settings struct {
 // Settings returns what the client was made with.
 func (c *Client) Settings() Settings { return c.mustCore().settings }
 
-// DefaultSession returns the client's own session, the one that the services on the
+// DefaultSession returns the client's default session, the one that the services on the
 // Client act for.
 func (c *Client) DefaultSession() *Session {
 	c.mustCore()

@@ -43,7 +43,7 @@ type Event struct {
 	// Session is the kind of session that it happened to.
 	Session SessionKind
 	// Key is the visitor's key as given to Client.Session, "" for the client's
-	// own session. It is a Secret because in a BFF it is the visitor's cookie.
+	// default session. It is a Secret because in a BFF it is the visitor's cookie.
 	Key Secret
 	// Err is the cause of a failure, else nil. It holds no secret.
 	Err error

@@ -60,7 +60,7 @@ func (s *Session) HTTPClient() *http.Client {
 	}
 }
 
-// HTTPClient returns the client's own session's http.Client; see Session.HTTPClient.
+// HTTPClient returns the http.Client of the default session; see Session.HTTPClient.
 func (c *Client) HTTPClient() *http.Client { return c.DefaultSession().HTTPClient() }
 
 // visitorTransport chooses the bearer. The layers after it see the request
