@@ -72,17 +72,17 @@ func decodeInto(body []byte, media string, into any) error {
 	}
 	if resp, ok := into.(interface{ missing() string }); ok {
 		if what := resp.missing(); what != "" {
-			return fmt.Errorf("the answer is not what the API promises: it lacks %s", what)
+			return fmt.Errorf("the answer is not what the API promises: %s", what)
 		}
 	}
 	return nil
 }
 
-// missing names what tells a profile from JSON of another shape, which decodes
-// into any struct: at least one of the members that say who the customer is.
+// missing tells a profile from JSON of another shape, which decodes into any struct: a
+// profile has at least one of the members that say who the customer is.
 func (in *customerResponse) missing() string {
 	if in.ID == "" && in.CustomerNumber == "" && in.ContactEmail == "" && in.FirstName == "" && in.LastName == "" && len(in.Accounts) == 0 {
-		return "whatever says who the customer is"
+		return "it says nothing about a customer"
 	}
 	return ""
 }
@@ -90,7 +90,7 @@ func (in *customerResponse) missing() string {
 // missing takes an address without an ID: a list of them is no less usable.
 func (a *Address) missing() string {
 	if a.ID == "" && reflect.ValueOf(*a).IsZero() {
-		return "every member of an address"
+		return "it has no member of an address"
 	}
 	return ""
 }
@@ -98,11 +98,10 @@ func (a *Address) missing() string {
 // addressList is the answer of Addresses.List.
 type addressList []Address
 
-// missing tells a list of other things, which tidy has emptied, from an empty
-// list.
+// missing tells a list of other things, which tidy has emptied, from an empty list.
 func (l *addressList) missing() string {
 	if len(*l) == 0 && cap(*l) > 0 {
-		return "every member of an address"
+		return "it has no member of an address"
 	}
 	return ""
 }
@@ -130,7 +129,7 @@ func (l *addressList) tidy() {
 
 func (d *TokenDetails) missing() string {
 	if d.TokenType == "" && d.ExpiresIn == 0 && d.Scopes == nil && d.SessionID == "" && d.Email == "" && d.LegalEntityID == "" {
-		return "everything that is known of a token"
+		return "it says nothing about a token"
 	}
 	return ""
 }
