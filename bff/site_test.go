@@ -54,6 +54,13 @@ func TestSite(t *testing.T) {
 		assert.Equal(t, []string{"main EUR de"}, a.with, "a visitor stays with it, and a prefetch changes nothing")
 		s.browser().login()
 		require.Equal(t, []string{"main EUR de", "us USD en"}, a.with)
+
+		b.header.Del("Sec-Purpose")
+		sessionID := func() string { info := strings.Fields(b.ok("GET", "/info")); return info[len(info)-1] }
+		cart := sessionID()
+		b.login()
+		assert.Equal(t, cart, sessionID(), "the cart of a guest who logs in stays")
+		assert.Len(t, a.with, 2)
 	})
 }
 
