@@ -69,7 +69,7 @@ func (c *Customer) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// customerAnswer is a profile as it is sent. Get decodes into it at once: a
+// customerResponse is a profile as it is sent. Get decodes into it at once: a
 // method UnmarshalJSON makes the decoder read everything twice.
 type customerResponse struct {
 	plainCustomer

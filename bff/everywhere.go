@@ -262,8 +262,8 @@ func (x *index) endID(ctx context.Context, id string) (e ending) {
 	return e
 }
 
-// endSessions ends the sessions of an ID; either is enough for nobody to be logged
-// in with it.
+// endSessions ends the sessions of an ID. With the ID or the session gone, the ID logs
+// no customer in.
 func (e *ending) endSessions(ctx context.Context, x *index) {
 	for _, at := range e.places {
 		err := endSession(ctx, x.b.client.Session(at.key))

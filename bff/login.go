@@ -143,7 +143,7 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 
 // SwitchLegalEntity makes the customer act for a company, and gives them a new
 // ID. Errors: those of emporix.AuthService.SwitchLegalEntity,
-// emporix.ErrStoreUnavailable and, of a logout everywhere meanwhile,
+// emporix.ErrStoreUnavailable and, when a logout everywhere comes in between,
 // emporix.ErrSessionExpired (nothing has changed, unless the error is
 // emporix.ErrOutcomeUnknown too: then the customer is logged out), ErrTooLate,
 // ErrReadOnly.
@@ -160,7 +160,7 @@ func (v *Visit) SwitchLegalEntity(ctx context.Context, legalEntityID string) (in
 // ChangePassword changes the customer's password, and gives them a new ID. Their
 // other sessions go on, as far as the server lets them; LogoutEverywhere ends
 // those. Errors: those of emporix.CredentialsService.ChangePassword,
-// emporix.ErrStoreUnavailable and, of a logout everywhere meanwhile,
+// emporix.ErrStoreUnavailable and, when a logout everywhere comes in between,
 // emporix.ErrSessionExpired (the password is as it was, unless the error is
 // emporix.ErrOutcomeUnknown too: then it is changed, and the customer logged
 // out), ErrTooLate, ErrReadOnly.
@@ -217,8 +217,8 @@ func stillIn(err error) error {
 	return fmt.Errorf("bff: %w: the customer may still be logged in: %w", emporix.ErrStoreUnavailable, err)
 }
 
-// logout ends the visitor's ID and then the session. Either is enough for nobody
-// to be logged in with this ID. It is not done if the record has changed.
+// logout ends the visitor's ID and then the session. With the ID or
+// the session gone, the ID logs no customer in. It is not done if the record has changed.
 func (v *requestState) logout(ctx context.Context, who *visitor) (done bool, err error) {
 	session := v.b.client.Session(who.Key)
 	info, err := inTime(ctx, session.Info)

@@ -78,7 +78,7 @@ func TestSealedKeysRotate(t *testing.T) {
 	assert.Equal(t, nobody, b.ok("GET", "/page"), "a key that was taken out opens nothing")
 }
 
-// Between any two replicas of a roll-out in two steps nobody is logged out.
+// Between any two replicas of a roll-out in two steps no visitor is logged out.
 func TestSealedKeysRotateOverReplicas(t *testing.T) {
 	next := []byte("a new key, a new key, a new key, a")
 	steps := [][][]byte{{cookieKey}, {cookieKey, next}, {next, cookieKey}, {next}}

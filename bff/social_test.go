@@ -230,7 +230,7 @@ func TestConfirmSignUp(t *testing.T) {
 	}
 }
 
-// The token works once: whoever tries again would be told that it is unknown.
+// The token works once: a second try would be told that it is unknown.
 func TestASignUpThatIsConfirmedAndLogsNobodyIn(t *testing.T) {
 	for what, fails := range map[string]func(s *shop){
 		"the profile": func(s *shop) {

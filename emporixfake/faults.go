@@ -281,7 +281,7 @@ func (s *Server) serveFault(w http.ResponseWriter, r *http.Request, f *Fault, c 
 		abort(effect)
 	}
 	ans = f.change(ans)
-	if f.Body == BodyTruncated && len(ans.raw) == 0 { // whoever has the header has it all
+	if f.Body == BodyTruncated && len(ans.raw) == 0 { // its header is the whole answer
 		abort(effect)
 	}
 	s.finish(entry, effect, ans.status)

@@ -181,7 +181,7 @@ func abandonedLeases(t *trial) {
 		{name: "saved if meanwhile", while: func(n string) { t.wantReplace(n, "two", true) }},
 		{name: "not saved meanwhile", while: func(n string) { t.wantStale(n) }, want: true},
 		{name: "deleted and saved meanwhile", while: func(n string) { t.delete(n); t.wantBegin(n, "two", true) }},
-		{name: "begun meanwhile", absent: true, while: func(n string) { t.wantBegin(n, "one", true) }},
+		{name: "begun in between", absent: true, while: func(n string) { t.wantBegin(n, "one", true) }},
 		{name: "saved afterwards", after: func(n string) { t.put(n, "two") }},
 		{name: "saved if afterwards", after: func(n string) { t.wantReplace(n, "two", true) }},
 		{name: "not saved afterwards", after: func(n string) { t.wantStale(n) }, want: true},

@@ -23,7 +23,7 @@ type verdict uint8
 
 const (
 	written   verdict = iota
-	beaten            // the row has changed: someone else's is the newer truth
+	beaten            // the row has changed: what it holds now is newer
 	postponed         // the store fails
 )
 

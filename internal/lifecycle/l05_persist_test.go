@@ -166,7 +166,7 @@ func TestL05_AReadThatIsOvertaken(t *testing.T) {
 		require.Equal(t, 1, w.size("pending writes"))
 		fakeStore.fail(nil)
 		assert.False(t, before.Access.Equal(w.info("jo").Access))
-		assert.Zero(t, w.size("pending writes"), "it was paid meanwhile")
+		assert.Zero(t, w.size("pending writes"), "it was written in between")
 	})
 }
 

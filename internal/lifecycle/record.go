@@ -233,9 +233,8 @@ func (r *Record) doubts(old *Record) bool {
 	return r.Kind == old.Kind && r.Access.Equal(old.Access) || r.Kind == None && r.Ended
 }
 
-// supersedes reports whether this record is a newer truth than row, though row was
-// written first: another replica sent the same refresh token and was told no,
-// because the one that made this record had used it.
+// supersedes reports whether r replaces row although row was written first: two
+// replicas sent one refresh token, and the one that was refused wrote that first.
 func (r *Record) supersedes(row, old *Record) bool {
 	return row != nil && r.renews(old) && row.doubts(old)
 }

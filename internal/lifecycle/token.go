@@ -90,8 +90,8 @@ func (v *Visitor) snapshot(ctx context.Context) (*snapshot, error) {
 	return v.freshSnapshot(ctx)
 }
 
-// freshSnapshot reads the row from the store. An old snapshot can't tell that nobody is
-// logged in: another process may have logged the visitor in since.
+// freshSnapshot reads the row from the store. An old snapshot can't tell that no
+// customer is logged in: another process may have logged the visitor in since.
 func (v *Visitor) freshSnapshot(ctx context.Context) (*snapshot, error) {
 	epoch := v.epoch().Load()
 	r, err := v.current(ctx)

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// mutant is a mistake that somebody could make, and the tests that must see it.
+// mutant is a mistake in the code, and the tests that must see it.
 type mutant struct {
 	Name string `json:"name"`
 	// Rule is what the mutant breaks: an invariant (L1 to L16, S1 to S6), or a promise
