@@ -43,6 +43,45 @@
 // when the same refusal has come three times over at least two minutes, each time
 // while an anonymous token could be had.
 //
+// # Operations
+//
+// An operation is one request of the API. Logs, errors and the fake name it by the
+// service and the method that send it. Auth.RefreshAnonymous is what Auth.Refresh
+// sends for a guest. Auth.SwitchLegalEntity sends Auth.Refresh. The SDK itself sends
+// Auth.Anonymous and both refreshes when a call needs a token. The class says when
+// a request is sent again.
+//
+//	operation                         request                                                            bearer                 class
+//	Auth.Anonymous                    GET /customerlogin/auth/anonymous/login                            none                   safe
+//	Auth.RefreshAnonymous             GET /customerlogin/auth/anonymous/refresh                          none                   once
+//	Auth.Login                        POST /customer/{tenant}/login                                      anonymous              unsent
+//	Auth.SocialLogin                  POST /customer/{tenant}/socialLogin                                anonymous              unsent
+//	Auth.ExchangeToken                POST /customer/{tenant}/exchangeauthtoken                          anonymous              unsent
+//	Auth.Refresh                      GET /customer/{tenant}/refreshauthtoken                            anonymous              once
+//	Auth.Validate                     GET /customer/{tenant}/validateauthtoken                           customer               safe
+//	Auth.Logout                       GET /customer/{tenant}/logout                                      customer               once
+//	Customers.SignUp                  POST /customer/{tenant}/signup                                     anonymous              unsent
+//	Customers.ConfirmSignUp           GET /customer/{tenant}/signup/optin/{token}                        anonymous              unsent
+//	Customers.ResendActivation        POST /customer/{tenant}/signup/optin/refresh_token                 anonymous              unsent
+//	Customers.Get                     GET /customer/{tenant}/me                                          customer or anonymous  safe
+//	Customers.Update                  PATCH /customer/{tenant}/me                                        customer               unsent
+//	Customers.Activate                PATCH /customer/{tenant}/customers/{customerNumber}                employee               unsent
+//	Addresses.List                    GET /customer/{tenant}/me/addresses                                customer               safe
+//	Addresses.Get                     GET /customer/{tenant}/me/addresses/{addressId}                    customer               safe
+//	Addresses.Add                     POST /customer/{tenant}/me/addresses                               customer               unsent
+//	Addresses.Update                  PATCH /customer/{tenant}/me/addresses/{addressId}                  customer               unsent
+//	Addresses.Delete                  DELETE /customer/{tenant}/me/addresses/{addressId}                 customer               repeatable
+//	Addresses.AddTags                 POST /customer/{tenant}/me/addresses/{addressId}/tags              customer               repeatable
+//	Addresses.RemoveTags              DELETE /customer/{tenant}/me/addresses/{addressId}/tags            customer               repeatable
+//	Credentials.RequestPasswordReset  POST /customer/{tenant}/password/reset                             anonymous              unsent
+//	Credentials.ResetPassword         POST /customer/{tenant}/password/reset/update                      anonymous              unsent
+//	Credentials.ChangePassword        POST /customer/{tenant}/password/change                            customer               unsent
+//	Credentials.RequestEmailChange    POST /customer/{tenant}/me/accounts/internal/email/change          customer               unsent
+//	Credentials.ConfirmEmailChange    POST /customer/{tenant}/me/accounts/internal/email/change/confirm  anonymous              unsent
+//
+// The bearer of an employee comes from POST /oauth/token with
+// [WithEmployeeCredentials], or from a function of yours with [WithEmployeeToken].
+//
 // # What is sent again
 //
 // Each operation has a retry class. The rules may be tuned from version to

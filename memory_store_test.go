@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// README.md names this number; TestMemoryStoreIsBounded holds the limit itself.
+// docs/configuration.md names this number; TestMemoryStoreIsBounded holds the limit itself.
 func TestTheDefaultOfMemoryRows(t *testing.T) {
 	for _, given := range []int{0, -1} {
 		store, ok := NewMemoryStore(given).(*memoryStore)

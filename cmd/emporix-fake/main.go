@@ -3,7 +3,8 @@
 //
 //	emporix-fake -addr 127.0.0.1:8787
 //
-// It prints what to export so that a client finds it. Its control interface,
+// It starts with one customer, jo@example.com with the password P@ssw0rd123, unless
+// -seed or -empty says otherwise, and prints what to export so that a client finds it. Its control interface,
 // under /__fake/, shows mails, moves the clock and makes calls fail; package
 // emporixfake describes it. It has no password: listen on loopback.
 //

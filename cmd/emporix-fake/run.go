@@ -23,9 +23,14 @@ const (
 	shutdownTime = 3 * time.Second
 )
 
+// sample is the customer that the fake starts with, so that a login works at once.
+// The README and the start output name it.
+var sample = emporixfake.Customer{Email: "jo@example.com", Password: "P@ssw0rd123", FirstName: "Jo", LastName: "Doe"}
+
 // settings are the flags.
 type settings struct {
 	addr, addrFile, seedFile string
+	empty                    bool
 	fake                     emporixfake.Config
 }
 
@@ -54,7 +59,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 
 	flags.StringVar(&s.addr, "addr", "127.0.0.1:8787", "`address` to listen on; port 0 takes a free one")
 	flags.StringVar(&s.addrFile, "addr-file", "", "`file` that gets the base URL once it listens")
-	flags.StringVar(&s.seedFile, "seed", "", "JSON `file` with customers and companies to start with")
+	flags.StringVar(&s.seedFile, "seed", "", "JSON `file` with customers and companies to start with, in place of "+sample.Email)
+	flags.BoolVar(&s.empty, "empty", false, "start without "+sample.Email)
 
 	standard := emporixfake.New(emporixfake.Config{}).Config()
 	flags.StringVar(&s.fake.Tenant, "tenant", standard.Tenant, "`name` of the tenant")
@@ -112,6 +118,9 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	if !tenantRule.MatchString(s.fake.Tenant) {
 		return settings{}, errors.New("-tenant must be 3 to 16 lower-case letters and digits, a letter first")
 	}
+	if s.empty && s.seedFile != "" {
+		return settings{}, errors.New("-empty and -seed exclude each other; -seed alone starts with what the file holds")
+	}
 	for _, name := range []string{"client-id", "backend-client-id", "backend-secret"} {
 		if flags.Lookup(name).Value.String() == "" {
 			return settings{}, fmt.Errorf("-%s is empty; leave it out to take the default", name)
@@ -121,12 +130,15 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 }
 
 func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {
-	if s.seedFile != "" {
+	switch {
+	case s.seedFile != "":
 		seed, err := readSeed(s.seedFile)
 		if err != nil {
 			return err
 		}
 		s.fake.Seed = seed
+	case !s.empty:
+		s.fake.Seed.Customers = []emporixfake.Customer{sample}
 	}
 	var listening net.ListenConfig
 	listener, err := listening.Listen(ctx, "tcp", s.addr)

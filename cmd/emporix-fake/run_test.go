@@ -117,6 +117,34 @@ func TestSeed(t *testing.T) {
 	assert.Contains(t, stdout.String(), "1 from the seed")
 }
 
+// A login works at once, with what the start output names, unless the fake is told to
+// start empty.
+func TestTheCustomerOfTheStartOutput(t *testing.T) {
+	login := func(baseURL string) int {
+		var token struct {
+			AccessToken string `json:"access_token"`
+		}
+		get(t, baseURL+"/customerlogin/auth/anonymous/login?tenant=acme&client_id=storefront", &token)
+		req, err := http.NewRequest(http.MethodPost, baseURL+"/customer/acme/login", strings.NewReader(`{"email":"jo@example.com","password":"P@ssw0rd123"}`))
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer "+token.AccessToken)
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		return resp.StatusCode
+	}
+	baseURL, stdout, stop := start(t)
+	assert.Equal(t, 200, login(baseURL))
+	assert.Equal(t, exitOK, stop())
+	assert.Contains(t, stdout.String(), "jo@example.com, password P@ssw0rd123")
+
+	baseURL, stdout, stop = start(t, "-empty")
+	assert.Equal(t, 401, login(baseURL))
+	assert.Equal(t, exitOK, stop())
+	assert.Contains(t, stdout.String(), "Customers:          none")
+}
+
 func TestRefusals(t *testing.T) {
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -141,6 +169,7 @@ func TestRefusals(t *testing.T) {
 		"bad status":       {[]string{"-stale-version-status", "200"}, exitUsage, "400 to 499"},
 		"bad tenant":       {[]string{"-tenant", "Acme"}, exitUsage, "lower-case"},
 		"empty ID":         {[]string{"-backend-client-id="}, exitUsage, "-backend-client-id is empty"},
+		"empty and seeded": {[]string{"-empty", "-seed", "none.json"}, exitUsage, "-empty and -seed exclude each other"},
 		"help":             {[]string{"-h"}, exitOK, "-addr-file"},
 		"busy port":        {[]string{"-addr", busy.Addr().String()}, exitError, "listen on -addr"},
 		"no such seed":     {[]string{"-seed", filepath.Join(dir, "none.json")}, exitError, "open -seed"},

@@ -14,6 +14,13 @@ var tenantRule = regexp.MustCompile(`^[a-z][a-z0-9]{2,15}$`)
 // printSummary shows the backend's secret too: it is no secret of anybody, and
 // a client needs it.
 func printSummary(w io.Writer, baseURL string, cfg emporixfake.Config) {
+	customers := fmt.Sprintf("%d from the seed", len(cfg.Seed.Customers))
+	switch {
+	case len(cfg.Seed.Customers) == 0:
+		customers = "none"
+	case cfg.Seed.Customers[0].Email == sample.Email && cfg.Seed.Customers[0].Password == sample.Password && len(cfg.Seed.Customers) == 1:
+		customers = sample.Email + ", password " + sample.Password
+	}
 	fmt.Fprintf(w, `emporix-fake is listening on %s
 
 For a client, export:
@@ -27,10 +34,10 @@ export EMPORIX_API_CREDENTIALS_BACKEND_SECRET=%s
 Control interface:  %s/__fake/   (outbox, clock, faults, journal, coverage, reset, assumptions, customers, companies)
 Mails:              curl %s/__fake/outbox
 Move the clock:     curl -d '{"advance":"2h"}' %s/__fake/clock
-Customers:          %d from the seed
+Customers:          %s
 
 `, baseURL, baseURL, quoted(cfg.Tenant), quoted(cfg.ClientID), quoted(cfg.BackendClientID), quoted(cfg.BackendSecret),
-		baseURL, baseURL, baseURL, len(cfg.Seed.Customers))
+		baseURL, baseURL, baseURL, customers)
 }
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_.,:/@%+=-]+$`)

@@ -285,7 +285,7 @@ func actualOutcome(err error) outcome {
 // All operations, all statuses, all bodies: a program is told that a write may
 // have been done wherever it may have been, and that it was where it was.
 func TestOutcome_OfEveryAnswer(t *testing.T) {
-	classes := classesInREADME(t)
+	classes := classesInDoc(t)
 	assert.ElementsMatch(t, emporixfake.Operations(), outcomeNames())
 	for name, op := range outcomeOperations {
 		t.Run(name, func(t *testing.T) {
@@ -312,7 +312,7 @@ func TestOutcome_OfEveryAnswer(t *testing.T) {
 // Statuses that HTTP does not have as a final answer decide nothing, and a
 // connection that is offered instead of an answer is not read.
 func TestOutcome_OfStatusesThatAreNone(t *testing.T) {
-	classes := classesInREADME(t)
+	classes := classesInDoc(t)
 	for _, status := range []int{-1, 0, 1, 100, 101, 102, 103, 199, 600, 777, 999, 1000} {
 		for name, op := range outcomeOperations {
 			client, server := outcomeClient(t, emporix.WithRetries(emporix.Retries{MaxAttempts: 1}))
@@ -356,26 +356,20 @@ func outcomeNames() (names []string) {
 	return names
 }
 
-// classesInREADME reads the retry classes from the table of operations.
-func classesInREADME(t *testing.T) map[string]string {
+// classesInDoc reads the retry classes from doc.go's table of operations.
+func classesInDoc(t *testing.T) map[string]string {
 	t.Helper()
-	text, err := os.ReadFile("../../README.md")
-	require.NoError(t, err)
 	classes := map[string]string{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)`([^|]*)\\| ((?:GET|POST|PATCH|DELETE) [^|]+) \\|[^|]+\\| (\\w+) \\|$").FindAllStringSubmatch(string(text), -1) {
-		name := row[1]
-		if strings.Contains(row[2], "guest") {
-			name = "Auth.RefreshAnonymous"
-		}
-		classes[name] = row[4]
+	for _, row := range docTable(t, "operation                         request                                                            bearer                 class") {
+		classes[row[0]] = row[3]
 	}
 	require.Len(t, classes, len(outcomeOperations))
 	return classes
 }
 
-// The README's column "sent again" is what happens, and doc.go's table of classes
-// says the same.
-func TestOutcome_READMESaysWhatIsSentAgain(t *testing.T) {
+// The classes of doc.go's table of operations are what happens, and its table of
+// classes says the same.
+func TestOutcome_DocSaysWhatIsSentAgain(t *testing.T) {
 	failures := map[string]struct {
 		fail  func() (*http.Response, error)
 		tries map[string]int
@@ -404,7 +398,7 @@ func TestOutcome_READMESaysWhatIsSentAgain(t *testing.T) {
 			return outcomeReply(status, fmt.Sprintf(outcomeError, status), false), nil
 		}, tries}
 	}
-	classes := classesInREADME(t)
+	classes := classesInDoc(t)
 	for name, op := range outcomeOperations {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -448,8 +442,8 @@ func statusesInDoc(t *testing.T) map[string][]int {
 	return again
 }
 
-// doc.go's table of classes names the operations that the README's has.
-func TestOutcome_DocAndREADMEAgreeOnTheClasses(t *testing.T) {
+// doc.go's table of classes names the operations as its table of operations does.
+func TestOutcome_DocsTablesAgreeOnTheClasses(t *testing.T) {
 	named := map[string]string{}
 	for _, row := range docTable(t, "class       operations                        sent again") {
 		for _, word := range regexp.MustCompile(`[A-Za-z.]+`).FindAllString(row[1], -1) {
@@ -462,7 +456,7 @@ func TestOutcome_DocAndREADMEAgreeOnTheClasses(t *testing.T) {
 			}
 		}
 	}
-	for name, class := range classesInREADME(t) {
+	for name, class := range classesInDoc(t) {
 		if class == "unsent" {
 			assert.NotContains(t, named, name, "everything else")
 			continue
@@ -523,7 +517,7 @@ func sentinelsIn(cell string) []string {
 // Each row of doc.go's table of errors that begins with statuses holds for each of
 // these statuses and each operation it speaks of.
 func TestOutcome_DocSaysWhichStatusIsWhichError(t *testing.T) {
-	classes := classesInREADME(t)
+	classes := classesInDoc(t)
 	numbers := regexp.MustCompile(`(\d{3})(?: to (\d{3}))?`)
 	covered := map[int]bool{}
 	checked := 0
@@ -616,7 +610,7 @@ func TestOutcome_DocSaysWhatOtherAnswersAre(t *testing.T) {
 		"the same, for what may be sent again": {
 			{[]string{"repeatable"}, lost}, {[]string{"repeatable"}, answer(200, `{"id":"1`, true)}},
 	}
-	classes := classesInREADME(t)
+	classes := classesInDoc(t)
 	var rows []string
 	for _, row := range docTable(t, "status, body                                     errors.Is") {
 		examples, isHere := cases[row[0]]
@@ -648,10 +642,10 @@ func TestOutcome_DocSaysWhatOtherAnswersAre(t *testing.T) {
 	assert.Len(t, rows, len(cases), "rows of doc.go: %q", rows)
 }
 
-// The README's switch, run as a program: it never sends a write again that may
-// have been done.
-func TestOutcome_READMESwitchDoublesNothing(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
+// The switch of docs/errors.md asks about a lost outcome first, so that a program
+// built on it does not repeat a write that may have been done.
+func TestOutcome_DocumentedSwitchDoublesNothing(t *testing.T) {
+	text, err := os.ReadFile("../../docs/errors.md")
 	require.NoError(t, err)
 	unknownAt := strings.Index(string(text), "errors.Is(err, emporix.ErrOutcomeUnknown)")
 	anythingAt := strings.Index(string(text), "errors.As(err, &apiErr)")
@@ -661,7 +655,7 @@ func TestOutcome_READMESwitchDoublesNothing(t *testing.T) {
 
 // Where the caller's context ends, it is said, and also what may have been done.
 func TestOutcome_DocSaysWhatAnEndedContextIs(t *testing.T) {
-	classes := classesInREADME(t)
+	classes := classesInDoc(t)
 	var row []string
 	for _, r := range docTable(t, "status, body                                     errors.Is") {
 		if r[0] == "the caller's context ended" {

@@ -9,27 +9,24 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
 )
 
-// Every Go block of the README compiles: programs and functions as they are,
-// statements inside a function that has what a reader would have.
+// Every Go block of the README and of docs compiles: programs and functions as
+// they are, statements inside a function that has what a reader would have.
 func TestREADMECompiles(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root, "README.md"))
-	require.NoError(t, err)
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1)
-	require.GreaterOrEqual(t, len(blocks), 6, "the README has lost its code")
-
 	base, err := filepath.Abs(root)
 	require.NoError(t, err)
 	overlay, packages := map[string]string{}, []string{}
-	for i, block := range blocks {
-		name := fmt.Sprintf("readme%d", i)
+	for _, block := range goBlocks(t) {
+		name := fmt.Sprintf("readme%d", len(packages))
 		source := filepath.Join(t.TempDir(), name+".go")
-		require.NoError(t, os.WriteFile(source, []byte(compilable(block[1])), 0o600))
+		require.NoError(t, os.WriteFile(source, []byte(compilable(block)), 0o600))
 		overlay[filepath.Join(base, "internal", name, "block.go")] = source
 		packages = append(packages, "./internal/"+name)
 	}
@@ -44,9 +41,64 @@ func TestREADMECompiles(t *testing.T) {
 	require.NoError(t, err, "%s", out)
 }
 
-// Its tables of configuration have every option and every variable.
-func TestREADMENamesEveryOption(t *testing.T) {
+// goBlocks returns the Go code of the README and of docs.
+func goBlocks(t *testing.T) (blocks []string) {
+	t.Helper()
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	require.NoError(t, err)
+	for _, page := range append([]string{filepath.Join(root, "README.md")}, pages...) {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+			blocks = append(blocks, block[1])
+		}
+	}
+	require.GreaterOrEqual(t, len(blocks), 7, "the documentation has lost its code")
+	return blocks
+}
+
+// The README's program prints what the README says, against the fake as the README
+// starts it.
+func TestREADMERuns(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	require.NoError(t, err)
+	assert.LessOrEqual(t, strings.Count(string(text), "\n"), 150, "the README is one page")
+	shell := regexp.MustCompile(`go run (github\.com/\S+)@latest\n`).FindStringSubmatch(string(text))
+	require.NotNil(t, shell)
+	says := regexp.MustCompile("It prints `([^`]+)`").FindStringSubmatch(string(text))
+	require.NotNil(t, says)
+
+	dir := t.TempDir()
+	run := func(name string, args ...string) *exec.Cmd {
+		cmd := exec.CommandContext(t.Context(), name, args...) // #nosec G204 -- our own README
+		cmd.Dir = root
+		return cmd
+	}
+	fake, program := filepath.Join(dir, "fake"), filepath.Join(dir, "program")
+	out, err := run("go", "build", "-o", fake, shell[1]).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	addrFile := filepath.Join(dir, "addr")
+	server := run(fake, "-addr", "127.0.0.1:0", "-addr-file", addrFile) // another port: 8787 may be taken
+	require.NoError(t, server.Start())
+	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
+	var baseURL string
+	require.Eventually(t, func() bool {
+		address, err := os.ReadFile(addrFile)
+		baseURL = strings.TrimSpace(string(address))
+		return err == nil
+	}, 20*time.Second, 5*time.Millisecond)
+
+	source := goBlocks(t)[0]
+	require.Contains(t, source, `"http://127.0.0.1:8787"`)
+	require.NoError(t, os.WriteFile(program+".go", []byte(strings.Replace(source, "http://127.0.0.1:8787", baseURL, 1)), 0o600))
+	out, err = run("go", "run", program+".go").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	assert.Equal(t, says[1]+"\n", string(out))
+}
+
+// The tables of configuration have every option and every variable.
+func TestConfigurationNamesEveryOption(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs", "configuration.md"))
 	require.NoError(t, err)
 	sources, err := filepath.Glob(filepath.Join(root, "*.go"))
 	require.NoError(t, err)
@@ -60,9 +112,49 @@ func TestREADMENamesEveryOption(t *testing.T) {
 		}
 	}
 	require.Greater(t, options, 10)
-	for _, variable := range []string{emporix.EnvTenant, emporix.EnvHost, emporix.EnvClientID, emporix.EnvEmployeeID, emporix.EnvEmployeeSecret} {
+	for _, variable := range []string{emporix.EnvTenant, emporix.EnvHost, emporix.EnvClientID, emporix.EnvEmployeeID, emporix.EnvEmployeeSecret, emporix.EnvLog} {
 		require.Contains(t, string(text), "| `"+variable+"` |")
 	}
+}
+
+// The links inside the documentation lead to files and headings that exist.
+func TestLinks(t *testing.T) {
+	links := 0
+	walk(t, func(name string) {
+		if !strings.HasSuffix(name, ".md") || name == "CHANGELOG.md" {
+			return
+		}
+		text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+		require.NoError(t, err)
+		for _, link := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(fences.ReplaceAllString(string(text), ""), -1) {
+			target, anchor, _ := strings.Cut(link[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			links++
+			path := filepath.Join(root, filepath.FromSlash(name))
+			if target != "" {
+				path = filepath.Join(filepath.Dir(path), filepath.FromSlash(target))
+			}
+			linked, err := os.Stat(path)
+			if !assert.NoError(t, err, "%s links to %s", name, link[1]) || anchor == "" || linked.IsDir() {
+				continue
+			}
+			page, err := os.ReadFile(path)
+			require.NoError(t, err)
+			assert.Contains(t, anchors(string(page)), anchor, "%s links to %s", name, link[1])
+		}
+	})
+	assert.Greater(t, links, 15)
+}
+
+// anchors returns what the headings of a page are linked by.
+func anchors(page string) (all []string) {
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(fences.ReplaceAllString(page, ""), -1) {
+		plain := regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		all = append(all, strings.ReplaceAll(plain, " ", "-"))
+	}
+	return all
 }
 
 const readmeImports = `package readme
