@@ -62,7 +62,7 @@ type LoginResult struct {
 	Scopes []string
 }
 
-// Anonymous begins a new anonymous session with the given session context, in
+// StartAnonymous begins a new anonymous session with the given session context, in
 // place of the visitor's present anonymous one; a cart of the old session is
 // left behind. There is seldom a reason to call it: sessions begin by
 // themselves. A zero session context stands for the one of WithSessionContext.
@@ -71,7 +71,7 @@ type LoginResult struct {
 // ErrUnavailable, ErrBadResponse.
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customerlogin-auth-anonymous-login
-func (s *AuthService) Anonymous(ctx context.Context, sc SessionContext) (SessionInfo, error) {
+func (s *AuthService) StartAnonymous(ctx context.Context, sc SessionContext) (SessionInfo, error) {
 	if s.session.invalid != nil {
 		return SessionInfo{}, s.session.invalid
 	}
@@ -79,7 +79,7 @@ func (s *AuthService) Anonymous(ctx context.Context, sc SessionContext) (Session
 		return SessionInfo{}, &ArgumentError{Field: "SessionContext." + name, Reason: reason}
 	}
 	if err := s.session.visitor.Start(ctx, sc.internal()); err != nil {
-		return SessionInfo{}, failedCall(ctx, operation.AuthAnonymous.Name, err)
+		return SessionInfo{}, failedCall(ctx, operation.AuthStartAnonymous.Name, err)
 	}
 	return s.session.Info(ctx)
 }

@@ -316,7 +316,7 @@ func TestStrangeLifetimes(t *testing.T) {
 func TestS05_HugeAnswers(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{emporixfake.BodyHuge, emporixfake.BodyGzipBomb} {
-		fake := emporixtest.New(t, emporixtest.OverSocket())
+		fake := emporixtest.New(t, emporixtest.WithSocket())
 		client := fake.Client(t, patient)
 		fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Body: body})
 		_, err := client.Customers.Get(t.Context())
@@ -397,7 +397,7 @@ func TestStrangeTransportsOfUsers(t *testing.T) {
 func TestAHungTokenCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := emporixtest.New(t)
-		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Delay: time.Hour, Times: 9})
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.StartAnonymous", Delay: time.Hour, Times: 9})
 		client := fake.Client(t, emporix.WithTimeouts(emporix.Timeouts{Refresh: 15 * time.Second}))
 		err := get(t.Context(), client)
 		assert.ErrorIs(t, err, emporix.ErrUnavailable)

@@ -120,9 +120,9 @@ func TestCallsMakeTheRequestsThatTheAPIDescribes(t *testing.T) {
 		"activate": {200, ``, func(ctx context.Context, c *emporix.Client) error {
 			return c.Customers.Activate(ctx, "138 69/0")
 		}, sent{"PATCH /customer/acme/customers/138%2069%2F0", "staff", plain, `{"active":true,"onHold":false}`}},
-		"activate and more": {200, ``, func(ctx context.Context, c *emporix.Client) error {
-			return c.Customers.Activate(ctx, "1", emporix.ActivateWith(emporix.EmployeeCustomerPatch{OnHold: emporix.Set(true), Restriction: emporix.Null[string]()}))
-		}, sent{"PATCH /customer/acme/customers/1", "staff", merge, `{"restriction":null,"active":true,"onHold":true}`}},
+		"update as an employee": {200, ``, func(ctx context.Context, c *emporix.Client) error {
+			return c.Customers.UpdateAsEmployee(ctx, "1", emporix.EmployeeCustomerPatch{OnHold: emporix.Set(true), Restriction: emporix.Null[string]()})
+		}, sent{"PATCH /customer/acme/customers/1", "staff", merge, `{"restriction":null,"onHold":true}`}},
 		"list addresses": {200, `[{"id":"a1"},{"id":"a2"}]`, func(ctx context.Context, c *emporix.Client) error {
 			addresses, err := c.Addresses.List(ctx)
 			assert.Len(t, addresses, 2)
@@ -156,7 +156,7 @@ func TestCallsMakeTheRequestsThatTheAPIDescribes(t *testing.T) {
 			return c.Addresses.RemoveTags(ctx, "a1", "BILLING")
 		}, sent{"DELETE /customer/acme/me/addresses/a1/tags?tags=BILLING", "cust", "", ``}},
 		"request reset": {204, ``, func(ctx context.Context, c *emporix.Client) error {
-			return c.Credentials.RequestPasswordReset(ctx, emporix.PasswordResetRequest{Email: "a@b.c", Site: "main"})
+			return c.Credentials.RequestPasswordReset(ctx, "a@b.c", emporix.ForSite("main"))
 		}, sent{"POST /customer/acme/password/reset", "anon", plain, `{"email":"a@b.c","site":"main"}`}},
 		"reset": {204, ``, func(ctx context.Context, c *emporix.Client) error {
 			return c.Credentials.ResetPassword(ctx, emporix.ResetPasswordRequest{Token: "t", Password: "p"})

@@ -118,7 +118,7 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 		RefreshLimit: cfg.timeouts.Refresh, CallLimit: callLimit, StoreLimit: cfg.timeouts.Store,
 		PromptStore: prompt, Calls: &c.calls,
 	})
-	c.settings = Settings{Tenant: cfg.tenant, BaseURL: baseURL.String(), TokenStore: cfg.store, ForegroundRenewal: cfg.foreground, VisitorRows: rows + "/" + visitorPrefix}
+	c.settings = Settings{Tenant: cfg.tenant, BaseURL: baseURL.String(), TokenStore: cfg.store, ForegroundRenewal: cfg.foreground, RowPrefix: rows + "/", VisitorRowPrefix: rows + "/" + visitorPrefix}
 	get := func() *core { return c }
 	own := newSession(get, "", "own")
 	return &Client{
@@ -173,9 +173,12 @@ type Settings struct {
 	BaseURL           string
 	TokenStore        TokenStore
 	ForegroundRenewal bool
-	// VisitorRows is what the store's keys of visitors' rows begin with; the
-	// visitor's key follows.
-	VisitorRows string
+	// RowPrefix is what the keys of all the client's rows in the token store begin
+	// with. It ends with a slash.
+	RowPrefix string
+	// VisitorRowPrefix is what the keys of visitors' rows begin with; the visitor's
+	// key follows.
+	VisitorRowPrefix string
 }
 
 // Settings returns what the client was made with.

@@ -34,7 +34,7 @@ func TestCloseClosesIdleConnections(t *testing.T) {
 	t.Cleanup(server.Close)
 	client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL(server.URL))
 	require.NoError(t, err)
-	_, err = client.Auth.Anonymous(t.Context(), emporix.SessionContext{})
+	_, err = client.Auth.StartAnonymous(t.Context(), emporix.SessionContext{})
 	require.NoError(t, err)
 	<-idle
 	require.NoError(t, client.Close(t.Context()))

@@ -79,7 +79,7 @@ func (s *countingStore) Release(ctx context.Context, key, owner string) error {
 }
 
 // tokenOperations are those that the API bills and no page asked for.
-var tokenOperations = []string{"Auth.Anonymous", "Auth.RefreshAnonymous", "Auth.Refresh", "Auth.Validate", "OAuth.Token"}
+var tokenOperations = []string{"Auth.StartAnonymous", "Auth.RefreshAnonymous", "Auth.Refresh", "Auth.Validate", "OAuth.Token"}
 
 func tokenCalls(t *testing.T, fake *emporixtest.Fake) (n int) {
 	for _, op := range tokenOperations {

@@ -11,13 +11,18 @@ import (
 // CredentialsService changes passwords and login e-mail addresses.
 type CredentialsService service
 
-// PasswordResetRequest asks for a mail with a password reset token.
-type PasswordResetRequest struct {
-	// Email is the customer's login e-mail address. Required.
+// PasswordResetOption changes what Credentials.RequestPasswordReset sends.
+type PasswordResetOption func(*passwordResetRequest)
+
+type passwordResetRequest struct {
 	Email string `json:"email"`
-	// Site is the code of the site that the customer comes from; it may decide
-	// about the mail's look and links.
-	Site string `json:"site,omitzero"`
+	Site  string `json:"site,omitzero"`
+}
+
+// ForSite names the site that the customer comes from by its code. It may decide how
+// the mail looks and where its link leads.
+func ForSite(code string) PasswordResetOption {
+	return func(r *passwordResetRequest) { r.Site = code }
 }
 
 // ResetPasswordRequest sets a new password with the token from the mail. fmt
@@ -102,8 +107,8 @@ func (r confirmEmailChangeRequest) masked() any {
 	return confirmEmailChange(r)
 }
 
-// RequestPasswordReset has a mail with a reset token sent. The server answers
-// the same whether or not it knows the address. It is not repeated once it may
+// RequestPasswordReset asks for a mail with a reset token to the customer with that
+// login e-mail address. The response is the same whether or not the server knows the address. It is not repeated once it may
 // have been sent: then the error is ErrOutcomeUnknown, and asking again may
 // send a second mail.
 //
@@ -111,7 +116,14 @@ func (r confirmEmailChangeRequest) masked() any {
 // ErrInvalidRequest, ErrUnauthorized, ErrForbidden.
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/credentials#post-customer-tenant-password-reset
-func (s *CredentialsService) RequestPasswordReset(ctx context.Context, req PasswordResetRequest) error {
+func (s *CredentialsService) RequestPasswordReset(ctx context.Context, email string, opts ...PasswordResetOption) error {
+	req := passwordResetRequest{Email: email}
+	for _, opt := range opts {
+		if opt == nil {
+			return nilOption()
+		}
+		opt(&req)
+	}
 	if err := requireText("email", req.Email); err != nil {
 		return err
 	}

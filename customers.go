@@ -345,37 +345,28 @@ func (c *createdResource) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
-// GetOption changes what Customers.Get asks for.
-type GetOption func(*getOptions)
+// CustomerGetOption changes what Customers.Get asks for.
+type CustomerGetOption func(*customerGetOptions)
 
-type getOptions struct {
+type customerGetOptions struct {
 	Expand []string `url:"expand,comma,omitempty"`
 }
 
 // Expand asks for parts of the profile that are left out otherwise: "addresses"
 // and "mixin:*".
-func Expand(parts ...string) GetOption {
-	return func(o *getOptions) { o.Expand = append(o.Expand, parts...) }
+func Expand(parts ...string) CustomerGetOption {
+	return func(o *customerGetOptions) { o.Expand = append(o.Expand, parts...) }
 }
 
-// UpdateOption changes how Customers.Update sends a patch.
-type UpdateOption func(*updateOptions)
+// CustomerUpdateOption changes how Customers.Update sends a patch.
+type CustomerUpdateOption func(*customerUpdateOptions)
 
-type updateOptions struct{ mergePatch bool }
+type customerUpdateOptions struct{ mergePatch bool }
 
 // AsMergePatch sends the patch as application/merge-patch+json. A patch with a
 // Null field is sent so anyway; any other is application/json.
-func AsMergePatch() UpdateOption {
-	return func(o *updateOptions) { o.mergePatch = true }
-}
-
-// ActivateOption changes what Customers.Activate sends.
-type ActivateOption func(*EmployeeCustomerPatch)
-
-// ActivateWith sends other changes along. Unless the patch sets them, Active is
-// true and OnHold is false.
-func ActivateWith(patch EmployeeCustomerPatch) ActivateOption {
-	return func(p *EmployeeCustomerPatch) { *p = patch }
+func AsMergePatch() CustomerUpdateOption {
+	return func(o *customerUpdateOptions) { o.mergePatch = true }
 }
 
 // SignUp creates an account and returns the customer's ID. Whether the customer
@@ -478,7 +469,7 @@ func (s *CustomersService) ResendActivation(ctx context.Context, email string) e
 // ErrUnauthorized, ErrForbidden.
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/account-and-profile#get-customer-tenant-me
-func (s *CustomersService) Get(ctx context.Context, opts ...GetOption) (*Customer, error) {
+func (s *CustomersService) Get(ctx context.Context, opts ...CustomerGetOption) (*Customer, error) {
 	query, err := expansion(opts)
 	if err != nil {
 		return nil, err
@@ -491,11 +482,11 @@ func (s *CustomersService) Get(ctx context.Context, opts ...GetOption) (*Custome
 }
 
 // expansion returns the query of Get, or nil for none.
-func expansion(opts []GetOption) (query any, err error) {
+func expansion(opts []CustomerGetOption) (query any, err error) {
 	if len(opts) == 0 {
 		return nil, nil
 	}
-	var o getOptions
+	var o customerGetOptions
 	for _, opt := range opts {
 		if opt == nil {
 			return nil, nilOption()
@@ -523,7 +514,7 @@ func expansion(opts []GetOption) (query any, err error) {
 // ErrInvalidRequest, ErrUnauthorized, ErrForbidden.
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/account-and-profile#patch-customer-tenant-me
-func (s *CustomersService) Update(ctx context.Context, patch CustomerPatch, opts ...UpdateOption) error {
+func (s *CustomersService) Update(ctx context.Context, patch CustomerPatch, opts ...CustomerUpdateOption) error {
 	body, err := encode(patch)
 	if err != nil {
 		return err
@@ -535,7 +526,7 @@ func (s *CustomersService) Update(ctx context.Context, patch CustomerPatch, opts
 	case patch.ContactEmail.IsNull():
 		return contactEmailNull()
 	}
-	o := updateOptions{mergePatch: null != ""}
+	o := customerUpdateOptions{mergePatch: null != ""}
 	for _, opt := range opts {
 		if opt == nil {
 			return nilOption()
@@ -550,33 +541,37 @@ func (s *CustomersService) Update(ctx context.Context, patch CustomerPatch, opts
 // and needs employee credentials or an employee token function on the client.
 //
 // Bearer: employee, with the scope customer.customer_manage or
-// customer.customer_manage_own. Errors: *ArgumentError for a contact e-mail
-// address that is Null, ErrNotFound for an unknown number, ErrInvalidRequest,
+// customer.customer_manage_own. Errors: ErrNotFound for an unknown number,
+// ErrInvalidRequest, ErrUnauthorized, ErrForbidden, ErrOutcomeUnknown.
+//
+// https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-service/api-reference/account-and-profile#patch-customer-tenant-customers-customernumber
+func (s *CustomersService) Activate(ctx context.Context, customerNumber string) error {
+	return s.UpdateAsEmployee(ctx, customerNumber, EmployeeCustomerPatch{Active: Set(true), OnHold: Set(false)})
+}
+
+// UpdateAsEmployee changes some fields of the customer with that number, also those
+// that the customer can't change. It needs employee credentials or an employee
+// token function on the client. Logs and errors name it Customers.Activate, which
+// sends the same request.
+//
+// Bearer: employee, with the scope customer.customer_manage or
+// customer.customer_manage_own. Errors: ErrEmptyPatch, *ArgumentError for a contact
+// e-mail address that is Null, ErrNotFound for an unknown number, ErrInvalidRequest,
 // ErrUnauthorized, ErrForbidden, ErrOutcomeUnknown.
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-service/api-reference/account-and-profile#patch-customer-tenant-customers-customernumber
-func (s *CustomersService) Activate(ctx context.Context, customerNumber string, opts ...ActivateOption) error {
-	var patch EmployeeCustomerPatch
-	for _, opt := range opts {
-		if opt == nil {
-			return nilOption()
-		}
-		opt(&patch)
-	}
-	if patch.ContactEmail.IsNull() {
-		return contactEmailNull()
-	}
-	if patch.Active.IsZero() {
-		patch.Active = Set(true)
-	}
-	if patch.OnHold.IsZero() {
-		patch.OnHold = Set(false)
-	}
+func (s *CustomersService) UpdateAsEmployee(ctx context.Context, customerNumber string, patch EmployeeCustomerPatch) error {
 	body, err := encode(patch)
 	if err != nil {
 		return err
 	}
-	_, null := inspectPatch(body)
+	empty, null := inspectPatch(body)
+	switch {
+	case empty:
+		return &callError{op: operation.CustomersActivate.Name, err: ErrEmptyPatch}
+	case patch.ContactEmail.IsNull():
+		return contactEmailNull()
+	}
 	return s.session.do(ctx, request{
 		op:         operation.CustomersActivate,
 		path:       []string{customerNumber},

@@ -48,11 +48,11 @@
 // An operation is one request of the API. Logs, errors and the fake name it by the
 // service and the method that send it. Auth.RefreshAnonymous is what Auth.Refresh
 // sends for a guest. Auth.SwitchLegalEntity sends Auth.Refresh. The SDK itself sends
-// Auth.Anonymous and both refreshes when a call needs a token. The class says when
+// Auth.StartAnonymous and both refreshes when a call needs a token. The class says when
 // a request is sent again.
 //
 //	operation                         request                                                            bearer                 class
-//	Auth.Anonymous                    GET /customerlogin/auth/anonymous/login                            none                   safe
+//	Auth.StartAnonymous                    GET /customerlogin/auth/anonymous/login                            none                   safe
 //	Auth.RefreshAnonymous             GET /customerlogin/auth/anonymous/refresh                          none                   once
 //	Auth.Login                        POST /customer/{tenant}/login                                      anonymous              unsent
 //	Auth.SocialLogin                  POST /customer/{tenant}/socialLogin                                anonymous              unsent

@@ -14,54 +14,58 @@ import (
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
+// Error is one of the errors below. It is a constant, so that no program can
+// overwrite it.
+type Error = sentinel.Error
+
 // Errors to branch on with errors.Is. The package documentation has the table
 // of which status and body become which.
 const (
 	// ErrUnauthorized: the server rejected the access token (401).
-	ErrUnauthorized = sentinel.Unauthorized
+	ErrUnauthorized Error = "emporix: unauthorized"
 	// ErrForbidden: the bearer lacks a scope or right (403).
-	ErrForbidden = sentinel.Forbidden
+	ErrForbidden Error = "emporix: forbidden"
 	// ErrNotFound: it does not exist, or no longer (404, 410).
-	ErrNotFound = sentinel.NotFound
+	ErrNotFound Error = "emporix: not found"
 	// ErrConflict: it exists already, or has changed since it was read (409, 412).
-	ErrConflict = sentinel.Conflict
+	ErrConflict Error = "emporix: conflict"
 	// ErrInvalidRequest: the server (400, 413, 415, 422) or the SDK refused the
 	// input. From the SDK it is an *ArgumentError, and nothing was sent.
-	ErrInvalidRequest = sentinel.InvalidRequest
+	ErrInvalidRequest Error = "emporix: invalid request"
 	// ErrRateLimited: too many requests (429); the error says how long to wait.
-	ErrRateLimited = sentinel.RateLimited
+	ErrRateLimited Error = "emporix: rate limited"
 	// ErrUnavailable: the service can't be reached, doesn't answer in time, or
 	// can't answer now (408, 5xx); or a renewal was refused for another reason than
 	// the refresh token. The end of the caller's own context is not it.
-	ErrUnavailable = sentinel.Unavailable
+	ErrUnavailable Error = "emporix: unavailable"
 	// ErrNotLoggedIn: the call needs a logged-in customer. Nothing was sent.
-	ErrNotLoggedIn = sentinel.NotLoggedIn
+	ErrNotLoggedIn Error = "emporix: not logged in"
 	// ErrLoggedIn: the call needs a session without a customer; log out first.
-	ErrLoggedIn = sentinel.LoggedIn
+	ErrLoggedIn Error = "emporix: a customer is logged in"
 	// ErrSessionExpired: the customer's session is over; ask for the password
 	// again. Calls that need no customer go on working.
-	ErrSessionExpired = sentinel.SessionExpired
+	ErrSessionExpired Error = "emporix: session expired"
 	// ErrInvalidCredentials: the e-mail address or the password is wrong.
-	ErrInvalidCredentials = sentinel.InvalidCredentials
+	ErrInvalidCredentials Error = "emporix: invalid credentials"
 	// ErrNotRefreshable: the session lives, but no refresh token does.
-	ErrNotRefreshable = sentinel.NotRefreshable
+	ErrNotRefreshable Error = "emporix: no live refresh token"
 	// ErrOutcomeUnknown: the request may have been processed, but the answer is
 	// lost, can't be read, or does not say. Look before sending it again. Together
 	// with ErrUnavailable for Addresses.Delete, AddTags and RemoveTags, which may be
 	// sent again.
-	ErrOutcomeUnknown = sentinel.OutcomeUnknown
+	ErrOutcomeUnknown Error = "emporix: outcome unknown"
 	// ErrBadResponse: the answer is not what the API promises.
-	ErrBadResponse = sentinel.BadResponse
+	ErrBadResponse Error = "emporix: bad response"
 	// ErrStoreUnavailable: the token store failed. No session was lost.
-	ErrStoreUnavailable = sentinel.StoreUnavailable
+	ErrStoreUnavailable Error = "emporix: token store unavailable"
 	// ErrStoreCorrupt: the stored row can't be read. Logout discards it.
-	ErrStoreCorrupt = sentinel.StoreCorrupt
+	ErrStoreCorrupt Error = "emporix: token store row unreadable"
 	// ErrEmptyPatch: the patch sets nothing. Nothing was sent.
-	ErrEmptyPatch = sentinel.EmptyPatch
+	ErrEmptyPatch Error = "emporix: empty patch"
 	// ErrClosed: the client was closed.
-	ErrClosed = sentinel.Closed
+	ErrClosed Error = "emporix: client closed"
 	// ErrNoEmployee: the call needs WithEmployeeCredentials or WithEmployeeToken.
-	ErrNoEmployee = sentinel.NoEmployee
+	ErrNoEmployee Error = "emporix: no employee credentials"
 )
 
 // APIError is an answer of the server that is no success. It holds no request,

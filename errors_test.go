@@ -23,6 +23,7 @@ import (
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
 const (
@@ -381,4 +382,32 @@ func TestS06_LogLinesRepeatNoMessage(t *testing.T) {
 	require.ErrorContains(t, signUp(t.Context(), client), "jo@example.com exists")
 	assert.Contains(t, log.String(), "conflict_resource")
 	assert.NotContains(t, log.String(), "jo@")
+}
+
+// The packages below name the same errors: a text that differs here would break
+// errors.Is.
+func TestErrorsAreThoseOfThePackagesBelow(t *testing.T) {
+	for below, public := range map[sentinel.Error]emporix.Error{
+		sentinel.Unauthorized:       emporix.ErrUnauthorized,
+		sentinel.Forbidden:          emporix.ErrForbidden,
+		sentinel.NotFound:           emporix.ErrNotFound,
+		sentinel.Conflict:           emporix.ErrConflict,
+		sentinel.InvalidRequest:     emporix.ErrInvalidRequest,
+		sentinel.RateLimited:        emporix.ErrRateLimited,
+		sentinel.Unavailable:        emporix.ErrUnavailable,
+		sentinel.NotLoggedIn:        emporix.ErrNotLoggedIn,
+		sentinel.LoggedIn:           emporix.ErrLoggedIn,
+		sentinel.SessionExpired:     emporix.ErrSessionExpired,
+		sentinel.InvalidCredentials: emporix.ErrInvalidCredentials,
+		sentinel.NotRefreshable:     emporix.ErrNotRefreshable,
+		sentinel.OutcomeUnknown:     emporix.ErrOutcomeUnknown,
+		sentinel.BadResponse:        emporix.ErrBadResponse,
+		sentinel.StoreUnavailable:   emporix.ErrStoreUnavailable,
+		sentinel.StoreCorrupt:       emporix.ErrStoreCorrupt,
+		sentinel.EmptyPatch:         emporix.ErrEmptyPatch,
+		sentinel.Closed:             emporix.ErrClosed,
+		sentinel.NoEmployee:         emporix.ErrNoEmployee,
+	} {
+		assert.Equal(t, below, public)
+	}
 }

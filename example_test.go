@@ -124,7 +124,7 @@ func ExampleAuthService_Login() {
 	client, _, end := newShop()
 	defer end()
 
-	guest, err := client.Auth.Anonymous(ctx, emporix.SessionContext{Currency: "EUR", SiteCode: "main", Language: "en", TargetLocation: "DE"})
+	guest, err := client.Auth.StartAnonymous(ctx, emporix.SessionContext{Currency: "EUR", SiteCode: "main", Language: "en", TargetLocation: "DE"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -221,7 +221,7 @@ func ExampleCredentialsService_ResetPassword() {
 	client, fake, end := newShop()
 	defer end()
 
-	if err := client.Credentials.RequestPasswordReset(ctx, emporix.PasswordResetRequest{Email: "jo@example.com"}); err != nil {
+	if err := client.Credentials.RequestPasswordReset(ctx, "jo@example.com"); err != nil {
 		fmt.Println(err)
 		return
 	}

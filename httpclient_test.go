@@ -98,7 +98,7 @@ func TestHTTPClientActsForTheSession(t *testing.T) {
 	resp, err = visitor.HTTPClient().Get(shop.url("/cart/acme/carts"))
 	require.NoError(t, err)
 	text(t, resp)
-	shop.fake.AssertCalls(t, "Auth.Anonymous", 1)
+	shop.fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 	require.Len(t, shop.seen, 2)
 	assert.Regexp(t, "^Bearer .{28}$", shop.seen[0].bearer)
 	assert.NotEqual(t, shop.seen[0].bearer, shop.seen[1].bearer)
@@ -147,7 +147,7 @@ func TestS03_HTTPClientKeepsTokensOnTheHost(t *testing.T) {
 	})
 	assert.Zero(t, reached)
 	assert.Empty(t, shop.seen)
-	shop.fake.AssertCalls(t, "Auth.Anonymous", 0)
+	shop.fake.AssertCalls(t, "Auth.StartAnonymous", 0)
 }
 
 // A middleware that changes the host loses the bearer with it.
@@ -279,7 +279,7 @@ func TestHTTPClientRenewsARejectedBearer(t *testing.T) {
 				renewals = 1
 			}
 			shop.fake.AssertCalls(t, "Auth.RefreshAnonymous", renewals)
-			shop.fake.AssertCalls(t, "Auth.Anonymous", 1)
+			shop.fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 		})
 	}
 }
@@ -365,7 +365,7 @@ func TestHTTPClientLetsGoOfAnswers(t *testing.T) {
 
 	other := fake.Client(t, transport)
 	require.NoError(t, anonymousCall(t.Context(), other.DefaultSession()))
-	fake.Fail(t, emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Status: 503, Times: 9}, emporixtest.Fault{Operation: "Auth.Anonymous", Status: 503, Times: 9})
+	fake.Fail(t, emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Status: 503, Times: 9}, emporixtest.Fault{Operation: "Auth.StartAnonymous", Status: 503, Times: 9})
 	got, status = nil, 401
 	_, err = other.HTTPClient().Get(fake.URL() + "/cart/")
 	require.Error(t, err, "the bearer can't be renewed")
@@ -526,7 +526,7 @@ func TestHTTPClientKeepsTheCallersAuthorization(t *testing.T) {
 	text(t, resp)
 	assert.Equal(t, 401, resp.StatusCode, "a bearer of the caller's is not renewed")
 	assert.Equal(t, []cartRequest{{"Bearer my own", "other", "mine", "", "/cart/"}}, shop.seen)
-	shop.fake.AssertCalls(t, "Auth.Anonymous", 0)
+	shop.fake.AssertCalls(t, "Auth.StartAnonymous", 0)
 	assert.Equal(t, "Bearer my own", req.Header.Get("Authorization"))
 }
 
@@ -560,7 +560,7 @@ func TestHTTPClientErrors(t *testing.T) {
 	})
 	t.Run("no token to be had", func(t *testing.T) {
 		shop := newCartShop(t, fine)
-		shop.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Status: 400})
+		shop.fake.Fail(t, emporixtest.Fault{Operation: "Auth.StartAnonymous", Status: 400})
 		_, err := shop.client.HTTPClient().Get(shop.url("/cart/"))
 		var auth *emporix.AuthError
 		require.ErrorAs(t, err, &auth)

@@ -28,7 +28,7 @@ type anonymousQuery struct {
 
 func (i issuer) Anonymous(ctx context.Context, sc lifecycle.SessionContext) (lifecycle.Grant, error) {
 	return i.issue(ctx, "anonymous", transport.Call{
-		Op:    operation.AuthAnonymous,
+		Op:    operation.AuthStartAnonymous,
 		Query: anonymousQuery{Tenant: i.core.baseHost.tenant, ClientID: i.core.clientID, SessionContext: sc},
 	}, Secret{})
 }

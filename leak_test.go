@@ -125,7 +125,7 @@ func everything(ctx context.Context, fake *emporixtest.Fake, client *emporix.Cli
 		return "no-mail-was-sent-CANARY"
 	}
 	visitor := client.Session("cookie-of-the-visitor-CANARY")
-	session, err := visitor.Auth.Anonymous(ctx, emporix.SessionContext{Currency: "EUR"})
+	session, err := visitor.Auth.StartAnonymous(ctx, emporix.SessionContext{Currency: "EUR"})
 	note(session, err)
 	session, err = visitor.Auth.Refresh(ctx)
 	note(session, err)
@@ -164,7 +164,7 @@ func everything(ctx context.Context, fake *emporixtest.Fake, client *emporix.Cli
 	note(nil, visitor.Addresses.AddTags(ctx, id, "BILLING"))
 	note(nil, visitor.Addresses.RemoveTags(ctx, id, "BILLING"))
 	note(nil, visitor.Addresses.Delete(ctx, id))
-	note(nil, visitor.Credentials.RequestPasswordReset(ctx, emporix.PasswordResetRequest{Email: canaryMail}))
+	note(nil, visitor.Credentials.RequestPasswordReset(ctx, canaryMail))
 	note(nil, visitor.Credentials.ResetPassword(ctx, emporix.ResetPasswordRequest{Token: mail(emporixfake.MailPasswordReset, canaryMail), Password: "s3cond password"}))
 	note(nil, visitor.Credentials.ChangePassword(ctx, emporix.ChangePasswordRequest{CurrentPassword: "s3cond password", NewPassword: "th1rd password"}))
 	note(nil, visitor.Credentials.RequestEmailChange(ctx, emporix.EmailChangeRequest{Password: "th1rd password", NewEmail: "new@example.com"}))
@@ -202,7 +202,7 @@ func assertNoLeak(t *testing.T, fake *emporixtest.Fake, s *sink) {
 }
 
 func newCanaryFake(t *testing.T, opts ...emporixtest.Option) *emporixtest.Fake {
-	return emporixtest.New(t, append(opts, emporixtest.Assume(func(a *emporixtest.Assumptions) { a.DoubleOptIn = true }))...)
+	return emporixtest.New(t, append(opts, emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) { a.DoubleOptIn = true }))...)
 }
 
 // The whole journey, with all ears open.
@@ -303,7 +303,7 @@ func (e *tellAllError) Error() string { return e.Text }
 
 // Over a socket, with the SDK's own transport, the same.
 func TestS02_NothingLeaksOverASocket(t *testing.T) {
-	s, fake := &sink{}, newCanaryFake(t, emporixtest.OverSocket())
+	s, fake := &sink{}, newCanaryFake(t, emporixtest.WithSocket())
 	client := watched(t, fake, s)
 	fake.Fail(t,
 		emporixtest.Fault{Operation: "Addresses.Get", Cut: emporixfake.CutAfter}, emporixtest.Fault{Operation: "Customers.Update", Cut: emporixfake.CutBefore},

@@ -28,7 +28,7 @@ func TestLife_L14_ManyVisitorsNoGoroutines(t *testing.T) {
 
 func TestLife_L14_Close(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Delay: 5 * time.Second})
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.StartAnonymous", Delay: 5 * time.Second})
 		var all sync.WaitGroup
 		all.Go(func() { assert.ErrorIs(t, anonymousCall(t.Context(), client.Session("jo")), emporix.ErrClosed) })
 		synctest.Wait()

@@ -59,7 +59,7 @@ func TestLife_L06_AnswersThatEndNothing(t *testing.T) {
 
 func TestLife_L06_ADefiniteNo(t *testing.T) {
 	for _, status := range []int{400, 401} {
-		assume := emporixtest.Assume(func(a *emporixtest.Assumptions) { a.RefreshRefusedStatus = status })
+		assume := emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) { a.RefreshRefusedStatus = status })
 		lives := emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour})
 		t.Run(fmt.Sprint("guest ", status), func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
@@ -110,8 +110,8 @@ func TestLife_L07_LostAnswers(t *testing.T) {
 			}
 		}
 	}
-	t.Run("guest, the server has a grace", func(t *testing.T) { inVirtualTime(t, guest(true), emporixtest.Assume(graceful)) })
-	t.Run("guest, the server is strict", func(t *testing.T) { inVirtualTime(t, guest(false), emporixtest.Assume(strict)) })
+	t.Run("guest, the server has a grace", func(t *testing.T) { inVirtualTime(t, guest(true), emporixtest.WithAssumptions(graceful)) })
+	t.Run("guest, the server is strict", func(t *testing.T) { inVirtualTime(t, guest(false), emporixtest.WithAssumptions(strict)) })
 	for name, assume := range map[string]func(*emporixtest.Assumptions){"strict": strict, "grace": graceful} {
 		t.Run("customer, "+name, func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
@@ -125,7 +125,7 @@ func TestLife_L07_LostAnswers(t *testing.T) {
 				}
 				fake.AssertCalls(t, "Auth.Refresh", 1)
 				assert.NotContains(t, seen.kinds(), emporix.EventSessionExpired)
-			}, emporixtest.Assume(assume))
+			}, emporixtest.WithAssumptions(assume))
 		})
 	}
 }

@@ -68,7 +68,7 @@ func logIn(t *testing.T, s *emporix.Session) *emporix.LoginResult {
 
 // anonymousCall and customerCall are any calls that need such a bearer.
 func anonymousCall(ctx context.Context, s *emporix.Session) error {
-	return s.Credentials.RequestPasswordReset(ctx, emporix.PasswordResetRequest{Email: "nobody@example.com"})
+	return s.Credentials.RequestPasswordReset(ctx, "nobody@example.com")
 }
 
 func customerCall(ctx context.Context, s *emporix.Session) error {

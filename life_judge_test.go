@@ -67,7 +67,7 @@ func TestLife_L06_TwentyBadMinutesKeepTheCart(t *testing.T) {
 						time.Sleep(90 * time.Minute)
 					}
 					seen.kinds()
-					fails(t, fake, refusal.status, refusal.body, -1, "Auth.RefreshAnonymous", "Auth.Anonymous")
+					fails(t, fake, refusal.status, refusal.body, -1, "Auth.RefreshAnonymous", "Auth.StartAnonymous")
 					for range 40 {
 						time.Sleep(30 * time.Second)
 						if err := anonymousCall(t.Context(), own); err != nil {
@@ -100,7 +100,7 @@ func TestLife_L06_AGuestsRefreshTokenStaysUntilTheReplacementIsStored(t *testing
 				session := info(t, own).SessionID
 				no := `{"status":401,"type":"unauthorized","message":"The refresh token is not valid."}`
 				fails(t, fake, 401, no, -1, "Auth.RefreshAnonymous")
-				fails(t, fake, 503, "", -1, "Auth.Anonymous")
+				fails(t, fake, 503, "", -1, "Auth.StartAnonymous")
 				if alive {
 					time.Sleep(3599*time.Second - 2*time.Minute)
 					for range 3 {
@@ -134,7 +134,7 @@ func TestLife_L06_AGuestWhoseRefreshAloneIsRefused(t *testing.T) {
 					fails(t, fake, refusal.status, refusal.body, times, "Auth.RefreshAnonymous")
 					require.NoError(t, anonymousCall(t.Context(), own))
 					fake.AssertCalls(t, "Auth.RefreshAnonymous", 2)
-					fake.AssertCalls(t, "Auth.Anonymous", 2)
+					fake.AssertCalls(t, "Auth.StartAnonymous", 2)
 					assert.Equal(t, kept, info(t, own).SessionID == session)
 					if kept {
 						assert.Equal(t, []emporix.EventKind{emporix.EventSessionRefreshed}, seen.kinds())
@@ -150,7 +150,7 @@ func TestLife_L06_AGuestWhoseRefreshAloneIsRefused(t *testing.T) {
 // A renewal that fails says nothing about the call that waited for it.
 func TestLife_L06_ATokenCallsStatusIsNotTheCallers(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 409, 412, 422} {
-		for _, op := range []string{"Auth.Refresh", "Auth.Anonymous"} { // of the customer, and of what authorises that
+		for _, op := range []string{"Auth.Refresh", "Auth.StartAnonymous"} { // of the customer, and of what authorises that
 			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
 				own := client.DefaultSession()
 				logIn(t, own)
@@ -175,7 +175,7 @@ func TestLife_L06_ATokenCallsStatusIsNotTheCallers(t *testing.T) {
 
 // The same over a real connection.
 func TestARefusalOverASocket(t *testing.T) {
-	fake := emporixtest.New(t, emporixtest.OverSocket())
+	fake := emporixtest.New(t, emporixtest.WithSocket())
 	fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
 	client := fake.Client(t)
 	own := client.DefaultSession()
@@ -303,7 +303,7 @@ func TestLife_L06_TheSameRefusalAgainAndAgain(t *testing.T) {
 			time.Sleep(58 * time.Minute)
 			_, err := client.Auth.Refresh(t.Context()) // and a new one
 			require.NoError(t, err)
-			fails(t, fake, 401, faultBody("", "oauth.v2.InvalidApiKey"), -1, "Auth.Refresh", "Auth.Anonymous", "Auth.RefreshAnonymous")
+			fails(t, fake, 401, faultBody("", "oauth.v2.InvalidApiKey"), -1, "Auth.Refresh", "Auth.StartAnonymous", "Auth.RefreshAnonymous")
 			time.Sleep(61 * time.Minute)
 			for range 30 {
 				require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrUnavailable)
@@ -318,7 +318,7 @@ func TestLife_L06_TheSameRefusalAgainAndAgain(t *testing.T) {
 			own := start(t, client)
 			refuse(t, fake, "oauth.v2.InvalidApiKey")
 			require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrUnavailable)
-			fails(t, fake, 503, "", -1, "Auth.Anonymous")
+			fails(t, fake, 503, "", -1, "Auth.StartAnonymous")
 			time.Sleep(3 * time.Minute)
 			require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrUnavailable)
 			refuse(t, fake, "oauth.v2.InvalidApiKey")
@@ -370,7 +370,7 @@ func TestLife_L06_ASuccessForgetsTheRefusals(t *testing.T) {
 }
 
 func TestLife_L10_AServerThatWantsTheCustomersBearer(t *testing.T) {
-	wants := emporixtest.Assume(func(a *emporixtest.Assumptions) {
+	wants := emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) {
 		a.RefreshWantsCustomerBearer, a.ReuseKillsFamily = true, true
 	})
 	t.Run("what worked comes first", func(t *testing.T) {
@@ -514,7 +514,7 @@ func TestLife_L08_OtherServicesReplaceNoGuest(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, body, text(t, resp))
 			shop.fake.AssertCalls(t, "Auth.RefreshAnonymous", 0)
-			shop.fake.AssertCalls(t, "Auth.Anonymous", 1)
+			shop.fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 		})
 	}
 }
@@ -588,7 +588,7 @@ func TestLife_L12_WhatConfirmsALogout(t *testing.T) {
 // that says so.
 func TestLife_L16_DeadOnArrival(t *testing.T) {
 	slow := func(t *testing.T, fake *emporixtest.Fake) {
-		for _, op := range []string{"Auth.Anonymous", "Auth.RefreshAnonymous", "Auth.Refresh", "Auth.Login"} {
+		for _, op := range []string{"Auth.StartAnonymous", "Auth.RefreshAnonymous", "Auth.Refresh", "Auth.Login"} {
 			fake.Fail(t, emporixtest.Fault{Operation: op, Delay: 2 * time.Second, After: true, Times: -1})
 		}
 	}
@@ -600,7 +600,7 @@ func TestLife_L16_DeadOnArrival(t *testing.T) {
 				err := anonymousCall(t.Context(), client.DefaultSession())
 				require.ErrorIs(t, err, emporix.ErrBadResponse)
 				require.ErrorContains(t, err, "had already ended when it arrived")
-				assert.Equal(t, n, fake.Calls(t, "Auth.Anonymous")+fake.Calls(t, "Auth.RefreshAnonymous"))
+				assert.Equal(t, n, fake.Calls(t, "Auth.StartAnonymous")+fake.Calls(t, "Auth.RefreshAnonymous"))
 			}
 		}, second)
 	})
@@ -609,14 +609,14 @@ func TestLife_L16_DeadOnArrival(t *testing.T) {
 			slow(t, fake)
 			_, err := client.HTTPClient().Get(fake.URL() + "/cart/")
 			require.ErrorIs(t, err, emporix.ErrBadResponse)
-			fake.AssertCalls(t, "Auth.Anonymous", 1)
+			fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 		}, second)
 	})
 	t.Run("revoked at once", func(t *testing.T) {
 		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
 			fake.Fail(t, emporixtest.Fault{Operation: "Credentials.RequestPasswordReset", Body: emporixfake.BodyGatewayFault, Times: -1})
 			require.ErrorIs(t, anonymousCall(t.Context(), client.DefaultSession()), emporix.ErrUnauthorized)
-			fake.AssertCalls(t, "Auth.Anonymous", 1)
+			fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 			fake.AssertCalls(t, "Auth.RefreshAnonymous", 1)
 			fake.AssertCalls(t, "Credentials.RequestPasswordReset", 2)
 		})

@@ -36,7 +36,7 @@ func TestLife_L16_ExpiresInOfAllKinds(t *testing.T) {
 					require.NoError(t, anonymousCall(t.Context(), own))
 				}
 				assert.Equal(t, session, info(t, own).SessionID)
-				fake.AssertCalls(t, "Auth.Anonymous", 1)
+				fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 			})
 		})
 	}

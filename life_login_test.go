@@ -50,7 +50,7 @@ func TestLife_L09_LoginKeepsTheSession(t *testing.T) {
 					details, err := client.Auth.Validate(t.Context())
 					require.NoError(t, err)
 					assert.Equal(t, session, details.SessionID, "the server sees it the same")
-					fake.AssertCalls(t, "Auth.Anonymous", 1)
+					fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 				})
 			})
 		}
@@ -173,7 +173,7 @@ func TestLife_L15_AVanishedRowBeginsNoSessionForACustomersCall(t *testing.T) {
 
 		_, err = client.Addresses.List(t.Context())
 		require.ErrorIs(t, err, emporix.ErrNotLoggedIn)
-		fake.AssertCalls(t, "Auth.Anonymous", 1) // the one before the login
+		fake.AssertCalls(t, "Auth.StartAnonymous", 1) // the one before the login
 	})
 }
 

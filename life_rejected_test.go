@@ -100,5 +100,5 @@ func TestLife_L10_TheUtilityBearerIsReplaced(t *testing.T) {
 		assert.Equal(t, before.SessionID, after.SessionID)
 		require.NoError(t, customerCall(t.Context(), own))
 		assert.Equal(t, []emporix.EventKind{emporix.EventSessionRefreshed}, seen.kinds())
-	}, emporixtest.Assume(func(a *emporixtest.Assumptions) { a.ReuseKillsFamily = true }))
+	}, emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) { a.ReuseKillsFamily = true }))
 }

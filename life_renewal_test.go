@@ -25,12 +25,12 @@ func TestLife_L02_AGuestFor30Days(t *testing.T) {
 				time.Sleep(30*time.Minute - time.Second)
 			}
 			assert.Equal(t, first, info(t, client.DefaultSession()).SessionID)
-			fake.AssertCalls(t, "Auth.Anonymous", 1)
+			fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 			if !rotates { // else a call that is under way may lose its token, and gets the next one
 				noUnauthorized(t, fake)
 			}
 			assert.NotContains(t, seen.kinds(), emporix.EventSessionReplaced)
-		}, emporixtest.Assume(func(a *emporixtest.Assumptions) {
+		}, emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) {
 			a.AnonymousRefreshRotates, a.ReuseKillsFamily, a.RefreshInvalidatesAccess = rotates, rotates, rotates
 		}))
 	}
@@ -53,7 +53,7 @@ func TestLife_L02_AnActiveCustomerFor60Days(t *testing.T) {
 		fake.AssertCalls(t, "Auth.Login", 1)
 		noUnauthorized(t, fake)
 		assert.NotContains(t, seen.kinds(), emporix.EventSessionExpired)
-	}, emporixtest.Assume(func(a *emporixtest.Assumptions) { a.ReuseKillsFamily = true }))
+	}, emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) { a.ReuseKillsFamily = true }))
 }
 
 func TestLife_L02_AnIdleCustomer(t *testing.T) {
@@ -131,7 +131,7 @@ func TestLife_L01_AThousandGoroutines(t *testing.T) {
 		}
 		all.Wait()
 		fake.AssertCalls(t, "Auth.Refresh", 1)
-	}, emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour}), emporixtest.Assume(func(a *emporixtest.Assumptions) { a.ReuseKillsFamily = true }))
+	}, emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour}), emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) { a.ReuseKillsFamily = true }))
 }
 
 func TestLife_L04_LeadersAndWaitersMayLeave(t *testing.T) {
@@ -156,5 +156,5 @@ func TestLife_L04_LeadersAndWaitersMayLeave(t *testing.T) {
 		all.Wait()
 		assert.NoError(t, customerCall(t.Context(), client.Session("jo")))
 		fake.AssertCalls(t, "Auth.Refresh", 1)
-	}, emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour}), emporixtest.Assume(func(a *emporixtest.Assumptions) { a.ReuseKillsFamily = true }))
+	}, emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour}), emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) { a.ReuseKillsFamily = true }))
 }

@@ -56,7 +56,7 @@ func (b *brittle) SaveIf(ctx context.Context, key string, data []byte, expected,
 func TestLife_L05_TheStoreFails(t *testing.T) {
 	down := errors.New("the store is down")
 	synctest.Test(t, func(t *testing.T) {
-		fake := emporixtest.New(t, emporixtest.Assume(func(a *emporixtest.Assumptions) { a.ReuseKillsFamily = true }))
+		fake := emporixtest.New(t, emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) { a.ReuseKillsFamily = true }))
 		fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
 		store, seen := &brittle{ConditionalTokenStore: emporix.NewMemoryStore(0)}, new(watcher)
 		client := fake.Client(t, emporix.WithTokenStore(store), emporix.WithObserver(seen.observe))
@@ -143,14 +143,14 @@ func TestRowsInASharedStoreAreScoped(t *testing.T) {
 	} {
 		client, err := emporix.NewClient(args[0], args[1], emporix.WithBaseURL(args[2]))
 		require.NoError(t, err)
-		scope := client.Settings().VisitorRows
+		scope := client.Settings().VisitorRowPrefix
 		assert.Empty(t, rows[scope], "%s has the rows of another", name)
 		rows[scope] = name
 	}
 	same, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL("https://API.emporix.io/"))
 	require.NoError(t, err)
-	assert.Equal(t, "first", rows[same.Settings().VisitorRows], "however the host is written")
-	assert.Equal(t, "acme.b1bacfc9/visitor/", same.Settings().VisitorRows, "what another release has written is found again")
+	assert.Equal(t, "first", rows[same.Settings().VisitorRowPrefix], "however the host is written")
+	assert.Equal(t, "acme.b1bacfc9/visitor/", same.Settings().VisitorRowPrefix, "what another release has written is found again")
 }
 
 // A row of a replica whose clock is ahead, with a refresh token of the longest life,
@@ -163,11 +163,11 @@ func TestARowOfAClockThatIsAhead(t *testing.T) {
 				store := emporix.NewMemoryStore(0)
 				client := fake.Client(t, emporix.WithTokenStore(store))
 				long := map[string]json.RawMessage{"refresh_token_expires_in": json.RawMessage("99999999"), "expires_in": json.RawMessage("99999999")}
-				fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Set: long},
+				fake.Fail(t, emporixtest.Fault{Operation: "Auth.StartAnonymous", Set: long},
 					emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Drop: []string{"refresh_token", "refresh_token_expires_in"}})
-				_, err := client.Session("v").Auth.Anonymous(t.Context(), emporix.SessionContext{})
+				_, err := client.Session("v").Auth.StartAnonymous(t.Context(), emporix.SessionContext{})
 				require.NoError(t, err)
-				key := client.Settings().VisitorRows + "v"
+				key := client.Settings().VisitorRowPrefix + "v"
 				data, found, err := store.Load(t.Context(), key)
 				require.NoError(t, err)
 				require.True(t, found)
@@ -224,7 +224,7 @@ func TestLife_L12_AWriteThatHangsBringsNobodyBack(t *testing.T) {
 		fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
 		store := &hangingStore{ConditionalTokenStore: emporix.NewMemoryStore(0), down: true, release: make(chan struct{})}
 		client := fake.Client(t, emporix.WithTokenStore(store))
-		_, err := client.Session("jo").Auth.Anonymous(t.Context(), emporix.SessionContext{}) // so that the login's write expects no row
+		_, err := client.Session("jo").Auth.StartAnonymous(t.Context(), emporix.SessionContext{}) // so that the login's write expects no row
 		require.NoError(t, err)
 		store.mu.Lock()
 		store.hangs = true

@@ -16,7 +16,7 @@ import (
 // call, and no secret.
 func TestTheEnvironmentTurnsLoggingOn(t *testing.T) {
 	for level, lines := range map[string][]string{
-		"debug": {"emporix: call", "operation=Customers.Get", "emporix: logged in", "operation=Auth.Login", "operation=Auth.Logout", "operation=Auth.Anonymous"},
+		"debug": {"emporix: call", "operation=Customers.Get", "emporix: logged in", "operation=Auth.Login", "operation=Auth.Logout", "operation=Auth.StartAnonymous"},
 		"info":  {"emporix: logged in"},
 		"error": nil,
 		"":      nil,

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"unicode/utf8"
-
-	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
 // Mixins are the additional properties that a tenant defines on customers and
@@ -18,7 +16,7 @@ type Mixins = map[string]json.RawMessage
 
 // ErrNoMixin says that there is no mixin of that name. Customers carry mixins
 // if Customers.Get was asked for them: Expand("mixin:*").
-const ErrNoMixin = sentinel.Error("emporix: no such mixin")
+const ErrNoMixin Error = "emporix: no such mixin"
 
 // GetMixin decodes the mixin of that name. It fails with ErrNoMixin where the
 // mixin is absent or null, and with another error where it doesn't fit T.

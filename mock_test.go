@@ -39,7 +39,7 @@ func TestWithHTTPMock(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "13730481", id)
 
-	err = client.Credentials.RequestPasswordReset(t.Context(), emporix.PasswordResetRequest{Email: "jo@example.com"})
+	err = client.Credentials.RequestPasswordReset(t.Context(), "jo@example.com")
 	assert.ErrorIs(t, err, emporix.ErrRateLimited)
 	assert.EqualError(t, err, "emporix: Credentials.RequestPasswordReset: 429 too_many_requests: Slow down.; the server asks to wait 2m0s")
 

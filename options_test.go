@@ -271,7 +271,7 @@ func TestTheLongestOptions(t *testing.T) {
 func TestDefaultLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := emporixtest.New(t)
-		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Delay: time.Hour, Times: 9})
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.StartAnonymous", Delay: time.Hour, Times: 9})
 		began := time.Now()
 		require.ErrorIs(t, get(t.Context(), fake.Client(t)), emporix.ErrUnavailable)
 		assert.Equal(t, 30*time.Second, time.Since(began).Truncate(time.Second))
@@ -331,7 +331,7 @@ func TestMistakesAreInOrder(t *testing.T) {
 		assert.ErrorContains(t, err, "WithSessionContext Currency holds")
 		client, err := emporix.NewClient("acme", "id")
 		require.NoError(t, err)
-		_, err = client.Auth.Anonymous(t.Context(), emporix.SessionContext{SiteCode: "\n", Language: "\n"})
+		_, err = client.Auth.StartAnonymous(t.Context(), emporix.SessionContext{SiteCode: "\n", Language: "\n"})
 		assert.ErrorContains(t, err, "SessionContext.SiteCode")
 	}
 }
@@ -435,7 +435,7 @@ func TestTheTimeoutOfAClient(t *testing.T) {
 		client, err := emporix.NewClient("acme", "storefront", emporix.WithHTTPClient(mine), emporix.WithRetries(emporix.Retries{MaxAttempts: 1}))
 		require.NoError(t, err)
 		began := time.Now()
-		_, err = client.Auth.Anonymous(t.Context(), emporix.SessionContext{})
+		_, err = client.Auth.StartAnonymous(t.Context(), emporix.SessionContext{})
 		assert.ErrorIs(t, err, emporix.ErrUnavailable)
 		assert.Equal(t, 3*time.Second, time.Since(began))
 		require.NoError(t, client.Close(context.Background()))

@@ -28,7 +28,7 @@ var requestTypes = []struct {
 	{resendActivationRequest{}, "email!"},
 	{AddressRequest{}, "id contactName! companyName street streetNumber streetAppendix extraLine1 extraLine2 extraLine3 extraLine4 zipCode city country state contactPhone isDefault tags metadata mixins"},
 	{AddressPatch{}, "contactName companyName street streetNumber streetAppendix extraLine1 extraLine2 extraLine3 extraLine4 zipCode city country state contactPhone isDefault tags metadata mixins"},
-	{PasswordResetRequest{}, "email! site"},
+	{passwordResetRequest{}, "email! site"},
 	{ResetPasswordRequest{}, "token! password!"},
 	{ChangePasswordRequest{}, "currentPassword! newPassword!"},
 	{EmailChangeRequest{}, "email password! newEmail! syncContactEmail"},

@@ -90,7 +90,7 @@ func TestBadInputIsRefusedBeforeTheNetwork(t *testing.T) {
 			return customers.Update(ctx, emporix.CustomerPatch{ContactEmail: emporix.Null[string]()})
 		}},
 		"contact e-mail null, by an employee": {"contactEmail", func(ctx context.Context) error {
-			return customers.Activate(ctx, "1", emporix.ActivateWith(emporix.EmployeeCustomerPatch{ContactEmail: emporix.Null[string]()}))
+			return customers.UpdateAsEmployee(ctx, "1", emporix.EmployeeCustomerPatch{ContactEmail: emporix.Null[string]()})
 		}},
 		"add without a name":      {"contactName", add(emporix.AddressRequest{City: "Berlin"})},
 		"add with an ID":          {"id", add(emporix.AddressRequest{ContactName: "Jo", ID: "a1"})},
@@ -112,7 +112,7 @@ func TestBadInputIsRefusedBeforeTheNetwork(t *testing.T) {
 		"remove no tags":            {"tags", func(ctx context.Context) error { return addresses.RemoveTags(ctx, "1") }},
 		"remove a tag with a comma": {"tags", func(ctx context.Context) error { return addresses.RemoveTags(ctx, "1", "A,B") }},
 		"reset request without e-mail": {"email", func(ctx context.Context) error {
-			return credentials.RequestPasswordReset(ctx, emporix.PasswordResetRequest{Site: "main"})
+			return credentials.RequestPasswordReset(ctx, "", emporix.ForSite("main"))
 		}},
 		"reset without a token": {"token", func(ctx context.Context) error {
 			return credentials.ResetPassword(ctx, emporix.ResetPasswordRequest{Password: "p"})
@@ -146,6 +146,7 @@ func TestBadInputIsRefusedBeforeTheNetwork(t *testing.T) {
 	assert.ErrorIs(t, customers.Update(t.Context(), emporix.CustomerPatch{}), emporix.ErrEmptyPatch)
 	assert.ErrorIs(t, customers.Update(t.Context(), emporix.CustomerPatch{}, emporix.AsMergePatch()), emporix.ErrEmptyPatch)
 	assert.ErrorIs(t, addresses.Update(t.Context(), "1", emporix.AddressPatch{}), emporix.ErrEmptyPatch)
+	assert.ErrorIs(t, customers.UpdateAsEmployee(t.Context(), "1", emporix.EmployeeCustomerPatch{}), emporix.ErrEmptyPatch)
 }
 
 func TestCustomerDecodesWhatTheServerSends(t *testing.T) {

@@ -436,13 +436,13 @@ var tokenAnswers = []struct {
 	name, path, body string
 	call             func(context.Context, *emporix.Client) (session string, initial bool, err error)
 }{
-	{"Auth.Anonymous", "/anonymous/login", anonymousTokens, func(ctx context.Context, c *emporix.Client) (string, bool, error) {
-		info, err := c.Session("v").Auth.Anonymous(ctx, emporix.SessionContext{})
+	{"Auth.StartAnonymous", "/anonymous/login", anonymousTokens, func(ctx context.Context, c *emporix.Client) (string, bool, error) {
+		info, err := c.Session("v").Auth.StartAnonymous(ctx, emporix.SessionContext{})
 		return info.SessionID, false, err
 	}},
 	{"Auth.RefreshAnonymous", "/anonymous/refresh", anonymousTokens, func(ctx context.Context, c *emporix.Client) (string, bool, error) {
 		guest := c.Session(rand.Text())
-		if _, err := guest.Auth.Anonymous(ctx, emporix.SessionContext{}); err != nil {
+		if _, err := guest.Auth.StartAnonymous(ctx, emporix.SessionContext{}); err != nil {
 			return "", false, err
 		}
 		info, err := guest.Auth.Refresh(ctx)

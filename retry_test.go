@@ -51,7 +51,7 @@ var writes = map[string]func(context.Context, *emporix.Client) error{
 		return c.Addresses.Update(ctx, "a1", emporix.AddressPatch{City: emporix.Set("Berlin")})
 	},
 	"Credentials.RequestPasswordReset": func(ctx context.Context, c *emporix.Client) error {
-		return c.Credentials.RequestPasswordReset(ctx, emporix.PasswordResetRequest{Email: "jo@example.com"})
+		return c.Credentials.RequestPasswordReset(ctx, "jo@example.com")
 	},
 	"Credentials.ResetPassword": func(ctx context.Context, c *emporix.Client) error {
 		return c.Credentials.ResetPassword(ctx, emporix.ResetPasswordRequest{Token: "token", Password: "new password"})
@@ -88,7 +88,7 @@ func TestTheTablesCoverEveryOperation(t *testing.T) {
 	for name := range reads {
 		all = append(all, name)
 	}
-	assert.ElementsMatch(t, emporixfake.Operations(), append(all, "Auth.Anonymous", "Auth.RefreshAnonymous"))
+	assert.ElementsMatch(t, emporixfake.Operations(), append(all, "Auth.StartAnonymous", "Auth.RefreshAnonymous"))
 }
 
 // A write whose answer was lost is sent once, over real sockets, and its caller
@@ -98,7 +98,7 @@ func TestAWriteIsNeverDoubled(t *testing.T) {
 		for _, cut := range []string{emporixfake.CutBefore, emporixfake.CutAfter} {
 			t.Run(name+", cut "+cut, func(t *testing.T) {
 				t.Parallel()
-				fake := emporixtest.New(t, emporixtest.OverSocket())
+				fake := emporixtest.New(t, emporixtest.WithSocket())
 				fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
 				client := fake.Client(t)
 				require.NoError(t, login(t.Context(), client)) // and so the connection is a kept one

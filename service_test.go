@@ -24,7 +24,7 @@ func TestAContextThatEndsForACause(t *testing.T) {
 	for name, call := range map[string]func(context.Context, *emporix.Session) error{
 		"a token": anonymousCall,
 		"a new guest": func(ctx context.Context, s *emporix.Session) error {
-			_, err := s.Auth.Anonymous(ctx, emporix.SessionContext{})
+			_, err := s.Auth.StartAnonymous(ctx, emporix.SessionContext{})
 			return err
 		},
 		"Login":      func(ctx context.Context, s *emporix.Session) error { _, err := s.Auth.Login(ctx, jo); return err },

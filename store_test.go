@@ -19,7 +19,7 @@ import (
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixtest"
-	"github.com/emporix-community/emporix-go/storetest"
+	"github.com/emporix-community/emporix-go/stores/storetest"
 )
 
 func fileStore(t *testing.T) (emporix.ConditionalTokenStore, string) {
@@ -48,10 +48,10 @@ func load(t *testing.T, s emporix.TokenStore, key string) string {
 func TestBuiltInStores(t *testing.T) {
 	t.Parallel()
 	t.Run("memory", func(t *testing.T) {
-		storetest.Run(t, func(*testing.T) storetest.Store { return emporix.NewMemoryStore(0) }, storetest.Virtual())
+		storetest.Run(t, func(*testing.T) storetest.Store { return emporix.NewMemoryStore(0) }, storetest.WithVirtualTime())
 	})
 	t.Run("file", func(t *testing.T) {
-		storetest.Run(t, func(t *testing.T) storetest.Store { s, _ := fileStore(t); return s }, storetest.Virtual())
+		storetest.Run(t, func(t *testing.T) storetest.Store { s, _ := fileStore(t); return s }, storetest.WithVirtualTime())
 	})
 }
 

@@ -46,15 +46,15 @@ func TestEveryRequestOfTheTutorialCanBeMade(t *testing.T) {
 		session      string // the session-id header
 	}{
 		"anonymous login": {"/anonymous/login", anonymousTokens, func(ctx context.Context, c *emporix.Client) error {
-			_, err := c.Session("v").Auth.Anonymous(ctx, emporix.SessionContext{Currency: "EUR", SiteCode: "main", Language: "EN", TargetLocation: "DE"})
+			_, err := c.Session("v").Auth.StartAnonymous(ctx, emporix.SessionContext{Currency: "EUR", SiteCode: "main", Language: "EN", TargetLocation: "DE"})
 			return err
 		}, "", "tenant=acme&client_id=storefront&currency=EUR&siteCode=main&language=EN&targetLocation=DE", ""},
 		"anonymous login, plain": {"/anonymous/login", anonymousTokens, func(ctx context.Context, c *emporix.Client) error {
-			_, err := c.Session("v").Auth.Anonymous(ctx, emporix.SessionContext{})
+			_, err := c.Session("v").Auth.StartAnonymous(ctx, emporix.SessionContext{})
 			return err
 		}, "", "tenant=acme&client_id=storefront", ""},
 		"anonymous refresh": {"/anonymous/refresh", anonymousTokens, func(ctx context.Context, c *emporix.Client) error {
-			_, err := c.Session("v").Auth.Anonymous(ctx, emporix.SessionContext{})
+			_, err := c.Session("v").Auth.StartAnonymous(ctx, emporix.SessionContext{})
 			require.NoError(t, err)
 			_, err = c.Session("v").Auth.Refresh(ctx)
 			return err
@@ -116,7 +116,7 @@ func TestEveryRequestOfTheTutorialCanBeMade(t *testing.T) {
 		}, "", "tags=BILLING", ""},
 		"delete an address": {"/me/addresses/a1", "", func(ctx context.Context, c *emporix.Client) error { return c.Addresses.Delete(ctx, "a1") }, "", "", ""},
 		"ask for a reset": {"/password/reset", "", func(ctx context.Context, c *emporix.Client) error {
-			return c.Credentials.RequestPasswordReset(ctx, emporix.PasswordResetRequest{Email: "example@customer.com", Site: "main"})
+			return c.Credentials.RequestPasswordReset(ctx, "example@customer.com", emporix.ForSite("main"))
 		}, `{"email":"example@customer.com","site":"main"}`, "", ""},
 		"reset": {"/reset/update", "", func(ctx context.Context, c *emporix.Client) error {
 			return c.Credentials.ResetPassword(ctx, emporix.ResetPasswordRequest{Token: "beEx", Password: "P@ssw0rd123"})

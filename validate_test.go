@@ -180,7 +180,7 @@ func TestBadInputTextThatIsNoUTF8(t *testing.T) {
 			return client.Addresses.Update(ctx, "a1", emporix.AddressPatch{Metadata: emporix.Set(emporix.MetadataPatch{Mixins: emporix.Set(emporix.MixinSchemas{bad: "u"})})})
 		},
 		"photoUrl": func() error {
-			return client.Customers.Activate(ctx, "1", emporix.ActivateWith(emporix.EmployeeCustomerPatch{PhotoURL: emporix.Set(bad)}))
+			return client.Customers.UpdateAsEmployee(ctx, "1", emporix.EmployeeCustomerPatch{PhotoURL: emporix.Set(bad)})
 		},
 		"redirect_uri": func() error {
 			_, err := client.Auth.SocialLogin(ctx, emporix.SocialLoginRequest{Code: "c", RedirectURI: bad})
@@ -256,7 +256,7 @@ func TestPatchesAreJudgedAsTheyAreSent(t *testing.T) {
 	}
 	assert.ErrorIs(t, client.Addresses.Update(ctx, "1", emporix.AddressPatch{Metadata: emporix.Set(emporix.MetadataPatch{})}), emporix.ErrEmptyPatch)
 	assert.Len(t, calls(), before)
-	require.NoError(t, client.Customers.Activate(ctx, "1", emporix.ActivateWith(emporix.EmployeeCustomerPatch{Mixins: emporix.Set(emporix.Mixins{"x": nil})})))
+	require.NoError(t, client.Customers.UpdateAsEmployee(ctx, "1", emporix.EmployeeCustomerPatch{Mixins: emporix.Set(emporix.Mixins{"x": nil})}))
 	assert.Equal(t, "application/merge-patch+json", calls()[before].contentType)
 }
 
@@ -266,7 +266,7 @@ func TestNilOptionsOfCalls(t *testing.T) {
 	_, err := client.Customers.Get(t.Context(), nil)
 	assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
 	assert.ErrorIs(t, client.Customers.Update(t.Context(), emporix.CustomerPatch{Title: emporix.Set("x")}, nil), emporix.ErrInvalidRequest)
-	assert.ErrorIs(t, client.Customers.Activate(t.Context(), "1", nil), emporix.ErrInvalidRequest)
+	assert.ErrorIs(t, client.Credentials.RequestPasswordReset(t.Context(), "jo@example.com", nil), emporix.ErrInvalidRequest)
 	assert.Len(t, fake.Journal(), before)
 }
 

@@ -59,7 +59,7 @@ func leaveIdle(n int) (idleness, error) {
 	sessions := make([]*emporix.Session, n)
 	for i := range sessions {
 		sessions[i] = client.Session(visitorKey(i))
-		if _, err := sessions[i].Auth.Anonymous(context.Background(), emporix.SessionContext{}); err != nil {
+		if _, err := sessions[i].Auth.StartAnonymous(context.Background(), emporix.SessionContext{}); err != nil {
 			return idleness{}, err
 		}
 	}
@@ -170,7 +170,7 @@ func crowdedStore(n int, begin func(*emporix.Session) error) (client *emporix.Cl
 }
 
 func asGuest(s *emporix.Session) error {
-	_, err := s.Auth.Anonymous(context.Background(), emporix.SessionContext{})
+	_, err := s.Auth.StartAnonymous(context.Background(), emporix.SessionContext{})
 	return err
 }
 

@@ -144,7 +144,7 @@ func New(client *emporix.Client, opts Options) (*BFF, error) {
 		return nil, err
 	}
 	b := &BFF{
-		client: client, opts: opts, tenant: settings.Tenant, visitorRows: settings.VisitorRows, baseURL: base, cookie: cookieName,
+		client: client, opts: opts, tenant: settings.Tenant, visitorRows: settings.VisitorRowPrefix, baseURL: base, cookie: cookieName,
 		origin: http.NewCrossOriginProtection(), touchPace: min(opts.Idle/30, time.Hour),
 	}
 	if opts.Development {
@@ -170,7 +170,7 @@ func New(client *emporix.Client, opts Options) (*BFF, error) {
 		}
 		b.keep = &sealedVisitors{b: b, store: store}
 	} else {
-		rows := newRows(settings.TokenStore, settings.VisitorRows)
+		rows := newRows(settings.TokenStore, settings.RowPrefix)
 		b.keep = &storeVisitors{b: b, rows: rows, renews: settings.ForegroundRenewal}
 		b.index = &index{b: b, rows: rows}
 	}

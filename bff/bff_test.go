@@ -59,7 +59,7 @@ func TestAGuestsPageViewCosts(t *testing.T) {
 	reads, writes := s.store.cost()
 	assert.Equal(t, 40, reads, "two reads each: the visitor and the session")
 	assert.Zero(t, writes)
-	s.fake.AssertCalls(t, "Auth.Anonymous", 1)
+	s.fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 	s.fake.AssertCalls(t, "Auth.RefreshAnonymous", 0)
 	s.fake.AssertCalls(t, "Customers.Get", 21)
 }
@@ -112,7 +112,7 @@ func TestAWrongPasswordChangesNothing(t *testing.T) {
 		thief := s.browser()
 		thief.cookie = planted
 		assert.Equal(t, nobody, thief.ok("GET", "/page"))
-		s.fake.AssertCalls(t, "Auth.Anonymous", 2) // Jo's and the thief's
+		s.fake.AssertCalls(t, "Auth.StartAnonymous", 2) // Jo's and the thief's
 	})
 }
 
@@ -429,7 +429,7 @@ func TestStoreOutages(t *testing.T) {
 			guest, customer := s.browser(), s.browser()
 			guest.ok("GET", "/page")
 			customer.login()
-			before, anonymous := s.store.dump(), s.fake.Calls(t, "Auth.Anonymous")
+			before, anonymous := s.store.dump(), s.fake.Calls(t, "Auth.StartAnonymous")
 			cookies := []string{guest.cookie, customer.cookie}
 
 			s.store.fail(c.reads, c.writes)
@@ -451,7 +451,7 @@ func TestStoreOutages(t *testing.T) {
 			stranger := s.browser()
 			assert.Equal(t, 503, stranger.do("GET", "/page").StatusCode)
 			assert.Empty(t, stranger.cookie)
-			assert.Equal(t, anonymous, s.fake.Calls(t, "Auth.Anonymous"), "no silent new session")
+			assert.Equal(t, anonymous, s.fake.Calls(t, "Auth.StartAnonymous"), "no silent new session")
 			s.fake.AssertCalls(t, "Credentials.ChangePassword", 0)
 
 			s.store.fail(nil, nil)

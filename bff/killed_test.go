@@ -76,7 +76,7 @@ func TestAReplicaIsKilledDuringAChange(t *testing.T) {
 			s.open(setup{})
 			time.Sleep(time.Minute)
 			b.cookie = cookie
-			s.fake.AssertCalls(t, "Auth.Anonymous", 1)
+			s.fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 			var tabs sync.WaitGroup
 			for range 4 {
 				tabs.Go(func() {

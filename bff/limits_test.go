@@ -288,7 +288,7 @@ func TestAGuestOfASiteWhoFitsIntoNoCookie(t *testing.T) {
 		s := newShop(t, setup{sealed: true, options: bff.Options{Site: func(*http.Request) emporix.SessionContext { return emporix.SessionContext{Currency: "EUR"} }}})
 		huge, err := json.Marshal("x." + strings.Repeat("y", 5000))
 		require.NoError(t, err)
-		s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Set: map[string]json.RawMessage{"refresh_token": huge}, Times: 2})
+		s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.StartAnonymous", Set: map[string]json.RawMessage{"refresh_token": huge}, Times: 2})
 		for calls := range 3 {
 			for range 3 {
 				out := s.browser().do("GET", "/page")
@@ -296,7 +296,7 @@ func TestAGuestOfASiteWhoFitsIntoNoCookie(t *testing.T) {
 				assert.Equal(t, calls == 2, out.body == nobody)
 			}
 			if calls < 2 {
-				s.fake.AssertCalls(t, "Auth.Anonymous", calls+1)
+				s.fake.AssertCalls(t, "Auth.StartAnonymous", calls+1)
 			}
 			time.Sleep(time.Minute)
 		}

@@ -234,7 +234,7 @@ func TestADoubleClickOnLogin(t *testing.T) {
 				time.Sleep(time.Second)
 				if password == "wrong" {
 					assert.Equal(t, guest, b.ok("GET", "/info"), "and the cart is there")
-					s.fake.AssertCalls(t, "Auth.Anonymous", 1)
+					s.fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 					return
 				}
 				assert.Equal(t, s.number, b.ok("GET", "/page"))
@@ -328,7 +328,7 @@ func TestOneVisitUsedByManyGoroutines(t *testing.T) {
 			all.Wait()
 		})
 		assert.Len(t, w.Result().Cookies(), 1)
-		s.fake.AssertCalls(t, "Auth.Anonymous", 1)
+		s.fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 	})
 }
 

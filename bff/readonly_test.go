@@ -82,7 +82,7 @@ func TestAPrefetchBeginsNoSession(t *testing.T) {
 			})
 			b.cookie = w.Result().Cookies()[0].Value
 			assert.Equal(t, 503, b.prefetch("/page").StatusCode)
-			s.fake.AssertCalls(t, "Auth.Anonymous", 0)
+			s.fake.AssertCalls(t, "Auth.StartAnonymous", 0)
 
 			b.ok("GET", "/page")
 			before := s.store.dump()
@@ -97,7 +97,7 @@ func TestAPrefetchBeginsNoSession(t *testing.T) {
 			})
 			time.Sleep(time.Until(until))
 			assert.Equal(t, 503, b.prefetch("/page").StatusCode, "a token that is over would have to be renewed")
-			s.fake.AssertCalls(t, "Auth.Anonymous", 1)
+			s.fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 			s.fake.AssertCalls(t, "Auth.RefreshAnonymous", 0)
 		})
 	})

@@ -86,7 +86,7 @@ func TestWhatFailsLeavesNoRows(t *testing.T) {
 	assert.Equal(t, 1, s.store.live(t, visitorRows), "one visitor is one row")
 
 	s = newShop(t, setup{options: bff.Options{Site: func(*http.Request) emporix.SessionContext { return emporix.SessionContext{Currency: "EUR"} }}})
-	s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Status: 400, Times: 2})
+	s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.StartAnonymous", Status: 400, Times: 2})
 	for _, request := range []string{"GET /page", "POST /login password=correct+horse"} {
 		method, target, _ := strings.Cut(request, " ")
 		out := s.browser().do(method, target)

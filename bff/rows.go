@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"hash/maphash"
-	"strings"
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
@@ -28,8 +27,8 @@ type rows struct {
 	turns       [64]chan struct{}
 }
 
-func newRows(store emporix.TokenStore, visitorRows string) *rows {
-	r := &rows{store: store, scope: strings.TrimSuffix(visitorRows, "visitor/"), seed: maphash.MakeSeed()}
+func newRows(store emporix.TokenStore, prefix string) *rows {
+	r := &rows{store: store, scope: prefix, seed: maphash.MakeSeed()}
 	r.conditional, _ = store.(emporix.ConditionalTokenStore)
 	for i := range r.turns {
 		r.turns[i] = make(chan struct{}, 1)

@@ -27,7 +27,7 @@ func (v *requestState) startGuest(ctx context.Context, who *visitor) error {
 	}
 	err := v.greet(ctx, who)
 	if err == nil && suspected && v.site == nil {
-		_, err = v.b.client.Session(who.Key).Auth.Anonymous(ctx, emporix.SessionContext{})
+		_, err = v.b.client.Session(who.Key).Auth.StartAnonymous(ctx, emporix.SessionContext{})
 	}
 	if err == nil && (suspected || v.site != nil) {
 		if _, _, err = k.cookie(who); err == nil {

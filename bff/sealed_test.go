@@ -39,7 +39,7 @@ func TestSealedSessionsNeedNoServer(t *testing.T) {
 	s.restart(cookieKey)
 	assert.Equal(t, s.number, b.ok("GET", "/page"))
 	s.fake.AssertCalls(t, "Auth.Login", 1)
-	s.fake.AssertCalls(t, "Auth.Anonymous", 1)
+	s.fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 	for _, secret := range s.fake.Server().Secrets() {
 		plain, err := base64.RawURLEncoding.DecodeString(b.cookie)
 		require.NoError(t, err)
@@ -158,7 +158,7 @@ func TestSealedCookiesAreTamperProof(t *testing.T) {
 	}
 	try("huge", strings.Repeat("A", 100_000))
 
-	other := emporixtest.New(t, emporixtest.Tenant("other"))
+	other := emporixtest.New(t, emporixtest.WithTenant("other"))
 	client := other.Client(t, emporix.WithTokenStore(newCookieStore(t, cookieKey)), emporix.WithForegroundRenewal())
 	elsewhere, err := bff.New(client, bff.Options{})
 	require.NoError(t, err)
@@ -192,7 +192,7 @@ func TestSealedSessionsAreRenewedInTheForeground(t *testing.T) {
 
 func TestTwoTabsRenewOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShop(t, setup{sealed: true, fake: []emporixtest.Option{emporixtest.Assume(func(a *emporixtest.Assumptions) { a.ReuseKillsFamily = true })}})
+		s := newShop(t, setup{sealed: true, fake: []emporixtest.Option{emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) { a.ReuseKillsFamily = true })}})
 		b := s.browser()
 		b.login()
 		old := b.cookie
@@ -278,7 +278,7 @@ func TestAGuestWhoFitsIntoNoCookie(t *testing.T) {
 		}})
 		huge, err := json.Marshal("x." + strings.Repeat("y", 5000))
 		require.NoError(t, err)
-		s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Set: map[string]json.RawMessage{"refresh_token": huge}, Times: 3})
+		s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.StartAnonymous", Set: map[string]json.RawMessage{"refresh_token": huge}, Times: 3})
 		var all []*browser
 		page := func(b *browser) {
 			t.Helper()
@@ -296,26 +296,26 @@ func TestAGuestWhoFitsIntoNoCookie(t *testing.T) {
 				page(all[len(all)-1])
 			}
 		}
-		s.fake.AssertCalls(t, "Auth.Anonymous", 1)
+		s.fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 		assert.Contains(t, all[0].ok("GET", "/info"), "none", "pages that only look are shown")
 		assert.Equal(t, 1, strings.Count(log.String(), "does not fit into a cookie; no other one is begun"))
 		customer := s.browser()
 		customer.login() // whose tokens do fit
 		assert.Equal(t, s.number, customer.ok("GET", "/page"))
-		s.fake.AssertCalls(t, "Auth.Anonymous", 2)
+		s.fake.AssertCalls(t, "Auth.StartAnonymous", 2)
 
 		time.Sleep(time.Minute)
 		for _, b := range all {
 			page(b)
 		}
-		s.fake.AssertCalls(t, "Auth.Anonymous", 3)
+		s.fake.AssertCalls(t, "Auth.StartAnonymous", 3)
 
 		time.Sleep(time.Minute) // the tenant's tokens are shorter now
 		for _, b := range all {
 			assert.Equal(t, nobody, b.ok("GET", "/page"))
 			assert.NotEmpty(t, b.cookie)
 		}
-		s.fake.AssertCalls(t, "Auth.Anonymous", 3+len(all))
+		s.fake.AssertCalls(t, "Auth.StartAnonymous", 3+len(all))
 	})
 }
 
@@ -356,7 +356,7 @@ func TestThePageOfAGuestWhoFitsIntoNoCookie(t *testing.T) {
 		}
 		huge, err := json.Marshal("x." + strings.Repeat("y", 5000))
 		require.NoError(t, err)
-		s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Set: map[string]json.RawMessage{"refresh_token": huge}, Times: -1})
+		s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.StartAnonymous", Set: map[string]json.RawMessage{"refresh_token": huge}, Times: -1})
 		for i := range 3 {
 			resp := b.over(func(w http.ResponseWriter, r *http.Request) {
 				session, err := bff.From(r).Session(r.Context())
@@ -380,7 +380,7 @@ func TestThePageOfAGuestWhoFitsIntoNoCookie(t *testing.T) {
 			assert.Empty(t, resp.Header.Get("Location")+resp.Header.Get("Last-Modified")+resp.Header.Get("Refresh")+resp.Header.Get("Content-Disposition"), what)
 			assert.Empty(t, resp.Cookies(), what)
 		}
-		s.fake.AssertCalls(t, "Auth.Anonymous", 1)
+		s.fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 	}
 }
 
@@ -409,7 +409,7 @@ func TestAPanicOfAGuestWhoFitsIntoNoCookie(t *testing.T) {
 	s := newShop(t, setup{sealed: true})
 	huge, err := json.Marshal("x." + strings.Repeat("y", 5000))
 	require.NoError(t, err)
-	s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Anonymous", Set: map[string]json.RawMessage{"refresh_token": huge}})
+	s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.StartAnonymous", Set: map[string]json.RawMessage{"refresh_token": huge}})
 	w := httptest.NewRecorder()
 	assert.Panics(t, func() {
 		s.b.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -431,7 +431,7 @@ func TestAGuestInACookieCostsOneCall(t *testing.T) {
 		b.serve(func(_ http.ResponseWriter, r *http.Request) { _, _ = bff.From(r).Info(r.Context()) })
 		assert.Equal(t, nobody, b.ok("GET", "/page"))
 	}
-	s.fake.AssertCalls(t, "Auth.Anonymous", 1)
+	s.fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 }
 
 // FuzzReturnTo finds no way from a social login to another site, read as a browser
@@ -498,7 +498,7 @@ func TestSealedSessionsInMemory(t *testing.T) {
 		for _, b := range visitors {
 			assert.Contains(t, b.ok("GET", "/info"), "anonymous")
 		}
-		s.fake.AssertCalls(t, "Auth.Anonymous", 60)
+		s.fake.AssertCalls(t, "Auth.StartAnonymous", 60)
 
 		bff.Bound(store, 1000)
 		b, old := s.browser(), s.browser()

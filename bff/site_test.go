@@ -74,7 +74,7 @@ func TestManyRequestsOfAGuestWhoComesBack(t *testing.T) {
 		b.ok("GET", "/page")
 		for calls, fault := range []emporixtest.Fault{{}, {Status: http.StatusForbidden}} { // those who waited share a failure
 			time.Sleep(10 * 24 * time.Hour)
-			fault.Operation, fault.Delay = "Auth.Anonymous", time.Second
+			fault.Operation, fault.Delay = "Auth.StartAnonymous", time.Second
 			s.fake.Fail(t, fault)
 			var all sync.WaitGroup
 			for range 10 {
@@ -84,7 +84,7 @@ func TestManyRequestsOfAGuestWhoComesBack(t *testing.T) {
 				})
 			}
 			all.Wait()
-			s.fake.AssertCalls(t, "Auth.Anonymous", 2+calls)
+			s.fake.AssertCalls(t, "Auth.StartAnonymous", 2+calls)
 		}
 		b.ok("GET", "/page")
 	})

@@ -203,7 +203,7 @@ func TestSocialLoginProvesWhoBeganIt(t *testing.T) {
 func TestConfirmSignUp(t *testing.T) {
 	for _, logsIn := range []bool{true, false} {
 		inBothModes(t, func(t *testing.T, sealed bool) {
-			s := newShop(t, setup{sealed: sealed, fake: []emporixtest.Option{emporixtest.Assume(func(a *emporixtest.Assumptions) {
+			s := newShop(t, setup{sealed: sealed, fake: []emporixtest.Option{emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) {
 				a.DoubleOptIn, a.OptInLogsIn = true, logsIn
 			})}})
 			b := s.browser()
@@ -239,7 +239,7 @@ func TestASignUpThatIsConfirmedAndLogsNobodyIn(t *testing.T) {
 		"the list": func(s *shop) { s.store.failKeys = "/bff/customer/" },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			s := newShop(t, setup{fake: []emporixtest.Option{emporixtest.Assume(func(a *emporixtest.Assumptions) {
+			s := newShop(t, setup{fake: []emporixtest.Option{emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) {
 				a.DoubleOptIn, a.OptInLogsIn = true, true
 			})}})
 			_, err := s.client.Session("ann").Customers.SignUp(t.Context(), emporix.SignUpRequest{Email: "ann@example.com", Password: "a new password"})
@@ -387,7 +387,7 @@ func TestHooksOfEveryLogin(t *testing.T) {
 			BeforeLogin: func(context.Context, *emporix.Session) error { heard = append(heard, "before"); return nil },
 			AfterLogin:  func(context.Context, *emporix.Session, *bff.Login) error { heard = append(heard, "after"); return nil },
 		},
-		fake: []emporixtest.Option{emporixtest.Assume(func(a *emporixtest.Assumptions) { a.DoubleOptIn, a.OptInLogsIn = true, true })},
+		fake: []emporixtest.Option{emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) { a.DoubleOptIn, a.OptInLogsIn = true, true })},
 	})
 	require.NoError(t, s.fake.Server().AddSubjectToken("idp.t0k3n", emporixtest.Identity{Email: jo.Email}, ""))
 	require.NoError(t, s.fake.Server().AddSocialIdentity("code-1", emporixtest.Identity{Email: jo.Email}))

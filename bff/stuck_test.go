@@ -261,7 +261,7 @@ func TestAnAPIThatIsSlow(t *testing.T) {
 	for _, target := range handlers {
 		for _, who := range []string{"stranger", "stranger of a site", "guest", "customer"} {
 			for _, operation := range []string{
-				"Auth.Anonymous", "Auth.Login", "Auth.Logout", "Customers.Get", "Credentials.ChangePassword", "Auth.Refresh", "Auth.SocialLogin", "Auth.ExchangeToken",
+				"Auth.StartAnonymous", "Auth.Login", "Auth.Logout", "Customers.Get", "Credentials.ChangePassword", "Auth.Refresh", "Auth.SocialLogin", "Auth.ExchangeToken",
 			} {
 				synctest.Test(t, func(t *testing.T) {
 					options := bff.Options{Providers: providers}

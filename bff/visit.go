@@ -304,7 +304,7 @@ func (v *requestState) start(ctx context.Context, key string) error {
 	defer cancel()
 	begin, err := runHook(limited, "Options.Site", func() (emporix.SessionContext, error) { return v.site(), nil })
 	if err == nil {
-		_, err = v.b.client.Session(key).Auth.Anonymous(limited, begin)
+		_, err = v.b.client.Session(key).Auth.StartAnonymous(limited, begin)
 	}
 	return err
 }

@@ -53,7 +53,7 @@ func TestControlInterface(t *testing.T) {
 	assert.Equal(t, later, c.must(200, "GET", "/__fake/clock", nil).text("now"))
 
 	journal := c.must(200, "GET", "/__fake/journal", nil)
-	assert.Equal(t, "Auth.Anonymous", journal.list[0].(object)["operation"])
+	assert.Equal(t, "Auth.StartAnonymous", journal.list[0].(object)["operation"])
 	for _, entry := range journal.list {
 		assert.NotContains(t, entry.(object)["path"], "__fake")
 	}
@@ -141,7 +141,7 @@ func TestBoundedMemory(t *testing.T) {
 	assert.Len(t, journal, 10_000)
 	c.visitor()
 	journal = c.fake.Journal()
-	assert.Equal(t, "Auth.Anonymous", journal[len(journal)-1].Operation, "oldest first")
+	assert.Equal(t, "Auth.StartAnonymous", journal[len(journal)-1].Operation, "oldest first")
 }
 
 func TestAssumptionTable(t *testing.T) {
@@ -391,7 +391,7 @@ func TestMissingListsWhatNeverSucceeded(t *testing.T) {
 	guest, _ := c.visitor()
 	guest.must(401, "POST", "/customer/acme/login", object{"email": joEmail, "password": "wrong password"})
 	missing := c.fake.Coverage().Missing()
-	assert.NotContains(t, missing, "Auth.Anonymous")
+	assert.NotContains(t, missing, "Auth.StartAnonymous")
 	assert.Contains(t, missing, "Auth.Login", "it was called, and refused")
 	assert.Len(t, missing, 25)
 }

@@ -27,7 +27,7 @@ func routes(addressID, number string) []route {
 	)
 	address := service + "/me/addresses/" + addressID
 	return []route{
-		{"Auth.Anonymous", "GET", anonymousPath + "login", "none", "tenant=acme&client_id=storefront", nil, nil},
+		{"Auth.StartAnonymous", "GET", anonymousPath + "login", "none", "tenant=acme&client_id=storefront", nil, nil},
 		{"Auth.RefreshAnonymous", "GET", anonymousPath + "refresh", "none", "tenant=acme&client_id=storefront&refresh_token=x", nil, nil},
 		{"Auth.Login", "POST", service + "/login", "anonymous", "", object{"email": joEmail, "password": "wrong password"}, []string{"email", "password"}},
 		{"Auth.SocialLogin", "POST", service + "/socialLogin", "anonymous", "code=x&redirect_uri=y", nil, nil},

@@ -233,7 +233,7 @@ func TestLargeHeaders(t *testing.T) {
 	c.must(200, "GET", login, nil, "X-Large", strings.Repeat("a", 59<<10))
 	got := c.must(431, "GET", login, nil, "X-Large", strings.Repeat("a", 60<<10))
 	assert.NotEmpty(t, got.text("message"))
-	assert.Equal(t, 1, c.fake.Calls("Auth.Anonymous"))
+	assert.Equal(t, 1, c.fake.Calls("Auth.StartAnonymous"))
 }
 
 // What arrived of a large body that broke off may be valid by itself, and one

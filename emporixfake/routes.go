@@ -55,7 +55,7 @@ func operationTable() []*operation {
 		return op
 	}
 
-	add("Auth.Anonymous", "GET", login+"login", noBearer, (*tenant).anonymousLogin,
+	add("Auth.StartAnonymous", "GET", login+"login", noBearer, (*tenant).anonymousLogin,
 		"tenant", "client_id", "currency?", "siteCode?", "language?", "targetLocation?")
 	refresh := add("Auth.RefreshAnonymous", "GET", login+"refresh", noBearer, (*tenant).anonymousRefresh,
 		"tenant", "client_id", "refresh_token", "anonymous_token?")

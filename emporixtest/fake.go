@@ -66,23 +66,23 @@ type settings struct {
 	socket bool
 }
 
-// Tenant names the tenant; the default is "acme".
-func Tenant(name string) Option { return func(s *settings) { s.cfg.Tenant = name } }
+// WithTenant names the tenant; the default is "acme".
+func WithTenant(name string) Option { return func(s *settings) { s.cfg.Tenant = name } }
 
 // WithLifetimes says how long tokens are valid; zero fields keep their default.
 func WithLifetimes(l Lifetimes) Option { return func(s *settings) { s.cfg.Lifetimes = l } }
 
-// Assume changes what the fake assumes, starting from its defaults.
-func Assume(change func(*Assumptions)) Option {
+// WithAssumptions changes what the fake assumes, starting from its defaults.
+func WithAssumptions(change func(*Assumptions)) Option {
 	return func(s *settings) { change(s.cfg.Assumptions) }
 }
 
-// Seed is the state to start with.
-func Seed(seed emporixfake.Seed) Option { return func(s *settings) { s.cfg.Seed = seed } }
+// WithSeed is the state to start with.
+func WithSeed(seed emporixfake.Seed) Option { return func(s *settings) { s.cfg.Seed = seed } }
 
-// OverSocket serves on a loopback port instead of in memory. It can't be used
+// WithSocket serves on a loopback port instead of in memory. It can't be used
 // inside a bubble of testing/synctest.
-func OverSocket() Option { return func(s *settings) { s.socket = true } }
+func WithSocket() Option { return func(s *settings) { s.socket = true } }
 
 // New starts a fake that ends with the test.
 func New(t testing.TB, opts ...Option) *Fake {

@@ -32,7 +32,7 @@ func walk(t *testing.T, fake *Fake) {
 	me, err := client.Customers.Get(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, added.CustomerNumber, me.CustomerNumber)
-	require.NoError(t, client.Credentials.RequestPasswordReset(t.Context(), emporix.PasswordResetRequest{Email: jo.Email}))
+	require.NoError(t, client.Credentials.RequestPasswordReset(t.Context(), jo.Email))
 	mail := fake.LatestMail(t, emporixfake.MailPasswordReset, jo.Email)
 	require.NoError(t, client.Credentials.ResetPassword(t.Context(), emporix.ResetPasswordRequest{Token: mail.Token, Password: "another one"}))
 	assert.Equal(t, []Mail{mail}, fake.Outbox(MailFilter{Email: jo.Email}))
@@ -54,7 +54,7 @@ func TestInMemory(t *testing.T) {
 
 func TestOverSocket(t *testing.T) {
 	t.Parallel()
-	fake := New(t, OverSocket(), Tenant("demo"))
+	fake := New(t, WithSocket(), WithTenant("demo"))
 	assert.Regexp(t, `^http://127\.0\.0\.1:\d+$`, fake.URL())
 	walk(t, fake)
 	r := newRequest(t, "GET", "/", "")
@@ -76,7 +76,7 @@ func TestVirtualTime(t *testing.T) {
 			time.Sleep(20 * time.Minute)
 		}
 		assert.GreaterOrEqual(t, fake.Calls(t, "Auth.RefreshAnonymous"), 5)
-		fake.AssertCalls(t, "Auth.Anonymous", 1)
+		fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 	})
 }
 
@@ -96,7 +96,7 @@ func TestAdvanceMovesTheServerOnly(t *testing.T) {
 
 func TestFailAndAssume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake := New(t, Assume(func(a *Assumptions) { a.InactiveLoginStatus = 403 }), Seed(emporixfake.Seed{Customers: []Customer{{Email: jo.Email, Password: jo.Password, Inactive: true}}}))
+		fake := New(t, WithAssumptions(func(a *Assumptions) { a.InactiveLoginStatus = 403 }), WithSeed(emporixfake.Seed{Customers: []Customer{{Email: jo.Email, Password: jo.Password, Inactive: true}}}))
 		client := fake.Client(t)
 		_, err := client.Auth.Login(t.Context(), joLogin)
 		assert.ErrorIs(t, err, emporix.ErrForbidden)
@@ -145,7 +145,7 @@ func TestMistakesEndTheTest(t *testing.T) {
 
 // net/http would answer it by itself, with 200.
 func TestServerOptionsAreNoOperation(t *testing.T) {
-	fake := New(t, OverSocket())
+	fake := New(t, WithSocket())
 	conn, err := net.Dial("tcp", strings.TrimPrefix(fake.URL(), "http://"))
 	require.NoError(t, err)
 	defer conn.Close()

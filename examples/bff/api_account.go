@@ -112,7 +112,10 @@ func (s *shop) apiChangeEmail(r *http.Request, session *emporix.Session) (any, e
 }
 
 func (s *shop) apiForgottenPassword(r *http.Request, session *emporix.Session) (any, error) {
-	in, err := readJSON[emporix.PasswordResetRequest](r)
+	in, err := readJSON[struct {
+		Email string `json:"email"`
+		Site  string `json:"site"`
+	}](r)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +126,7 @@ func (s *shop) apiForgottenPassword(r *http.Request, session *emporix.Session) (
 	if err := s.mayTry(r, in.Email); err != nil {
 		return nil, err
 	}
-	err = untold(session.Credentials.RequestPasswordReset(r.Context(), in))
+	err = untold(session.Credentials.RequestPasswordReset(r.Context(), in.Email, emporix.ForSite(in.Site)))
 	even()
 	return nil, err
 }

@@ -32,7 +32,7 @@ func inVirtualTime(t *testing.T, test func(t *testing.T, fake *emporixtest.Fake,
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		const url = "http://127.0.0.1:8080"
-		fake := emporixtest.New(t, emporixtest.Seed(seed()))
+		fake := emporixtest.New(t, emporixtest.WithSeed(seed()))
 		handler, err := newShop(t.Context(), fake.Client(t), settings{url: url}, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
 		test(t, fake, &visitor{t, &place{url: url, fake: fake}, &http.Client{Jar: newJar(t), Transport: inMemory{handler}}})

@@ -144,7 +144,7 @@ func (s *shop) forgottenPassword(w http.ResponseWriter, r *http.Request) {
 			err := s.mayTry(r, f.value("email"))
 			if err == nil {
 				err = untold(withSession(r, func(session *emporix.Session) error {
-					return session.Credentials.RequestPasswordReset(r.Context(), emporix.PasswordResetRequest{Email: f.value("email")})
+					return session.Credentials.RequestPasswordReset(r.Context(), f.value("email"))
 				}))
 			}
 			even()

@@ -169,7 +169,7 @@ func (s *shop) home(w http.ResponseWriter, r *http.Request) {
 	err := withSession(r, func(session *emporix.Session) (err error) {
 		info, err = session.Info(r.Context())
 		if err == nil && info.Kind == emporix.SessionNone {
-			info, err = session.Auth.Anonymous(r.Context(), emporix.SessionContext{})
+			info, err = session.Auth.StartAnonymous(r.Context(), emporix.SessionContext{})
 		}
 		return err
 	})

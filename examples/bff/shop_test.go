@@ -27,8 +27,8 @@ type place struct {
 
 func open(t *testing.T, options ...emporix.Option) *place {
 	t.Helper()
-	fake := emporixtest.New(t, emporixtest.OverSocket(), emporixtest.Seed(seed()),
-		emporixtest.Assume(func(a *emporixfake.Assumptions) { a.DoubleOptIn = true }))
+	fake := emporixtest.New(t, emporixtest.WithSocket(), emporixtest.WithSeed(seed()),
+		emporixtest.WithAssumptions(func(a *emporixfake.Assumptions) { a.DoubleOptIn = true }))
 	t.Setenv(emporix.EnvHost, fake.URL())
 	server := httptest.NewUnstartedServer(nil)
 	p := &place{url: "http://" + server.Listener.Addr().String(), fake: fake, log: &bytes.Buffer{}}

@@ -73,7 +73,7 @@ func TestLoginKeepsTheCart(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, emporix.SessionCustomer, customer.Kind)
 	assert.Equal(t, guest.SessionID, customer.SessionID)
-	fake.AssertCalls(t, "Auth.Anonymous", 1)
+	fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 	fake.AssertCalls(t, "Auth.Login", 2)
 }
 
@@ -83,7 +83,7 @@ func TestForgottenPassword(t *testing.T) {
 	client := fake.Client(t)
 	ctx := t.Context()
 
-	require.NoError(t, client.Credentials.RequestPasswordReset(ctx, emporix.PasswordResetRequest{Email: email}))
+	require.NoError(t, client.Credentials.RequestPasswordReset(ctx, email))
 	mail := fake.LatestMail(t, emporixfake.MailPasswordReset, email)
 	reset := emporix.ResetPasswordRequest{Token: mail.Token, Password: "another horse"}
 	require.NoError(t, client.Credentials.ResetPassword(ctx, reset))
@@ -101,7 +101,7 @@ func TestResetLinkExpires(t *testing.T) {
 	jo(t, fake)
 	client := fake.Client(t)
 
-	require.NoError(t, client.Credentials.RequestPasswordReset(t.Context(), emporix.PasswordResetRequest{Email: email}))
+	require.NoError(t, client.Credentials.RequestPasswordReset(t.Context(), email))
 	mail := fake.LatestMail(t, emporixfake.MailPasswordReset, email)
 	fake.Advance(25 * time.Hour)
 	err := client.Credentials.ResetPassword(t.Context(), emporix.ResetPasswordRequest{Token: mail.Token, Password: "another horse"})
@@ -141,7 +141,7 @@ func TestCustomerWhoStaysAway(t *testing.T) {
 		time.Sleep(30*24*time.Hour + time.Hour) // the access token is good for 30 days
 		_, err := client.Addresses.List(ctx)
 		require.ErrorIs(t, err, emporix.ErrSessionExpired)
-		require.NoError(t, client.Credentials.RequestPasswordReset(ctx, emporix.PasswordResetRequest{Email: email}))
+		require.NoError(t, client.Credentials.RequestPasswordReset(ctx, email))
 
 		login(t, client.DefaultSession())
 		_, err = client.Addresses.List(ctx)

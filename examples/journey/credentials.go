@@ -52,7 +52,7 @@ func (s *story) forgetPassword(ctx context.Context) {
 	jo := s.jo
 	notRequested := needs("the request for it, which was not made")
 	s.stepGiven(ctx, jo.hasAccount(), "Credentials.RequestPasswordReset", func() (string, error) {
-		err := jo.Credentials.RequestPasswordReset(ctx, emporix.PasswordResetRequest{Email: jo.email, Site: "main"})
+		err := jo.Credentials.RequestPasswordReset(ctx, jo.email, emporix.ForSite("main"))
 		if err == nil {
 			notRequested = nil
 		}

@@ -50,8 +50,8 @@ func (s *story) browse(ctx context.Context) {
 	s.out.chapter("A guest looks around")
 	jo := s.jo
 	// Any first call would begin the session by itself.
-	s.step(ctx, "Auth.Anonymous", func() (string, error) {
-		info, err := jo.Auth.Anonymous(ctx, emporix.SessionContext{Currency: "EUR", SiteCode: "main", Language: "en"})
+	s.step(ctx, "Auth.StartAnonymous", func() (string, error) {
+		info, err := jo.Auth.StartAnonymous(ctx, emporix.SessionContext{Currency: "EUR", SiteCode: "main", Language: "en"})
 		return "a guest's session, " + lasting(info), err
 	})
 	before, _ := jo.Info(ctx)

@@ -72,7 +72,7 @@ func TestWhateverBlocksOverASocketEachCallIsBackInTime(t *testing.T) {
 				t.Parallel()
 				b := &blocker{release: make(chan struct{})}
 				defer close(b.release)
-				fake := emporixtest.New(t, emporixtest.OverSocket())
+				fake := emporixtest.New(t, emporixtest.WithSocket())
 				fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
 				b.url = fake.URL()
 				cfg := fake.Server().Config()

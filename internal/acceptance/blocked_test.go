@@ -162,19 +162,20 @@ func foreigners() (all []foreign) {
 // context. A method that is missing here fails the test.
 var arguments = map[string][]any{
 	"Session.Info": {}, "Session.MoveTo": {"another key"}, "Session.RenewIfDue": {}, "Session.SaaSToken": {},
-	"AuthService.Anonymous": {emporix.SessionContext{}}, "AuthService.ExchangeToken": {emporix.ExchangeTokenRequest{SubjectAccessToken: "a.b.c"}},
+	"AuthService.StartAnonymous": {emporix.SessionContext{}}, "AuthService.ExchangeToken": {emporix.ExchangeTokenRequest{SubjectAccessToken: "a.b.c"}},
 	"AuthService.Login": {jo}, "AuthService.Logout": {}, "AuthService.Refresh": {},
 	"AuthService.SocialLogin":       {emporix.SocialLoginRequest{Code: "code", RedirectURI: "https://shop.example/back"}},
 	"AuthService.SwitchLegalEntity": {""}, "AuthService.Validate": {},
 	"CustomersService.Activate": {"1"}, "CustomersService.ConfirmSignUp": {"token"}, "CustomersService.Get": {},
 	"CustomersService.ResendActivation": {jo.Email}, "CustomersService.SignUp": {emporix.SignUpRequest{Email: "new@example.com", Password: "correct horse"}},
-	"CustomersService.Update": {emporix.CustomerPatch{FirstName: emporix.Set("Joanna")}},
-	"AddressesService.Add":    {emporix.AddressRequest{ContactName: "Jo"}}, "AddressesService.AddTags": {"1", "BILLING"},
+	"CustomersService.UpdateAsEmployee": {"1", emporix.EmployeeCustomerPatch{Active: emporix.Set(true)}},
+	"CustomersService.Update":           {emporix.CustomerPatch{FirstName: emporix.Set("Joanna")}},
+	"AddressesService.Add":              {emporix.AddressRequest{ContactName: "Jo"}}, "AddressesService.AddTags": {"1", "BILLING"},
 	"AddressesService.Delete": {"1"}, "AddressesService.Get": {"1"}, "AddressesService.List": {}, "AddressesService.RemoveTags": {"1", "BILLING"},
 	"AddressesService.Update":           {"1", emporix.AddressPatch{City: emporix.Set("Berlin")}},
 	"CredentialsService.ChangePassword": {emporix.ChangePasswordRequest{CurrentPassword: jo.Password, NewPassword: "battery staple"}}, "CredentialsService.ConfirmEmailChange": {"token"},
 	"CredentialsService.RequestEmailChange":   {emporix.EmailChangeRequest{Email: jo.Email, Password: jo.Password, NewEmail: "new@example.com"}},
-	"CredentialsService.RequestPasswordReset": {emporix.PasswordResetRequest{Email: jo.Email}},
+	"CredentialsService.RequestPasswordReset": {jo.Email},
 	"CredentialsService.ResetPassword":        {emporix.ResetPasswordRequest{Token: "token", Password: "battery staple"}},
 }
 
@@ -231,7 +232,7 @@ var states = map[string]func(t *testing.T, s *emporix.Session){
 	"new": func(*testing.T, *emporix.Session) {},
 	"guest whose token is over": func(t *testing.T, s *emporix.Session) {
 		t.Helper()
-		require.NoError(t, s.Credentials.RequestPasswordReset(t.Context(), emporix.PasswordResetRequest{Email: jo.Email}))
+		require.NoError(t, s.Credentials.RequestPasswordReset(t.Context(), jo.Email))
 		time.Sleep(2 * time.Hour)
 	},
 	"customer": func(t *testing.T, s *emporix.Session) {

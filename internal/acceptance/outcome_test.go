@@ -42,8 +42,8 @@ type outcomeOperation struct {
 }
 
 var outcomeOperations = map[string]outcomeOperation{
-	"Auth.Anonymous": {"GET /customerlogin/auth/anonymous/login", outcomeGuest, true, func(ctx context.Context, s *emporix.Session) error {
-		_, err := s.Auth.Anonymous(ctx, emporix.SessionContext{})
+	"Auth.StartAnonymous": {"GET /customerlogin/auth/anonymous/login", outcomeGuest, true, func(ctx context.Context, s *emporix.Session) error {
+		_, err := s.Auth.StartAnonymous(ctx, emporix.SessionContext{})
 		return err
 	}},
 	"Auth.RefreshAnonymous": {"GET /customerlogin/auth/anonymous/refresh", outcomeGuest, true, outcomeRefresh},
@@ -105,7 +105,7 @@ var outcomeOperations = map[string]outcomeOperation{
 	"Addresses.AddTags":    {"POST /customer/acme/me/addresses/a1/tags", "", false, func(ctx context.Context, s *emporix.Session) error { return s.Addresses.AddTags(ctx, "a1", "T") }},
 	"Addresses.RemoveTags": {"DELETE /customer/acme/me/addresses/a1/tags", "", false, func(ctx context.Context, s *emporix.Session) error { return s.Addresses.RemoveTags(ctx, "a1", "T") }},
 	"Credentials.RequestPasswordReset": {"POST /customer/acme/password/reset", "", true, func(ctx context.Context, s *emporix.Session) error {
-		return s.Credentials.RequestPasswordReset(ctx, emporix.PasswordResetRequest{Email: "jo@example.com"})
+		return s.Credentials.RequestPasswordReset(ctx, "jo@example.com")
 	}},
 	"Credentials.ResetPassword": {"POST /customer/acme/password/reset/update", "", true, func(ctx context.Context, s *emporix.Session) error {
 		return s.Credentials.ResetPassword(ctx, emporix.ResetPasswordRequest{Token: "token", Password: "new password"})
@@ -223,8 +223,8 @@ func outcomeVisitor(t *testing.T, client *emporix.Client, server *outcomeServer,
 	if !op.guest {
 		_, err := visitor.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
 		require.NoError(t, err)
-	} else if op.request != outcomeOperations["Auth.Anonymous"].request {
-		_, err := visitor.Auth.Anonymous(t.Context(), emporix.SessionContext{})
+	} else if op.request != outcomeOperations["Auth.StartAnonymous"].request {
+		_, err := visitor.Auth.StartAnonymous(t.Context(), emporix.SessionContext{})
 		require.NoError(t, err)
 	}
 	return visitor
@@ -450,7 +450,7 @@ func TestOutcome_DocsTablesAgreeOnTheClasses(t *testing.T) {
 			for name := range outcomeOperations {
 				_, method, _ := strings.Cut(name, ".")
 				switch {
-				case name == word, method == word, word == "anonymous" && name == "Auth.Anonymous", word == "refreshes" && strings.HasPrefix(name, "Auth.Refresh"):
+				case name == word, method == word, word == "anonymous" && name == "Auth.StartAnonymous", word == "refreshes" && strings.HasPrefix(name, "Auth.Refresh"):
 					named[name] = row[0]
 				}
 			}
@@ -674,7 +674,7 @@ func TestOutcome_DocSaysWhatAnEndedContextIs(t *testing.T) {
 		server.arm(op.request, func() (*http.Response, error) { cancel(); return nil, ctx.Err() })
 		err := op.call(ctx, visitor)
 		assert.ErrorIs(t, err, context.Canceled, name)
-		if name != "Auth.Anonymous" {
+		if name != "Auth.StartAnonymous" {
 			assert.Equal(t, classes[name] != "safe", errors.Is(err, emporix.ErrOutcomeUnknown), "%s: %v", name, err)
 		}
 		cancel()

@@ -34,7 +34,7 @@ func (p *process) count(kind emporix.EventKind) int {
 // once and whose answer to that takes a while.
 func processes(t *testing.T, n int, took time.Duration, plain bool) (fake *emporixtest.Fake, all []*process) {
 	t.Helper()
-	fake = emporixtest.New(t, emporixtest.Assume(func(a *emporixtest.Assumptions) {
+	fake = emporixtest.New(t, emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) {
 		a.CustomerRefreshRotates, a.AnonymousRefreshRotates = true, true
 		a.ReuseKillsFamily, a.RotationGrace = false, 0
 	}), emporixtest.WithLifetimes(emporixtest.Lifetimes{
@@ -86,7 +86,7 @@ func TestASharedStoreWithoutLeasesTellsNoFalseEnd(t *testing.T) {
 			return err
 		},
 		"guest": func(ctx context.Context, s *emporix.Session) error {
-			return s.Credentials.RequestPasswordReset(ctx, emporix.PasswordResetRequest{Email: jo.Email})
+			return s.Credentials.RequestPasswordReset(ctx, jo.Email)
 		},
 	}
 	for who, call := range calls {

@@ -38,7 +38,7 @@ var tenants atomic.Int64
 
 func newShop(t testing.TB) *shop {
 	t.Helper()
-	fake := emporixtest.New(t, emporixtest.Tenant(fmt.Sprintf("proof%d", tenants.Add(1))))
+	fake := emporixtest.New(t, emporixtest.WithTenant(fmt.Sprintf("proof%d", tenants.Add(1))))
 	customer := fake.AddCustomer(t, emporixtest.Customer{Email: email, Password: password})
 	fake.AddCompany(t, emporixtest.Company{ID: "acme-ltd", Name: "Acme", Contacts: []emporixtest.Contact{{Email: email}}})
 	return &shop{fake: fake, number: customer.CustomerNumber}

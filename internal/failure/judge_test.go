@@ -63,7 +63,7 @@ func gatewayFault(text, code string) string {
 
 // tokenCalls are the operations that send a token, a password or a code for tokens.
 var tokenCalls = []*operation.Operation{
-	operation.AuthAnonymous, operation.AuthRefreshAnonymous, operation.AuthLogin, operation.AuthSocialLogin, operation.AuthRefresh, operation.OAuthToken,
+	operation.AuthStartAnonymous, operation.AuthRefreshAnonymous, operation.AuthLogin, operation.AuthSocialLogin, operation.AuthRefresh, operation.OAuthToken,
 }
 
 func TestL06_WhatAFailedTokenCallMeans(t *testing.T) {
@@ -84,7 +84,7 @@ func TestL06_WhatAFailedTokenCallMeans(t *testing.T) {
 	assert.GreaterOrEqual(t, judged, 36*6*400)
 	for _, op := range tokenCalls {
 		lost := Unknown
-		if op == operation.AuthAnonymous || op == operation.OAuthToken { // they send nothing that could be spent
+		if op == operation.AuthStartAnonymous || op == operation.OAuthToken { // they send nothing that could be spent
 			lost = NotSent
 		}
 		for kind, want := range map[Kind]Outcome{KindInvalid: NotSent, KindNotSent: NotSent, KindLost: lost, KindUnreadable: Unknown} {

@@ -117,8 +117,8 @@ const (
 
 // Tokens.
 var (
-	AuthAnonymous = add(Operation{
-		Name: "Auth.Anonymous", Method: "GET", Path: "/customerlogin/auth/anonymous/login",
+	AuthStartAnonymous = add(Operation{
+		Name: "Auth.StartAnonymous", Method: "GET", Path: "/customerlogin/auth/anonymous/login",
 		Bearer: None, Retry: Safe, Success: []int{200}, Tokens: AnonymousLogin,
 		Doc: authDoc + "get-customerlogin-auth-anonymous-login",
 	})

@@ -22,7 +22,7 @@ var contract = []struct {
 	retry   operation.Class
 	success int
 }{
-	{operation.AuthAnonymous, "Auth.Anonymous", "GET /customerlogin/auth/anonymous/login", operation.None, operation.Safe, 200},
+	{operation.AuthStartAnonymous, "Auth.StartAnonymous", "GET /customerlogin/auth/anonymous/login", operation.None, operation.Safe, 200},
 	{operation.AuthRefreshAnonymous, "Auth.RefreshAnonymous", "GET /customerlogin/auth/anonymous/refresh", operation.None, operation.Once, 200},
 	{operation.AuthLogin, "Auth.Login", "POST /customer/{tenant}/login", operation.Anonymous, operation.Unsent, 200},
 	{operation.AuthSocialLogin, "Auth.SocialLogin", "POST /customer/{tenant}/socialLogin", operation.Anonymous, operation.Unsent, 200},
@@ -118,7 +118,7 @@ func TestFlags(t *testing.T) {
 		return names
 	}
 	for call, want := range map[operation.TokenCall][]string{
-		operation.AnonymousLogin:   {"Auth.Anonymous"},
+		operation.AnonymousLogin:   {"Auth.StartAnonymous"},
 		operation.AnonymousRefresh: {"Auth.RefreshAnonymous"},
 		operation.CustomerLogin:    {"Auth.Login", "Auth.SocialLogin", "Auth.ExchangeToken", "Customers.ConfirmSignUp"},
 		operation.CustomerRefresh:  {"Auth.Refresh"},

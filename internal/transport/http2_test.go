@@ -259,7 +259,7 @@ func TestHTTP2AnnouncesNoBodyWhereThereIsNone(t *testing.T) {
 					}
 				})
 				if wrapped { // which does not say what it speaks before the first answer
-					warm, err := send(t.Context(), p, callOf(operation.AuthAnonymous))
+					warm, err := send(t.Context(), p, callOf(operation.AuthStartAnonymous))
 					require.NoError(t, err)
 					warm.Release()
 					server.arm()
@@ -298,7 +298,7 @@ func TestAKeptConnectionOfAnUnknownKindRepeatsNothing(t *testing.T) {
 				t.Cleanup(network.CloseIdleConnections)
 				speaks := &sometimesHTTP2{Transport: network, pretend: before == 2}
 				p := pipeline(t, server.url, func(cfg *transport.Config) { cfg.Base, cfg.Direct = speaks, true })
-				warm, err := send(t.Context(), p, callOf(operation.AuthAnonymous)) // leaves a kept connection
+				warm, err := send(t.Context(), p, callOf(operation.AuthStartAnonymous)) // leaves a kept connection
 				require.NoError(t, err)
 				warm.Release()
 				if before == 0 {

@@ -327,7 +327,7 @@ func TestS05_AnswersAreReadUpToALimit(t *testing.T) {
 		"tokens at the limit":                      {operation.AuthLogin, 200, mib, nil, false, mib},
 		"tokens above the limit":                   {operation.AuthLogin, 200, mib + 1, nil, false, -1},
 		"a renewal":                                {operation.AuthRefresh, 200, mib + 1, nil, false, -1},
-		"an anonymous session":                     {operation.AuthAnonymous, 200, mib + 1, nil, false, -1},
+		"an anonymous session":                     {operation.AuthStartAnonymous, 200, mib + 1, nil, false, -1},
 		"an employee's token":                      {operation.OAuthToken, 200, mib + 1, nil, false, -1},
 		"an error keeps its status, and what fits": {operation.CustomersGet, 404, 10 * mib, nil, false, mib},
 		"a 300 is no success":                      {operation.CustomersGet, 300, 2 * mib, nil, false, mib},

@@ -15,7 +15,7 @@ import (
 	"github.com/emporix-community/emporix-go/emporixtest"
 	"github.com/emporix-community/emporix-go/stores/adapt"
 	"github.com/emporix-community/emporix-go/stores/sealed"
-	"github.com/emporix-community/emporix-go/storetest"
+	"github.com/emporix-community/emporix-go/stores/storetest"
 )
 
 // backend keeps the bytes that it is given, counts in whole seconds, and cuts
@@ -141,7 +141,7 @@ var adapters = map[string]func(*backend) emporix.TokenStore{
 func TestAdaptersAreStores(t *testing.T) {
 	for name, make := range adapters {
 		t.Run(name, func(t *testing.T) {
-			storetest.Run(t, func(*testing.T) storetest.Store { return make(&backend{}) }, storetest.Virtual())
+			storetest.Run(t, func(*testing.T) storetest.Store { return make(&backend{}) }, storetest.WithVirtualTime())
 			_, conditional := make(&backend{}).(emporix.ConditionalTokenStore)
 			assert.False(t, conditional)
 		})

@@ -35,10 +35,10 @@ type Option func(*options)
 
 type options struct{ table string }
 
-// Table replaces [DefaultTable], for shops or stages that share one database.
+// WithTable replaces [DefaultTable], for shops or stages that share one database.
 // It is a name as it is, or schema.name; letters, digits and underscores, each
 // part at most 50 of them.
-func Table(name string) Option {
+func WithTable(name string) Option {
 	return func(o *options) { o.table = name }
 }
 

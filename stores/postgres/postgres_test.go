@@ -106,7 +106,7 @@ func TestTableNames(t *testing.T) {
 	for name, quoted := range map[string]string{
 		"sessions": `"sessions"`, "Shop_2": `"Shop_2"`, "shop.sessions": `"shop"."sessions"`, strings.Repeat("a", 50): `"` + strings.Repeat("a", 50) + `"`,
 	} {
-		d, s := scripted(t, postgres.Table(name))
+		d, s := scripted(t, postgres.WithTable(name))
 		for operation, err := range operations(t.Context(), s) {
 			require.NoError(t, err, operation)
 		}
@@ -122,7 +122,7 @@ func TestTableNames(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"", `a"; DROP TABLE b; --`, "a b", "a.b.c", ".a", "a.", "1a", "ä", "a\x00", "a-b", strings.Repeat("a", 51)} {
-		_, err := postgres.New(db, postgres.Table(name))
+		_, err := postgres.New(db, postgres.WithTable(name))
 		require.Error(t, err, "%q", name)
 	}
 	_, err := postgres.New(nil)

@@ -41,8 +41,8 @@ type Store struct {
 // Option changes what [New] returns.
 type Option func(*Store)
 
-// Prefix replaces [DefaultPrefix], for shops or stages that share one Redis.
-func Prefix(prefix string) Option {
+// WithPrefix replaces [DefaultPrefix], for shops or stages that share one Redis.
+func WithPrefix(prefix string) Option {
 	return func(s *Store) { s.prefix = prefix }
 }
 

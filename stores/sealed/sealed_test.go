@@ -23,7 +23,7 @@ import (
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixtest"
 	"github.com/emporix-community/emporix-go/stores/sealed"
-	"github.com/emporix-community/emporix-go/storetest"
+	"github.com/emporix-community/emporix-go/stores/storetest"
 )
 
 func secretOf(name string) emporix.Secret {
@@ -120,7 +120,7 @@ func TestSealedStoresAreStores(t *testing.T) {
 			_, lease := store.(emporix.LeaseTokenStore)
 			assert.Equal(t, tt.conditional, conditional)
 			assert.Equal(t, tt.lease, lease)
-			storetest.Run(t, func(t *testing.T) storetest.Store { return seal(t, tt.inner(), keys("a", "b")) }, storetest.Virtual())
+			storetest.Run(t, func(t *testing.T) storetest.Store { return seal(t, tt.inner(), keys("a", "b")) }, storetest.WithVirtualTime())
 		})
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/gofiber/storage/memory/v2"
 
 	"github.com/emporix-community/emporix-go/stores/adapt"
-	"github.com/emporix-community/emporix-go/storetest"
+	"github.com/emporix-community/emporix-go/stores/storetest"
 )
 
 // What the libraries promise of every store of theirs is what adapt takes.
@@ -28,7 +28,7 @@ var (
 func TestStoresOfSCS(t *testing.T) {
 	storetest.Run(t, func(*testing.T) storetest.Store {
 		return adapt.SCS(memstore.NewWithCleanupInterval(0))
-	}, storetest.Virtual())
+	}, storetest.WithVirtualTime())
 }
 
 // Its clock is a goroutine of the library that ticks in real seconds.

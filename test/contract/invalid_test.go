@@ -142,7 +142,7 @@ func (p *trial) values(op *operation.Operation) map[string]any {
 
 func (p *trial) query(op *operation.Operation) url.Values {
 	switch op {
-	case operation.AuthAnonymous:
+	case operation.AuthStartAnonymous:
 		return url.Values{"tenant": {"acme"}, "client_id": {"storefront"}, "currency": {"EUR"}, "siteCode": {"main"}, "language": {"de"}, "targetLocation": {"DE"}}
 	case operation.AuthRefreshAnonymous:
 		return url.Values{"tenant": {"acme"}, "client_id": {"storefront"}, "refresh_token": {p.tokens["anonymous refresh"]}}

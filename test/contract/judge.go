@@ -252,7 +252,7 @@ func (j *Judge) learn(c *hearing, value any) {
 		return
 	}
 	switch c.Operation {
-	case operation.AuthAnonymous.Name, operation.AuthRefreshAnonymous.Name:
+	case operation.AuthStartAnonymous.Name, operation.AuthRefreshAnonymous.Name:
 		j.issued[token] = "AnonymousAccessToken"
 	case operation.OAuthToken.Name:
 		j.issued[token] = "TenantManagedOAuth2"

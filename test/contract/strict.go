@@ -12,7 +12,7 @@ import (
 // a client can't go on. The session ID of login and refresh is in the vendor's
 // change log of June 2025.
 var requiredMembers = map[string]string{ // #nosec G101 -- names of members
-	"Auth.Anonymous":          "token_type access_token expires_in refresh_token refresh_token_expires_in sessionId scope",
+	"Auth.StartAnonymous":     "token_type access_token expires_in refresh_token refresh_token_expires_in sessionId scope",
 	"Auth.RefreshAnonymous":   "token_type access_token expires_in sessionId scope",
 	"Auth.Login":              "token_type access_token saas_token expires_in refresh_token refresh_token_expires_in session_id initialPassword",
 	"Auth.SocialLogin":        "token_type access_token saas_token expires_in refresh_token refresh_token_expires_in session_idle_time scope social_access_token social_id_token",

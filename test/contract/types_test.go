@@ -63,7 +63,6 @@ func TestRequestsHaveEveryMember(t *testing.T) {
 		{operation.CustomersActivate, emporix.EmployeeCustomerPatch{}},
 		{operation.AddressesAdd, emporix.AddressRequest{}},
 		{operation.AddressesUpdate, emporix.AddressPatch{}},
-		{operation.CredentialsRequestPasswordReset, emporix.PasswordResetRequest{}},
 		{operation.CredentialsResetPassword, emporix.ResetPasswordRequest{}},
 		{operation.CredentialsChangePassword, emporix.ChangePasswordRequest{}},
 		{operation.CredentialsRequestEmailChange, emporix.EmailChangeRequest{}},

@@ -33,7 +33,7 @@ func TestTheSDKAndTheFakeKeepTheContract(t *testing.T) {
 		Currency: "EUR", SiteCode: "main", Language: "en", TargetLocation: "DE",
 	}))
 
-	_, err := client.Auth.Anonymous(ctx, emporix.SessionContext{})
+	_, err := client.Auth.StartAnonymous(ctx, emporix.SessionContext{})
 	require.NoError(t, err)
 	_, err = client.Auth.Refresh(ctx)
 	require.NoError(t, err)
@@ -126,13 +126,13 @@ func walkProfile(ctx context.Context, t *testing.T, client *emporix.Client, numb
 	require.NoError(t, client.Customers.Update(ctx, emporix.CustomerPatch{
 		Title: emporix.Null[string](), MiddleName: emporix.Null[string](), Mixins: emporix.Null[emporix.Mixins](),
 	}))
-	require.NoError(t, client.Customers.Activate(ctx, number, emporix.ActivateWith(emporix.EmployeeCustomerPatch{
+	require.NoError(t, client.Customers.UpdateAsEmployee(ctx, number, emporix.EmployeeCustomerPatch{
 		FirstName: emporix.Set("Jo"), Type: emporix.Set("CONTACT"), PhotoURL: emporix.Set("https://example.com/jo.png"),
 		Restriction: emporix.Set("DE"), Metadata: version(),
-	})))
-	require.NoError(t, client.Customers.Activate(ctx, number, emporix.ActivateWith(emporix.EmployeeCustomerPatch{
+	}))
+	require.NoError(t, client.Customers.UpdateAsEmployee(ctx, number, emporix.EmployeeCustomerPatch{
 		Company: emporix.Set("Emporix"), ContactPhone: emporix.Null[string](),
-	})))
+	}))
 	_, err = client.Customers.Get(ctx, emporix.Expand("mixin:loyalty"))
 	require.NoError(t, err)
 }
@@ -172,7 +172,7 @@ func walkAddresses(ctx context.Context, t *testing.T, client *emporix.Client) {
 func walkCredentials(ctx context.Context, t *testing.T, c *court, client *emporix.Client) {
 	t.Helper()
 	guest := client.Session("guest")
-	require.NoError(t, guest.Credentials.RequestPasswordReset(ctx, emporix.PasswordResetRequest{Email: joEmail, Site: "main"}))
+	require.NoError(t, guest.Credentials.RequestPasswordReset(ctx, joEmail, emporix.ForSite("main")))
 	require.NoError(t, guest.Credentials.ResetPassword(ctx, emporix.ResetPasswordRequest{
 		Token: c.mail(t, emporixfake.MailPasswordReset, joEmail), Password: joSecond,
 	}))

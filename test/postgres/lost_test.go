@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/emporix-community/emporix-go/storetest"
+	"github.com/emporix-community/emporix-go/stores/storetest"
 )
 
 // cutter passes connections on. Armed, it breaks the one on which the server next
@@ -84,7 +84,7 @@ func TestLostAnswers(t *testing.T) {
 				c.armed.Store(true)
 			}
 			t.Run("storetest", func(t *testing.T) {
-				storetest.Run(t, func(*testing.T) storetest.Store { return s }, storetest.LoseAnswers(lose))
+				storetest.Run(t, func(*testing.T) storetest.Store { return s }, storetest.WithLostAnswers(lose))
 			})
 			if driver == "pgx" {
 				return // it sends nothing twice

@@ -14,7 +14,7 @@ import (
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/stores/postgres"
-	"github.com/emporix-community/emporix-go/storetest"
+	"github.com/emporix-community/emporix-go/stores/storetest"
 )
 
 var _ emporix.LeaseTokenStore = (*postgres.Store)(nil)
@@ -79,7 +79,7 @@ func conforms(t *testing.T, db *sql.DB) {
 // Replicas that start together all migrate.
 func migrations(t *testing.T, db *sql.DB) {
 	for round := range 5 {
-		s := newStore(t, db, postgres.Table(fmt.Sprintf("Round_%d", round)))
+		s := newStore(t, db, postgres.WithTable(fmt.Sprintf("Round_%d", round)))
 		var all sync.WaitGroup
 		for range 8 {
 			all.Go(func() { assert.NoError(t, s.Migrate(t.Context())) })
@@ -93,7 +93,7 @@ func migrations(t *testing.T, db *sql.DB) {
 	_, err := db.ExecContext(t.Context(), "CREATE SCHEMA IF NOT EXISTS shop")
 	require.NoError(t, err)
 	longest := "shop." + strings.Repeat("a", 50)
-	s := newStore(t, db, postgres.Table(longest))
+	s := newStore(t, db, postgres.WithTable(longest))
 	require.NoError(t, s.Migrate(t.Context()))
 	require.NoError(t, s.Migrate(t.Context()))
 	require.NoError(t, s.Save(t.Context(), "v", []byte("x"), 1, time.Minute))

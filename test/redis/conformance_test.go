@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	emporix "github.com/emporix-community/emporix-go"
-	"github.com/emporix-community/emporix-go/storetest"
+	"github.com/emporix-community/emporix-go/stores/storetest"
 
 	"github.com/emporix-community/emporix-go/stores/redis"
 )
@@ -16,7 +16,7 @@ func conforms(t *testing.T, e engine, s *redis.Store) {
 	t.Helper()
 	var opts []storetest.Option
 	if e.virtual {
-		opts = append(opts, storetest.Clock(e.advance))
+		opts = append(opts, storetest.WithClock(e.advance))
 	}
 	storetest.Run(t, func(*testing.T) storetest.Store { return s }, opts...)
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/emporix-community/emporix-go/stores/redis"
-	"github.com/emporix-community/emporix-go/storetest"
+	"github.com/emporix-community/emporix-go/stores/storetest"
 )
 
 const visitor = `sid:{7}* "%00" visitor`
@@ -217,7 +217,7 @@ func nothingIsLeft(t *testing.T, e engine, s *redis.Store) {
 // Two prefixes are two stores.
 func TestPrefix(t *testing.T) {
 	e := single(t)
-	one, other := newStore(t, e.client, redis.Prefix("one:")), newStore(t, e.client, redis.Prefix("{other}:"))
+	one, other := newStore(t, e.client, redis.WithPrefix("one:")), newStore(t, e.client, redis.WithPrefix("{other}:"))
 	require.NoError(t, one.Save(t.Context(), visitor, []byte("x"), 1, time.Minute))
 	assert.Empty(t, load(t, other, visitor))
 	require.NoError(t, other.Save(t.Context(), visitor, []byte("y"), 1, time.Minute))
@@ -309,7 +309,7 @@ func TestLostAnswer(t *testing.T) {
 	lose.Store(true)
 	assert.False(t, saveIf(t, s, "another", "x", 2, 3, time.Hour), "it never could")
 
-	storetest.Run(t, func(*testing.T) storetest.Store { return s }, storetest.LoseAnswers(func() { lose.Store(true) }))
+	storetest.Run(t, func(*testing.T) storetest.Store { return s }, storetest.WithLostAnswers(func() { lose.Store(true) }))
 }
 
 // deaf breaks at the next answer if it is to lose one.
@@ -526,7 +526,7 @@ func TestFewRights(t *testing.T) {
 			require.NoError(t, err, operation)
 		}
 	}
-	for operation, err := range operations(t.Context(), newStore(t, client, redis.Prefix("other:"))) {
+	for operation, err := range operations(t.Context(), newStore(t, client, redis.WithPrefix("other:"))) {
 		require.ErrorContains(t, err, "NOPERM", operation)
 	}
 }

@@ -49,25 +49,25 @@ type suite struct {
 	lose    func()
 }
 
-// Clock tells how to move the store's clock on, for a store that has one of its
+// WithClock tells how to move the store's clock on, for a store that has one of its
 // own. Without it, rows and leases of less than a second run out in real time.
-func Clock(advance func(time.Duration)) Option {
+func WithClock(advance func(time.Duration)) Option {
 	return func(s *suite) { s.advance = advance }
 }
 
-// Virtual runs each test in a bubble of testing/synctest, where time costs
+// WithVirtualTime runs each test in a bubble of testing/synctest, where time costs
 // nothing: for stores within this process, without a connection or a goroutine
 // that goes on.
-func Virtual() Option {
+func WithVirtualTime() Option {
 	return func(s *suite) { s.bubble, s.advance = true, time.Sleep }
 }
 
-// LoseAnswers tells how to lose an answer: after lose, the backend does the next
+// WithLostAnswers tells how to lose an answer: after lose, the backend does the next
 // operation of the store, and the answer doesn't arrive, as if the connection had
 // broken in between. Run then also proves that the store, or the driver below it
 // that asks again, doesn't take its own write for another's. Nothing else of Run
 // needs it.
-func LoseAnswers(lose func()) Option {
+func WithLostAnswers(lose func()) Option {
 	return func(s *suite) { s.lose = lose }
 }
 

@@ -161,7 +161,7 @@ func TestLostLeasesOfBrokenStores(t *testing.T) {
 func TestRunLosesAnswers(t *testing.T) {
 	f := &farModel{model: newModel("")}
 	lost := 0
-	Run(t, func(*testing.T) Store { return f }, Virtual(), LoseAnswers(func() { f.lost.Store(true); lost++ }))
+	Run(t, func(*testing.T) Store { return f }, WithVirtualTime(), WithLostAnswers(func() { f.lost.Store(true); lost++ }))
 	assert.Equal(t, 16, lost)
 	assert.Len(t, casesFor(f, func() {}), len(casesFor(f, nil))+3)
 	assert.Len(t, casesFor(noLease{f}, func() {}), len(casesFor(noLease{f}, nil))+2)

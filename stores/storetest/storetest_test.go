@@ -193,7 +193,7 @@ func TestTheModelPasses(t *testing.T) {
 	for what, store := range map[string]func() Store{
 		"plain": func() Store { return noSaveIf{newModel("")} }, "conditional": func() Store { return noLease{newModel("")} }, "lending": func() Store { return newModel("") },
 	} {
-		t.Run(what, func(t *testing.T) { Run(t, func(*testing.T) Store { return store() }, Virtual()) })
+		t.Run(what, func(t *testing.T) { Run(t, func(*testing.T) Store { return store() }, WithVirtualTime()) })
 	}
 	t.Run("with a clock of its own", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -213,7 +213,7 @@ func TestTheModelPasses(t *testing.T) {
 	})
 	t.Run("over shared data", func(t *testing.T) {
 		shared := newModel("")
-		Run(t, func(*testing.T) Store { return shared }, Virtual())
+		Run(t, func(*testing.T) Store { return shared }, WithVirtualTime())
 	})
 }
 
