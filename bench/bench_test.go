@@ -10,8 +10,9 @@ import (
 	emporix "github.com/emporix-community/emporix-go"
 )
 
-// The benchmarks below are the table's own functions, one by one. What they
-// compare is a matter of the command, which measures in pairs.
+// The benchmarks below are the table's own functions, one by one. Those that compare
+// are named by=…, which benchstat -col /by puts side by side. The command measures
+// in pairs.
 
 func benchmarkCalls(b *testing.B, open func() (callSides, error)) {
 	c, err := open()
@@ -20,7 +21,7 @@ func benchmarkCalls(b *testing.B, open func() (callSides, error)) {
 	}
 	defer c.close()
 	for i, s := range c.sides {
-		b.Run(c.names[i], s)
+		b.Run("by="+c.names[i], s)
 	}
 }
 
@@ -34,13 +35,13 @@ func BenchmarkValidToken(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer v.close()
-	b.Run("time.Since", v.clock)
-	b.Run("emporix", v.ours)
-	b.Run("emporix, 2 cores", v.oursTwo)
-	b.Run("emporix, 128 goroutines", v.oursMany)
-	b.Run("oauth2", v.oauth)
-	b.Run("oauth2, 2 cores", v.oauthTwo)
-	b.Run("oauth2, 128 goroutines", v.oauthMany)
+	b.Run("callers=1/by=time.Since", v.clock)
+	b.Run("callers=1/by=emporix", v.ours)
+	b.Run("callers=1/by=oauth2", v.oauth)
+	b.Run("callers=2/by=emporix", v.oursTwo)
+	b.Run("callers=2/by=oauth2", v.oauthTwo)
+	b.Run("callers=128/by=emporix", v.oursMany)
+	b.Run("callers=128/by=oauth2", v.oauthMany)
 }
 
 func BenchmarkSession(b *testing.B) {
@@ -82,7 +83,7 @@ func BenchmarkRevival(b *testing.B) {
 
 func BenchmarkConnections(b *testing.B) {
 	for _, name := range networks {
-		b.Run(name, func(b *testing.B) {
+		b.Run("network="+name, func(b *testing.B) {
 			n := listen(name)
 			defer n.server.Close()
 			t := n.trusting(tuned())
@@ -190,7 +191,7 @@ func TestUnknownGoalsAreRefused(t *testing.T) {
 	}
 	sections = append(sections, section{[]string{"2"}, func(config) ([]row, error) { return []row{{goal: "2", verdict: met}}, nil }})
 	var out bytes.Buffer
-	if err := run([]string{"-gate", "-goals", "1, 2"}, &out, io.Discard); err != nil || !strings.Contains(out.String(), "| 2 |") {
+	if err := run([]string{"-gate", "-goals", "1, 2"}, &out, io.Discard); err != nil || !strings.Contains(out.String(), "\n| 2 ") {
 		t.Errorf("%v\n%s", err, &out)
 	}
 }

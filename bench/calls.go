@@ -39,7 +39,7 @@ func profileCanned() (callSides, error) {
 	withRetries.client = retrying.StandardClient()
 	return callSides{
 		sides: []side{calls(sdkProfile(client)), calls(profileBy(byHand)), calls(profileBy(&withOAuth)), calls(profileBy(&withRetries))},
-		names: []string{"emporix", "net/http", "net/http with oauth2.Transport", "net/http with go-retryablehttp"},
+		names: []string{"emporix", "net-http", "oauth2-transport", "go-retryablehttp"},
 		close: func() { closeClient(client) },
 	}, nil
 }
@@ -60,7 +60,7 @@ func addressesCanned() (callSides, error) {
 		return wrong(err, len(list) == 50)
 	}
 	return callSides{
-		sides: []side{calls(ours), calls(theirs)}, names: []string{"emporix", "net/http"},
+		sides: []side{calls(ours), calls(theirs)}, names: []string{"emporix", "net-http"},
 		close: func() { closeClient(client) },
 	}, nil
 }
@@ -77,7 +77,7 @@ func profileLoopback() (callSides, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	byHand := &handwritten{client: &http.Client{Transport: transport}, baseURL: server.URL, token: accessToken}
 	return callSides{
-		sides: []side{calls(sdkProfile(client)), calls(profileBy(byHand))}, names: []string{"emporix", "net/http"},
+		sides: []side{calls(sdkProfile(client)), calls(profileBy(byHand))}, names: []string{"emporix", "net-http"},
 		close: func() {
 			closeClient(client)
 			transport.CloseIdleConnections()
@@ -143,8 +143,8 @@ func callRows(cfg config) ([]row, error) {
 		if i >= 2 { // other libraries, for information
 			other := measured{results: []results{get.results[i], get.results[1]}}
 			rows = append(rows,
-				informative(counted("", name+": allocations", other, allocs, 0, count)),
-				informative(timed("", name+": time", other, wallTime, 0)))
+				informative(counted("", "by hand over "+name+": allocations", other, allocs, 0, count)),
+				informative(timed("", "by hand over "+name+": time", other, wallTime, 0)))
 		}
 	}
 	return rows, nil

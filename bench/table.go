@@ -3,9 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
-	"unicode/utf8"
 )
 
 // row is one line of the table.
@@ -77,28 +78,14 @@ func (r row) cells() []string {
 	return cells
 }
 
-// write prints the table as aligned Markdown.
+// write prints the table as Markdown, aligned.
 func write(w io.Writer, rows []row) {
-	lines := [][]string{header.cells()}
+	table := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
+	line := func(cells []string) { fmt.Fprintf(table, "| %s\t|\n", strings.Join(cells, "\t| ")) }
+	line(header.cells())
+	line(slices.Repeat([]string{"---"}, len(header.cells())))
 	for _, r := range rows {
-		lines = append(lines, r.cells())
+		line(r.cells())
 	}
-	widths := make([]int, len(lines[0]))
-	for _, cells := range lines {
-		for i, c := range cells {
-			widths[i] = max(widths[i], utf8.RuneCountInString(c))
-		}
-	}
-	for n, cells := range lines {
-		for i, c := range cells {
-			fmt.Fprint(w, "| ", c, strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+1))
-		}
-		fmt.Fprintln(w, "|")
-		if n == 0 {
-			for _, width := range widths {
-				fmt.Fprint(w, "|", strings.Repeat("-", width+2))
-			}
-			fmt.Fprintln(w, "|")
-		}
-	}
+	_ = table.Flush()
 }
