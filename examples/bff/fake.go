@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	_ "embed"
 	"net"
 	"net/http"
 	"time"
@@ -30,21 +32,14 @@ func startFake(ctx context.Context, byEmployee bool, lives emporixfake.Lifetimes
 
 const seedPassword = "correct horse" // of every seeded customer
 
+//go:embed seed.json
+var seedJSON []byte
+
+// seed returns the customers and companies that the fake starts with.
 func seed() emporixfake.Seed {
-	return emporixfake.Seed{
-		Customers: []emporixfake.Customer{
-			{Email: "jo@example.com", Password: seedPassword, FirstName: "Jo", LastName: "Marsh", ContactPhone: "+49 30 5550123",
-				PreferredLanguage: "en", PreferredCurrency: "EUR", Addresses: []map[string]any{
-					{"contactName": "Jo Marsh", "street": "Lindenallee", "streetNumber": "12", "zipCode": "10115", "city": "Berlin", "country": "DE", "tags": []string{"SHIPPING", "BILLING"}},
-					{"contactName": "Jo Marsh", "companyName": "Boathouse No. 4", "street": "Hafenweg", "streetNumber": "3a", "zipCode": "18055", "city": "Rostock", "country": "DE", "tags": []string{"SUMMER"}},
-				}},
-			{Email: "bea@example.com", Password: seedPassword, FirstName: "Bea", LastName: "Okafor", Company: "Okafor Interiors",
-				CompanyRegistrationID: "HRB 40121", PreferredCurrency: "EUR"},
-			{Email: "ines@example.com", Password: seedPassword, FirstName: "Ines", LastName: "Costa", InitialPassword: true},
-		},
-		Companies: []emporixfake.Company{
-			{ID: "okafor-interiors", Name: "Okafor Interiors GmbH", Contacts: []emporixfake.Contact{{Email: "bea@example.com"}}},
-			{ID: "okafor-retail", Name: "Okafor Retail BV", Contacts: []emporixfake.Contact{{Email: "bea@example.com"}}},
-		},
+	seed, err := emporixfake.ReadSeed(bytes.NewReader(seedJSON))
+	if err != nil {
+		panic(err) // the file is part of the program
 	}
+	return seed
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"hash/maphash"
 	"net"
@@ -57,15 +58,15 @@ func (l *limiter) allows(network, visitor, account string) bool {
 }
 
 // networkOf is who sent a request, as far as it can't be made up: the connection's
-// other end, or what this shop's own front has seen. X-Forwarded-For is what
-// anybody writes, so only the front's own entry counts, and only behind it. Of an
+// other end, or what the proxy in front of this process has seen. X-Forwarded-For is what
+// anybody writes, so only the proxy's own entry counts, and only behind it. Of an
 // IPv6 address it is the /64, which one customer of a provider has.
-func networkOf(r *http.Request, behindFront bool) string {
+func networkOf(r *http.Request, behindProxy bool) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return ""
 	}
-	if behindFront && isLoopback(host) {
+	if behindProxy && isLoopback(host) {
 		if seen := r.Header.Values("X-Forwarded-For"); len(seen) > 0 {
 			last := seen[len(seen)-1]
 			host = strings.TrimSpace(last[strings.LastIndex(last, ",")+1:])
@@ -105,4 +106,11 @@ const sameTime = 500 * time.Millisecond
 func evenly(r *http.Request) func() {
 	began := time.Now()
 	return func() { pause(r.Context(), sameTime-time.Since(began)) }
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
 }

@@ -227,25 +227,6 @@ func TestWhoseTriesAreCounted(t *testing.T) {
 	}
 }
 
-// The front says who asks; what the browser says of itself is dropped.
-func TestTheFrontSaysWhoAsks(t *testing.T) {
-	heard := make(chan []string, 1)
-	replica := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { heard <- r.Header["X-Forwarded-For"] }))
-	t.Cleanup(replica.Close)
-	f := newFront(1, time.Second)
-	addr := replica.Listener.Addr().String()
-	f.replicas[0].addr.Store(&addr)
-	front := httptest.NewServer(f.handler())
-	t.Cleanup(front.Close)
-	req, err := http.NewRequestWithContext(t.Context(), "GET", front.URL, nil)
-	require.NoError(t, err)
-	req.Header.Set("X-Forwarded-For", "198.51.100.7")
-	res, err := front.Client().Do(req)
-	require.NoError(t, err)
-	require.NoError(t, res.Body.Close())
-	assert.Equal(t, []string{"127.0.0.1"}, <-heard)
-}
-
 func TestServersEndWhatTakesTooLong(t *testing.T) {
 	server := newServer(nil)
 	assert.Positive(t, server.ReadHeaderTimeout)

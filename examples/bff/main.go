@@ -7,9 +7,9 @@
 // runs elsewhere, or a tenant, set the variables that emporix.NewClientFromEnv
 // reads.
 //
-//	go run ./examples/bff -replicas 3 -redis 127.0.0.1:6379
+//	examples/bff/replicas.sh
 //
-// runs three processes of it behind one address, which share their visitors.
+// runs three processes of it behind HAProxy, which share their visitors in Redis.
 package main
 
 import (
@@ -37,7 +37,6 @@ func main() {
 
 type settings struct {
 	addr, redis, url, activation, replica string
-	replicas                              int
 	demo                                  bool
 	lives                                 emporixfake.Lifetimes
 }
@@ -50,17 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return 2 // the flag package said why
 	}
-	switch {
-	case s.replicas > 1:
-		err = runReplicas(ctx, s, stdout, stderr)
-	case s.replica != "":
-		ctx, stop := untilInputEnds(ctx, os.Stdin)
-		defer stop()
-		err = runShop(ctx, s, stdout, stderr)
-	default:
-		err = runShop(ctx, s, stdout, stderr)
-	}
-	if err != nil {
+	if err := runShop(ctx, s, stdout, stderr); err != nil {
 		fmt.Fprintln(stderr, "bff:", err)
 		return 1
 	}
@@ -72,14 +61,13 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags := flag.NewFlagSet("bff", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&s.addr, "addr", "127.0.0.1:8080", "loopback `address` to listen on; port 0 takes a free one")
-	flags.IntVar(&s.replicas, "replicas", 1, "`number` of processes behind the address")
 	flags.StringVar(&s.redis, "redis", "", "`address` of the Redis or Valkey server that keeps the visitors; without it, memory does")
 	flags.StringVar(&s.activation, "activation", "mail", "what the own fake asks of new accounts: \"mail\" (double opt-in) or \"employee\"")
 	flags.DurationVar(&s.lives.Anonymous, "anonymous-life", time.Hour, "`duration` that guests' tokens of the own fake live")
 	flags.DurationVar(&s.lives.Customer, "customer-life", 30*24*time.Hour, "`duration` that customers' tokens of the own fake live")
 	flags.StringVar(&s.url, "url", "", "loopback `URL` that visitors use; default http://ADDR")
-	flags.StringVar(&s.replica, "replica", "", "`name` of this process among several; set by -replicas")
-	flags.BoolVar(&s.demo, "demo", false, "show the seeded customers; set by -replicas")
+	flags.StringVar(&s.replica, "replica", "", "`name` of this process among several behind a proxy, whose X-Forwarded-For it believes")
+	flags.BoolVar(&s.demo, "demo", false, "show the customers of seed.json on the log-in page")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
@@ -87,10 +75,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	switch {
 	case flags.NArg() > 0:
 		err = fmt.Errorf("there is an argument too many: %q", flags.Arg(0))
-	case s.replicas < 1 || s.replicas > 16:
-		err = errors.New("-replicas must be 1 to 16")
-	case s.replicas > 1 && s.redis == "":
-		err = errors.New("-replicas need -redis: processes that share visitors need a store that they share")
+	case s.replica != "" && s.redis == "":
+		err = errors.New("-replica needs -redis: processes that share visitors need a store that they share")
 	case s.activation != "mail" && s.activation != "employee":
 		err = errors.New(`-activation must be "mail" or "employee"`)
 	case !isLoopbackAddr(s.addr):

@@ -2,12 +2,10 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"net"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -23,8 +21,7 @@ func TestWhatIsWrongOnTheCommandLineIsSaid(t *testing.T) {
 		"-url http://localhost:8080/bff": "-url must be",
 		"-anonymous-life -5s":            "must be positive",
 		"-customer-life 0":               "must be positive",
-		"-replicas 0":                    "-replicas must be 1 to 16",
-		"-replicas 3":                    "-replicas need -redis",
+		"-replica 1":                     "-replica needs -redis",
 		"-activation fax":                `-activation must be "mail" or "employee"`,
 		"serve":                          `an argument too many: "serve"`,
 		"-no-such-flag":                  "not defined: -no-such-flag",
@@ -50,24 +47,11 @@ func TestAPortThatIsTakenAndAStoreThatIsNotThereAreSaidAtOnce(t *testing.T) {
 	for _, row := range []struct{ args, want string }{
 		{"-addr " + taken.Addr().String(), "listen tcp "},
 		{"-addr 127.0.0.1:0 -redis " + closed.Addr().String(), "there is no Redis at "},
-		{"-addr 127.0.0.1:0 -replicas 3 -redis " + closed.Addr().String(), "there is no Redis at "},
+		{"-addr 127.0.0.1:0 -replica 1 -redis " + closed.Addr().String(), "there is no Redis at "},
 	} {
 		var stdout, stderr bytes.Buffer
 		assert.Equal(t, 1, run(t.Context(), strings.Fields(row.args), &stdout, &stderr), row.args)
 		assert.Contains(t, stderr.String(), row.want, row.args)
 		assert.Equal(t, 1, strings.Count(stderr.String(), "\n"), "one line says it: %s", &stderr)
 	}
-}
-
-func TestAReplicaEndsWithTheInputOfItsFront(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		input, front := io.Pipe()
-		ctx, stop := untilInputEnds(t.Context(), input)
-		defer stop()
-		synctest.Wait()
-		require.NoError(t, ctx.Err())
-		require.NoError(t, front.Close())
-		synctest.Wait()
-		require.ErrorIs(t, ctx.Err(), context.Canceled)
-	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,8 +17,8 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// environment describes the tenant in the variables of NewClientFromEnv, which
-// is also how replicas get to know it. Where there are none, it starts a fake.
+// environment starts a fake and describes it in the variables of NewClientFromEnv,
+// unless they name a tenant already.
 func environment(ctx context.Context, s *settings) error {
 	if os.Getenv(emporix.EnvTenant) != "" {
 		return nil
@@ -72,11 +73,7 @@ func runShop(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	}
 	server := newServer(handler)
 	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
-	if s.replica == "" {
-		fmt.Fprintf(stdout, "The shop is open: %s\n", own)
-	} else {
-		fmt.Fprintln(stdout, listener.Addr()) // the front reads this
-	}
+	fmt.Fprintf(stdout, "The shop is open: %s\n", own)
 	err = serve(ctx, server, listener)
 	within, cancel := context.WithTimeout(serving, 3*time.Second)
 	defer cancel()
@@ -93,6 +90,23 @@ func newServer(handler http.Handler) *http.Server {
 		Handler: handler, MaxHeaderBytes: 64 << 10,
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 75 * time.Second, IdleTimeout: time.Minute,
 	}
+}
+
+// serve serves until ctx ends, and then finishes what is under way.
+func serve(ctx context.Context, server *http.Server, listener net.Listener) error {
+	stopped := make(chan struct{})
+	undo := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer cancel()
+		_ = server.Shutdown(within)
+	})
+	defer undo()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	<-stopped
+	return nil
 }
 
 func newShop(ctx context.Context, client *emporix.Client, s settings, log *slog.Logger) (http.Handler, error) {

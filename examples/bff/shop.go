@@ -134,10 +134,6 @@ func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method
 // that: it goes on for as long as its calls do.
 const pageTime = 8 * time.Second
 
-// frontTime is how long the front waits. It is longer than the 10 s of a call
-// that gets no answer, so that a cookie which comes after that arrives.
-const frontTime = 13 * time.Second
-
 func bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), pageTime)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -76,9 +77,44 @@ func (o *output) String() string {
 func openShop(t *testing.T, flags ...string) *shop {
 	t.Helper()
 	needChromium(t) // without one the example is not built
-	s := &shop{output: &output{}}
-	s.process = exec.Command(shopBinary, append([]string{"-addr", "127.0.0.1:0"}, flags...)...)
-	s.process.Env = append(os.Environ(), "EMPORIX_TENANT=") // a fake of its own
+	process := exec.Command(shopBinary, append([]string{"-addr", "127.0.0.1:0"}, flags...)...)
+	process.Env = append(os.Environ(), "EMPORIX_TENANT=") // a fake of its own
+	return start(t, process)
+}
+
+// openReplicas starts three processes of the example behind HAProxy.
+func openReplicas(t *testing.T) *shop {
+	t.Helper()
+	needChromium(t)
+	needPrograms(t, "haproxy", "redis-server")
+	process := exec.Command(filepath.Join("..", "..", "examples", "bff", "replicas.sh"))
+	process.Env = append(os.Environ(), "PORT="+freePorts(t, 6))
+	return start(t, process)
+}
+
+// freePorts returns the first of n ports in a row on which nothing listens.
+func freePorts(t *testing.T, n int) string {
+	t.Helper()
+	for first := 41000 + os.Getpid()%10000; first < 60000; first += n {
+		free := true
+		for port := first; port < first+n && free; port++ {
+			listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+			if free = err == nil; free {
+				require.NoError(t, listener.Close())
+			}
+		}
+		if free {
+			return fmt.Sprint(first)
+		}
+	}
+	require.Fail(t, "there are no free ports")
+	return ""
+}
+
+// start runs a program that opens the shop, and ends it with the test.
+func start(t *testing.T, process *exec.Cmd) *shop {
+	t.Helper()
+	s := &shop{output: &output{}, process: process}
 	s.process.Stderr = s.output
 	s.process.WaitDelay = 2 * time.Second // what it started may hold its output open
 	stdout, err := s.process.StdoutPipe()
@@ -112,8 +148,8 @@ func openShop(t *testing.T, flags ...string) *shop {
 	}()
 	select {
 	case s.url = <-found:
-	case <-time.After(20 * time.Second):
-		t.Fatalf("the shop did not open within 20 s; it printed:\n%s", s.output)
+	case <-time.After(time.Minute): // the script builds the shop first
+		t.Fatalf("the shop did not open within a minute; it printed:\n%s", s.output)
 	}
 	return s
 }
@@ -140,6 +176,19 @@ func chromium() string {
 		}
 	}
 	return ""
+}
+
+// needPrograms skips the test where one of them is missing, unless all are required.
+func needPrograms(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err != nil {
+			if enginesRequired() {
+				t.Fatalf("there is no %s on this machine, and EMPORIX_REQUIRE_ENGINES=1 wants one: install Debian's package of that name", program)
+			}
+			t.Skipf("nothing was tested: there is no %s on this machine (Debian's package has that name)", program)
+		}
+	}
 }
 
 // needChromium skips the test on a machine without a browser, unless the

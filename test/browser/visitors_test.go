@@ -80,7 +80,7 @@ func TestPagesAboutAPersonAreKeptNowhere(t *testing.T) {
 // TestASessionSurvivesTheRestartOfAReplica kills one of three processes while a
 // customer walks through the pages.
 func TestASessionSurvivesTheRestartOfAReplica(t *testing.T) {
-	s := openShop(t, "-replicas", "3", "-redis", startRedis(t).addr)
+	s := openReplicas(t)
 	p := newPerson(t, s)
 	p.open("/")
 	p.sees("You are here as a guest")
@@ -141,23 +141,6 @@ func TestAStoreThatIsDownIsAPageAndEndsNothing(t *testing.T) {
 	p.sees("Hello, Jo")
 }
 
-// TestReplicasEndWithTheirFront kills the front, which can't tell them any more.
-func TestReplicasEndWithTheirFront(t *testing.T) {
-	s := openShop(t, "-replicas", "3", "-redis", startRedis(t).addr)
-	replicas := regexp.MustCompile(`Replica \d: process \d+ on (\S+)`).FindAllStringSubmatch(s.output.String(), -1)
-	require.Len(t, replicas, 3)
-	require.NoError(t, s.process.Process.Kill())
-	for _, match := range replicas {
-		require.Eventually(t, func() bool {
-			conn, err := net.DialTimeout("tcp", match[1], time.Second)
-			if err == nil {
-				_ = conn.Close()
-			}
-			return err != nil
-		}, 15*time.Second, 50*time.Millisecond, "the replica on %s still listens", match[1])
-	}
-}
-
 // redisServer is a Redis of the test's own.
 type redisServer struct {
 	addr    string
@@ -177,18 +160,12 @@ func (r *redisServer) resume(t *testing.T) {
 // startRedis runs a server on a free loopback port until the test ends.
 func startRedis(t *testing.T) *redisServer {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		if enginesRequired() {
-			t.Fatal("there is no redis-server on this machine, and EMPORIX_REQUIRE_ENGINES=1 wants one: install Debian's package redis-server")
-		}
-		t.Skip("nothing was tested: there is no redis-server on this machine (Debian's package is redis-server)")
-	}
+	needPrograms(t, "redis-server")
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	addr := free.Addr().String()
 	require.NoError(t, free.Close())
-	server := exec.Command(path, "--bind", "127.0.0.1", "--port", addr[strings.LastIndex(addr, ":")+1:],
+	server := exec.Command("redis-server", "--bind", "127.0.0.1", "--port", addr[strings.LastIndex(addr, ":")+1:],
 		"--save", "", "--appendonly", "no", "--dir", t.TempDir())
 	printed := &output{}
 	server.Stdout, server.Stderr = printed, printed
