@@ -179,7 +179,7 @@ func (v *requestState) successor(ctx context.Context) (*visitor, error) {
 // visitor who got a new ID a moment ago.
 func (v *requestState) present(ctx context.Context) (*visitor, error) {
 	old, err := v.known(ctx)
-	if err == nil && (old == nil || old.Superseded) {
+	if err == nil && old != nil && old.Superseded {
 		v.become(nil, false)
 		return nil, nil
 	}
@@ -334,14 +334,8 @@ func (v *requestState) revert(ctx context.Context, session *emporix.Session, old
 	case old != nil:
 		v.goBack(ctx, old, next, next.Key)
 		return
-	case errors.As(failed, &spent):
+	case errors.As(failed, &spent), v.late(): // the browser does not get the new ID
 		v.discard(ctx, next)
-		v.become(nil, false)
-		return
-	}
-	if v.late() { // the browser does not get the new ID
-		v.discard(ctx, next)
-		v.become(nil, false)
 		return
 	}
 	settled, err := v.adopt(ctx, nil, next, next.record)

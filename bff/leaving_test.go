@@ -276,3 +276,27 @@ func TestALogoutWhileTheStoreFails(t *testing.T) {
 		})
 	}
 }
+
+// A login that fails in the same request does not bring back who has logged out.
+func TestALogoutAndALoginThatFails(t *testing.T) {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		for what, fault := range map[string]emporixtest.Fault{
+			"no profile": {Operation: "Customers.Get", Status: 500},
+			"no outcome": {Operation: "Auth.Login", Status: 500},
+		} {
+			s := newShop(t, setup{sealed: sealed})
+			b := s.browser()
+			b.login()
+			old := b.cookie
+			s.fake.Fail(t, fault)
+			w := b.serve(func(_ http.ResponseWriter, r *http.Request) {
+				assert.NoError(t, bff.From(r).Logout(r.Context()))
+				_, err := bff.From(r).Login(r.Context(), jo)
+				assert.Error(t, err)
+			})
+			require.Len(t, w.Result().Cookies(), 1, what)
+			assert.NotEqual(t, old, w.Result().Cookies()[0].Value, what)
+			assert.Equal(t, what == "no profile", w.Result().Cookies()[0].MaxAge < 0, what)
+		}
+	})
+}
