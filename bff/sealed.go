@@ -392,20 +392,13 @@ func (k *sealedVisitors) prepare(ctx context.Context, v *visitor, s *emporix.Ses
 	return v, nil
 }
 
-// kept is the record as the cookie has it.
-func (r *record) kept() record {
-	kept := *r
-	kept.Changing = 0
-	return kept
-}
-
 // cookie seals the visitor and the session as they are now.
 func (k *sealedVisitors) cookie(v *visitor) (value string, changed bool, err error) {
 	// A slow page must not bring back the cookie from before a login.
 	if v = k.follow(v); v.Superseded {
 		return "", false, nil
 	}
-	c := content{Version: recordVersion, Issued: time.Now().Unix(), Record: v.kept(), Generation: v.row, Session: v.session}
+	c := content{Version: recordVersion, Issued: time.Now().Unix(), Record: v.record, Generation: v.row, Session: v.session}
 	if row, found := k.store.inner().get(k.row(v.Key)); found && row.generation != v.row {
 		c.Generation, c.Session, changed = row.generation, row.data, true
 	}

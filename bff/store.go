@@ -127,18 +127,10 @@ func (k *storeVisitors) claim(ctx context.Context, v, next *visitor, from string
 	reserved.Changing = time.Now().Add(changeLimit).UnixMilli()
 	reserved.Moving, reserved.Next, reserved.From = next.Key, next.id, from
 	claimed, err := k.save(ctx, v, reserved, saveTries)
-	if err != nil || claimed != nil {
-		if err != nil { // it may have been written
-			k.finished(ctx, next)
-		}
-		return claimed, err
+	if err != nil { // it may have been written
+		k.finished(ctx, next)
 	}
-	now, err := k.read(ctx, v.id)
-	if err != nil || now == nil || now.Superseded || now.Next != next.id {
-		return nil, err
-	}
-	now.value, now.fresh = v.value, v.fresh // it was written, and then noted by another request
-	return now, nil
+	return claimed, err
 }
 
 func (k *storeVisitors) underWay(ctx context.Context, v *visitor) (bool, error) {
