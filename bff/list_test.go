@@ -74,10 +74,12 @@ func TestADamagedListOfSessions(t *testing.T) {
 				first.login()
 				s.rewrite(listRows, func(string) string { return damage })
 
+				s.store.delay = 10 * time.Millisecond // both find it damaged
 				var both sync.WaitGroup
 				both.Go(second.login)
 				both.Go(third.login)
 				both.Wait()
+				s.store.delay = 0
 				assert.Equal(t, 1, strings.Count(lines.String(), "listed anew"), "it is said once")
 				for _, b := range []*browser{first, second, third} {
 					assert.Equal(t, s.number, b.ok("GET", "/page"), "nobody is logged out by it")

@@ -244,25 +244,31 @@ func TestADoubleClickOnLogin(t *testing.T) {
 }
 
 func TestALoginWhoseProfileFails(t *testing.T) {
-	s := newShop(t, setup{})
-	b := s.browser()
-	b.ok("GET", "/page")
-	for i, c := range []struct {
-		fault  emporixtest.Fault
-		status int
-	}{
-		{emporixtest.Fault{Status: 500}, 503},
-		{emporixtest.Fault{Set: map[string]json.RawMessage{"customerNumber": json.RawMessage(`""`)}}, 502},
-		{emporixtest.Fault{Set: map[string]json.RawMessage{"customerNumber": json.RawMessage(`"00000000"`), "id": json.RawMessage(`"00000000"`)}}, 502},
-	} {
-		c.fault.Operation = "Customers.Get"
-		s.fake.Fail(t, c.fault)
-		assert.Equal(t, c.status, b.do("POST", "/login password=correct+horse").StatusCode)
-		assert.Equal(t, nobody, b.ok("GET", "/page"), "nobody is logged in without being listed")
-		s.fake.AssertCalls(t, "Auth.Logout", i+1)
-	}
-	b.login()
-	assert.Equal(t, s.number, b.ok("GET", "/page"))
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		s := newShop(t, setup{sealed: sealed})
+		b := s.browser()
+		b.ok("GET", "/page")
+		for i, c := range []struct {
+			fault  emporixtest.Fault
+			status int
+		}{
+			{emporixtest.Fault{Status: 500}, 503},
+			{emporixtest.Fault{Set: map[string]json.RawMessage{"customerNumber": json.RawMessage(`""`)}}, 502},
+			{emporixtest.Fault{Set: map[string]json.RawMessage{"customerNumber": json.RawMessage(`"00000000"`), "id": json.RawMessage(`"00000000"`)}}, 502},
+		} {
+			c.fault.Operation = "Customers.Get"
+			s.fake.Fail(t, c.fault)
+			assert.Equal(t, c.status, b.do("POST", "/login password=correct+horse").StatusCode)
+			if sealed {
+				s.restart(cookieKey) // all there is is in the cookie
+			}
+			assert.Equal(t, "none  ", b.ok("GET", "/info"), "the guest's session is over with it")
+			assert.Equal(t, nobody, b.ok("GET", "/page"), "nobody is logged in without being listed")
+			s.fake.AssertCalls(t, "Auth.Logout", i+1)
+		}
+		b.login()
+		assert.Equal(t, s.number, b.ok("GET", "/page"))
+	})
 }
 
 func TestLogoutThatTheServerDoesNotConfirm(t *testing.T) {

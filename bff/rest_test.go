@@ -85,6 +85,12 @@ func TestWhatFailsLeavesNoRows(t *testing.T) {
 	}
 	assert.Equal(t, 1, s.store.live(t, visitorRows), "one visitor is one row")
 
+	s = newShop(t, setup{})
+	s.fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Status: 500})
+	assert.Nil(t, s.browser().do("POST", "/login password=correct+horse").set)
+	s.fake.AssertCalls(t, "Auth.Logout", 1)
+	assert.Zero(t, s.store.live(t, visitorRows), "a stranger whose login was undone is no visitor")
+
 	s = newShop(t, setup{options: bff.Options{Site: func(*http.Request) emporix.SessionContext { return emporix.SessionContext{Currency: "EUR"} }}})
 	s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.StartAnonymous", Status: 400, Times: 2})
 	for _, request := range []string{"GET /page", "POST /login password=correct+horse"} {

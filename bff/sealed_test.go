@@ -270,8 +270,12 @@ func TestAGuestWhoFitsIntoNoCookie(t *testing.T) {
 		s := newShop(t, setup{sealed: true, options: bff.Options{
 			Logger: slog.New(slog.NewTextHandler(&log, nil)),
 			ErrorPage: func(w http.ResponseWriter, r *http.Request, status int, err error) {
-				_, visited := bff.FromContext(r.Context())
-				assert.True(t, visited)
+				visit, visited := bff.FromContext(r.Context())
+				require.True(t, visited)
+				if errs == nil { // the error of a page that began a session, which is lost
+					_, late := visit.Session(r.Context())
+					assert.Error(t, late)
+				}
 				errs = append(errs, err)
 				http.Error(w, "sorry", status)
 			},
@@ -384,24 +388,49 @@ func TestThePageOfAGuestWhoFitsIntoNoCookie(t *testing.T) {
 	}
 }
 
-// A customer's page is shown, although the tokens that were renewed meanwhile don't
-// fit any more.
+// A page is shown, although the tokens that were renewed meanwhile don't fit any more
+// into the cookie that the visitor has.
 func TestTokensThatDoNotFitAnyMore(t *testing.T) {
-	var log bytes.Buffer
-	s := newShop(t, setup{sealed: true, options: bff.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}})
-	b := s.browser()
-	b.login()
 	huge, err := json.Marshal("x." + strings.Repeat("y", 5000))
 	require.NoError(t, err)
-	nothing := ""
-	s.fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Status: 401, RawBody: &nothing})
-	s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", Set: map[string]json.RawMessage{"saas_token": huge}})
-	out := b.do("GET", "/page")
-	assert.Equal(t, 200, out.StatusCode)
-	assert.Equal(t, s.number, out.body)
-	assert.Nil(t, out.set)
-	assert.Contains(t, log.String(), "the visitor's cookie could not be written")
-	s.fake.AssertCalls(t, "Auth.Refresh", 1)
+	for who, renewal := range map[string]emporixtest.Fault{
+		"customer": {Operation: "Auth.Refresh", Set: map[string]json.RawMessage{"saas_token": huge}},
+		"guest":    {Operation: "Auth.RefreshAnonymous", Set: map[string]json.RawMessage{"refresh_token": huge}},
+	} {
+		var log bytes.Buffer
+		s := newShop(t, setup{sealed: true, options: bff.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}})
+		b := s.browser()
+		number := b.ok("GET", "/page")
+		if who == "customer" {
+			b.login()
+			number = s.number
+		}
+		nothing := ""
+		s.fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Status: 401, RawBody: &nothing})
+		s.fake.Fail(t, renewal)
+		out := b.do("GET", "/page")
+		assert.Equal(t, 200, out.StatusCode, who)
+		assert.Equal(t, number, out.body, who)
+		assert.Nil(t, out.set, who)
+		assert.Contains(t, log.String(), "the visitor's cookie could not be written", who)
+		s.fake.AssertCalls(t, renewal.Operation, 1)
+		assert.Equal(t, nobody, s.browser().ok("GET", "/page"), "%s: others are guests all the same", who)
+		if who == "customer" { // also with the page of the login
+			s.fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Status: 401, RawBody: &nothing, Call: 1})
+			s.fake.Fail(t, renewal)
+			w := s.browser().serve(func(w http.ResponseWriter, r *http.Request) {
+				_, err := bff.From(r).Login(r.Context(), jo)
+				assert.NoError(t, err)
+				session, err := bff.From(r).Session(r.Context())
+				assert.NoError(t, err)
+				_, err = session.Customers.Get(r.Context())
+				assert.NoError(t, err)
+				_, _ = io.WriteString(w, "page")
+			})
+			assert.Equal(t, "page", w.Body.String())
+			assert.Empty(t, w.Result().Cookies())
+		}
+	}
 }
 
 // A handler that panics is answered by what stands around it.

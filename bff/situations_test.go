@@ -355,7 +355,13 @@ func TestTheListHasOneEntryForEachSession(t *testing.T) {
 		b.login()
 		b.ok("POST", "/company id=acme-ltd")
 	}
-	for _, list := range s.rows("/bff/customer/") {
-		require.Equal(t, 1, strings.Count(list, `"i":`))
+	entries := func() (n int) {
+		for _, list := range s.rows("/bff/customer/") {
+			n += strings.Count(list, `"i":`)
+		}
+		return n
 	}
+	require.Equal(t, 1, entries())
+	require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
+	require.Zero(t, entries(), "and none for one that has ended")
 }

@@ -307,6 +307,9 @@ func TestSocialLoginRefusals(t *testing.T) {
 		for _, to := range []string{"//evil.example", "https://evil.example", "/\\evil.example", "evil", "javascript:alert(1)", "/a\nb", "/a\x1fb", "/a\x7fb", "/a#\r\nb", "/a#\x7f", "/%zz", "/" + strings.Repeat("x", 600)} {
 			assert.Equal(t, 400, b.do("GET", "/social?to="+url.QueryEscape(to)).StatusCode, to)
 		}
+		for _, to := range []string{"/a b", "/a#b c", "/~", "/\u00e4"} {
+			assert.Equal(t, 200, b.do("GET", "/social?to="+url.QueryEscape(to)).StatusCode, to)
+		}
 		for size, status := range map[int]int{512: 200, 513: 400} {
 			assert.Equal(t, status, b.do("GET", "/social?to=/"+strings.Repeat("x", size-1)).StatusCode, size)
 		}

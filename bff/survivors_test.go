@@ -2,9 +2,12 @@ package bff_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -140,5 +143,126 @@ func TestALogoutEverywhereIsTriedAgain(t *testing.T) {
 		assert.Equal(t, nobody, b.ok("GET", "/page"))
 		store.over.Store(true)
 		time.Sleep(2 * time.Minute) // what the first replica owes the store
+	})
+}
+
+// loginWithoutAnEnd logs in with a process that ends right after it has settled the
+// new ID, so that nothing says of the old one that it is worth nothing.
+func (s *shop) loginWithoutAnEnd(b *browser) {
+	s.t.Helper()
+	visitors := s.rows(visitorRows)
+	store := &faulty{ConditionalTokenStore: s.store}
+	written := 0
+	s.store.onWrite = func(key string) {
+		if _, old := visitors[key]; !old && strings.Contains(key, visitorRows) {
+			if written++; written == 2 { // promised, settled
+				store.mu.Lock()
+				store.armed, store.fault = true, fault{how: "always"}
+				store.mu.Unlock()
+			}
+		}
+	}
+	s.open(setup{client: withStore(store)})
+	b.login()
+	s.store.onWrite = nil
+	s.open(setup{})
+}
+
+func TestAnOldIDWhoseNewOneHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{})
+		b, old := s.browser(), s.browser()
+		b.ok("GET", "/page")
+		old.cookie = b.cookie
+		row := slices.Collect(maps.Keys(s.rows(visitorRows)))[0]
+		s.loginWithoutAnEnd(b)
+		b.ok("POST", "/logout")
+		assert.Contains(t, s.rows(visitorRows)[row], `"m":`, "its end was not written")
+		time.Sleep(2 * time.Minute) // the new one's row is gone
+		assert.Equal(t, nobody, old.ok("GET", "/page"))
+		assert.NotContains(t, old.ok("GET", "/info"), "customer")
+	})
+}
+
+// hooked calls a function before it reads a row.
+type hooked struct {
+	emporix.ConditionalTokenStore
+	before func(key string)
+}
+
+func (h *hooked) Load(ctx context.Context, key string) ([]byte, bool, error) {
+	h.before(key)
+	return h.ConditionalTokenStore.Load(ctx, key)
+}
+
+// Of two requests that take back a change whose process has ended, one is overtaken
+// between the two rows that it reads.
+func TestAChangeThatAnotherRequestTakesBack(t *testing.T) {
+	for _, target := range []string{"/info", "/logout"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t, setup{})
+			process := &mortal{ledger: s.store}
+			s.open(setup{client: withStore(process)})
+			b, other := s.browser(), s.browser()
+			b.login()
+			other.cookie = b.cookie
+			before := b.ok("GET", "/info")
+			visitors := s.rows(visitorRows)
+			s.fake.Fail(t, emporixtest.Fault{Operation: "Credentials.ChangePassword", Delay: 2 * time.Second, Status: 500})
+			var change sync.WaitGroup
+			change.Go(func() { b.do("POST", "/password password=correct+horse") })
+			time.Sleep(time.Second)
+			process.killed.Store(true)
+			change.Wait()
+			time.Sleep(time.Minute)
+
+			overtaken := false
+			store := &hooked{s.store, func(key string) {
+				if _, old := visitors[key]; !old && strings.Contains(key, visitorRows) && !overtaken {
+					overtaken = true
+					switch target {
+					case "/info":
+						assert.Equal(t, before, other.ok("GET", target))
+					default:
+						other.ok("POST", target)
+					}
+				}
+			}}
+			s.open(setup{client: withStore(store)})
+			if out := b.ok("GET", "/info"); target == "/info" {
+				assert.Equal(t, before, out)
+			} else {
+				assert.NotContains(t, out, "customer")
+			}
+			assert.True(t, overtaken)
+			time.Sleep(2 * time.Minute)
+		})
+	}
+}
+
+// What only a change in memory says is not taken from a cookie.
+func TestACookieThatSaysItIsChanging(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{sealed: true})
+		b := s.browser()
+		b.login()
+		b.cookie = bff.Reseal(s.b, b.cookie, func(plain []byte) []byte {
+			var all struct {
+				Version    int             `json:"v"`
+				Issued     int64           `json:"i"`
+				Record     map[string]any  `json:"r"`
+				Generation uint64          `json:"g"`
+				Session    json.RawMessage `json:"d"`
+			}
+			require.NoError(t, json.Unmarshal(plain, &all))
+			all.Record["h"], all.Record["x"], all.Record["n"] = time.Now().Add(time.Minute).UnixMilli(), true, all.Record["k"]
+			data, err := json.Marshal(all)
+			require.NoError(t, err)
+			return data
+		})
+		s.restart(cookieKey)
+		began := time.Now()
+		assert.Equal(t, s.number, b.ok("GET", "/page"))
+		assert.Zero(t, time.Since(began))
 	})
 }
