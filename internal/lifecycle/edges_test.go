@@ -347,3 +347,27 @@ func TestOver(t *testing.T) {
 		}
 	})
 }
+
+// Who reads the row while a login is being written, right after something else has
+// ended here, sees the login too.
+func TestL09_ALoginIsSeenByWhoHasJustReadTheRow(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
+		jo, other := visitor("jo"), visitor("jo")
+		w.token(jo, WantAnonymous)
+		w.tokenServer.script(0, failing(map[string]failure.Outcome{refreshAnonymous: failure.NotSent}))
+		w.fakeStore.fail(func(op string) trip {
+			if op == "save" {
+				w.fakeStore.fail(nil)
+				assert.Error(t, w.m.at(other).Refresh(t.Context(), nil))
+				r, err := w.m.at(other).Info(t.Context())
+				assert.NoError(t, err)
+				assert.Equal(t, Anonymous, r.Kind)
+			}
+			return works
+		})
+		w.logIn(jo)
+		r, err := w.m.at(other).Info(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, Customer, r.Kind)
+	})
+}

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,6 +70,37 @@ func TestFleet_ARowThatChangesEndsTheWait(t *testing.T) {
 		require.NoError(t, err)
 		assert.True(t, done && l == nil)
 		assert.Equal(t, other, s.leasingStore.lent("jo"))
+	})
+}
+
+// A lease that comes late, just when the row has changed, is given back all the same.
+func TestFleet_ALeaseThatComesLateBesideTheRow(t *testing.T) {
+	inShop(t, 1, func(t *testing.T, s *shop) {
+		s.guest("jo")
+		seen, w := s.replicas[0].row("jo"), s.replicas[0]
+		s.leasingStore.lend(t, "jo", "another process", time.Minute)
+		var asked, looked atomic.Bool
+		late := make(chan struct{})
+		s.links[0].mu.Lock()
+		s.links[0].before = func(op string) {
+			switch {
+			case op == "acquire" && !asked.Swap(true):
+				<-late // beyond the store's time
+			case op == "load" && !looked.Swap(true):
+				next := *seen
+				next.Generation = nextGeneration(seen.Generation)
+				assert.NoError(t, s.leasingStore.Save(t.Context(), rowOf("jo"), next.encode(), next.Generation, time.Hour))
+				s.leasingStore.drop("jo")
+				close(late)
+				time.Sleep(time.Millisecond)
+			}
+		}
+		s.links[0].mu.Unlock()
+		l, done, err := w.m.at(visitor("jo")).acquire(t.Context(), seen)
+		require.NoError(t, err)
+		assert.True(t, done && l == nil)
+		synctest.Wait()
+		assert.Empty(t, s.leasingStore.lent("jo"))
 	})
 }
 
