@@ -320,6 +320,8 @@ func TestAGuestWhoFitsIntoNoCookie(t *testing.T) {
 			assert.NotEmpty(t, b.cookie)
 		}
 		s.fake.AssertCalls(t, "Auth.StartAnonymous", 3+len(all))
+		s.browser().serve(func(_ http.ResponseWriter, r *http.Request) { begins(t, r) })
+		s.fake.AssertCalls(t, "Auth.StartAnonymous", 3+len(all))
 	})
 }
 

@@ -58,6 +58,34 @@ func TestAChangeThatCouldNotBeTakenBack(t *testing.T) {
 	}
 }
 
+// Who logs out with the ID before last, as an old tab does, is logged out where the
+// session is: also when a change could not be taken back.
+func TestALogoutWithTheIDBeforeAChange(t *testing.T) {
+	for at, more := 0, true; more; at++ {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t, setup{})
+			b, tab := s.browser(), s.browser()
+			b.ok("GET", "/page")
+			tab.cookie = b.cookie
+			b.login()
+			store := &faulty{ConditionalTokenStore: s.store, fault: fault{at: at, how: "row"}, armed: true}
+			s.open(setup{client: withStore(store)})
+			b.do("POST", "/password password=battery+staple")
+			store.mu.Lock()
+			more, store.armed = store.hit, false
+			visitor := strings.Contains(store.key, visitorRows) // time ends the others, or the SDK
+			store.mu.Unlock()
+			s.open(setup{})
+			if visitor || !more {
+				tab.ok("POST", "/logout")
+				s.fake.AssertCalls(t, "Auth.Logout", 1)
+				assert.Equal(t, nobody, b.ok("GET", "/page"), "operation %d", at)
+			}
+			time.Sleep(2 * time.Minute) // what the first replica owes the store
+		})
+	}
+}
+
 // A login over a customer had succeeded, and nobody has the new ID: the old one
 // does not go on with the session of that login.
 func TestAReplicaIsKilledRightAfterALoginOverACustomer(t *testing.T) {
