@@ -224,3 +224,23 @@ func TestLife_ASwitchThatIsNotSent(t *testing.T) {
 		assert.Equal(t, 1, refreshes)
 	})
 }
+
+// aloneStore is a store that says that no other process uses it.
+type aloneStore struct{ emporix.ConditionalTokenStore }
+
+func (aloneStore) OneProcess() {}
+
+// Where no other process can have renewed the session, its end is told at once.
+func TestLife_L14_AStoreOfOneProcessTellsAnEndAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := emporixtest.New(t, emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour}))
+		fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
+		session := fake.Client(t, emporix.WithTokenStore(aloneStore{emporix.NewMemoryStore(0)})).Session("jo")
+		logIn(t, session)
+		time.Sleep(61 * time.Minute)
+		require.Positive(t, fake.Server().RevokeRefresh(""))
+		began := time.Now()
+		require.ErrorIs(t, customerCall(t.Context(), session), emporix.ErrSessionExpired)
+		assert.Zero(t, time.Since(began))
+	})
+}

@@ -156,23 +156,3 @@ func anonymously(t *testing.T, s *emporix.Session, who string) *emporix.Session 
 	}
 	return s
 }
-
-// aloneStore is a store that says that no other process uses it.
-type aloneStore struct{ emporix.ConditionalTokenStore }
-
-func (aloneStore) OneProcess() {}
-
-func TestAStoreOfOneProcessTellsAnEndAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		fake := emporixtest.New(t, emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour}))
-		fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
-		client := fake.Client(t, emporix.WithTokenStore(aloneStore{emporix.NewMemoryStore(0)}))
-		anonymously(t, client.Session("jo"), "customer")
-		time.Sleep(61 * time.Minute)
-		require.Positive(t, fake.Server().RevokeRefresh(""))
-		began := time.Now()
-		err := client.Session("jo").Customers.Update(t.Context(), emporix.CustomerPatch{FirstName: emporix.Set("Joanna")})
-		require.ErrorIs(t, err, emporix.ErrSessionExpired)
-		assert.Zero(t, time.Since(began))
-	})
-}
