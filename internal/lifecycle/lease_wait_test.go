@@ -186,3 +186,24 @@ func TestFleet_TheRefreshLimitWhileAnotherHasTheLease(t *testing.T) {
 		assert.Zero(t, s.replicas[0].size("flights"))
 	})
 }
+
+// A lease is for refresh tokens: where none is sent, none is taken.
+func TestFleet_ASessionThatBeginsNeedsNoLease(t *testing.T) {
+	inShop(t, 1, func(t *testing.T, s *shop) {
+		begins := func() {
+			t.Helper()
+			before := s.tokenServer.count(anonymous)
+			_, err := s.use(0, "jo", WantAnonymous)
+			require.NoError(t, err)
+			assert.Equal(t, before+1, s.tokenServer.count(anonymous))
+			assert.Zero(t, s.links[0].used()["acquire"])
+		}
+		begins()
+		time.Sleep(refreshLife) // its refresh token is over, too
+		begins()
+		time.Sleep(guestOver)
+		_, err := s.use(0, "jo", WantAnonymous)
+		require.NoError(t, err)
+		assert.Equal(t, 1, s.links[0].used()["acquire"], "but for a renewal")
+	})
+}

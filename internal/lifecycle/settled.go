@@ -24,10 +24,10 @@ func (m *Manager) settleTime() time.Duration {
 	return min(m.cfg.CallLimit, m.cfg.RefreshLimit) + writeLimit
 }
 
-// closing reports whether r has ended so recently that another process may still be
-// writing what it got for its refresh token.
+// closing reports whether r has ended so recently, if it has a refresh token at all,
+// that another process may still be writing what it got for that.
 func (m *Manager) closing(r *Record) bool {
-	return r.Kind != None && !r.RefreshUntil.IsZero() && time.Now().Before(r.RefreshUntil.Add(m.settleTime()))
+	return time.Now().Before(r.RefreshUntil.Add(m.settleTime()))
 }
 
 // settled waits until no other process can be writing what follows r any more,
