@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"io"
 	"net/http"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/emporix-community/emporix-go/internal/failure"
 	"github.com/emporix-community/emporix-go/internal/operation"
+	"github.com/emporix-community/emporix-go/internal/transport"
 )
 
 // An answer is read in the encoding that it declares, or refused. Of an error the
@@ -45,9 +47,13 @@ func TestCharsets(t *testing.T) {
 		"application/json; version=1; charset=iso8859-1": {latin1, utf8},
 	} {
 		t.Run(media, func(t *testing.T) {
-			for _, status := range []int{200, 299, 300, 404} {
+			for i, status := range []int{200, 299, 300, 404, 200, 299, 300, 404} {
+				read := func(*transport.Config) {}
+				if i >= 4 {
+					read = rewrapped
+				}
 				for body, want := range map[string]string{tt.body: tt.want, "": ""} {
-					p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
+					p := pipeline(t, "https://api.test", read, base(func(*http.Request) (*http.Response, error) {
 						return answer(status, body, "Content-Type", media), nil
 					}))
 					got, err := send(t.Context(), p, callOf(operation.CustomersGet))
@@ -68,5 +74,45 @@ func TestCharsets(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// rewrapped has a middleware that wraps the body, so that it is read once more.
+func rewrapped(cfg *transport.Config) {
+	cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			if err == nil {
+				resp.Body = struct{ io.ReadCloser }{resp.Body}
+			}
+			return resp, err
+		})
+	}
+}
+
+// A transport of the caller's may hand out one header many times, as a cache does.
+func TestTheHeaderOfAnAnswerIsNotWrittenTo(t *testing.T) {
+	for name, tt := range map[string]struct {
+		op     *operation.Operation
+		status int
+		body   string
+		header http.Header
+	}{
+		"another encoding": {operation.CustomersGet, 200, "\xf6", http.Header{"Content-Type": {"text/plain; charset=latin1"}}},
+		"compressed":       {operation.CustomersGet, 200, zipped(10), http.Header{"Content-Encoding": {"gzip"}}},
+		"a redirect":       {operation.CustomersGet, 302, "", http.Header{"Location": {"/elsewhere"}}},
+		"a token":          {operation.AuthAnonymous, 200, "{}", http.Header{"X-Token": {"t"}}},
+		"the bearer":       {operation.CustomersGet, 200, "{}", http.Header{"X-Said": {bearer}, "X-Also": {bearer}}},
+	} {
+		before := tt.header.Clone()
+		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) {
+			resp := answer(tt.status, tt.body)
+			resp.Header = tt.header
+			return resp, nil
+		}))
+		got, err := send(t.Context(), p, callOf(tt.op))
+		require.NoError(t, err, name)
+		assert.Equal(t, before, tt.header, name)
+		assert.NotEqual(t, before, got.Header, name)
 	}
 }

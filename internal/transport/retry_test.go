@@ -247,6 +247,7 @@ func TestRetryAfter(t *testing.T) {
 				assert.GreaterOrEqual(t, took, tt.least)
 				assert.LessOrEqual(t, took, tt.most)
 				assert.InDelta(t, tt.asked, got.RetryAfter, float64(time.Second))
+				assert.Equal(t, tt.asked == 0, got.RetryAfter == 0)
 			})
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -400,6 +401,7 @@ func TestS05_CompressedAnswersAreReadUpToALimit(t *testing.T) {
 			t.Run(name+" "+asked, func(t *testing.T) {
 				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 					w.Header().Set("Content-Encoding", tt.label)
+					w.Header().Set("Content-Length", strconv.Itoa(len(tt.body)))
 					w.WriteHeader(tt.status)
 					_, _ = io.WriteString(w, tt.body)
 				}))
@@ -417,6 +419,7 @@ func TestS05_CompressedAnswersAreReadUpToALimit(t *testing.T) {
 							resp, err := next.RoundTrip(r)
 							if err == nil {
 								assert.Empty(t, resp.Header.Get("Content-Encoding"), "a middleware would decompress it once more")
+								assert.Empty(t, resp.Header.Get("Content-Length"), "it was the compressed one's")
 							}
 							return resp, err
 						})
