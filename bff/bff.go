@@ -271,17 +271,18 @@ func (b *BFF) tell(ctx context.Context, level slog.Level, message string, attrs 
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	var returned atomic.Bool
+	returned := make(chan struct{})
 	_, err := await(limited, func(context.Context) (struct{}, error) {
-		defer func() { returned.Store(true); b.logStuck.Store(false) }()
+		defer close(returned)
 		b.opts.Logger.LogAttrs(context.WithoutCancel(ctx), level, "bff: "+message, attrs...)
 		return struct{}{}, nil
 	})
 	if errors.Is(err, errStuck) {
 		b.logStuck.Store(true)
-		if returned.Load() { // just now
+		go func() { // ends with the line
+			<-returned
 			b.logStuck.Store(false)
-		}
+		}()
 	}
 }
 
