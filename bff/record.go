@@ -58,9 +58,10 @@ func newRecord() record {
 // end makes an ID worth nothing. Whoever presents it gets a session that never
 // was a customer's, also where the old one could not be removed.
 func (r *record) end(id, next string) {
-	r.Superseded, r.Key, r.Next = true, digest("superseded", id), next
-	r.Customer, r.LoggedIn, r.Listed, r.Social = "", 0, 0, nil
-	r.Changing, r.Moving, r.From = 0, "", ""
+	*r = record{
+		Version: r.Version, Generation: r.Generation, Began: r.Began, Seen: r.Seen, State: r.State,
+		Superseded: true, Key: digest("superseded", id), Next: next,
+	}
 }
 
 // release ends the reservation for a change, with the session at key.

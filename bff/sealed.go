@@ -286,9 +286,7 @@ func (k *sealedVisitors) place(v *visitor) *visitor {
 	if note, changing := rows.get(changingNote(v.Key)); changing {
 		v.Changing = note.until.UnixMilli()
 	}
-	if v.row != 0 {
-		rows.put(k.row(v.Key), v.session, v.row, func(now cookieRow) bool { return now.generation < v.row }, memoryLife)
-	}
+	rows.put(k.row(v.Key), v.session, v.row, func(now cookieRow) bool { return now.generation < v.row }, memoryLife) // not without a session, which is row 0
 	return v
 }
 
