@@ -300,3 +300,32 @@ func TestALogoutAndALoginThatFails(t *testing.T) {
 		}
 	})
 }
+
+// A login whose time is up while another request renews the session leaves nothing
+// behind that the visitor has to wait for.
+func TestALoginThatHasNoTimeToBegin(t *testing.T) {
+	inBothModes(t, func(t *testing.T, sealed bool) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t, setup{sealed: sealed, client: []emporix.Option{emporix.WithTimeouts(emporix.Timeouts{Attempt: time.Minute})}})
+			b, tab := s.browser(), s.browser()
+			b.ok("GET", "/page")
+			guest := b.ok("GET", "/info")
+			tab.cookie = b.cookie
+			time.Sleep(2 * time.Hour)
+			s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Delay: 20 * time.Second})
+			var page sync.WaitGroup
+			page.Go(func() { assert.Equal(t, nobody, tab.ok("GET", "/page")) })
+			time.Sleep(time.Second)
+			status, took := b.timed("POST /login password=correct+horse")
+			assert.Equal(t, 503, status)
+			assert.LessOrEqual(t, took, requestTime+100*time.Millisecond)
+			began := time.Now()
+			assert.Equal(t, guest, b.ok("GET", "/info"))
+			assert.Less(t, time.Since(began), time.Second)
+			page.Wait()
+			s.fake.AssertCalls(t, "Auth.Login", 0)
+			b.login()
+			assert.Equal(t, s.number, b.ok("GET", "/page"))
+		})
+	})
+}

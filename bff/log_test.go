@@ -93,7 +93,11 @@ func TestWhatTheVisitorNeedNotKnowIsLogged(t *testing.T) {
 		}, {
 			"a login that came too late was not confirmed to be undone", setup{},
 			func(s *shop) { s.fake.Fail(s.t, emporixtest.Fault{Operation: "Auth.Logout", Status: 500, Times: -1}) },
-			func(s *shop, _ *browser, wrong func()) { wrong(); logInTooLate(s) },
+			func(s *shop, _ *browser, wrong func()) { wrong(); logInTooLate(s, func() {}) },
+		}, {
+			"a change of the visitor's ID came too late, and could not be taken back", setup{},
+			func(s *shop) { s.store.fail(nil, errDown) },
+			func(s *shop, _ *browser, wrong func()) { logInTooLate(s, wrong) },
 		}, {
 			"Options.ErrorPage failed", setup{options: bff.Options{ErrorPage: func(w http.ResponseWriter, _ *http.Request, status int, err error) {
 				if status == 503 {
@@ -129,8 +133,8 @@ func TestWhatTheVisitorNeedNotKnowIsLogged(t *testing.T) {
 }
 
 // logInTooLate logs visitors in whose responses http.TimeoutHandler has sent in the
-// midst of it.
-func logInTooLate(s *shop) {
+// midst of it, and calls then at that moment.
+func logInTooLate(s *shop, then func()) {
 	for delay := 4800 * time.Millisecond; delay < 4960*time.Millisecond; delay += 20 * time.Millisecond {
 		b := s.browser()
 		b.ok("GET", "/page")
@@ -139,8 +143,10 @@ func logInTooLate(s *shop) {
 		s.store.mu.Unlock()
 		s.fake.Fail(s.t, emporixtest.Fault{Operation: "Auth.Login", Delay: delay})
 		s.handler = s.b.Handler(http.TimeoutHandler(s.mux, 5*time.Second, "too slow"))
+		time.AfterFunc(5*time.Second, then)
 		b.do("POST", "/login password=correct+horse")
 		time.Sleep(time.Minute)
+		s.store.fail(nil, nil)
 		s.store.mu.Lock()
 		s.store.delay = 0
 		s.store.mu.Unlock()

@@ -108,6 +108,9 @@ func TestACookieOfAnotherKeyIsLogged(t *testing.T) {
 	assert.Equal(t, nobody, b.ok("GET", "/page"))
 	assert.Contains(t, log.String(), "sealed under another key")
 	assert.NotContains(t, log.String(), "level=WARN", "anybody can cause it")
+	b.cookie = bff.Reseal(s.b, b.cookie, func([]byte) []byte { return []byte("{") })
+	assert.Equal(t, nobody, b.ok("GET", "/page"))
+	assert.Contains(t, log.String(), "level=WARN msg=\"bff: a visitor begins anew\"", "only the shop can cause it")
 }
 
 func TestSealedKeysAreChecked(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"regexp"
@@ -108,10 +109,12 @@ func TestAReplicaIsKilledRightAfterALoginOverACustomer(t *testing.T) {
 		})
 		require.True(t, process.killed.Load())
 		s.store.onWrite = nil
-		s.fake.Server().ClearFaults()
-		s.open(setup{})
+		var said sync.Map
+		s.open(setup{options: bff.Options{Logger: slog.New(honest{t: t, said: &said})}})
 		time.Sleep(3 * time.Minute)
 		assert.NotContains(t, b.ok("GET", "/info"), "customer")
+		_, logged := said.Load("bff: the session of a login that reached nobody was not logged out")
+		assert.True(t, logged)
 		assert.Equal(t, nobody, b.ok("GET", "/page"))
 	})
 }
