@@ -101,7 +101,7 @@ func TestTheHeaderOfAnAnswerIsNotWrittenTo(t *testing.T) {
 		"another encoding": {operation.CustomersGet, 200, "\xf6", http.Header{"Content-Type": {"text/plain; charset=latin1"}}},
 		"compressed":       {operation.CustomersGet, 200, zipped(10), http.Header{"Content-Encoding": {"gzip"}}},
 		"a redirect":       {operation.CustomersGet, 302, "", http.Header{"Location": {"/elsewhere"}}},
-		"a token":          {operation.AuthAnonymous, 200, "{}", http.Header{"X-Token": {"t"}}},
+		"a token":          {operation.AuthStartAnonymous, 200, "{}", http.Header{"X-Token": {"t"}}},
 		"the bearer":       {operation.CustomersGet, 200, "{}", http.Header{"X-Said": {bearer}, "X-Also": {bearer}}},
 	} {
 		before := tt.header.Clone()
