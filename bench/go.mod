@@ -11,12 +11,10 @@ require (
 )
 
 require (
-	github.com/aclements/go-moremath v0.0.0-20210112150236-f10218a38794 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/google/go-querystring v1.2.0 // indirect
 	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
-	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da // indirect
 	golang.org/x/sys v0.48.0 // indirect
 )
 
@@ -24,5 +22,3 @@ replace (
 	github.com/emporix-community/emporix-go => ../
 	github.com/emporix-community/emporix-go/stores/redis => ../stores/redis
 )
-
-tool golang.org/x/perf/cmd/benchstat
