@@ -293,10 +293,10 @@ func TestSignUpWithAnUnusableAnswer(t *testing.T) {
 
 // net/http would answer it by itself, with 200.
 func TestServerOptionsAreNoOperation(t *testing.T) {
-	place, err := ownFake(t.Context())
+	target, err := ownFake(t.Context())
 	require.NoError(t, err)
-	defer func() { assert.NoError(t, place.close(context.WithoutCancel(t.Context()))) }()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(strings.TrimSuffix(place.fake.url, "/__fake/"), "http://"))
+	defer func() { assert.NoError(t, target.close(context.WithoutCancel(t.Context()))) }()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(strings.TrimSuffix(target.fake.url, "/__fake/"), "http://"))
 	require.NoError(t, err)
 	defer conn.Close()
 	_, err = io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: fake\r\nConnection: close\r\n\r\n")

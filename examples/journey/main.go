@@ -3,8 +3,7 @@
 //
 //	go run ./examples/journey
 //
-// The steps are in story.go, credentials.go and elsewhere.go; they are what to
-// read to learn the SDK. Where it goes is up to the environment:
+// The steps are in steps.go: read it to learn the SDK. Where it goes is up to the environment:
 //
 //   - Without any of the variables below, it starts a fake Emporix of its own.
 //   - With EMPORIX_API_HOST alone, it goes to the emporix-fake that runs there,

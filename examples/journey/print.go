@@ -41,7 +41,7 @@ func isTerminal(w io.Writer) bool {
 
 func (p *printer) title(text string) { fmt.Fprintln(p.w, p.painted(bold, text)) }
 
-// chapter begins a group of steps.
+// chapter starts a group of steps.
 func (p *printer) chapter(title string) { p.pending = title }
 
 func (p *printer) beginLine() {
@@ -55,8 +55,8 @@ var outcomes = map[outcome]struct{ word, colour string }{
 	ok: {"ok", green}, skipped: {"skipped", yellow}, failed: {"FAILED", red},
 }
 
-// step prints the operation, its outcome, the time it took and what came back.
-func (p *printer) step(s step) {
+// line prints the operation, its outcome, the time it took and what came back.
+func (p *printer) line(s line) {
 	p.beginLine()
 	took := ""
 	if s.called {
@@ -77,7 +77,7 @@ func (p *printer) summary(r result, remarks []string) {
 	p.chapter("Summary")
 	for _, s := range r.notes {
 		s.called = false // the time is that of one call of perhaps many
-		p.step(s)
+		p.line(s)
 	}
 	p.remark(fmt.Sprintf("%d calls in %s", r.calls, readable(r.took)))
 	for _, text := range remarks {

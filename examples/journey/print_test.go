@@ -35,9 +35,9 @@ func TestStepLines(t *testing.T) {
 	for _, p := range []*printer{{w: &plain}, {w: &painted, colour: true}} {
 		p.chapter("nobody came")
 		p.chapter("A chapter")
-		p.step(step{"Auth.Login", ok, true, 1500 * time.Microsecond, "welcome"})
-		p.step(step{"Credentials.RequestPasswordReset", failed, true, 12 * time.Second, "no\nanswer"})
-		p.step(step{"Auth.SocialLogin", skipped, false, 3, "needs a code"})
+		p.line(line{"Auth.Login", ok, true, 1500 * time.Microsecond, "welcome"})
+		p.line(line{"Credentials.RequestPasswordReset", failed, true, 12 * time.Second, "no\nanswer"})
+		p.line(line{"Auth.SocialLogin", skipped, false, 3, "needs a code"})
 	}
 	assert.Equal(t, `
 A chapter
@@ -49,7 +49,7 @@ A chapter
 }
 
 func TestResultCountsEachOperationOnce(t *testing.T) {
-	b := &book{steps: []step{
+	b := &report{lines: []line{
 		{operation: "Auth.Login", outcome: ok, called: true},
 		{operation: "Auth.Login", outcome: failed, note: "the second time", called: true},
 		{operation: "Auth.Login", outcome: ok, called: true},
@@ -65,8 +65,8 @@ func TestResultCountsEachOperationOnce(t *testing.T) {
 	assert.Equal(t, 23, r.skipped)
 	assert.Equal(t, 5, r.calls)
 	require.Len(t, r.notes, 24)
-	assert.Contains(t, r.notes, step{operation: "Auth.Login", outcome: failed, note: "the second time", called: true})
-	assert.Contains(t, r.notes, step{operation: "Addresses.Get", outcome: skipped, note: "needs an address"})
+	assert.Contains(t, r.notes, line{operation: "Auth.Login", outcome: failed, note: "the second time", called: true})
+	assert.Contains(t, r.notes, line{operation: "Addresses.Get", outcome: skipped, note: "needs an address"})
 	assert.False(t, b.succeeded("Auth.Login"))
 	assert.True(t, b.succeeded("Auth.Refresh"))
 }

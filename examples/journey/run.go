@@ -21,7 +21,7 @@ const (
 
 // run walks the journey where the environment says, and answers the exit status.
 func run(ctx context.Context, stdout, stderr io.Writer) int {
-	place, err := findPlace(ctx)
+	target, err := findTarget(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return exitInterrupted
@@ -30,41 +30,41 @@ func run(ctx context.Context, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	out := newPrinter(stdout)
-	out.title("The journey of a customer, on " + place.name)
-	book := &book{out: out}
-	story := newStory(place, book)
-	before, countErr := place.fake.coverage(ctx)
+	out.title("The journey of a customer, on " + target.name)
+	report := &report{out: out}
+	journey := newJourney(target)
+	before, countErr := target.fake.coverage(ctx)
 
-	story.walk(ctx)
+	walk(ctx, report, journey.chapters()...)
 	interrupted := ctx.Err() != nil
 
 	// What was made is cleaned up after an interrupt too.
 	after, done := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
 	defer done()
-	story.cleanUp(after)
+	walk(after, report, journey.cleanUp(after))
 	var remarks []string
-	if place.fake != nil {
+	if target.fake != nil {
 		var counted int
 		if countErr == nil {
-			counted, countErr = place.fake.confirm(after, before, book)
+			counted, countErr = target.fake.confirm(after, before, report)
 		}
 		if countErr == nil {
 			remarks = append(remarks, fmt.Sprintf("the fake itself counted %d of %d operations", counted, len(emporixfake.Operations())))
 		}
 	}
-	if err := place.close(after); err != nil {
+	if err := target.close(after); err != nil {
 		remarks = append(remarks, "closing failed: "+err.Error())
 	}
 	if interrupted {
 		remarks = append(remarks, "interrupted; the rest of the journey was left out")
 	}
-	if place.server == nil { // else the fake ends with this program
-		remarks = append(remarks, story.leftBehind()...)
+	if target.server == nil { // else the fake ends with this program
+		remarks = append(remarks, journey.leftBehind()...)
 	}
-	result := book.result()
+	result := report.result()
 	if countErr != nil {
 		result.failed++
-		result.notes = append(result.notes, step{operation: "the fake's own count", outcome: failed, note: countErr.Error()})
+		result.notes = append(result.notes, line{operation: "the fake's own count", outcome: failed, note: countErr.Error()})
 	}
 	out.summary(result, remarks)
 

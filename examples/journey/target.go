@@ -14,8 +14,8 @@ import (
 	"github.com/emporix-community/emporix-go/emporixfake"
 )
 
-// place is where the journey goes.
-type place struct {
+// target is where the journey goes.
+type target struct {
 	name   string
 	client *emporix.Client
 	fake   *fake        // nil on a real tenant
@@ -24,8 +24,8 @@ type place struct {
 
 var options = []emporix.Option{emporix.WithUserAgent("emporix-journey")}
 
-// findPlace reads the environment.
-func findPlace(ctx context.Context) (*place, error) {
+// findTarget reads the environment.
+func findTarget(ctx context.Context) (*target, error) {
 	host, tenant := os.Getenv(emporix.EnvHost), os.Getenv(emporix.EnvTenant)
 	switch {
 	case host != "" && tenant == "":
@@ -49,7 +49,7 @@ func environmentIsEmpty() bool {
 }
 
 // ownFake starts a fake on a loopback port.
-func ownFake(ctx context.Context) (*place, error) {
+func ownFake(ctx context.Context) (*target, error) {
 	var listen net.ListenConfig
 	listener, err := listen.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -59,7 +59,7 @@ func ownFake(ctx context.Context) (*place, error) {
 		Handler: emporixfake.New(emporixfake.Config{}), DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 60 << 10,
 	}
-	go func() { _ = server.Serve(listener) }() // ends with place.close
+	go func() { _ = server.Serve(listener) }() // ends with target.close
 	p, err := runningFake(ctx, "http://"+listener.Addr().String())
 	if err != nil {
 		_ = server.Close()
@@ -72,7 +72,7 @@ func ownFake(ctx context.Context) (*place, error) {
 
 // runningFake takes the tenant and the IDs that the fake itself tells, and the
 // backend secret that fakes have by default.
-func runningFake(ctx context.Context, host string) (*place, error) {
+func runningFake(ctx context.Context, host string) (*target, error) {
 	f, err := findFake(ctx, host)
 	if err != nil {
 		return nil, fmt.Errorf("%s is set and %s is not, so a fake Emporix should run there, but %w; "+
@@ -88,11 +88,11 @@ func runningFake(ctx context.Context, host string) (*place, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &place{name: fmt.Sprintf("the fake Emporix at %s, tenant %s", host, f.Tenant), client: client, fake: f}, nil
+	return &target{name: fmt.Sprintf("the fake Emporix at %s, tenant %s", host, f.Tenant), client: client, fake: f}, nil
 }
 
 // namedTenant is a real tenant, unless a fake answers at the host.
-func namedTenant(ctx context.Context, host, tenant string) (*place, error) {
+func namedTenant(ctx context.Context, host, tenant string) (*target, error) {
 	client, err := emporix.NewClientFromEnv(options...)
 	if err != nil {
 		return nil, err
@@ -102,13 +102,13 @@ func namedTenant(ctx context.Context, host, tenant string) (*place, error) {
 	}
 	if strings.TrimRight(host, "/") != emporix.DefaultBaseURL { // surely no fake
 		if f, err := findFake(ctx, host); err == nil {
-			return &place{name: fmt.Sprintf("the fake Emporix at %s, tenant %s", host, tenant), client: client, fake: f}, nil
+			return &target{name: fmt.Sprintf("the fake Emporix at %s, tenant %s", host, tenant), client: client, fake: f}, nil
 		}
 	}
-	return &place{name: fmt.Sprintf("tenant %s at %s", tenant, host), client: client}, nil
+	return &target{name: fmt.Sprintf("tenant %s at %s", tenant, host), client: client}, nil
 }
 
-func (p *place) close(ctx context.Context) error {
+func (p *target) close(ctx context.Context) error {
 	err := p.client.Close(ctx)
 	if p.server != nil {
 		err = errors.Join(err, p.server.Shutdown(ctx))

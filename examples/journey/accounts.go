@@ -14,19 +14,20 @@ import (
 // envEmail names the address of the account that the journey makes.
 const envEmail = "EMPORIX_JOURNEY_EMAIL"
 
-// person is a visitor of the shop: a session of the client, and what only the
-// person knows.
-type person struct {
+// account is that of one visitor: a session of the client, and what only the
+// visitor knows.
+type account struct {
 	*emporix.Session
 	email, password string
+	number          string // of the customer
 	account         string // what is left behind, "" if no account was made
 	opened          bool   // whether the journey made the account, for certain
 	activated       bool   // by an employee
 }
 
-// newPerson is somebody whom no tenant knows yet.
-func newPerson(client *emporix.Client, name string) *person {
-	return &person{
+// newAccount returns one that no tenant knows yet.
+func newAccount(client *emporix.Client, name string) *account {
+	return &account{
 		Session:  client.Session(name + "-" + rand.Text()),
 		email:    newEmail(name),
 		password: newPassword(),
@@ -41,30 +42,31 @@ func newEmail(name string) string {
 // newPassword meets the usual rules of tenants.
 func newPassword() string { return "Jo-1" + strings.ToLower(rand.Text()) }
 
-// newJo is the person whose account stays on a real tenant.
-func newJo(client *emporix.Client) *person {
-	jo := newPerson(client, "jo")
+// newJo returns the account that stays on a real tenant.
+func newJo(client *emporix.Client) *account {
+	jo := newAccount(client, "jo")
 	if email := os.Getenv(envEmail); email != "" {
 		jo.email = email
 	}
 	return jo
 }
 
-// signUp fills in what the person knows, and remembers what was made.
-func (p *person) signUp(ctx context.Context, req emporix.SignUpRequest) (id string, err error) {
+// signUp fills in what the visitor knows, and remembers what was made.
+func (p *account) signUp(ctx context.Context, req emporix.SignUpRequest) error {
 	req.Email, req.Password = p.email, p.password
-	id, err = p.Customers.SignUp(ctx, req)
+	id, err := p.Customers.SignUp(ctx, req)
+	p.number = id
 	switch {
 	case err == nil:
 		p.opened, p.account = true, "the account "+p.email+", number "+id
 	case errors.Is(err, emporix.ErrOutcomeUnknown) || errors.Is(err, emporix.ErrBadResponse):
 		p.account = "perhaps the account " + p.email
 	}
-	return id, err
+	return err
 }
 
 // hasAccount keeps the journey away from an account that somebody else made.
-func (p *person) hasAccount() error {
+func (p *account) hasAccount() error {
 	if !p.opened {
 		return needs("the account that was not opened")
 	}
@@ -73,7 +75,7 @@ func (p *person) hasAccount() error {
 
 // login tells a tenant that wants accounts activated first, as most do, from
 // one that refuses for another reason.
-func (p *person) login(ctx context.Context) (string, error) {
+func (p *account) login(ctx context.Context) (string, error) {
 	result, err := p.Auth.Login(ctx, emporix.LoginRequest{Email: p.email, Password: p.password})
 	switch {
 	case !p.activated && (errors.Is(err, emporix.ErrUnauthorized) || errors.Is(err, emporix.ErrForbidden)):

@@ -18,8 +18,8 @@ const (
 	failed
 )
 
-// step is one call of the SDK and what came of it.
-type step struct {
+// line is what came of one step.
+type line struct {
 	operation string
 	outcome   outcome
 	called    bool // whether the SDK was asked, and asked the API
@@ -35,37 +35,16 @@ func (e missingError) Error() string { return "needs " + string(e) }
 
 func needs(what string) error { return missingError(what) }
 
-// book keeps account of the journey, and prints it as it goes.
-type book struct {
+// report keeps what came of the steps, and prints it as the journey goes.
+type report struct {
 	out   *printer
-	steps []step
+	lines []line
 }
 
-// step makes a call that performs an operation. The call answers a line about
-// what came back.
-func (b *book) step(ctx context.Context, operation string, call func() (string, error)) {
-	b.stepGiven(ctx, nil, operation, call)
-}
-
-// stepGiven is step for a call that depends on something: it is not made if
-// that is an error.
-func (b *book) stepGiven(ctx context.Context, missing error, operation string, call func() (string, error)) {
-	if ctx.Err() != nil {
-		return
-	}
-	s := step{operation: operation}
-	err := missing
-	if err == nil {
-		began := time.Now()
-		s.note, err = call()
-		s.took = time.Since(began)
-	}
-	if err != nil {
-		s.outcome, s.note = judge(ctx, err)
-	}
-	s.called = missing == nil && s.outcome != skipped
-	b.steps = append(b.steps, s)
-	b.out.step(s)
+// add reports a step that was done.
+func (r *report) add(l line) {
+	r.lines = append(r.lines, l)
+	r.out.line(l)
 }
 
 // judge tells what went wrong from what could not be done here.
@@ -91,16 +70,16 @@ type result struct {
 	calls                 int
 	took                  time.Duration
 	done, failed, skipped int
-	notes                 []step // about what failed and what was skipped
+	notes                 []line // about what failed and what was skipped
 }
 
-func (b *book) result() result {
-	var r result
-	found := map[string]step{}
-	for _, s := range b.steps {
+func (r *report) result() result {
+	var sum result
+	found := map[string]line{}
+	for _, s := range r.lines {
 		if s.called {
-			r.calls++
-			r.took += s.took
+			sum.calls++
+			sum.took += s.took
 		}
 		earlier, known := found[s.operation]
 		if !known || s.outcome == failed && earlier.outcome != failed || s.outcome == ok && earlier.outcome == skipped {
@@ -110,26 +89,26 @@ func (b *book) result() result {
 	for _, operation := range emporixfake.Operations() {
 		s, known := found[operation]
 		if !known {
-			s = step{operation: operation, outcome: skipped, note: "not reached"}
+			s = line{operation: operation, outcome: skipped, note: "not reached"}
 		}
 		switch s.outcome {
 		case ok:
-			r.done++
+			sum.done++
 			continue
 		case failed:
-			r.failed++
+			sum.failed++
 		case skipped:
-			r.skipped++
+			sum.skipped++
 		}
-		r.notes = append(r.notes, s)
+		sum.notes = append(sum.notes, s)
 	}
-	return r
+	return sum
 }
 
 // succeeded says whether an operation is counted as done.
-func (b *book) succeeded(operation string) bool {
+func (r *report) succeeded(operation string) bool {
 	done := false
-	for _, s := range b.steps {
+	for _, s := range r.lines {
 		if s.operation == operation {
 			if s.outcome == failed {
 				return false
