@@ -46,7 +46,7 @@ const (
 	// again. Calls that need no customer go on working.
 	ErrSessionExpired Error = "emporix: session expired"
 	// ErrInvalidCredentials: the e-mail address or the password is wrong.
-	ErrInvalidCredentials Error = "emporix: invalid credentials"
+	ErrInvalidCredentials Error = "emporix: invalid credentials" // #nosec G101 -- a text
 	// ErrNotRefreshable: the session lives, but no refresh token does.
 	ErrNotRefreshable Error = "emporix: no live refresh token"
 	// ErrOutcomeUnknown: the request may have been processed, but the answer is
@@ -65,7 +65,7 @@ const (
 	// ErrClosed: the client was closed.
 	ErrClosed Error = "emporix: client closed"
 	// ErrNoEmployee: the call needs WithEmployeeCredentials or WithEmployeeToken.
-	ErrNoEmployee Error = "emporix: no employee credentials"
+	ErrNoEmployee Error = "emporix: no employee credentials" // #nosec G101 -- a text
 )
 
 // APIError is an answer of the server that is no success. It holds no request,

@@ -75,12 +75,14 @@ func (c *core) notify(e lifecycle.Event) {
 		}()
 	}
 	if c.logger != nil {
-		level := slog.LevelInfo
+		var level slog.Level
 		switch event.Kind {
 		case EventSessionStarted, EventSessionRefreshed:
 			level = slog.LevelDebug
 		case EventSessionReplaced, EventSessionIDChanged, EventRefreshFailed, EventStoreWriteFailed:
 			level = slog.LevelWarn
+		case EventLoggedIn, EventLoggedOut, EventSessionExpired:
+			level = slog.LevelInfo
 		}
 		attrs := append([]slog.Attr{slog.String("session", string(event.Session))}, errorAttrs(event.Err)...)
 		c.logger.LogAttrs(context.Background(), level, "emporix: "+string(event.Kind), attrs...)

@@ -109,22 +109,11 @@ func isSecretInput(path string) bool {
 // API uses. JSON that came from the server is looked at as it is. seen is what has
 // been looked at inside an any, which may hold itself.
 func findText(v reflect.Value, seen map[reference]bool, wanted func(string) bool) (path string, found bool) {
-	switch v.Kind() {
-	case reflect.Interface:
-		if seen == nil {
-			seen = map[reference]bool{}
-		}
-	case reflect.Pointer, reflect.Map, reflect.Slice:
-		if seen != nil {
-			at := reference{v.Type(), v.Pointer(), 0}
-			if v.Kind() == reflect.Slice {
-				at.length = v.Len()
-			}
-			if seen[at] {
-				return "", false
-			}
-			seen[at] = true
-		}
+	if v.Kind() == reflect.Interface && seen == nil {
+		seen = map[reference]bool{}
+	}
+	if wasSeen(v, seen) {
+		return "", false
 	}
 	switch v.Kind() {
 	case reflect.String:
@@ -138,24 +127,52 @@ func findText(v reflect.Value, seen map[reference]bool, wanted func(string) bool
 			}
 		}
 	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.Uint8 {
-			return "", !utf8.Valid(v.Bytes())
-		}
-		for i := range v.Len() {
-			if rest, found := findText(v.Index(i), seen, wanted); found {
-				return rest, true
-			}
-		}
+		return findTextInSlice(v, seen, wanted)
 	case reflect.Map:
-		for entry := v.MapRange(); entry.Next(); {
-			for _, part := range []reflect.Value{entry.Key(), entry.Value()} {
-				if _, found := findText(part, seen, wanted); found {
-					return "", true
-				}
-			}
+		return "", isTextInMap(v, seen, wanted)
+	}
+	return "", false
+}
+
+func findTextInSlice(v reflect.Value, seen map[reference]bool, wanted func(string) bool) (path string, found bool) {
+	if v.Type().Elem().Kind() == reflect.Uint8 {
+		return "", !utf8.Valid(v.Bytes())
+	}
+	for i := range v.Len() {
+		if rest, found := findText(v.Index(i), seen, wanted); found {
+			return rest, true
 		}
 	}
 	return "", false
+}
+
+func isTextInMap(v reflect.Value, seen map[reference]bool, wanted func(string) bool) bool {
+	for entry := v.MapRange(); entry.Next(); {
+		for _, part := range []reflect.Value{entry.Key(), entry.Value()} {
+			if _, found := findText(part, seen, wanted); found {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// wasSeen notes what v refers to, and reports whether that was noted before.
+func wasSeen(v reflect.Value, seen map[reference]bool) bool {
+	var at reference
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Map:
+		at = reference{v.Type(), v.Pointer(), 0}
+	case reflect.Slice:
+		at = reference{v.Type(), v.Pointer(), v.Len()}
+	default:
+		return false
+	}
+	if seen == nil || seen[at] {
+		return seen[at]
+	}
+	seen[at] = true
+	return false
 }
 
 type reference struct {

@@ -74,11 +74,7 @@ func checkShape(at string, value any, t reflect.Type) error {
 		if !isArray {
 			return wrong("an array")
 		}
-		for i, item := range items {
-			if err := checkShape(fmt.Sprintf("%s[%d]", at, i), item, t.Elem()); err != nil {
-				return err
-			}
-		}
+		return checkItems(at, items, t.Elem())
 	case reflect.String:
 		if _, isString := value.(string); !isString {
 			return wrong("a string")
@@ -94,6 +90,16 @@ func checkShape(at string, value any, t reflect.Type) error {
 		}
 		if _, err := strconv.Atoi(number.String()); err != nil {
 			return fmt.Errorf("%s must be an integer, and not so large", at)
+		}
+	}
+	return nil
+}
+
+// checkItems is checkShape for the items of an array.
+func checkItems(at string, items []any, t reflect.Type) error {
+	for i, item := range items {
+		if err := checkShape(fmt.Sprintf("%s[%d]", at, i), item, t); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -115,12 +115,13 @@ func (s *schema) check(at string, value any, mergePatch bool) []errorDetail {
 	switch s.kind {
 	case "string":
 		v, isString := value.(string)
-		if !isString {
+		n := utf8.RuneCountInString(v)
+		switch {
+		case !isString:
 			return wrong("invalid_type", "must be a string")
-		}
-		if n := utf8.RuneCountInString(v); n < s.min {
+		case n < s.min:
 			return wrong("invalid_length", fmt.Sprintf("must have at least %d characters", s.min))
-		} else if s.max > 0 && n > s.max {
+		case s.max > 0 && n > s.max:
 			return wrong("invalid_length", fmt.Sprintf("must have at most %d characters", s.max))
 		}
 	case "boolean":
@@ -128,10 +129,7 @@ func (s *schema) check(at string, value any, mergePatch bool) []errorDetail {
 			return wrong("invalid_type", "must be true or false")
 		}
 	case "integer":
-		number, isNumber := value.(json.Number)
-		if !isNumber {
-			return wrong("invalid_type", "must be an integer")
-		}
+		number, _ := value.(json.Number) // empty for another type, which is no integer
 		if _, isInt := integer(number); !isInt {
 			return wrong("invalid_type", "must be an integer")
 		}

@@ -225,23 +225,53 @@ func (s *Server) AddSubjectToken(token string, identity Identity, config string)
 var eightDigits = regexp.MustCompile(`^[0-9]{8}$`)
 
 func (t *tenant) addCustomer(c Customer) (Customer, error) {
-	switch {
-	case strings.TrimSpace(c.Email) == "":
-		return c, errors.New("email is empty")
-	case c.Password != "" && utf8.RuneCountInString(c.Password) < minPassword:
-		return c, fmt.Errorf("password must have at least %d characters, as the API asks at login", minPassword)
-	case len(c.Addresses) > maxAddresses:
-		return c, fmt.Errorf("there are %d addresses; a customer can have %d", len(c.Addresses), maxAddresses)
-	case len(t.customers) >= maxCustomers:
-		return c, errors.New("the fake takes no more customers; reset it")
-	case t.byLogin(c.Email) != nil:
-		return c, errors.New("the e-mail is in use")
-	case c.CustomerNumber != "" && (!eightDigits.MatchString(c.CustomerNumber) || c.CustomerNumber == "00000000"):
-		return c, errors.New("customerNumber must be 8 digits, and not all of them 0")
-	case c.CustomerNumber != "" && t.customers[c.CustomerNumber] != nil:
-		return c, errors.New("the customerNumber is in use")
+	if err := t.checkCustomer(c); err != nil {
+		return c, err
 	}
 	setDefault(&c.ContactEmail, c.Email)
+	profile, err := profileOf(c)
+	if err != nil {
+		return c, err
+	}
+	addresses, err := addressesOf(c)
+	if err != nil {
+		return c, err
+	}
+	cu := t.newCustomer(c.CustomerNumber, c.Email)
+	cu.password, cu.initialPassword = c.Password, c.InitialPassword
+	cu.active, cu.onHold = !c.Inactive, c.OnHold
+	t.secrets.given(c.Password)
+	merge(cu.profile, profile)
+	for _, given := range addresses {
+		cu.addAddress(given)
+	}
+	c.CustomerNumber = cu.number
+	return c, nil
+}
+
+// checkCustomer says why the tenant can't take a customer.
+func (t *tenant) checkCustomer(c Customer) error {
+	switch {
+	case strings.TrimSpace(c.Email) == "":
+		return errors.New("email is empty")
+	case c.Password != "" && utf8.RuneCountInString(c.Password) < minPassword:
+		return fmt.Errorf("password must have at least %d characters, as the API asks at login", minPassword)
+	case len(c.Addresses) > maxAddresses:
+		return fmt.Errorf("there are %d addresses; a customer can have %d", len(c.Addresses), maxAddresses)
+	case len(t.customers) >= maxCustomers:
+		return errors.New("the fake takes no more customers; reset it")
+	case t.byLogin(c.Email) != nil:
+		return errors.New("the e-mail is in use")
+	case c.CustomerNumber != "" && (!eightDigits.MatchString(c.CustomerNumber) || c.CustomerNumber == "00000000"):
+		return errors.New("customerNumber must be 8 digits, and not all of them 0")
+	case c.CustomerNumber != "" && t.customers[c.CustomerNumber] != nil:
+		return errors.New("the customerNumber is in use")
+	}
+	return nil
+}
+
+// profileOf returns the profile of a customer to add, as the API has it.
+func profileOf(c Customer) (object, error) {
 	profile := object{}
 	for name, value := range map[string]string{
 		"contactEmail": c.ContactEmail, "title": c.Title, "firstName": c.FirstName, "middleName": c.MiddleName,
@@ -258,53 +288,48 @@ func (t *tenant) addCustomer(c Customer) (Customer, error) {
 	if c.Mixins != nil {
 		mixins, err := normal(c.Mixins)
 		if err != nil {
-			return c, err
+			return nil, err
 		}
 		profile["mixins"] = mixins
 	}
-	var addresses []object
+	if details := profileSchema.check("", profile, false); details != nil {
+		return nil, fmt.Errorf("%s %s", details[0].Field, details[0].Message)
+	}
+	if missing := missingForCompany(profile, ""); missing != nil {
+		return nil, fmt.Errorf("%s %s", missing[0].Field, missing[0].Message)
+	}
+	return profile, nil
+}
+
+// addressesOf returns the addresses of a customer to add, as the API has them.
+func addressesOf(c Customer) (addresses []object, err error) {
 	ids, hasDefault := map[string]bool{}, false
 	for _, given := range c.Addresses {
 		plain, err := normal(given)
 		if err != nil {
-			return c, err
+			return nil, err
 		}
 		if details := signupAddressSchema.check("addresses", plain, false); details != nil {
-			return c, fmt.Errorf("%s %s", details[0].Field, details[0].Message)
+			return nil, fmt.Errorf("%s %s", details[0].Field, details[0].Message)
 		}
 		if unknown := signupAddressSchema.undeclared("addresses", plain); unknown != nil {
-			return c, fmt.Errorf("%s is no member of an address", unknown[0].Field)
+			return nil, fmt.Errorf("%s is no member of an address", unknown[0].Field)
 		}
 		if id := textIn(plain, "id"); id != "" {
 			if ids[id] {
-				return c, fmt.Errorf("two addresses have the id %q", id)
+				return nil, fmt.Errorf("two addresses have the id %q", id)
 			}
 			ids[id] = true
 		}
 		if isDefault, _ := plain["isDefault"].(bool); isDefault {
 			if hasDefault {
-				return c, errors.New("two addresses are the default")
+				return nil, errors.New("two addresses are the default")
 			}
 			hasDefault = true
 		}
 		addresses = append(addresses, signupAddressSchema.pick(plain))
 	}
-	if details := profileSchema.check("", profile, false); details != nil {
-		return c, fmt.Errorf("%s %s", details[0].Field, details[0].Message)
-	}
-	if missing := missingForCompany(profile, ""); missing != nil {
-		return c, fmt.Errorf("%s %s", missing[0].Field, missing[0].Message)
-	}
-	cu := t.newCustomer(c.CustomerNumber, c.Email)
-	cu.password, cu.initialPassword = c.Password, c.InitialPassword
-	cu.active, cu.onHold = !c.Inactive, c.OnHold
-	t.secrets.given(c.Password)
-	merge(cu.profile, profile)
-	for _, given := range addresses {
-		cu.addAddress(given)
-	}
-	c.CustomerNumber = cu.number
-	return c, nil
+	return addresses, nil
 }
 
 // normal brings values of Go into the form that decoded JSON has.

@@ -112,21 +112,26 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		}
 		return settings{}, err
 	}
+	return s, s.check(flags)
+}
+
+// check says what is wrong with the flags together.
+func (s *settings) check(flags *flag.FlagSet) error {
 	if flags.NArg() > 0 {
-		return settings{}, fmt.Errorf("there is an argument too many: %q", flags.Arg(0))
+		return fmt.Errorf("there is an argument too many: %q", flags.Arg(0))
 	}
 	if !tenantRule.MatchString(s.fake.Tenant) {
-		return settings{}, errors.New("-tenant must be 3 to 16 lower-case letters and digits, a letter first")
+		return errors.New("-tenant must be 3 to 16 lower-case letters and digits, a letter first")
 	}
 	if s.empty && s.seedFile != "" {
-		return settings{}, errors.New("-empty and -seed exclude each other; -seed alone starts with what the file holds")
+		return errors.New("-empty and -seed exclude each other; -seed alone starts with what the file holds")
 	}
 	for _, name := range []string{"client-id", "backend-client-id", "backend-secret"} {
 		if flags.Lookup(name).Value.String() == "" {
-			return settings{}, fmt.Errorf("-%s is empty; leave it out to take the default", name)
+			return fmt.Errorf("-%s is empty; leave it out to take the default", name)
 		}
 	}
-	return s, nil
+	return nil
 }
 
 func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {

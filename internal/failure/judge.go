@@ -173,6 +173,7 @@ func (f *Failure) outcome() Outcome {
 		return Unknown
 	case KindUnreadable:
 		return Unknown
+	case KindAnswered: // its status decides
 	}
 	call := f.Op.Tokens
 	switch status := f.Status; {

@@ -73,12 +73,9 @@ func (s *sender) RoundTrip(shown *http.Request) (*http.Response, error) {
 	if watch.seen() {
 		s.traced.Store(true)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
+		closeBody(resp)
 		x.sent = wasLeft(err) || !watch.surelyUnsent(err, ctx.Err() != nil)
-		if resp != nil && resp.Body != nil {
-			_ = resp.Body.Close()
-		}
 		switch {
 		case x.Context.Err() != nil:
 		case watch.wasRepeated():
@@ -87,21 +84,12 @@ func (s *sender) RoundTrip(shown *http.Request) (*http.Response, error) {
 			err = s.ended(shown.Context())
 		}
 		return nil, x.scrub.wireError(explain(err), req, x.op.Path)
-	case resp == nil:
+	}
+	if resp == nil {
 		return nil, &unusable{failure.KindUnreadable, errors.New("the transport returned neither an answer nor an error")}
 	}
 	s.protocol.Store(int32(resp.ProtoMajor)) // #nosec G115 -- 1 or 2
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		if resp.Body != nil { // a connection, which never ends by itself
-			_ = resp.Body.Close()
-		}
-		resp.Body = http.NoBody
-	}
-	body, err := readBody(resp, bodyLimit(x.op, resp.StatusCode))
-	if err == nil && body.cut != nil && x.Context.Err() != nil {
-		err = body.cut
-		_ = body.Close()
-	}
+	body, err := x.read(resp)
 	if err != nil {
 		if ctx.Err() != nil && x.Context.Err() == nil {
 			err = fmt.Errorf("its body did not end: %w", s.ended(shown.Context()))
@@ -112,10 +100,30 @@ func (s *sender) RoundTrip(shown *http.Request) (*http.Response, error) {
 		}
 		return nil, x.scrub.wireError(fmt.Errorf("it broke off: %w", err), req, x.op.Path)
 	}
-	resp.Request = shown // what the outer layers may see
+	x.cut = body.cut != nil
+	x.show(resp, body)
+	resp.Request = shown
+	return resp, nil
+}
+
+// read reads the whole body of an answer.
+func (x *exchange) read(resp *http.Response) (*memoryBody, error) {
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		closeBody(resp) // a connection, which never ends by itself
+		resp.Body = http.NoBody
+	}
+	body, err := readBody(resp, bodyLimit(x.op, resp.StatusCode))
+	if err == nil && body.cut != nil && x.Context.Err() != nil {
+		err = body.cut
+		_ = body.Close()
+	}
+	return body, err
+}
+
+// show leaves in an answer what the outer layers may see.
+func (x *exchange) show(resp *http.Response, body *memoryBody) {
 	resp.Body = body
 	resp.Header = declareUTF8(resp.Header)
-	x.cut = body.cut != nil
 	if hasSecretResponse(x.op) {
 		x.private().secretBody = body
 		resp.Body, resp.ContentLength = http.NoBody, 0
@@ -126,7 +134,12 @@ func (s *sender) RoundTrip(shown *http.Request) (*http.Response, error) {
 		resp.Header = resp.Header.Clone()
 		resp.Header.Del("Location")
 	}
-	return resp, nil
+}
+
+func closeBody(resp *http.Response) {
+	if resp != nil && resp.Body != nil {
+		_ = resp.Body.Close()
+	}
 }
 
 // ended says what ended an attempt before the caller's context: the SDK's limit, or

@@ -109,27 +109,35 @@ func (s *scrubber) stillIn(text string) bool {
 	if !strings.ContainsAny(text, `%&\`) {
 		return false
 	}
-	plain := func(s string) string { return strings.ReplaceAll(strings.ToLower(s), "+", " ") }
 	before := plain(text)
 	for range 4 {
 		for _, undo := range []func(string) string{html.UnescapeString, unescapeURL, unescapeBackslash} {
 			text = undo(text)
-			if s.normalizedIn(text) {
+			if s.normalizedIn(text) || s.plainIn(plain(text), before) {
 				return true
 			}
-			for _, hidden := range slices.Concat(s.secrets, s.chosen) {
-				value := bare(hidden)
-				if len(value) < secret.Shortest || isOrdinary(value) {
-					continue
-				}
-				value, known := plain(value), 0
-				if !strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsLetter(r) }) {
-					known = strings.Count(before, value)
-				}
-				if strings.Count(plain(text), value) > known {
-					return true
-				}
-			}
+		}
+	}
+	return false
+}
+
+// plain is a text as secrets are looked for in it.
+func plain(text string) string { return strings.ReplaceAll(strings.ToLower(text), "+", " ") }
+
+// plainIn reports whether a secret is in a plain text; one of letters alone more
+// often than before.
+func (s *scrubber) plainIn(text, before string) bool {
+	for _, hidden := range slices.Concat(s.secrets, s.chosen) {
+		value := bare(hidden)
+		if len(value) < secret.Shortest || isOrdinary(value) {
+			continue
+		}
+		value, known := plain(value), 0
+		if !strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsLetter(r) }) {
+			known = strings.Count(before, value)
+		}
+		if strings.Count(text, value) > known {
+			return true
 		}
 	}
 	return false

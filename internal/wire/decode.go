@@ -37,6 +37,8 @@ func Decode(body []byte, into any) error {
 // with the ID of one and the city of another. It knows neither names with escapes
 // or beyond ASCII nor very large objects, and answers false. Mixins are kept as they are, so it
 // does not look into them.
+//
+//nolint:gocognit // a scanner: one loop, one case for each character that counts
 func distinctNames(body []byte) bool {
 	type level struct {
 		object, checked bool

@@ -165,24 +165,8 @@ func manyAtOnce(t *trial) {
 	var all sync.WaitGroup
 	for i := range writers {
 		all.Go(func() {
-			mine := fmt.Sprint("own ", i)
-			for range 2 {
-				for _, name := range []string{mine, "shared"} {
-					if err := t.store.Save(t.Context(), t.key(name), []byte(row(i)), math.MaxInt64, long); err != nil {
-						t.Errorf("Save(%q): %v", name, err)
-						return
-					}
-				}
-				data, found, err := t.store.Load(t.Context(), t.key("shared"))
-				if !isOneOf(string(data), row) {
-					t.Errorf("Load of a row that others write = %s, %t, %v; want a row as one of them wrote it", shown(data), found, err)
-					return
-				}
-				data, found, err = t.store.Load(t.Context(), t.key(mine))
-				if string(data) != row(i) {
-					t.Errorf("Load of its own row = %s, %t, %v; want what it just wrote", shown(data), found, err)
-					return
-				}
+			if writeBesideOthers(t, i, row) {
+				writeBesideOthers(t, i, row)
 			}
 		})
 	}
@@ -190,6 +174,29 @@ func manyAtOnce(t *trial) {
 	for i := range writers {
 		t.has(fmt.Sprint("own ", i), row(i))
 	}
+}
+
+// writeBesideOthers writes a row of its own and the shared one, reads both back, and
+// reports whether they are as they should be.
+func writeBesideOthers(t *trial, i int, row func(int) string) bool {
+	mine := fmt.Sprint("own ", i)
+	for _, name := range []string{mine, "shared"} {
+		if err := t.store.Save(t.Context(), t.key(name), []byte(row(i)), math.MaxInt64, long); err != nil {
+			t.Errorf("Save(%q): %v", name, err)
+			return false
+		}
+	}
+	data, found, err := t.store.Load(t.Context(), t.key("shared"))
+	if !isOneOf(string(data), row) {
+		t.Errorf("Load of a row that others write = %s, %t, %v; want a row as one of them wrote it", shown(data), found, err)
+		return false
+	}
+	data, found, err = t.store.Load(t.Context(), t.key(mine))
+	if string(data) != row(i) {
+		t.Errorf("Load of its own row = %s, %t, %v; want what it just wrote", shown(data), found, err)
+		return false
+	}
+	return true
 }
 
 func isOneOf(data string, row func(int) string) bool {

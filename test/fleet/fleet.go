@@ -22,7 +22,7 @@ import (
 // fleet is one run.
 type fleet struct {
 	settings
-	office *office
+	server *tokenServer
 	shared *engine
 
 	mu       sync.Mutex
@@ -49,7 +49,7 @@ type visitor struct {
 	lost       string // why
 }
 
-// the driver's own connections to the replicas
+// driver has the connections of the driver to the replicas.
 var driver = &http.Client{Timeout: 45 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 200}}
 
 // begin starts the replicas and the sessions.
@@ -117,7 +117,7 @@ func (f *fleet) launch() (*replica, error) {
 		return nil, err
 	}
 	r.cmd = exec.CommandContext(context.Background(), self) // #nosec G204 -- this program
-	r.cmd.Env = append(os.Environ(), roleVariable+"="+r.name, officeVariable+"="+f.office.url,
+	r.cmd.Env = append(os.Environ(), roleVariable+"="+r.name, serverVariable+"="+f.server.url,
 		redisVariable+"="+f.shared.address, masterVariable+"="+f.shared.master)
 	r.cmd.Stderr = io.Discard // go-redis reports every connection that a failover ends
 	out, err := r.cmd.StdoutPipe()
@@ -215,7 +215,7 @@ func (f *fleet) hear(v *visitor, a answer, err error) {
 
 // reason is the part of an error that says what kind it is.
 func reason(message string) string {
-	for _, known := range []string{"token store unavailable", "store", "unavailable", "office"} {
+	for _, known := range []string{"token store unavailable", "store", "unavailable", "token server"} {
 		if strings.Contains(message, known) {
 			return "the SDK: " + known
 		}
@@ -285,48 +285,9 @@ func (f *fleet) judge(ctx context.Context) {
 
 // report prints the figures.
 func (f *fleet) report(out io.Writer) error {
-	f.office.mu.Lock()
-	defer f.office.mu.Unlock()
-	var redeemed, once, again, againByName int
-	named := map[string]string{} // by owner: why its session may be lost
-	for _, g := range f.office.refresh {
-		if why := f.excuse(g); why != "" {
-			named[g.owner] = why
-		}
-	}
-	unread := 0
-	for _, g := range f.office.refresh {
-		unread += g.unread
-		switch {
-		case g.redeemed+g.refused == 0:
-		case g.redeemed == 1 && g.refused == 0:
-			once++
-			redeemed++
-		default:
-			redeemed++
-			if named[g.owner] != "" {
-				againByName++
-			} else {
-				again++
-			}
-		}
-	}
-	lost, byName := map[string]int{}, map[string]int{}
-	for _, v := range f.visitors {
-		switch why := named[v.owner]; {
-		case v.lost == "":
-		case why != "":
-			byName[why]++
-		default:
-			lost[v.lost]++
-		}
-	}
-	sum := func(m map[string]int) (n int) {
-		for _, count := range m {
-			n += count
-		}
-		return n
-	}
+	f.server.mu.Lock()
+	defer f.server.mu.Unlock()
+	count := f.count()
 	p := func(name string, value any) { fmt.Fprintf(out, "%-58s %v\n", name, value) }
 	fmt.Fprintf(out, "%d replicas over %s, %d visitors, %s; tokens live %s, a refresh takes %s, a used refresh token works for %s\n",
 		f.settings.replicas, f.shared.name, len(f.visitors), f.settings.time, f.life, f.delay, f.grace)
@@ -337,27 +298,75 @@ func (f *fleet) report(out io.Writer) error {
 	for _, why := range slices.Sorted(maps.Keys(f.refused)) {
 		p("refused, nothing lost: "+why, f.refused[why])
 	}
-	p("token calls", f.office.calls)
-	p("generations (refresh tokens issued)", len(f.office.refresh))
-	p("generations redeemed", redeemed)
-	p("  exactly once", once)
-	p("  redeemed again, and why is known", againByName)
-	p("  redeemed again, and nothing explains it", again)
-	p("refreshes refused for the bearer beside the token", unread)
-	p("sessions lost", sum(lost))
-	for _, why := range slices.Sorted(maps.Keys(lost)) {
-		p("  "+why, lost[why])
+	p("token calls", f.server.calls)
+	p("generations (refresh tokens issued)", len(f.server.refresh))
+	p("generations redeemed", count.redeemed)
+	p("  exactly once", count.once)
+	p("  redeemed again, and why is known", count.againByName)
+	p("  redeemed again, and nothing explains it", count.again)
+	p("refreshes refused for the bearer beside the token", count.unread)
+	p("sessions lost", sum(count.lost))
+	for _, why := range slices.Sorted(maps.Keys(count.lost)) {
+		p("  "+why, count.lost[why])
 	}
-	p("sessions lost by name (strict server)", sum(byName))
-	for _, why := range slices.Sorted(maps.Keys(byName)) {
-		p("  "+why, byName[why])
+	p("sessions lost by name (strict server)", sum(count.lostByName))
+	for _, why := range slices.Sorted(maps.Keys(count.lostByName)) {
+		p("  "+why, count.lostByName[why])
 	}
 	p("answers for the wrong visitor", f.wrong)
-	if again+sum(lost)+f.wrong > 0 || redeemed == 0 || f.answered == 0 {
+	if count.again+sum(count.lost)+f.wrong > 0 || count.redeemed == 0 || f.answered == 0 {
 		return errBroken
 	}
 	fmt.Fprintln(out, "fleet: as promised")
 	return nil
+}
+
+func sum(m map[string]int) (n int) {
+	for _, count := range m {
+		n += count
+	}
+	return n
+}
+
+// counts is what became of the refresh tokens and the sessions.
+type counts struct {
+	redeemed, once, again, againByName, unread int
+	lost, lostByName                           map[string]int // by reason
+}
+
+func (f *fleet) count() counts {
+	c := counts{lost: map[string]int{}, lostByName: map[string]int{}}
+	named := map[string]string{} // by owner: why its session may be lost
+	for _, g := range f.server.refresh {
+		if why := f.excuse(g); why != "" {
+			named[g.owner] = why
+		}
+	}
+	for _, g := range f.server.refresh {
+		c.unread += g.unread
+		switch {
+		case g.redeemed+g.refused == 0:
+		case g.redeemed == 1 && g.refused == 0:
+			c.once++
+			c.redeemed++
+		case named[g.owner] != "":
+			c.redeemed++
+			c.againByName++
+		default:
+			c.redeemed++
+			c.again++
+		}
+	}
+	for _, v := range f.visitors {
+		switch why := named[v.owner]; {
+		case v.lost == "":
+		case why != "":
+			c.lostByName[why]++
+		default:
+			c.lost[v.lost]++
+		}
+	}
+	return c
 }
 
 // excuse says which of the two named losses may have met a refresh token: its

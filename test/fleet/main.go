@@ -95,12 +95,12 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 		}
 	}
 	defer shared.stop()
-	office, err := openOffice(ctx, s)
+	server, err := openTokenServer(ctx, s)
 	if err != nil {
 		return err
 	}
-	defer office.close()
-	f := &fleet{settings: s, office: office, shared: shared}
+	defer server.close()
+	f := &fleet{settings: s, server: server, shared: shared}
 	defer f.stop()
 	if err := f.begin(ctx); err != nil {
 		return err

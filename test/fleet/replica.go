@@ -21,7 +21,7 @@ import (
 // What the driver tells a replica.
 const (
 	roleVariable   = "FLEET_REPLICA" // its name
-	officeVariable = "FLEET_OFFICE"
+	serverVariable = "FLEET_TOKEN_SERVER"
 	redisVariable  = "FLEET_REDIS"
 	masterVariable = "FLEET_MASTER"
 )
@@ -45,7 +45,7 @@ func serveReplica(ctx context.Context) error {
 		return err
 	}
 	client, err := emporix.NewClient("acme", "storefront",
-		emporix.WithBaseURL(os.Getenv(officeVariable)), emporix.WithTokenStore(store), emporix.WithUserAgent(os.Getenv(roleVariable)))
+		emporix.WithBaseURL(os.Getenv(serverVariable)), emporix.WithTokenStore(store), emporix.WithUserAgent(os.Getenv(roleVariable)))
 	if err != nil {
 		return err
 	}
@@ -79,9 +79,9 @@ func serveReplica(ctx context.Context) error {
 	return errors.Join(err, client.Close(ending))
 }
 
-// who asks the office with the visitor's bearer, like a call of the shop.
+// who asks the token server with the visitor's bearer, like a call of the shop.
 func who(ctx context.Context, session *emporix.Session) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, os.Getenv(officeVariable)+whoPath, nil) // #nosec G704 -- the driver set it
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, os.Getenv(serverVariable)+whoPath, nil) // #nosec G704 -- the driver set it
 	if err != nil {
 		return "", err
 	}
@@ -95,7 +95,7 @@ func who(ctx context.Context, session *emporix.Session) (string, error) {
 	case err != nil:
 		return "", err
 	case resp.StatusCode != http.StatusOK:
-		return "", fmt.Errorf("the office answered %d", resp.StatusCode)
+		return "", fmt.Errorf("the token server answered %d", resp.StatusCode)
 	}
 	return strings.TrimSpace(string(body)), nil
 }

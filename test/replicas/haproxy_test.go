@@ -171,7 +171,7 @@ func TestAPageIsAskedForAgainAndAFormIsNot(t *testing.T) {
 		}
 	}
 	assert.EqualValues(t, 6, died.Load()+lived.Load(), "each form was sent once")
-	assert.EqualValues(t, died.Load(), unsure)
+	assert.Equal(t, died.Load(), unsure)
 	assert.NotZero(t, unsure)
 }
 
@@ -195,7 +195,7 @@ func TestAProcessThatHangsIsGoneAround(t *testing.T) {
 			assert.Contains(t, page, "look whether it is done before you try again", "the process may wake up and do it")
 		}
 	}
-	assert.EqualValues(t, hung.Load(), late, "each form was sent once")
+	assert.Equal(t, hung.Load(), late, "each form was sent once")
 	assert.NotZero(t, late)
 }
 

@@ -19,8 +19,8 @@ const (
 	whoPath  = "/fleet/who" // says whose bearer it got
 )
 
-// office is the fake, and a ledger of every token that it issues.
-type office struct {
+// tokenServer is the fake, and a list of every token that it issues.
+type tokenServer struct {
 	fake   *emporixfake.Server
 	server *http.Server
 	url    string
@@ -51,11 +51,11 @@ type use struct {
 	served bool
 }
 
-func openOffice(ctx context.Context, s settings) (*office, error) {
+func openTokenServer(ctx context.Context, s settings) (*tokenServer, error) {
 	rules := emporixfake.DefaultAssumptions()
 	rules.AnonymousRefreshRotates, rules.CustomerRefreshRotates = true, true
 	rules.ReuseKillsFamily, rules.RotationGrace = true, s.grace
-	o := &office{
+	o := &tokenServer{
 		fake: emporixfake.New(emporixfake.Config{Assumptions: &rules, Lifetimes: emporixfake.Lifetimes{
 			Anonymous: s.life, Customer: s.life, AnonymousRefresh: 10 * time.Minute, CustomerRefresh: 10 * time.Minute,
 		}}),
@@ -81,7 +81,7 @@ func openOffice(ctx context.Context, s settings) (*office, error) {
 	return o, nil
 }
 
-func (o *office) close() { _ = o.server.Close() }
+func (o *tokenServer) close() { _ = o.server.Close() }
 
 func email(i int) string { return fmt.Sprintf("visitor%d@example.com", i) }
 
@@ -103,7 +103,7 @@ func (k *keeper) Write(data []byte) (int, error) {
 }
 
 // ServeHTTP is the fake's; it writes the tokens down before it sends them.
-func (o *office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (o *tokenServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == whoPath {
 		o.who(w, r)
 		return
@@ -136,7 +136,7 @@ func (o *office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // note writes the tokens of an answer down.
-func (o *office) note(owner string, body []byte) {
+func (o *tokenServer) note(owner string, body []byte) {
 	var token struct {
 		Access, Refresh, Session string
 		Life                     json.Number
@@ -174,7 +174,7 @@ func (o *office) note(owner string, body []byte) {
 }
 
 // loginName returns who logs in, "" if nobody does, and leaves the body as it was.
-func (o *office) loginName(r *http.Request) string {
+func (o *tokenServer) loginName(r *http.Request) string {
 	if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/login") {
 		return ""
 	}
@@ -194,7 +194,7 @@ type readCloser struct{ *bytes.Reader }
 func (readCloser) Close() error { return nil }
 
 // who answers with the owner of the bearer.
-func (o *office) who(w http.ResponseWriter, r *http.Request) {
+func (o *tokenServer) who(w http.ResponseWriter, r *http.Request) {
 	o.mu.Lock()
 	found := o.access[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
 	o.mu.Unlock()
