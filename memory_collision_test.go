@@ -10,15 +10,15 @@ import (
 // Nobody can provoke two keys with one hash from outside. Should it happen, no
 // visitor may get the other's row.
 func TestMemorySlabTellsKeysOfOneHashApart(t *testing.T) {
-	const place = 7
+	const hash = 7
 	slab := newMemorySlab(maphash.MakeSeed())
-	slab.put(place, "ann", []byte("ann's"), 1, 1)
-	_, found := slab.find(place, "bob")
+	slab.put(hash, "ann", []byte("ann's"), 1, 1)
+	_, found := slab.find(hash, "bob")
 	assert.False(t, found)
-	slab.put(place, "bob", []byte("bob's"), 1, 1)
-	_, found = slab.find(place, "ann")
+	slab.put(hash, "bob", []byte("bob's"), 1, 1)
+	_, found = slab.find(hash, "ann")
 	assert.False(t, found)
-	row, found := slab.find(place, "bob")
+	row, found := slab.find(hash, "bob")
 	assert.True(t, found)
 	assert.Equal(t, "bob's", string(row.data()))
 }

@@ -19,13 +19,13 @@ func (l memoryLease) live(now time.Time) bool { return now.Before(l.until) }
 
 const fewLeases = 64 // in a shard: not worth looking through, and always allowed
 
-var errManyLeases = errors.New("emporix: memory store: more rows are lent at once than the store may hold; make it larger")
+var errManyLeases = errors.New("emporix: memory store: more rows are lent at once than the store may lock; make it larger")
 
 func (s *memoryStore) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
 	if ctx.Err() != nil {
 		return false, false, context.Cause(ctx)
 	}
-	state, shard, place := s.hold(key)
+	state, shard, hash := s.lock(key)
 	defer shard.mu.Unlock()
 	now := time.Now()
 	lease, found := shard.leases[key]
@@ -42,7 +42,7 @@ func (s *memoryStore) Acquire(ctx context.Context, key, owner string, ttl time.D
 		}
 	}
 	if lease.doubted {
-		_, lease.doubted = shard.get(place, key)
+		_, lease.doubted = shard.get(hash, key)
 	}
 	lease.written = lease.written && lease.live(now)
 	lease.owner, lease.until = owner, now.Add(ttl)
@@ -54,7 +54,7 @@ func (s *memoryStore) Remaining(ctx context.Context, key, owner string) (time.Du
 	if ctx.Err() != nil {
 		return 0, context.Cause(ctx)
 	}
-	_, shard, _ := s.hold(key)
+	_, shard, _ := s.lock(key)
 	defer shard.mu.Unlock()
 	if l, found := shard.leases[key]; found && l.owner == owner {
 		return max(time.Until(l.until), 0), nil
@@ -66,7 +66,7 @@ func (s *memoryStore) Release(ctx context.Context, key, owner string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	_, shard, _ := s.hold(key)
+	_, shard, _ := s.lock(key)
 	defer shard.mu.Unlock()
 	l, found := shard.leases[key]
 	switch {
@@ -113,7 +113,7 @@ func (m *memoryRows) sweepLeases(shard *memoryShard, now time.Time) {
 			continue
 		}
 		if !l.written {
-			if _, found := shard.get(m.place(key), key); found {
+			if _, found := shard.get(m.hash(key), key); found {
 				continue
 			}
 		}

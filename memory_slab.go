@@ -10,13 +10,13 @@ import (
 // index hold a pointer: with a million sessions, what the garbage collector has
 // to walk through is what every call pays for.
 //
-// A row that is replaced or dropped leaves a gap. A block with too many gaps is
+// A row that is replaced or removed leaves a gap. A block with too many gaps is
 // given up, and its rows are added anew.
 type memorySlab struct {
 	seed    maphash.Seed
 	index   map[uint64]memoryLocation // by the hash of the key
 	blocks  []memoryBlock
-	unused  []int // places in blocks
+	unused  []int // numbers of blocks
 	filling int   // the block that new rows are added to
 	live    int   // bytes of all rows
 }
@@ -78,8 +78,8 @@ func (s *memorySlab) at(location memoryLocation) memoryRow {
 }
 
 // find returns the row of key, expired or not.
-func (s *memorySlab) find(place uint64, key string) (memoryRow, bool) {
-	location, found := s.index[place]
+func (s *memorySlab) find(hash uint64, key string) (memoryRow, bool) {
+	location, found := s.index[hash]
 	if !found {
 		return nil, false
 	}
@@ -88,49 +88,49 @@ func (s *memorySlab) find(place uint64, key string) (memoryRow, bool) {
 }
 
 // put writes the row of key. A row of the same size is written over.
-func (s *memorySlab) put(place uint64, key string, data []byte, generation uint64, until int64) {
+func (s *memorySlab) put(hash uint64, key string, data []byte, generation uint64, until int64) {
 	size := rowKey + len(key) + len(data)
-	if location, found := s.index[place]; found {
+	if location, found := s.index[hash]; found {
 		if row := s.at(location); len(row) == size {
 			row.write(key, data, generation, until)
 			return
 		}
-		s.drop(place)
+		s.remove(hash)
 	}
-	s.space(place, size).write(key, data, generation, until)
+	s.allocate(hash, size).write(key, data, generation, until)
 }
 
-// drop leaves nothing of a row but its length.
-func (s *memorySlab) drop(place uint64) {
-	location := s.index[place]
+// remove leaves nothing of a row but its length.
+func (s *memorySlab) remove(hash uint64) {
+	location := s.index[hash]
 	row := s.at(location)
 	clear(row[rowEnd:])
-	delete(s.index, place)
+	delete(s.index, hash)
 	s.live -= len(row)
 	s.blocks[location.block].live -= len(row)
-	s.thin(int(location.block))
+	s.compact(int(location.block))
 }
 
-// space returns room for a new row.
-func (s *memorySlab) space(place uint64, size int) memoryRow {
-	for !s.blocks[s.filling].takes(size) {
+// allocate returns room for a new row.
+func (s *memorySlab) allocate(hash uint64, size int) memoryRow {
+	for !s.blocks[s.filling].fits(size) {
 		full := s.filling
-		s.begin(size)
-		s.thin(full)
+		s.addBlock(size)
+		s.compact(full)
 	}
 	b := &s.blocks[s.filling]
 	offset := len(b.bytes)
 	b.bytes = b.bytes[:offset+size]
 	b.live += size
 	s.live += size
-	s.index[place] = memoryLocation{uint32(s.filling), uint32(offset)} // #nosec G115 -- blocks are short, and few
+	s.index[hash] = memoryLocation{uint32(s.filling), uint32(offset)} // #nosec G115 -- blocks are short, and few
 	return b.bytes[offset:]
 }
 
-func (b memoryBlock) takes(size int) bool { return len(b.bytes)+size <= cap(b.bytes) }
+func (b memoryBlock) fits(size int) bool { return len(b.bytes)+size <= cap(b.bytes) }
 
-// begin makes a new block the one to be filled.
-func (s *memorySlab) begin(size int) {
+// addBlock makes a new block the one to be filled.
+func (s *memorySlab) addBlock(size int) {
 	if last := len(s.unused) - 1; last >= 0 {
 		s.filling, s.unused = s.unused[last], s.unused[:last]
 	} else {
@@ -139,8 +139,8 @@ func (s *memorySlab) begin(size int) {
 	s.blocks[s.filling].bytes = make([]byte, 0, max(size, smallBlock, min(s.live, largeBlock)))
 }
 
-// thin gives a block up that is more than a quarter gaps.
-func (s *memorySlab) thin(number int) {
+// compact gives a block up that is more than a quarter gaps.
+func (s *memorySlab) compact(number int) {
 	b := s.blocks[number]
 	if number == s.filling || b.live >= len(b.bytes)*3/4 {
 		return
@@ -150,7 +150,7 @@ func (s *memorySlab) thin(number int) {
 		row := b.row(offset)
 		offset += len(row)
 		if row.until() != 0 {
-			copy(s.space(maphash.Bytes(s.seed, row.key()), len(row)), row)
+			copy(s.allocate(maphash.Bytes(s.seed, row.key()), len(row)), row)
 		}
 	}
 	clear(b.bytes)

@@ -56,20 +56,20 @@ const maxMemoryRow = 1 << 24
 
 var errLargeRow = errors.New("emporix: memory store: the key is longer than 64 KiB, or the row than 16 MiB")
 
-// hold locks the shard of key, and names its place there.
-func (s *memoryStore) hold(key string) (state *memoryRows, shard *memoryShard, place uint64) {
+// lock locks the shard of key, and names its hash.
+func (s *memoryStore) lock(key string) (state *memoryRows, shard *memoryShard, hash uint64) {
 	state = s.state()
-	place = state.place(key)
-	shard = &state.shards[place%memoryShards]
+	hash = state.hash(key)
+	shard = &state.shards[hash%memoryShards]
 	shard.mu.Lock()
-	return state, shard, place
+	return state, shard, hash
 }
 
-func (m *memoryRows) place(key string) uint64 { return maphash.String(m.seed, key) }
+func (m *memoryRows) hash(key string) uint64 { return maphash.String(m.seed, key) }
 
 // get returns the live row of key.
-func (s *memoryShard) get(place uint64, key string) (memoryRow, bool) {
-	row, found := s.rows.find(place, key)
+func (s *memoryShard) get(hash uint64, key string) (memoryRow, bool) {
+	row, found := s.rows.find(hash, key)
 	if !found || row.endsBy(time.Now()) {
 		return nil, false
 	}
@@ -80,9 +80,9 @@ func (s *memoryStore) Load(ctx context.Context, key string) ([]byte, bool, error
 	if ctx.Err() != nil {
 		return nil, false, context.Cause(ctx)
 	}
-	_, shard, place := s.hold(key)
+	_, shard, hash := s.lock(key)
 	defer shard.mu.Unlock()
-	row, found := shard.get(place, key)
+	row, found := shard.get(hash, key)
 	if !found {
 		return nil, false, nil
 	}
@@ -105,19 +105,19 @@ func (s *memoryStore) save(ctx context.Context, key string, data []byte, expecte
 	case len(key) > math.MaxUint16, len(data) > maxMemoryRow:
 		return false, errLargeRow
 	}
-	state, shard, place := s.hold(key)
+	state, shard, hash := s.lock(key)
 	defer shard.mu.Unlock()
 	if expected != nil {
 		var current uint64
-		if row, found := shard.get(place, key); found {
+		if row, found := shard.get(hash, key); found {
 			current = row.generation()
 		}
 		if current != *expected {
 			return false, nil
 		}
 	}
-	state.makeRoom(shard, place)
-	shard.rows.put(place, key, data, generation, endOf(ttl))
+	state.makeRoom(shard, hash)
+	shard.rows.put(hash, key, data, generation, endOf(ttl))
 	shard.wrote(key)
 	return true, nil
 }
@@ -132,17 +132,17 @@ func (s *memoryStore) Delete(ctx context.Context, key string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	state, shard, place := s.hold(key)
+	state, shard, hash := s.lock(key)
 	defer shard.mu.Unlock()
-	if _, found := shard.rows.find(place, key); found {
-		state.drop(shard, place)
+	if _, found := shard.rows.find(hash, key); found {
+		state.drop(shard, hash)
 	}
 	shard.wrote(key)
 	return nil
 }
 
-func (m *memoryRows) drop(shard *memoryShard, place uint64) {
-	shard.rows.drop(place)
+func (m *memoryRows) drop(shard *memoryShard, hash uint64) {
+	shard.rows.remove(hash)
 	m.count.Add(-1)
 }
 
@@ -151,7 +151,7 @@ func (m *memoryRows) drop(shard *memoryShard, place uint64) {
 //
 // Should two keys share all 64 bits of their hash, the later one is the one that
 // stays; with a million rows that happens in one process of some 40 million.
-func (m *memoryRows) makeRoom(shard *memoryShard, place uint64) {
+func (m *memoryRows) makeRoom(shard *memoryShard, hash uint64) {
 	now := time.Now()
 	var first uint64
 	var firstUntil int64
@@ -162,14 +162,14 @@ func (m *memoryRows) makeRoom(shard *memoryShard, place uint64) {
 		}
 		row := shard.rows.at(location)
 		switch {
-		case other == place:
+		case other == hash:
 		case row.endsBy(now):
 			m.drop(shard, other)
 		case firstUntil == 0 || row.until() < firstUntil:
 			first, firstUntil = other, row.until()
 		}
 	}
-	if _, taken := shard.rows.index[place]; !taken && m.count.Add(1) > m.limit && firstUntil != 0 {
+	if _, taken := shard.rows.index[hash]; !taken && m.count.Add(1) > m.limit && firstUntil != 0 {
 		m.drop(shard, first)
 	}
 }
