@@ -591,6 +591,7 @@ func TestLife_L16_DeadOnArrival(t *testing.T) {
 		for _, op := range []string{"Auth.StartAnonymous", "Auth.RefreshAnonymous", "Auth.Refresh", "Auth.Login"} {
 			fake.Fail(t, emporixtest.Fault{Operation: op, Delay: 2 * time.Second, After: true, Times: -1})
 		}
+		t.Cleanup(fake.Server().ClearFaults) // each case calls some of them
 	}
 	second := emporixtest.WithLifetimes(emporixtest.Lifetimes{Anonymous: time.Second, Customer: time.Second})
 	t.Run("guest", func(t *testing.T) {

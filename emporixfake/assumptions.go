@@ -219,7 +219,7 @@ func parseAs[T any](value string, parse func(string) (T, error), want string) (T
 }
 
 func parseNotNegative(value string) (time.Duration, error) {
-	d, err := time.ParseDuration(value)
+	d, err := ParseDuration(value)
 	if err == nil && d < 0 {
 		err = strconv.ErrRange
 	}

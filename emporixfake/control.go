@@ -9,8 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
-	"time"
 )
 
 const controlPrefix = "/__fake"
@@ -24,6 +24,10 @@ func isControl(r *http.Request) bool {
 func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 	var body any
 	err := checkVisitor(r)
+	if err == nil && wantsPage(r) {
+		s.servePage(w, r)
+		return
+	}
 	if err == nil {
 		err = s.bufferBody(r)
 	}
@@ -79,55 +83,81 @@ func checkVisitor(r *http.Request) error {
 	return nil
 }
 
-var errNoControl = errors.New("the control interface has no such method and path; it has " +
-	"GET health, GET outbox, GET and POST clock, GET, POST and DELETE faults, GET journal, GET coverage, GET assumptions, " +
-	"POST reset, POST customers, POST companies, POST social-identities, POST subject-tokens, POST revoke")
+var errNoControl = errors.New("the control interface has no such method and path; GET " + controlPrefix + "/ lists what it has")
 
-func (s *Server) control(r *http.Request) (any, error) {
-	done := object{"status": "ok"}
-	name := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, controlPrefix), "/")
-	switch r.Method + " " + name {
-	case "GET health":
+// endpoint is one method and path of the control interface.
+type endpoint struct {
+	Method  string `json:"method"`
+	Path    string `json:"path"` // below controlPrefix
+	Does    string `json:"does"`
+	Query   string `json:"query,omitempty"`   // its parameters, such as "kind, email"
+	Example string `json:"example,omitempty"` // a request body
+	serve   func(*Server, *http.Request) (any, error)
+}
+
+var done = object{"status": "ok"}
+
+// endpoints is the control interface. The index, the page and the OpenAPI document
+// are made from it.
+var endpoints = []endpoint{
+	{"GET", "health", "tells the tenant and the client IDs", "", "", func(s *Server, _ *http.Request) (any, error) {
 		return object{"status": "ok", "tenant": s.cfg.Tenant, "clientId": s.cfg.ClientID, "backendClientId": s.cfg.BackendClientID}, nil
-	case "GET outbox":
-		return s.controlOutbox(r)
-	case "GET clock":
-		return object{"now": s.Now()}, nil
-	case "POST clock":
-		return s.controlClock(r)
-	case "GET faults":
-		return s.Faults(), nil
-	case "POST faults":
-		return s.controlFaults(r)
-	case "DELETE faults":
+	}},
+	{"GET", "customers", "lists the customers with profiles and addresses", "", "", func(s *Server, _ *http.Request) (any, error) { return s.Customers(), nil }},
+	{"POST", "customers", "adds a customer", "", `{"email":"ann@example.com","password":"P@ssw0rd123"}`, func(s *Server, r *http.Request) (any, error) {
+		return control(r, s.AddCustomer)
+	}},
+	{"POST", "companies", "adds a company with its contacts", "", `{"id":"D1","name":"Emporix","contacts":[{"email":"jo@example.com"}]}`, func(s *Server, r *http.Request) (any, error) {
+		return control(r, func(c Company) (object, error) { return done, s.AddCompany(c) })
+	}},
+	{"GET", "sessions", "lists the sessions, without their tokens", "", "", func(s *Server, _ *http.Request) (any, error) { return s.Sessions(), nil }},
+	{"POST", "identify", "says whose access token a bearer is", "", `{"bearer":"…"}`, (*Server).controlIdentify},
+	{"POST", "revoke", "ends access or refresh tokens of a customer number or a session ID, or with \"\" of all", "", `{"kind":"access","who":"13869000"}`, (*Server).controlRevoke},
+	{"GET", "outbox", "lists the mails, newest first", "kind, email", "", (*Server).controlOutbox},
+	{"GET", "clock", "tells the time", "", "", func(s *Server, _ *http.Request) (any, error) { return object{"now": s.Now()}, nil }},
+	{"POST", "clock", "moves the clock, back with a minus", "", `{"advance":"31d2h"}`, (*Server).controlClock},
+	{"GET", "faults", "lists the faults that are pending, and how often each has failed a call", "", "", func(s *Server, _ *http.Request) (any, error) { return s.Faults(), nil }},
+	{"POST", "faults", "makes calls fail; a fault or a list of them", "", `{"operation":"Auth.Login","status":503}`, (*Server).controlFaults},
+	{"DELETE", "faults", "forgets the faults that are pending", "", "", func(s *Server, _ *http.Request) (any, error) {
 		s.ClearFaults()
 		return done, nil
-	case "GET journal":
-		return s.Journal(), nil
-	case "GET coverage":
-		return s.Coverage(), nil
-	case "GET assumptions":
-		return s.Assumptions(), nil
-	case "POST reset":
-		s.Reset()
-		return done, nil
-	case "POST customers":
-		return control(r, s.AddCustomer)
-	case "POST companies":
-		return control(r, func(c Company) (object, error) { return done, s.AddCompany(c) })
-	case "POST social-identities":
+	}},
+	{"GET", "journal", "lists the requests, oldest first; with secrets=show as they came, else with the secrets masked", "operation, secrets", "", (*Server).controlJournal},
+	{"GET", "coverage", "counts calls and successes of each operation", "", "", func(s *Server, _ *http.Request) (any, error) { return s.Coverage(), nil }},
+	{"GET", "assumptions", "lists documented and assumed behaviour", "", "", func(s *Server, _ *http.Request) (any, error) { return s.Assumptions(), nil }},
+	{"POST", "social-identities", "makes a code of the identity provider", "", `{"code":"code-1","identity":{"email":"sam@example.com"}}`, func(s *Server, r *http.Request) (any, error) {
 		return control(r, func(in struct {
 			Code     string   `json:"code"`
 			Identity Identity `json:"identity"`
 		}) (object, error) {
 			return done, s.AddSocialIdentity(in.Code, in.Identity)
 		})
-	case "POST subject-tokens":
+	}},
+	{"POST", "subject-tokens", "makes a token that can be exchanged", "", `{"token":"subject-1","identity":{"email":"alex@example.com"}}`, func(s *Server, r *http.Request) (any, error) {
 		return control(r, func(in Subject) (object, error) {
 			return done, s.AddSubjectToken(in.Token, in.Identity, in.Config)
 		})
-	case "POST revoke":
-		return s.controlRevoke(r)
+	}},
+	{"POST", "reset", "goes back to the seed", "", "", func(s *Server, _ *http.Request) (any, error) {
+		s.Reset()
+		return done, nil
+	}},
+	{"GET", "openapi.json", "describes the control interface as OpenAPI 3.1", "", "", nil}, // made from this table
+}
+
+func (s *Server) control(r *http.Request) (any, error) {
+	name := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, controlPrefix), "/")
+	if name == "" && r.Method == http.MethodGet {
+		return s.index(), nil
+	}
+	for _, e := range endpoints {
+		switch {
+		case e.Method != r.Method || e.Path != name:
+		case e.serve == nil:
+			return openAPI(), nil
+		default:
+			return e.serve(s, r)
+		}
 	}
 	return nil, errNoControl
 }
@@ -166,31 +196,73 @@ func readControl(r *http.Request, into any) error {
 }
 
 func (s *Server) controlOutbox(r *http.Request) (any, error) {
+	query, err := parameters(r, "kind", "email")
+	if err != nil {
+		return nil, err
+	}
+	filter := MailFilter{Kind: query.Get("kind"), Email: query.Get("email")}
+	if err := filter.check(); err != nil {
+		return nil, err
+	}
+	return s.Outbox(filter), nil
+}
+
+func (s *Server) controlIdentify(r *http.Request) (any, error) {
+	return control(r, func(in struct {
+		Bearer string `json:"bearer"`
+	}) (BearerState, error) {
+		state, known := s.Identify(in.Bearer)
+		if !known {
+			return state, errors.New("the fake has not issued this access token, or does not remember it")
+		}
+		return state, nil
+	})
+}
+
+func (s *Server) controlJournal(r *http.Request) (any, error) {
+	query, err := parameters(r, "operation", "secrets")
+	if err != nil {
+		return nil, err
+	}
+	entries := s.Journal()
+	switch query.Get("secrets") {
+	case "":
+	case "show":
+		entries = s.JournalWithSecrets()
+	default:
+		return nil, errors.New(`secrets can be "show", or is left out`)
+	}
+	operation := query.Get("operation")
+	if operation == "" {
+		return entries, nil
+	}
+	if err := s.checkOperation(operation); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(entries, func(e Entry) bool { return e.Operation != operation }), nil
+}
+
+// parameters returns the query, which may have each of the names once.
+func parameters(r *http.Request, names ...string) (url.Values, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, errors.New("the query is not encoded as it must be")
 	}
 	for name, values := range query {
-		if name != "kind" && name != "email" || len(values) > 1 {
-			return nil, fmt.Errorf("%q is not a parameter of the outbox, or is given twice; it takes kind and email", name)
+		if !slices.Contains(names, name) || len(values) > 1 {
+			return nil, fmt.Errorf("%q is not a parameter here, or is given twice; there are %s", name, strings.Join(names, " and "))
 		}
 	}
-	filter := MailFilter{Kind: query.Get("kind"), Email: query.Get("email")}
-	switch filter.Kind {
-	case "", MailPasswordReset, MailEmailChange, MailOptIn:
-		return s.Outbox(filter), nil
-	default:
-		return nil, fmt.Errorf("there is no kind of mail %q; there are %s, %s and %s", filter.Kind, MailPasswordReset, MailEmailChange, MailOptIn)
-	}
+	return query, nil
 }
 
 func (s *Server) controlClock(r *http.Request) (any, error) {
 	return control(r, func(in struct {
 		Advance string `json:"advance"`
 	}) (object, error) {
-		d, err := time.ParseDuration(in.Advance)
+		d, err := ParseDuration(in.Advance)
 		if err != nil {
-			return nil, fmt.Errorf("advance: %q is not a duration such as 2h", in.Advance)
+			return nil, fmt.Errorf("advance: %w", err)
 		}
 		if err := s.advance(d); err != nil {
 			return nil, err

@@ -46,27 +46,29 @@
 //
 // [Server.Advance] moves the fake's clock. [Server.Fail] makes chosen calls
 // fail, before or after their effect. [Server.Outbox] has the mails that
-// customers got, [Server.Journal] the requests without their secrets,
+// customers got, [Server.Journal] the requests with their secrets masked,
 // [Server.Coverage] what was called, and [Server.Secrets] the secrets, to look
 // for in output that must not have one.
 //
+// # Other services
+//
+// [Server.Handle] serves requests that are none of the API's, such as those to the
+// cart service, with a handler of yours, and [Server.Identify] tells it whose bearer
+// it got. [Server.Customers] and [Server.Sessions] show what the fake knows.
+//
 // # Control interface
 //
-// The same is there over HTTP and as JSON, under /__fake/:
+// The same is there over HTTP and as JSON, under /__fake/. In a browser /__fake/ is a
+// page with the customers, mails, sessions, faults and requests; for a program it is
+// the list of all that the interface has, with examples, and /__fake/openapi.json
+// describes it. These are most used:
 //
-//	GET    /__fake/health             the tenant and the client IDs
-//	GET    /__fake/outbox             mails, newest first; ?kind=password-reset|email-change|opt-in&email=…
-//	POST   /__fake/clock              {"advance":"2h"}, or "-2h" for back; GET tells the time
-//	POST   /__fake/faults             a Fault, or a list of them; GET lists and DELETE clears
-//	GET    /__fake/journal            the requests, oldest first
-//	GET    /__fake/coverage           calls and successes of each operation
-//	GET    /__fake/assumptions        the table of documented and assumed behaviour
-//	POST   /__fake/reset              back to the seed
-//	POST   /__fake/customers          a Customer
-//	POST   /__fake/companies          a Company with its contacts
-//	POST   /__fake/social-identities  {"code":"…","identity":{…}}
-//	POST   /__fake/subject-tokens     a Subject, for the exchange of tokens
-//	POST   /__fake/revoke             {"kind":"access"|"refresh","who":"customer number or session ID"}
+//	GET    /__fake/outbox    mails, newest first; ?kind=password-reset|email-change|opt-in&email=…
+//	POST   /__fake/clock     {"advance":"31d"}, or "-2h" for back; GET tells the time
+//	POST   /__fake/faults    a Fault, or a list of them; GET lists and DELETE clears
+//	GET    /__fake/journal   the requests, oldest first; ?operation=…&secrets=show
+//	POST   /__fake/customers a Customer; GET lists them
+//	POST   /__fake/reset     back to the seed
 //
 // It has no password, and shows mail tokens: listen on loopback only. Requests
 // with an Origin or a Sec-Fetch-Site of another origin are 403, and so are those

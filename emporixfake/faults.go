@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -52,6 +53,9 @@ type Fault struct {
 	Body    string            `json:"body,omitempty"`    // one of the Body constants
 	RawBody *string           `json:"rawBody,omitempty"` // any other body
 	Headers map[string]string `json:"headers,omitempty"` // set on the answer, last
+
+	// Fired is how many calls the fault has failed, in lists of faults.
+	Fired int `json:"fired,omitempty"`
 
 	// ExpiresIn, Set and Drop change members of the real answer. ExpiresIn is
 	// raw JSON for expires_in; "absent" removes it.
@@ -107,9 +111,9 @@ func (f *Fault) read(raw []byte) error {
 		return errors.New("retryAfter must be a string or a number")
 	}
 	if in.Delay != "" {
-		delay, err := time.ParseDuration(in.Delay)
+		delay, err := ParseDuration(in.Delay)
 		if err != nil {
-			return fmt.Errorf("delay: %q is not a duration such as 2s", in.Delay)
+			return fmt.Errorf("delay: %w", err)
 		}
 		f.Delay = delay
 	}
@@ -119,7 +123,7 @@ func (f *Fault) read(raw []byte) error {
 // pendingFault is a fault that still has calls to fail.
 type pendingFault struct {
 	Fault
-	skip, left int
+	skip, left, fired int
 }
 
 // Fail makes calls fail, beside the faults that are pending. When two are due
@@ -136,6 +140,7 @@ func (s *Server) Fail(f Fault) error {
 	if len(s.faults) >= maxEntries {
 		return fmt.Errorf("emporixfake: fault: there are %d pending already; clear them", maxEntries)
 	}
+	f.Fired = 0 // a listed fault can be given back
 	pending := &pendingFault{Fault: f, skip: f.Call, left: f.Times}
 	setDefault(&pending.left, 1)
 	s.faults = append(s.faults, pending)
@@ -145,13 +150,12 @@ func (s *Server) Fail(f Fault) error {
 var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
 func (s *Server) checkFault(f Fault) error {
-	known := f.Operation == ""
-	for _, op := range s.operations {
-		known = known || op.name == f.Operation
+	if f.Operation != "" {
+		if err := s.checkOperation(f.Operation); err != nil {
+			return err
+		}
 	}
 	switch {
-	case !known:
-		return fmt.Errorf("there is no operation %q; Operations, and GET /__fake/coverage, list them", f.Operation)
 	case f.Call < 0:
 		return fmt.Errorf("call is %d; 0 is the next", f.Call)
 	case f.Delay < 0:
@@ -186,14 +190,27 @@ func (s *Server) checkFault(f Fault) error {
 	}
 }
 
-// Faults lists the faults that are pending; Call and Times are what is left.
+// checkOperation refuses a name that is none, and lists those that are.
+func (s *Server) checkOperation(name string) error {
+	names := make([]string, len(s.operations))
+	for i, op := range s.operations {
+		names[i] = op.name
+	}
+	if slices.Contains(names, name) {
+		return nil
+	}
+	return fmt.Errorf("there is no operation %q; there are %s", cutTo(name, 64), strings.Join(names, ", "))
+}
+
+// Faults lists the faults that are pending; Call and Times are what is left, and
+// Fired is how many calls each has failed.
 func (s *Server) Faults() []Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := []Fault{}
 	for _, pending := range s.faults {
 		f := pending.Fault
-		f.Call, f.Times = pending.skip, pending.left
+		f.Call, f.Times, f.Fired = pending.skip, pending.left, pending.fired
 		list = append(list, f)
 	}
 	return list
@@ -218,6 +235,7 @@ func (s *Server) takeFault(operation string) *Fault {
 			pending.skip--
 		case due == nil:
 			due = &pending.Fault
+			pending.fired++
 			if pending.left > 0 {
 				pending.left--
 			}

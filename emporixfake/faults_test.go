@@ -193,7 +193,7 @@ func TestFaultCounting(t *testing.T) {
 	assert.Equal(t, []int{500, 502, 200}, statuses(3), "two that are due take turns")
 	c.fail(fault{Operation: "Customers.Get", Times: -1, Status: 504})
 	assert.Equal(t, []int{504, 504, 504}, statuses(3))
-	assert.Equal(t, []fault{{Operation: "Customers.Get", Times: -1, Status: 504}}, c.fake.Faults())
+	assert.Equal(t, []fault{{Operation: "Customers.Get", Times: -1, Status: 504, Fired: 3}}, c.fake.Faults())
 	c.fake.ClearFaults()
 	assert.Equal(t, []int{200}, statuses(1))
 }

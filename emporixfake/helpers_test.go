@@ -155,3 +155,11 @@ func (c client) mailToken(kind, email string) string {
 	require.NotEmpty(c.t, mails, "no %s mail", kind)
 	return mails[0].Token
 }
+
+func readAll(t *testing.T, resp *http.Response) string {
+	t.Helper()
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return string(body)
+}

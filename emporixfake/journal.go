@@ -3,14 +3,24 @@ package emporixfake
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 const maxEntries = 10_000
 
-// Entry is a request in the journal. It holds no secret: no query and no body,
-// and of the path only what is none.
+// maxJournalBody is how much of a body the journal keeps.
+const maxJournalBody = 4 << 10
+
+// Masked stands for a secret in the journal.
+const Masked = "[masked]"
+
+// Entry is a request in the journal. [Server.Journal] shows it with its secrets
+// masked, in path, query, header and body. Of a request that is no operation of the
+// API it has no query, header and body.
 type Entry struct {
 	Time           time.Time `json:"time"`
 	Method         string    `json:"method"`
@@ -20,6 +30,20 @@ type Entry struct {
 	CustomerNumber string    `json:"customerNumber,omitempty"`
 	Status         int       `json:"status"` // 0 if the connection was cut before an answer
 	Fault          string    `json:"fault,omitempty"`
+
+	Query  map[string][]string `json:"query,omitempty"`
+	Header map[string][]string `json:"header,omitempty"`
+	// Body is the body as it came if it is JSON, a form or text, up to 4 KiB; of others
+	// it says the size.
+	Body string `json:"body,omitempty"`
+
+	sent *sent // as it came
+}
+
+// sent is what a request held.
+type sent struct {
+	query, header map[string][]string
+	body          string
 }
 
 // String is the entry on one line.
@@ -50,7 +74,119 @@ func (j *journal) add(e Entry) {
 	j.next = (j.next + 1) % maxEntries
 }
 
-// Journal lists the requests, the oldest first. It keeps the newest 10,000.
+// JournalWithSecrets is Journal with query, header and body as they came.
+func (s *Server) JournalWithSecrets() []Entry {
+	list := s.Journal()
+	for i := range list {
+		if e := &list[i]; e.sent != nil {
+			e.Query, e.Header, e.Body = e.sent.query, e.sent.header, e.sent.body
+		}
+	}
+	return list
+}
+
+// describe begins the entry of a call.
+func (s *Server) describe(c *call, method string) *Entry {
+	e := &Entry{Method: method, Path: s.redactPath(c.op, c.vars), Operation: c.op.name, Bearer: c.bearerKind}
+	if c.token != nil && c.token.customer != nil {
+		e.CustomerNumber = c.token.customer.number
+	}
+	e.sent = &sent{query: c.query, header: c.header, body: bodyText(c.raw)}
+	e.Query, e.Header = map[string][]string{}, map[string][]string{}
+	for name, values := range c.query {
+		e.Query[s.mask(name)] = s.maskAll(values, slices.Contains(secretQuery, name))
+	}
+	for name, values := range c.header {
+		e.Header[s.mask(name)] = s.maskAll(values, name == "Session-Id")
+	}
+	if scheme, _, given := strings.Cut(c.header.Get("Authorization"), " "); given {
+		e.Header["Authorization"] = []string{s.mask(scheme) + " " + Masked}
+	} else if c.header.Get("Authorization") != "" {
+		e.Header["Authorization"] = []string{Masked}
+	}
+	e.Body = s.maskBody(c.raw)
+	return e
+}
+
+// mask hides a text that is, or holds, a secret that the fake knows.
+func (s *Server) mask(text string) string {
+	if s.secrets.known[text] {
+		return Masked
+	}
+	for _, part := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" ,;=&?/\"", r) }) {
+		if s.secrets.known[part] {
+			return Masked
+		}
+	}
+	return text
+}
+
+func (s *Server) maskAll(values []string, secret bool) []string {
+	masked := make([]string, len(values))
+	for i, value := range values {
+		if masked[i] = s.mask(value); secret {
+			masked[i] = Masked
+		}
+	}
+	return masked
+}
+
+// maskBody is bodyText with the secrets masked.
+func (s *Server) maskBody(raw []byte) string {
+	if len(raw) > maxJournalBody {
+		return bodyText(raw)
+	}
+	var value any
+	if json.Unmarshal(raw, &value) == nil {
+		masked, err := json.Marshal(s.maskValue("", value))
+		if err != nil {
+			return bodyText(nil)
+		}
+		return string(masked)
+	}
+	if form, err := url.ParseQuery(string(raw)); err == nil && len(form) > 0 && strings.Contains(string(raw), "=") {
+		for name, values := range form {
+			form[name] = s.maskAll(values, strings.Contains(name, "secret") || strings.Contains(name, "password"))
+		}
+		return form.Encode()
+	}
+	if len(raw) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("(%d bytes that are neither JSON nor a form)", len(raw))
+}
+
+func (s *Server) maskValue(name string, value any) any {
+	if slices.Contains(secretMembers, name) {
+		return Masked
+	}
+	switch value := value.(type) {
+	case string:
+		return s.mask(value)
+	case object:
+		for member, of := range value {
+			value[member] = s.maskValue(member, of)
+		}
+		return value
+	case []any:
+		for i := range value {
+			value[i] = s.maskValue(name, value[i])
+		}
+		return value
+	default:
+		return value
+	}
+}
+
+func bodyText(raw []byte) string {
+	if len(raw) > maxJournalBody || !utf8.Valid(raw) {
+		return fmt.Sprintf("(%d bytes)", len(raw))
+	}
+	return string(raw)
+}
+
+// Journal lists the requests with their secrets masked, the oldest first. It keeps
+// the newest 10,000.
 func (s *Server) Journal() []Entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,6 +1,7 @@
 package emporixfake
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -40,14 +41,26 @@ type MailFilter struct {
 	Email string
 }
 
+// check refuses a kind of mail that there is not.
+func (f MailFilter) check() error {
+	switch f.Kind {
+	case "", MailPasswordReset, MailEmailChange, MailOptIn:
+		return nil
+	}
+	return fmt.Errorf("there is no kind of mail %q; there are %s, %s and %s", cutTo(f.Kind, 64), MailPasswordReset, MailEmailChange, MailOptIn)
+}
+
 func (f MailFilter) fits(m *mail) bool {
 	return (f.Kind == "" || f.Kind == m.Kind) &&
 		(f.Email == "" || strings.EqualFold(f.Email, m.Email) || strings.EqualFold(f.Email, m.NewEmail))
 }
 
 // Outbox lists the mails that were sent, the newest first. It keeps the newest
-// 10,000.
+// 10,000. It panics if the filter names a kind that there is not.
 func (s *Server) Outbox(filter MailFilter) []Mail {
+	if err := filter.check(); err != nil {
+		panic("emporixfake: " + err.Error())
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := []Mail{}

@@ -13,7 +13,8 @@ import (
 type Server struct {
 	cfg         Config
 	operations  []*operation
-	largeBodies chan struct{} // a place for each large body that is being read
+	largeBodies chan struct{}  // a place for each large body that is being read
+	services    *http.ServeMux // of Handle
 
 	mu      sync.Mutex // over everything below; never held across I/O or a wait
 	offset  time.Duration
@@ -27,7 +28,7 @@ type Server struct {
 // New makes a fake tenant. It panics if the configuration is not valid; check a
 // seed that others wrote with ReadSeed.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg.withDefaults(), operations: operationTable(), largeBodies: make(chan struct{}, largeBodies), secrets: newSecretBook()}
+	s := &Server{cfg: cfg.withDefaults(), operations: operationTable(), largeBodies: make(chan struct{}, largeBodies), secrets: newSecretBook(), services: http.NewServeMux()}
 	s.secrets.add(s.cfg.BackendSecret)
 	s.Reset()
 	return s
@@ -129,6 +130,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	op, vars := s.route(r, r.Method)
 	if op == nil {
+		if s.serveService(w, r) {
+			return
+		}
 		s.recordUnrouted(r, http.StatusNotFound)
 		writeAnswer(w, notFound("The requested resource does not exist."))
 		return
@@ -173,10 +177,7 @@ func (s *Server) arrive(c *call, method string) (*Entry, *Fault) {
 	c.now = s.now()
 	s.tenant.noteSecrets(c)
 	_ = s.tenant.authorize(c)
-	entry := &Entry{Method: method, Path: s.redactPath(c.op, c.vars), Operation: c.op.name, Bearer: c.bearerKind}
-	if c.token != nil && c.token.customer != nil {
-		entry.CustomerNumber = c.token.customer.number
-	}
+	entry := s.describe(c, method)
 	s.count(c.op.name).Calls++
 	return entry, s.takeFault(c.op.name)
 }

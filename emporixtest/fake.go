@@ -17,7 +17,11 @@
 package emporixtest
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -41,6 +45,7 @@ type (
 	Entry       = emporixfake.Entry
 	Lifetimes   = emporixfake.Lifetimes
 	Assumptions = emporixfake.Assumptions
+	BearerState = emporixfake.BearerState
 )
 
 // inMemoryURL is the base URL of a fake without a socket.
@@ -94,6 +99,7 @@ func New(t testing.TB, opts ...Option) *Fake {
 	}
 	f := &Fake{t: t, server: emporixfake.New(s.cfg), socket: s.socket}
 	t.Cleanup(f.showJournal)
+	t.Cleanup(f.checkFaults)
 	if s.socket {
 		f.listen()
 	} else {
@@ -119,6 +125,17 @@ func (f *Fake) listen() {
 		server.Close()
 	})
 	f.url, f.transport = server.URL, transport
+}
+
+// checkFaults fails the test for a fault that no call has met: then the test did not
+// try what it says.
+func (f *Fake) checkFaults() {
+	for _, fault := range f.server.Faults() {
+		if fault.Fired == 0 {
+			operation := cmp.Or(fault.Operation, "any operation")
+			f.t.Errorf("emporixtest: no call has met the fault for %s (%s); correct it, or clear the faults with Server().ClearFaults", operation, &fault)
+		}
+	}
 }
 
 func (f *Fake) showJournal() {
@@ -168,13 +185,26 @@ func (f *Fake) AddCompany(t testing.TB, c Company) {
 	}
 }
 
-// Outbox lists the mails that customers got, the newest first.
+// Handle serves requests that are none of the API's, such as those to the cart
+// service, with a handler of yours; see [emporixfake.Server.Handle].
+func (f *Fake) Handle(pattern string, handler http.HandlerFunc) { f.server.Handle(pattern, handler) }
+
+// Identify says whose access token bearer is; see [emporixfake.Server.Identify].
+func (f *Fake) Identify(bearer string) (BearerState, bool) { return f.server.Identify(bearer) }
+
+// Outbox lists the mails that customers got, the newest first. It panics if the
+// filter names a kind of mail that there is not.
 func (f *Fake) Outbox(filter MailFilter) []Mail { return f.server.Outbox(filter) }
 
 // LatestMail is the newest mail of a kind to an address. The test ends if there
 // is none.
 func (f *Fake) LatestMail(t testing.TB, kind, email string) Mail {
 	t.Helper()
+	switch kind {
+	case emporixfake.MailPasswordReset, emporixfake.MailEmailChange, emporixfake.MailOptIn:
+	default:
+		t.Fatalf("emporixtest: there is no kind of mail %q; there are %s, %s and %s", kind, emporixfake.MailPasswordReset, emporixfake.MailEmailChange, emporixfake.MailOptIn)
+	}
 	mails := f.server.Outbox(MailFilter{Kind: kind, Email: email})
 	if len(mails) == 0 {
 		t.Fatalf("emporixtest: the outbox has no %s mail for %s", kind, email)
@@ -186,7 +216,8 @@ func (f *Fake) LatestMail(t testing.TB, kind, email string) Mail {
 // testing/synctest time.Sleep moves both.
 func (f *Fake) Advance(d time.Duration) { f.server.Advance(d) }
 
-// Fail makes calls fail. The test ends if the fault makes no sense.
+// Fail makes calls fail. The test ends if the fault makes no sense, and it fails if
+// no call has met the fault when it ends.
 func (f *Fake) Fail(t testing.TB, faults ...Fault) {
 	t.Helper()
 	for _, fault := range faults {
@@ -222,6 +253,68 @@ func (f *Fake) AssertCalls(t testing.TB, operation string, n int) bool {
 func (f *Fake) checkOperation(t testing.TB, operation string) {
 	t.Helper()
 	if operation != "OAuth.Token" && !slices.Contains(emporixfake.Operations(), operation) {
-		t.Fatalf("emporixtest: there is no operation %q; emporixfake.Operations lists them", operation)
+		t.Fatalf("emporixtest: there is no operation %q; there are %s", operation, strings.Join(emporixfake.Operations(), ", "))
 	}
+}
+
+// Request is what AssertRequest looks for. An empty field is not compared.
+type Request struct {
+	Query  map[string]string // the query has these values
+	Header map[string]string // the headers have these values
+	Body   map[string]any    // the JSON body has these members, and perhaps others
+}
+
+// AssertRequest fails the test unless a request of an operation, such as
+// "Customers.Update", has arrived that has all of want.
+func (f *Fake) AssertRequest(t testing.TB, operation string, want Request) bool {
+	t.Helper()
+	f.checkOperation(t, operation)
+	for _, e := range f.server.JournalWithSecrets() {
+		if e.Operation == operation && want.fits(e) {
+			return true
+		}
+	}
+	var seen []string
+	for _, e := range f.server.Journal() {
+		if e.Operation == operation {
+			seen = append(seen, fmt.Sprintf("query %v, header %v, body %s", e.Query, e.Header, e.Body))
+		}
+	}
+	if len(seen) == 0 {
+		t.Errorf("emporixtest: %s was not called", operation)
+		return false
+	}
+	t.Errorf("emporixtest: no request of %s had query %v, header %v and body %v; there were:\n%s", operation, want.Query, want.Header, want.Body, strings.Join(seen, "\n"))
+	return false
+}
+
+func (r Request) fits(e Entry) bool {
+	for name, value := range r.Query {
+		if !slices.Contains(e.Query[name], value) {
+			return false
+		}
+	}
+	for name, value := range r.Header {
+		if !slices.Contains(http.Header(e.Header).Values(name), value) {
+			return false
+		}
+	}
+	if r.Body == nil {
+		return true
+	}
+	var sent map[string]any
+	if json.Unmarshal([]byte(e.Body), &sent) != nil {
+		return false
+	}
+	for name, value := range r.Body {
+		want, err := json.Marshal(value)
+		if err != nil {
+			return false
+		}
+		got, given := sent[name]
+		if have, err := json.Marshal(got); err != nil || !given || !bytes.Equal(have, want) {
+			return false
+		}
+	}
+	return true
 }

@@ -124,6 +124,53 @@ func TestFailedTestsShowTheJournal(t *testing.T) {
 	assert.Empty(t, quiet.logs)
 }
 
+// A fault that no call meets would prove nothing.
+func TestAFaultThatNoCallMeetsFailsTheTest(t *testing.T) {
+	r := &recorder{TB: t}
+	fake := New(r)
+	fake.Fail(r, Fault{Operation: "Auth.Login", Status: 503}, Fault{Operation: "Auth.StartAnonymous", Status: 503, Times: 2})
+	fake.Handle("GET /cart", func(http.ResponseWriter, *http.Request) {})
+	for _, path := range []string{"/customerlogin/auth/anonymous/login?tenant=acme&client_id=storefront", "/cart"} {
+		resp, err := fake.Transport().RoundTrip(newRequest(t, "GET", path, ""))
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+	}
+	r.end()
+	require.Len(t, r.errors, 1, "the other one has failed a call")
+	assert.Equal(t, "emporixtest: no call has met the fault for Auth.Login (status 503, before the effect); correct it, or clear the faults with Server().ClearFaults", r.errors[0])
+
+	cleared := &recorder{TB: t}
+	fake = New(cleared)
+	fake.Fail(cleared, Fault{Status: 503})
+	fake.Server().ClearFaults()
+	cleared.end()
+	assert.Empty(t, cleared.errors)
+}
+
+func TestAssertRequest(t *testing.T) {
+	r := &recorder{TB: t}
+	fake := New(t)
+	fake.AddCustomer(t, jo)
+	assert.False(t, fake.AssertRequest(r, "Auth.Login", Request{}))
+	assert.Equal(t, []string{"emporixtest: Auth.Login was not called"}, r.errors)
+	client := fake.Client(t, emporix.WithLanguage("de"))
+	_, err := client.Auth.Login(t.Context(), joLogin)
+	require.NoError(t, err)
+	_, err = client.Customers.Get(t.Context(), emporix.Expand("addresses"))
+	require.NoError(t, err)
+	assert.True(t, fake.AssertRequest(r, "Customers.Get", Request{Query: map[string]string{"expand": "addresses"}, Header: map[string]string{"accept-language": "de"}}))
+	assert.True(t, fake.AssertRequest(r, "Auth.Login", Request{Body: map[string]any{"email": jo.Email, "password": jo.Password}}))
+	for _, wrong := range []Request{
+		{Query: map[string]string{"expand": "mixin:*"}}, {Header: map[string]string{"Accept-Language": "en"}}, {Body: map[string]any{"email": "x"}}, {Body: map[string]any{"name": nil}}, {Body: map[string]any{"f": func() {}}},
+	} {
+		r.errors = nil
+		assert.False(t, fake.AssertRequest(r, "Auth.Login", wrong), "%+v", wrong)
+		require.Len(t, r.errors, 1)
+		assert.Contains(t, r.errors[0], jo.Email, "what came is shown")
+		assert.NotContains(t, strings.TrimPrefix(r.errors[0], "emporixtest: "), jo.Password)
+	}
+}
+
 func TestMistakesEndTheTest(t *testing.T) {
 	for name, mistake := range map[string]func(*Fake, *recorder){
 		"customer":         func(f *Fake, r *recorder) { f.AddCustomer(r, Customer{}) },
@@ -132,6 +179,8 @@ func TestMistakesEndTheTest(t *testing.T) {
 		"calls":            func(f *Fake, r *recorder) { f.Calls(r, "Auth.Logn") },
 		"asserted calls":   func(f *Fake, r *recorder) { f.AssertCalls(r, "Auth.Logn", 0) },
 		"mail":             func(f *Fake, r *recorder) { f.LatestMail(r, emporixfake.MailOptIn, "") },
+		"kind of mail":     func(f *Fake, r *recorder) { f.LatestMail(r, "optin", "") },
+		"request":          func(f *Fake, r *recorder) { f.AssertRequest(r, "Auth.Logn", Request{}) },
 		"client's options": func(f *Fake, r *recorder) { f.Client(r, emporix.WithBaseURL("ftp://x")) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -85,7 +85,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	} {
 		*row.into = row.usual
 		flags.Func(row.name, fmt.Sprintf("`duration` that %s are valid (default %s)", row.of, row.usual), func(value string) error {
-			d, err := time.ParseDuration(value)
+			d, err := emporixfake.ParseDuration(value)
 			if err != nil || d < time.Second || d > emporixfake.MaxLifetime {
 				return fmt.Errorf("it must be a duration of at least 1s and at most %s", emporixfake.MaxLifetime)
 			}
