@@ -95,6 +95,9 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 		c.logger.Warn("emporix: the transport sees tokens in URLs, and is none of net/http's; if it records requests, put the recording into WithMiddleware instead",
 			"transport", fmt.Sprintf("%T", c.base))
 	}
+	if baseURL.Scheme == "http" && !isLoopback(baseURL.Hostname()) && c.logger != nil {
+		c.logger.Warn("emporix: requests are not encrypted, so tokens and passwords can be read on the way; this is for tests only", "host", baseURL.Host)
+	}
 	chain := transport.Passage(cfg.chain(), &c.calls)
 	agent := strings.TrimSpace("emporix-go/" + Version + " " + cfg.userAgent)
 	c.baseHost.tenant, c.baseHost.userAgent = cfg.tenant, agent
@@ -135,8 +138,8 @@ func scope(tenant string, baseURL *url.URL, clientID string) string {
 	return tenant + "." + hex.EncodeToString(sum[:4])
 }
 
-// The environment variables that NewClientFromEnv reads. All but EnvLog are named
-// as in the vendor's own Java SDK.
+// The environment variables that NewClientFromEnv reads. All but EnvLog and
+// EnvInsecureHTTP are named as in the vendor's own Java SDK.
 const (
 	EnvTenant         = "EMPORIX_TENANT"
 	EnvHost           = "EMPORIX_API_HOST"
@@ -144,6 +147,7 @@ const (
 	EnvEmployeeID     = "EMPORIX_API_CREDENTIALS_BACKEND_CLIENT_ID"
 	EnvEmployeeSecret = "EMPORIX_API_CREDENTIALS_BACKEND_SECRET" // #nosec G101 -- the name of a variable
 	EnvLog            = "EMPORIX_LOG"
+	EnvInsecureHTTP   = "EMPORIX_INSECURE_HTTP"
 )
 
 // NewClientFromEnv returns a client as the environment describes it:
@@ -152,7 +156,7 @@ const (
 // EMPORIX_API_CREDENTIALS_BACKEND_CLIENT_ID and
 // EMPORIX_API_CREDENTIALS_BACKEND_SECRET (both or none) are optional, and so is
 // EMPORIX_LOG: debug, info, warn or error writes log lines of that level and above
-// to the standard error output. Options given here come after the environment and
+// to the standard error output. EMPORIX_INSECURE_HTTP is WithInsecureHTTP. Options given here come after the environment and
 // win: with WithEmployeeCredentials or WithEmployeeToken the employee's pair of the
 // environment is not looked at.
 func NewClientFromEnv(opts ...Option) (*Client, error) {
@@ -160,6 +164,9 @@ func NewClientFromEnv(opts ...Option) (*Client, error) {
 		c.names = names{EnvTenant, EnvClientID, EnvHost}
 		if host := os.Getenv(EnvHost); host != "" {
 			c.baseURL = host
+		}
+		if host := os.Getenv(EnvInsecureHTTP); host != "" {
+			c.insecureHost, c.insecureName = host, EnvInsecureHTTP
 		}
 		c.envEmployeeID, c.envEmployeeSecret = os.Getenv(EnvEmployeeID), NewSecret(os.Getenv(EnvEmployeeSecret))
 		c.logFromEnv(os.Getenv(EnvLog))

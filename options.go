@@ -61,6 +61,8 @@ type names struct{ tenant, clientID, baseURL string }
 type config struct {
 	tenant, clientID string
 	baseURL          string
+	insecureHost     string // may be reached without encryption
+	insecureName     string // of the option or variable
 	names            names
 	base             http.RoundTripper
 	middleware       []func(http.RoundTripper) http.RoundTripper
@@ -87,9 +89,17 @@ func (c *config) refuse(option, reason string) {
 }
 
 // WithBaseURL sets where the API is; the default is https://api.emporix.io. It
-// must be https, or http on a loopback address, and may have a path.
+// must be https, or http on a loopback address or on the host of WithInsecureHTTP, and
+// may have a path.
 func WithBaseURL(baseURL string) Option {
 	return func(c *config) { c.baseURL, c.names.baseURL = baseURL, "WithBaseURL" }
+}
+
+// WithInsecureHTTP allows a base URL with http for one host by its name, such as
+// "emporix-fake", where a fake runs in another container. Whoever is on the way can
+// read tokens and passwords: it is for tests only. The client logs it once, at warn.
+func WithInsecureHTTP(host string) Option {
+	return func(c *config) { c.insecureHost, c.insecureName = host, "WithInsecureHTTP" }
 }
 
 // WithTransport sets what requests go to the network with. It sees requests as the
@@ -326,7 +336,10 @@ func (c *config) check() (*url.URL, error) {
 	case strings.TrimSpace(c.clientID) == "" || headerText(c.clientID, 256) != "":
 		c.refuse(c.names.clientID, "must be the storefront client ID of the tenant: 1 to 256 printable ASCII characters, not blank")
 	}
-	base, reason := parseBaseURL(c.baseURL)
+	if c.insecureName != "" && (c.insecureHost == "" || len(c.insecureHost) > 255 || strings.ContainsFunc(c.insecureHost, notInHost)) {
+		c.refuse(c.insecureName, "must be the name of one host, such as emporix-fake, without scheme and port")
+	}
+	base, reason := parseBaseURL(c.baseURL, c.insecureHost)
 	if reason != "" {
 		c.refuse(c.names.baseURL, reason)
 	}
@@ -421,7 +434,7 @@ func headerText(value string, limit int) string {
 
 // parseBaseURL returns the URL or why it is refused. The reasons never repeat
 // the input, which may hold credentials.
-func parseBaseURL(raw string) (*url.URL, string) {
+func parseBaseURL(raw, insecureHost string) (*url.URL, string) {
 	if len(raw) > 2048 {
 		return nil, "is longer than 2048 bytes"
 	}
@@ -445,8 +458,8 @@ func parseBaseURL(raw string) (*url.URL, string) {
 		return nil, "has no usable port"
 	case strings.HasSuffix(host, ".") || strings.ContainsFunc(host, func(r rune) bool { return r == ' ' || r >= utf8.RuneSelf }):
 		return nil, "has a host that is no plain ASCII name; write internationalised names in their xn-- form"
-	case u.Scheme == "http" && !isLoopback(host):
-		return nil, "is not encrypted; http is only for loopback addresses"
+	case u.Scheme == "http" && !isLoopback(host) && !strings.EqualFold(host, insecureHost):
+		return nil, "is not encrypted; http is only for loopback addresses, and for the host that WithInsecureHTTP names"
 	}
 	for _, segment := range strings.Split(u.Path, "/") {
 		if segment == "." || segment == ".." {
@@ -456,6 +469,11 @@ func parseBaseURL(raw string) (*url.URL, string) {
 	u.Path = strings.TrimRight(u.Path, "/")
 	u.RawPath = strings.TrimRight(u.RawPath, "/")
 	return u, ""
+}
+
+// notInHost reports what no name of a host and no IPv4 address has.
+func notInHost(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == '_')
 }
 
 func isPort(port string) bool {

@@ -510,3 +510,40 @@ func TestAMiddlewareSeesEveryAttemptWithoutABody(t *testing.T) {
 		assert.Equal(t, seen, below)
 	})
 }
+
+// http is for loopback and for one host that is named, and the log says so.
+func TestInsecureHTTP(t *testing.T) {
+	for base, ok := range map[string]bool{
+		"http://emporix-fake:8787": true, "http://EMPORIX-FAKE": true, "https://emporix-fake": true, "http://127.0.0.1:1": true,
+		"http://emporix-fake.example": false, "http://other": false, "http://emporix-fake@other": false,
+	} {
+		var log bytes.Buffer
+		client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL(base), emporix.WithInsecureHTTP("emporix-fake"),
+			emporix.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		if !ok {
+			assert.Equal(t, []string{"WithBaseURL"}, fields(t, err), base)
+			continue
+		}
+		require.NoError(t, err, base)
+		warned := strings.HasPrefix(base, "http:") && !strings.Contains(base, "127.0.0.1")
+		assert.Equal(t, warned, strings.Contains(log.String(), "requests are not encrypted"), "%s: %s", base, &log)
+		require.NoError(t, client.Close(t.Context()))
+	}
+	for _, host := range []string{"", "http://emporix-fake", "emporix-fake:8787", "*", "a b", strings.Repeat("x", 256)} {
+		_, err := emporix.NewClient("acme", "storefront", emporix.WithInsecureHTTP(host))
+		assert.Equal(t, []string{"WithInsecureHTTP"}, fields(t, err), host)
+	}
+	_, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL("http://emporix-fake"))
+	assert.ErrorContains(t, err, "WithInsecureHTTP", "the option that helps")
+
+	t.Setenv(emporix.EnvTenant, "acme")
+	t.Setenv(emporix.EnvClientID, "storefront")
+	t.Setenv(emporix.EnvHost, "http://emporix-fake:8787")
+	t.Setenv(emporix.EnvInsecureHTTP, "emporix-fake")
+	client, err := emporix.NewClientFromEnv()
+	require.NoError(t, err)
+	require.NoError(t, client.Close(t.Context()))
+	t.Setenv(emporix.EnvInsecureHTTP, "http://emporix-fake")
+	_, err = emporix.NewClientFromEnv()
+	assert.ElementsMatch(t, []string{emporix.EnvInsecureHTTP, emporix.EnvHost}, fields(t, err))
+}

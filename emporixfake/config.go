@@ -22,6 +22,11 @@ type Config struct {
 	// Seed is the state to start with, and to go back to on Reset.
 	Seed Seed
 
+	// ControlHosts are names under which the control interface answers beside the
+	// loopback addresses and the address that it listens on, such as the fake's name
+	// in a network of containers.
+	ControlHosts []string
+
 	// Now is the clock, time.Now if nil. Advance adds to it.
 	Now func() time.Time
 }

@@ -23,7 +23,7 @@ func isControl(r *http.Request) bool {
 // HTTP and as JSON. It has no password.
 func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 	var body any
-	err := checkVisitor(r)
+	err := s.checkVisitor(r)
 	if err == nil && wantsPage(r) {
 		s.servePage(w, r)
 		return
@@ -50,13 +50,13 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 
 var (
 	errForeignOrigin = errors.New("the control interface is not for web pages of another origin; call it without an Origin header")
-	errForeignHost   = errors.New("the control interface answers under a loopback address, localhost or the address that it listens on, not under another Host")
+	errForeignHost   = errors.New("the control interface answers under a loopback address, localhost, the address that it listens on and the names of Config.ControlHosts (-control-host), not under another Host")
 )
 
 // checkVisitor keeps web pages out, which a browser on this machine lets reach
 // loopback: those that say where they are from, and those that gave their own
 // name this address. Without a socket there is no browser.
-func checkVisitor(r *http.Request) error {
+func (s *Server) checkVisitor(r *http.Request) error {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "", "none", "same-origin":
 	default:
@@ -72,7 +72,7 @@ func checkVisitor(r *http.Request) error {
 		return nil
 	}
 	name := (&url.URL{Host: r.Host}).Hostname()
-	if strings.EqualFold(name, "localhost") {
+	if strings.EqualFold(name, "localhost") || slices.ContainsFunc(s.cfg.ControlHosts, func(host string) bool { return strings.EqualFold(host, name) }) {
 		return nil
 	}
 	asked := net.ParseIP(name)

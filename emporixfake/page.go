@@ -41,6 +41,15 @@ func wantsPage(r *http.Request) bool {
 
 // servePage shows the state to a person, and does what its forms ask for.
 func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
+	here := r.URL.Path // as the browser asked: Tenants changes the path
+	if asked, err := url.ParseRequestURI(r.RequestURI); err == nil {
+		here = asked.Path
+	}
+	if !strings.HasSuffix(here, "/") { // links on the page are relative
+		w.Header().Set("Location", here+"/")
+		w.WriteHeader(http.StatusPermanentRedirect)
+		return
+	}
 	status, wrong := http.StatusOK, ""
 	if r.Method == http.MethodPost {
 		err := s.bufferBody(r)
@@ -48,7 +57,7 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
 			err = s.submit(r)
 		}
 		if err == nil {
-			w.Header().Set("Location", controlPrefix+"/")
+			w.Header().Set("Location", here)
 			w.WriteHeader(http.StatusSeeOther)
 			return
 		}

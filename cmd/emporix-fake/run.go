@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/emporix-community/emporix-go/emporixfake"
@@ -31,6 +33,10 @@ var sample = emporixfake.Customer{Email: "jo@example.com", Password: "P@ssw0rd12
 type settings struct {
 	addr, addrFile, seedFile string
 	empty                    bool
+	version, sampleSeed      bool // print it and end
+	tlsCert, tlsKey          string
+	tlsSelfSigned            bool
+	anyTenant                bool
 	fake                     emporixfake.Config
 }
 
@@ -43,6 +49,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		fmt.Fprintf(stderr, "emporix-fake: %v; emporix-fake -h shows all flags\n", err)
 		return exitUsage
+	}
+	switch {
+	case s.version:
+		fmt.Fprintln(stdout, "emporix-fake", version())
+		return exitOK
+	case s.sampleSeed:
+		fmt.Fprint(stdout, sampleSeed)
+		return exitOK
 	}
 	if err := serve(ctx, s, stdout, stderr); err != nil {
 		fmt.Fprintln(stderr, "emporix-fake:", err)
@@ -60,6 +74,19 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.StringVar(&s.addr, "addr", "127.0.0.1:8787", "`address` to listen on; port 0 takes a free one")
 	flags.StringVar(&s.addrFile, "addr-file", "", "`file` that gets the base URL once it listens")
 	flags.StringVar(&s.seedFile, "seed", "", "JSON `file` with customers and companies to start with, in place of "+sample.Email)
+	flags.BoolVar(&s.sampleSeed, "sample-seed", false, "print a sample for -seed, and end")
+	flags.BoolVar(&s.version, "version", false, "print the version, and end")
+	flags.StringVar(&s.tlsCert, "tls-cert", "", "PEM `file` with the certificate to serve https with; needs -tls-key")
+	flags.StringVar(&s.tlsKey, "tls-key", "", "PEM `file` with the key of -tls-cert")
+	flags.BoolVar(&s.tlsSelfSigned, "tls-self-signed", false, "serve https with a certificate made for this run, which is printed; for loopback, and for the names of -control-host")
+	flags.Func("control-host", "`name` under which the control interface answers too, such as that of a container; may be given several times", func(name string) error {
+		if name == "" || strings.ContainsAny(name, ":/ ") {
+			return errors.New("it must be the name of a host, without scheme and port")
+		}
+		s.fake.ControlHosts = append(s.fake.ControlHosts, name)
+		return nil
+	})
+	flags.BoolVar(&s.anyTenant, "any-tenant", false, "play each tenant that a request names, with a state and a clock of its own; the backend's client ID is then {tenant}-backend, and the control interface is under /__fake/tenants/{tenant}/")
 	flags.BoolVar(&s.empty, "empty", false, "start without "+sample.Email)
 
 	standard := emporixfake.New(emporixfake.Config{}).Config()
@@ -123,6 +150,12 @@ func (s *settings) check(flags *flag.FlagSet) error {
 	if !tenantRule.MatchString(s.fake.Tenant) {
 		return errors.New("-tenant must be 3 to 16 lower-case letters and digits, a letter first")
 	}
+	switch {
+	case (s.tlsCert == "") != (s.tlsKey == ""):
+		return errors.New("-tls-cert and -tls-key go together")
+	case s.tlsSelfSigned && s.tlsCert != "":
+		return errors.New("-tls-self-signed and -tls-cert exclude each other")
+	}
 	if s.empty && s.seedFile != "" {
 		return errors.New("-empty and -seed exclude each other; -seed alone starts with what the file holds")
 	}
@@ -150,7 +183,15 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("listen on -addr %s: %w; choose another address, or port 0 for a free one", s.addr, err)
 	}
+	certificate, shown, err := s.certificate()
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
 	baseURL, loopback := baseURLOf(listener.Addr())
+	if certificate != nil {
+		baseURL = "https" + strings.TrimPrefix(baseURL, "http")
+	}
 	if s.addrFile != "" {
 		if err := writeAtomic(s.addrFile, baseURL+"\n"); err != nil {
 			_ = listener.Close()
@@ -159,7 +200,16 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 		defer removeIfOurs(s.addrFile, baseURL+"\n") // a base URL that nobody serves misleads
 	}
 	fake := emporixfake.New(s.fake)
-	printSummary(stdout, baseURL, fake.Config())
+	var handler http.Handler = fake
+	if s.anyTenant {
+		s.fake.BackendClientID = ""
+		tenants := emporixfake.NewTenants(func(string) emporixfake.Config { return s.fake })
+		fake, handler = tenants.Server(s.fake.Tenant), tenants
+	}
+	printSummary(stdout, baseURL, fake.Config(), s.anyTenant)
+	if shown != "" {
+		fmt.Fprintf(stdout, "The certificate for clients to trust; for Go, put it into a file and name that in SSL_CERT_FILE:\n\n%s\n", shown)
+	}
 	if !loopback {
 		fmt.Fprintln(stderr, "emporix-fake: this address is not loopback; whoever reaches it can use the control interface")
 	}
@@ -167,11 +217,18 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	// Requests that a fault delays end with the program.
 	serving, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	uploads := newUploads(fake)
+	uploads := newUploads(handler)
 	server := newServer(uploads)
 	server.BaseContext = func(net.Listener) context.Context { return serving }
 	stopped := make(chan error, 1)
-	go func() { stopped <- server.Serve(listener) }()
+	go func() {
+		if certificate == nil {
+			stopped <- server.Serve(listener)
+			return
+		}
+		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*certificate}, MinVersion: tls.VersionTLS12}
+		stopped <- server.ServeTLS(listener, "", "")
+	}()
 	select {
 	case err := <-stopped:
 		return fmt.Errorf("serve: %w", err)

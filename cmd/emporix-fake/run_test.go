@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"net"
 	"net/http"
@@ -169,6 +172,10 @@ func TestRefusals(t *testing.T) {
 		"bad status":       {[]string{"-stale-version-status", "200"}, exitUsage, "400 to 499"},
 		"bad tenant":       {[]string{"-tenant", "Acme"}, exitUsage, "lower-case"},
 		"empty ID":         {[]string{"-backend-client-id="}, exitUsage, "-backend-client-id is empty"},
+		"certificate only": {[]string{"-tls-cert", "x"}, exitUsage, "-tls-cert and -tls-key go together"},
+		"two certificates": {[]string{"-tls-self-signed", "-tls-cert", "x", "-tls-key", "x"}, exitUsage, "exclude each other"},
+		"no certificate":   {[]string{"-addr", "127.0.0.1:0", "-tls-cert", filepath.Join(dir, "none"), "-tls-key", filepath.Join(dir, "none")}, exitError, "read -tls-cert and -tls-key"},
+		"control host":     {[]string{"-control-host", "http://fake"}, exitUsage, "the name of a host"},
 		"empty and seeded": {[]string{"-empty", "-seed", "none.json"}, exitUsage, "-empty and -seed exclude each other"},
 		"help":             {[]string{"-h"}, exitOK, "-addr-file"},
 		"busy port":        {[]string{"-addr", busy.Addr().String()}, exitError, "listen on -addr"},
@@ -334,4 +341,81 @@ func TestConnectionsEnd(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestPrintsAndEnds(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, exitOK, run(t.Context(), []string{"-version"}, &stdout, &stderr))
+	assert.Regexp(t, `^emporix-fake \S`, stdout.String())
+	stdout.Reset()
+	assert.Equal(t, exitOK, run(t.Context(), []string{"-sample-seed"}, &stdout, &stderr))
+	assert.Empty(t, stderr.String())
+
+	// The sample is one that -seed takes.
+	file := filepath.Join(t.TempDir(), "seed.json")
+	require.NoError(t, os.WriteFile(file, stdout.Bytes(), 0o600))
+	baseURL, _, stop := start(t, "-seed", file)
+	var customers []struct{ Email string }
+	assert.Equal(t, 200, get(t, baseURL+"/__fake/customers", &customers))
+	assert.Len(t, customers, 3)
+	assert.Equal(t, exitOK, stop())
+}
+
+// The certificate that is printed is what a client has to trust, also under a name of
+// -control-host.
+func TestServesHTTPS(t *testing.T) {
+	baseURL, stdout, stop := start(t, "-tls-self-signed", "-control-host", "emporix-fake")
+	require.True(t, strings.HasPrefix(baseURL, "https://127.0.0.1:"), baseURL)
+	trust := func(pem []byte, name string) *http.Client {
+		pool := x509.NewCertPool()
+		require.True(t, pool.AppendCertsFromPEM(pem))
+		dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, strings.TrimPrefix(baseURL, "https://"))
+		}
+		return &http.Client{Transport: &http.Transport{DialContext: dial, TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: name, MinVersion: tls.VersionTLS12}}}
+	}
+	_, err := http.Get(baseURL + "/__fake/health")
+	require.Error(t, err, "it is not trusted without")
+	assert.Equal(t, exitOK, stop())
+	at := strings.Index(stdout.String(), "-----BEGIN CERTIFICATE-----")
+	require.Positive(t, at, "the certificate is printed")
+	trust([]byte(stdout.String()[at:]), "localhost")
+
+	// Own files, and the name of a container.
+	certificate, _, err := selfSigned([]string{"emporix-fake"})
+	require.NoError(t, err)
+	dir := t.TempDir()
+	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
+	require.NoError(t, err)
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]})
+	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	require.NoError(t, os.WriteFile(certFile, certPEM, 0o600))
+	require.NoError(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600))
+	baseURL, _, stop = start(t, "-tls-cert", certFile, "-tls-key", keyFile, "-control-host", "emporix-fake")
+	client := trust(certPEM, "emporix-fake")
+	for host, want := range map[string]int{"emporix-fake": 200, "127.0.0.1": 200, "another": 403} {
+		req, err := http.NewRequest(http.MethodGet, "https://emporix-fake/__fake/health", nil)
+		require.NoError(t, err)
+		req.Host = host
+		resp, err := client.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		assert.Equal(t, want, resp.StatusCode, host)
+	}
+	client.CloseIdleConnections()
+	assert.Equal(t, exitOK, stop())
+}
+
+func TestServesAnyTenant(t *testing.T) {
+	baseURL, stdout, stop := start(t, "-any-tenant")
+	for _, tenant := range []string{"worker1", "worker2"} {
+		assert.Equal(t, 200, get(t, baseURL+"/customerlogin/auth/anonymous/login?client_id=storefront&tenant="+tenant, nil))
+		assert.Equal(t, 200, get(t, baseURL+"/__fake/tenants/"+tenant+"/health", nil))
+	}
+	var listed struct{ Tenants []string }
+	assert.Equal(t, 200, get(t, baseURL+"/__fake/tenants", &listed))
+	assert.Equal(t, []string{"acme", "worker1", "worker2"}, listed.Tenants)
+	assert.Equal(t, exitOK, stop())
+	assert.Contains(t, stdout.String(), baseURL+"/__fake/tenants/acme/outbox")
+	assert.Contains(t, stdout.String(), "BACKEND_CLIENT_ID=acme-backend")
 }

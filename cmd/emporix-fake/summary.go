@@ -13,7 +13,11 @@ var tenantRule = regexp.MustCompile(`^[a-z][a-z0-9]{2,15}$`)
 
 // printSummary shows the backend's secret too: it is no secret of anybody, and
 // a client needs it.
-func printSummary(w io.Writer, baseURL string, cfg emporixfake.Config) {
+func printSummary(w io.Writer, baseURL string, cfg emporixfake.Config, anyTenant bool) {
+	control := baseURL + "/__fake"
+	if anyTenant {
+		control += "/tenants/" + cfg.Tenant
+	}
 	customers := fmt.Sprintf("%d from the seed", len(cfg.Seed.Customers))
 	switch {
 	case len(cfg.Seed.Customers) == 0:
@@ -31,13 +35,13 @@ export EMPORIX_API_CREDENTIALS_STOREFRONT_CLIENT_ID=%s
 export EMPORIX_API_CREDENTIALS_BACKEND_CLIENT_ID=%s
 export EMPORIX_API_CREDENTIALS_BACKEND_SECRET=%s
 
-Control interface:  %s/__fake/   (outbox, clock, faults, journal, coverage, reset, assumptions, customers, companies)
-Mails:              curl %s/__fake/outbox
-Move the clock:     curl -d '{"advance":"2h"}' %s/__fake/clock
+Control interface:  %s/   (a page in a browser, and a list for programs)
+Mails:              curl %s/outbox
+Move the clock:     curl -d '{"advance":"31d"}' %s/clock
 Customers:          %s
 
 `, baseURL, baseURL, quoted(cfg.Tenant), quoted(cfg.ClientID), quoted(cfg.BackendClientID), quoted(cfg.BackendSecret),
-		baseURL, baseURL, baseURL, customers)
+		control, control, control, customers)
 }
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_.,:/@%+=-]+$`)

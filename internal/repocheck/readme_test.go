@@ -112,7 +112,7 @@ func TestConfigurationNamesEveryOption(t *testing.T) {
 		}
 	}
 	require.Greater(t, options, 10)
-	for _, variable := range []string{emporix.EnvTenant, emporix.EnvHost, emporix.EnvClientID, emporix.EnvEmployeeID, emporix.EnvEmployeeSecret, emporix.EnvLog} {
+	for _, variable := range []string{emporix.EnvTenant, emporix.EnvHost, emporix.EnvClientID, emporix.EnvEmployeeID, emporix.EnvEmployeeSecret, emporix.EnvLog, emporix.EnvInsecureHTTP} {
 		require.Contains(t, string(text), "| `"+variable+"` |")
 	}
 }
