@@ -29,9 +29,9 @@ func TestMemoryStoreBoundsItsLeases(t *testing.T) {
 		const rows = 64 * 20
 		store := emporix.NewMemoryStore(rows)
 		for round := range 3 {
-			lent := 0
+			lent, key := 0, func(i int) string { return fmt.Sprint(round, " ", i) }
 			for i := range 10 * rows {
-				if abandoned, err := acquire(t, store, fmt.Sprint(i), time.Minute); err != nil {
+				if abandoned, err := acquire(t, store, key(i), time.Minute); err != nil {
 					require.False(t, abandoned)
 					require.ErrorContains(t, err, "more rows are lent at once")
 					continue
@@ -42,17 +42,17 @@ func TestMemoryStoreBoundsItsLeases(t *testing.T) {
 			assert.LessOrEqual(t, lent, 4*rows, round)
 			left := 0
 			for i := range 10 * rows {
-				remaining, err := store.Remaining(t.Context(), fmt.Sprint(i), "me")
+				remaining, err := store.Remaining(t.Context(), key(i), "me")
 				require.NoError(t, err)
 				if remaining > 0 {
 					left++
 				}
 			}
 			assert.Equal(t, lent, left)
-			_, err := acquire(t, store, "0", time.Minute)
+			_, err := acquire(t, store, key(0), time.Minute)
 			require.NoError(t, err, "its own may be extended")
-			require.NoError(t, store.Release(t.Context(), "0", "me"))
-			_, err = acquire(t, store, "0", time.Minute)
+			require.NoError(t, store.Release(t.Context(), key(0), "me"))
+			_, err = acquire(t, store, key(0), time.Minute)
 			require.NoError(t, err, "there is room again")
 			time.Sleep(time.Minute)
 		}

@@ -547,3 +547,54 @@ func TestInsecureHTTP(t *testing.T) {
 	_, err = emporix.NewClientFromEnv()
 	assert.ElementsMatch(t, []string{emporix.EnvInsecureHTTP, emporix.EnvHost}, fields(t, err))
 }
+
+// A server that asks for a longer pause than WithRetries allows is not asked again.
+func TestHowLongAPauseTheServerMayAskFor(t *testing.T) {
+	for _, tt := range []struct {
+		most  time.Duration
+		asks  string
+		calls int
+	}{
+		{0, "30", 2}, {0, "31", 1}, {time.Minute, "60", 2}, {time.Minute, "61", 1}, {time.Second, "1", 2}, {time.Second, "2", 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			fake := emporixtest.New(t)
+			client := fake.Client(t, emporix.WithRetries(emporix.Retries{MaxRetryAfter: tt.most}))
+			fake.Fail(t, emporixtest.Fault{Operation: "Credentials.RequestPasswordReset", Status: 429, RetryAfter: tt.asks})
+			err := anonymousCall(t.Context(), client.DefaultSession())
+			assert.Equal(t, tt.calls == 2, err == nil, tt)
+			fake.AssertCalls(t, "Credentials.RequestPasswordReset", tt.calls)
+		})
+	}
+}
+
+// A transport of the caller's that hears no context keeps no call beyond its own.
+func TestATransportThatDoesNotReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		fake := emporixtest.New(t)
+		client := fake.Client(t, emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			if !strings.Contains(r.URL.Path, "/anonymous/") {
+				<-release
+			}
+			return fake.Transport().RoundTrip(r)
+		})))
+		for name, call := range map[string]func(ctx context.Context) error{
+			"an operation": func(ctx context.Context) error { return anonymousCall(ctx, client.DefaultSession()) },
+			"a request to another service": func(ctx context.Context) error {
+				r, err := http.NewRequestWithContext(ctx, http.MethodGet, client.Settings().BaseURL+"/cart/acme/carts", nil)
+				require.NoError(t, err)
+				_, err = client.HTTPClient().Do(r) //nolint:bodyclose // there is none
+				return err
+			},
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			began := time.Now()
+			require.ErrorIs(t, call(ctx), context.DeadlineExceeded, name)
+			assert.LessOrEqual(t, time.Since(began), 1100*time.Millisecond, name)
+			cancel()
+		}
+		close(release)
+		synctest.Wait()
+	})
+}
