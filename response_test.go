@@ -414,7 +414,7 @@ func TestListsLoseOnlyWhatCannotBeRead(t *testing.T) {
 		assert.Equal(t, want, got, body)
 	}
 	tenant.path = "/me"
-	tenant.body = `{"id":1,"accounts":[null,{"id":"jo@example.com"}],"addresses":[null,{"id":"1"}],"b2b":{"legalEntities":[{},{"id":5}]},"defaultAddress":{"id":"1","tags":[null]}}`
+	tenant.body = `{"id":1,"accounts":[null,{},{"id":"jo@example.com"},7],"addresses":[null,{"id":"1"}],"b2b":{"legalEntities":[{},{"id":5}]},"defaultAddress":{"id":"1","tags":[null]}}`
 	me, err := client.Customers.Get(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, &emporix.Customer{ID: "1", Accounts: []emporix.Account{{ID: "jo@example.com"}}, Addresses: []emporix.Address{{ID: "1"}},
@@ -779,5 +779,17 @@ func TestCreatedIDs(t *testing.T) {
 		require.NoError(t, err, body)
 		assert.Equal(t, want, id, body)
 		assert.Equal(t, body, string(raw.Body()))
+	}
+}
+
+// What is there before is replaced, also by nothing.
+func TestMixinSchemasAreReplaced(t *testing.T) {
+	for body, want := range map[string]emporix.MixinSchemas{
+		`{}`: nil, `{"b":"2"}`: {"b": "2"}, `{"b":"\u0032"}`: {"b": "2"}, `{"b":2}`: {"b": json.RawMessage("2")},
+		`7`: {"a": "1"}, `[]`: {"a": "1"}, `null`: {"a": "1"}, `"x"`: {"a": "1"},
+	} {
+		schemas := emporix.MixinSchemas{"a": "1"}
+		require.NoError(t, schemas.UnmarshalJSON([]byte(body)))
+		assert.Equal(t, want, schemas, body)
 	}
 }
