@@ -147,6 +147,25 @@ func TestSchema(t *testing.T) {
 }
 
 // serverError is what drivers report.
+func TestLoad(t *testing.T) {
+	d, s := scripted(t)
+	for name, tt := range map[string]struct {
+		row   []driver.Value
+		err   error
+		data  string
+		found bool
+	}{
+		"absent": {}, "there": {row: []driver.Value{[]byte("row")}, data: "row", found: true}, "empty": {row: []driver.Value{[]byte{}}, found: true},
+		"an error": {err: serverError{"00000"}},
+	} {
+		d.row, d.err = tt.row, tt.err
+		data, found, err := s.Load(t.Context(), visitor)
+		assert.Equal(t, tt.err != nil, err != nil, name)
+		assert.Equal(t, tt.data, string(data), name)
+		assert.Equal(t, tt.found, found, name)
+	}
+}
+
 type serverError struct{ code string }
 
 func (serverError) Error() string      { return "the server says no" }
