@@ -259,6 +259,9 @@ func (m *model) Delete(ctx context.Context, key string) error {
 
 func (m *model) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
 	end, err := m.begin(ctx, "SaveIf")
+	if err != nil && m.is("saves if, too late") {
+		_, _ = m.SaveIf(context.WithoutCancel(ctx), key, data, expected, generation, ttl)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -290,6 +293,10 @@ func (m *model) SaveIf(ctx context.Context, key string, data []byte, expected, g
 		same = same || found && now == generation
 	case "saving if, is text":
 		data = bytes.ToValidUTF8(data, []byte("?"))
+	case "beginning, is text":
+		if !found {
+			data = bytes.ToValidUTF8(data, []byte("?"))
+		}
 	case "begins outside of its lock":
 		if _, stale := m.rows[m.name(key)]; stale && !found {
 			end()

@@ -27,6 +27,7 @@ var broken = map[string]string{
 	"Remaining ignores the context":          "a context that has ended",
 	"Release ignores the context":            "a context that has ended",
 	"saves too late":                         "a context that has ended",
+	"saves if, too late":                     "a context that has ended",
 	"reading under a lease settles":          "abandoned leases",
 	"reading after a lease settles":          "abandoned leases",
 	"takes one word for another":             "hostile keys",
@@ -52,6 +53,7 @@ var broken = map[string]string{
 	"trims rows":                             "bytes stay as they are",
 	"is text":                                "bytes stay as they are",
 	"saving if, is text":                     "bytes stay as they are",
+	"beginning, is text":                     "bytes stay as they are",
 	"cuts rows at 16 KiB":                    "bytes stay as they are",
 	"is a float":                             "generations are equal or not",
 	"keeps 63 bits":                          "generations are equal or not",
@@ -214,6 +216,19 @@ func TestTheModelPasses(t *testing.T) {
 	t.Run("over shared data", func(t *testing.T) {
 		shared := newModel("")
 		Run(t, func(*testing.T) Store { return shared }, WithVirtualTime())
+	})
+}
+
+// A store with a clock of its own is told how much time passes.
+func TestTheClockIsMovedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var moved time.Duration
+		var s suite
+		Clock(func(d time.Duration) { time.Sleep(d); moved += d })(&s)
+		for _, c := range casesFor(newModel(""), nil) {
+			assert.Empty(t, complaints(t, c, newModel(""), s.advance), c.name)
+		}
+		assert.Greater(t, moved, 10*time.Second)
 	})
 }
 
