@@ -1,7 +1,11 @@
 package transport_test
 
 import (
+	"crypto/tls"
+	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 
@@ -9,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/emporix-community/emporix-go/internal/operation"
+	"github.com/emporix-community/emporix-go/internal/transport"
 )
 
 // An error names the ID that support asks for, if the header's value looks like one.
@@ -36,4 +41,87 @@ func TestTheIDForSupport(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, tt.want, got.Failure(operation.CustomersGet).RequestID, name)
 	}
+}
+
+// A server that speaks http is told from one whose TLS is broken in another way.
+func TestAServerWithoutTLS(t *testing.T) {
+	for begins, http1 := range map[string]bool{"HTTP/": true, "SSH-2": false, "\x15\x03\x01\x00\x02": false} {
+		record := tls.RecordHeaderError{Msg: "tls: first record does not look like a TLS handshake"}
+		copy(record.RecordHeader[:], begins)
+		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return nil, fmt.Errorf("proxy: %w", record) }))
+		_, err := send(t.Context(), p, callOf(operation.CustomersGet))
+		require.ErrorAs(t, err, new(tls.RecordHeaderError))
+		assert.Equal(t, http1, strings.Contains(err.Error(), "the server speaks http, not https"), begins)
+	}
+}
+
+// An empty body keeps HTTP/1 from sending a request again. HTTP/2 would announce it.
+func TestWhereAnEmptyBodyIsAGuard(t *testing.T) {
+	for _, c := range []struct {
+		scheme         string
+		direct, traced bool
+		spoke          int // HTTP's version in the answer before; 0: there was none
+		guard          bool
+	}{
+		{"http", true, false, 0, true}, {"https", true, false, 0, false},
+		{"http", true, false, 1, true}, {"https", true, false, 1, true},
+		{"http", true, false, 2, false}, {"https", true, false, 2, false},
+		{"http", false, false, 0, true}, {"https", false, false, 0, true}, {"https", false, false, 1, true}, {"https", false, false, 2, true},
+		{"https", false, true, 1, true}, {"https", false, true, 2, false}, {"http", false, true, 2, false},
+	} {
+		guarded := false
+		p := pipeline(t, c.scheme+"://api.test", func(cfg *transport.Config) { cfg.Direct = c.direct }, base(func(r *http.Request) (*http.Response, error) {
+			guarded = r.Body != nil
+			if hooks := httptrace.ContextClientTrace(r.Context()); c.traced {
+				here, _ := net.Pipe()
+				hooks.GotConn(httptrace.GotConnInfo{Conn: here})
+			}
+			resp := answer(200, "{}")
+			resp.ProtoMajor = c.spoke
+			return resp, nil
+		}))
+		if c.spoke != 0 {
+			_, err := send(t.Context(), p, callOf(operation.AuthRefresh))
+			require.NoError(t, err)
+		}
+		got, err := send(t.Context(), p, callOf(operation.AuthRefresh))
+		require.NoError(t, err)
+		assert.Equal(t, c.guard, guarded, c)
+		got.Release()
+		assert.Nil(t, got.Body)
+	}
+}
+
+// Beside other values a secret is hidden too, and each of many values is looked at.
+func TestAQueryOfManyValues(t *testing.T) {
+	type many struct {
+		Refresh string   `url:"refreshToken"`
+		A       string   `url:"a"`
+		B       string   `url:"b"`
+		C       string   `url:"c"`
+		List    []string `url:"list"`
+	}
+	var shown []string
+	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(200, "{}"), nil }), func(cfg *transport.Config) {
+		cfg.Middleware = func(next http.RoundTripper) http.RoundTripper {
+			return roundTripper(func(r *http.Request) (*http.Response, error) {
+				shown = append(shown, r.URL.String())
+				return next.RoundTrip(r)
+			})
+		}
+	})
+	for range 20 { // their order is another one each time
+		c := callOf(operation.AuthRefresh)
+		c.Query = many{Refresh: query, A: "1", B: "2", C: "3", List: []string{"4", "5"}}
+		_, err := send(t.Context(), p, c)
+		require.NoError(t, err)
+	}
+	for _, u := range shown {
+		assert.NotContains(t, u, "CANARY")
+		assert.Contains(t, u, transport.Placeholder)
+	}
+	c := callOf(operation.AuthRefresh)
+	c.Query = many{Refresh: query, List: []string{"", "a\nb"}}
+	_, err := send(t.Context(), p, c)
+	require.ErrorContains(t, err, "control character")
 }
