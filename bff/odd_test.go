@@ -53,16 +53,18 @@ func TestDamagedRows(t *testing.T) {
 		status int
 		fresh  bool // the visitor goes on as a fresh guest
 	}{
-		"visitor, not JSON":      {visitorRows, func(string) string { return "\x00{" }, 200, true},
-		"visitor, empty":         {visitorRows, func(string) string { return "" }, 200, true},
-		"visitor, no key":        {visitorRows, func(string) string { return `{"v":1,"g":5}` }, 200, true},
-		"visitor, no generation": {visitorRows, func(data string) string { return regexp.MustCompile(`"g":\d+`).ReplaceAllString(data, `"g":0`) }, 200, true},
-		"visitor, a long key":    {visitorRows, func(data string) string { return strings.Replace(data, `"k":"`, `"k":"x`, 1) }, 200, true},
-		"visitor, from later":    {visitorRows, future, 503, false},
-		"session, not JSON":      {sessionRows, func(string) string { return "{" }, 503, true},
-		"session, cut":           {sessionRows, func(data string) string { return data[:len(data)/2] }, 503, true},
-		"everything, not JSON":   {bffRows, func(string) string { return "<html>" }, 200, true},
-		"everything, of arrays":  {bffRows, func(string) string { return "[]" }, 200, true},
+		"visitor, not JSON":        {visitorRows, func(string) string { return "\x00{" }, 200, true},
+		"visitor, empty":           {visitorRows, func(string) string { return "" }, 200, true},
+		"visitor, no key":          {visitorRows, func(string) string { return `{"v":1,"g":5}` }, 200, true},
+		"visitor, no generation":   {visitorRows, func(data string) string { return regexp.MustCompile(`"g":\d+`).ReplaceAllString(data, `"g":0`) }, 200, true},
+		"visitor, no version":      {visitorRows, func(data string) string { return strings.Replace(data, `"v":1`, `"v":0`, 1) }, 200, true},
+		"visitor, a word for seen": {visitorRows, func(data string) string { return regexp.MustCompile(`"s":\d+`).ReplaceAllString(data, `"s":"x"`) }, 200, true},
+		"visitor, a long key":      {visitorRows, func(data string) string { return strings.Replace(data, `"k":"`, `"k":"x`, 1) }, 200, true},
+		"visitor, from later":      {visitorRows, future, 503, false},
+		"session, not JSON":        {sessionRows, func(string) string { return "{" }, 503, true},
+		"session, cut":             {sessionRows, func(data string) string { return data[:len(data)/2] }, 503, true},
+		"everything, not JSON":     {bffRows, func(string) string { return "<html>" }, 200, true},
+		"everything, of arrays":    {bffRows, func(string) string { return "[]" }, 200, true},
 	} {
 		t.Run(what, func(t *testing.T) {
 			s := newShop(t, setup{})
