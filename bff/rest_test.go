@@ -1,6 +1,7 @@
 package bff_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -206,4 +207,25 @@ func TestAFirstContactIsTwoWrites(t *testing.T) {
 	b.ok("GET", "/page")
 	_, writes = s.store.cost()
 	assert.Equal(t, 2, writes, "the visitor and the session")
+}
+
+// A login that can't begin leaves no new ID behind.
+func TestALoginThatCannotBeginLeavesNoRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{})
+		b := s.browser()
+		b.login()
+		scope := ""
+		for key := range s.rows(visitorRows) {
+			scope, _, _ = strings.Cut(key, bffRows)
+		}
+		before := s.store.live(t, visitorRows)
+		// The session over which the login would be can't be read.
+		store := &failing{ConditionalTokenStore: s.store, rows: scope + "/visitor/", reads: true, fail: func(context.Context) {}}
+		s.open(setup{client: withStore(store)})
+		assert.Equal(t, 503, b.do("POST", "/login password=correct+horse").StatusCode)
+		assert.Equal(t, before, s.store.live(t, visitorRows))
+		s.open(setup{})
+		assert.Equal(t, s.number, b.ok("GET", "/page"))
+	})
 }
