@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -891,5 +892,43 @@ func TestHTTPClientTakesTheDefaultPort(t *testing.T) {
 				assert.Equal(t, "cart", text(t, resp))
 			}
 		}
+	}
+}
+
+// closedBody tells when it is closed.
+type closedBody struct {
+	io.Reader
+	closed atomic.Bool
+}
+
+func (b *closedBody) Close() error { b.closed.Store(true); return nil }
+
+// A body that GetBody brings when nobody waits for it any more is closed.
+func TestHTTPClientClosesABodyThatComesLate(t *testing.T) {
+	for _, comes := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			shop := newCartShop(t, rejectFirst)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, shop.url("/cart/acme/carts"), strings.NewReader("body"))
+			require.NoError(t, err)
+			late := &closedBody{Reader: strings.NewReader("body")}
+			req.GetBody = func() (io.ReadCloser, error) {
+				time.Sleep(time.Minute)
+				if !comes {
+					return nil, io.ErrUnexpectedEOF
+				}
+				return late, nil
+			}
+			began := time.Now()
+			resp, err := shop.client.Session("v").HTTPClient().Do(req)
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+			assert.Less(t, time.Since(began), 2*time.Second)
+			time.Sleep(2 * time.Minute)
+			assert.Equal(t, comes, late.closed.Load())
+			assert.Len(t, shop.seen, 1)
+		})
 	}
 }
