@@ -224,7 +224,7 @@ func TestTheClockIsMovedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var moved time.Duration
 		var s suite
-		Clock(func(d time.Duration) { time.Sleep(d); moved += d })(&s)
+		WithClock(func(d time.Duration) { time.Sleep(d); moved += d })(&s)
 		for _, c := range casesFor(newModel(""), nil) {
 			assert.Empty(t, complaints(t, c, newModel(""), s.advance), c.name)
 		}
