@@ -42,6 +42,8 @@ var undecided = map[string]struct {
 	"temporarily":          {400, `{"error":"temporarily_unavailable"}`},
 	"empty, unauthorized":  {401, ""},
 	"empty, bad request":   {400, ""},
+	"outage, refresh":      {400, `{"status":400,"type":"bad_request","message":"Could not refresh token: upstream timeout"}`},
+	"outage, field":        {400, `{"status":400,"message":"No.","details":[{"field":"refreshToken","message":"could not be checked: service temporarily unavailable"}]}`},
 	"refused by its state": {400, `{"status":503,"type":"internal_service_error","message":"Try again."}`},
 }
 

@@ -42,11 +42,20 @@ var (
 	companyWords = []string{"legalentit", "company"}
 	otherWords   = []string{
 		"apikey", "consumerkey", "client", "application", "developer", "tenant", "sitecode", "currency",
-		"product", "resource", "quota", "ratelimit", "spike", "throttl", "toomany", "policy", "policies", "scope", "permission",
-		"saas", "subjecttoken", "subjectaccesstoken", "csrf", "captcha",
-		"unavailable", "temporar", "timeout", "timedout", "internal", "servererror", "overload", "maintenance",
-		"upstream", "backend", "gateway", "database", "connection", "tryagain", "retry",
-		"exceed", "busy", "unexpected", "wentwrong", "network", "unreachable", "notreachable", "concurren", "outage", "isdown", "ipaddress", "firewall",
+		"product", "resource", "policy", "policies", "scope", "permission",
+		"saas", "subjecttoken", "subjectaccesstoken", "csrf", "captcha", "database",
+		"exceed", "unexpected", "concurren", "ipaddress", "firewall",
+	}
+	// outageWords say that the server could not tell. They win wherever they stand:
+	// "could not refresh token: upstream timeout" says nothing about the token. A
+	// word that also appears in refusals, as in "refresh token not found in
+	// database", belongs to otherWords, where the first word wins.
+	outageWords = []string{
+		"unavailable", "notavailable", "temporar", "timeout", "timedout", "deadline", "internal", "servererror", "serviceerror", "unexpectederror",
+		"overload", "maintenance", "upstream", "backend", "gateway", "connection", "toconnect", "notconnect", "econn", "socket", "network",
+		"tryagain", "trylater", "retry", "notready", "busy", "wentwrong", "unreachable", "notreachable", "toreach", "outage", "isdown", "shuttingdown",
+		"databaseerror", "databasefail", "deadlock", "circuit",
+		"quota", "ratelimit", "spike", "throttl", "toomany", "limitreached", "limitexceeded",
 	}
 )
 
@@ -64,9 +73,12 @@ func squash(s string) string {
 }
 
 // firstSubject returns the subject that a sentence mentions first: "client may
-// not use refresh tokens" is about the client.
+// not use refresh tokens" is about the client. A word for an outage wins over all.
 func firstSubject(text string) Subject {
 	text = squash(text)
+	if names(text, outageWords) {
+		return SubjectOther
+	}
 	first, at := SubjectUnknown, len(text)
 	look := func(subject Subject, words []string) {
 		for _, word := range words {
@@ -96,7 +108,7 @@ func names(text string, words []string) bool {
 func faultSubject(text string) Subject {
 	text = squash(text)
 	switch {
-	case names(text, otherWords), names(text, companyWords): // the company is the developer's
+	case names(text, otherWords), names(text, outageWords), names(text, companyWords): // the company is the developer's
 		return SubjectOther
 	case names(text, refreshTokenWords):
 		return SubjectRefreshToken
@@ -139,6 +151,11 @@ func (p *Problem) aboutError(members object) Subject {
 
 // said goes from the most exact word to the least.
 func (p *Problem) said(members object) Subject {
+	for _, text := range p.texts(members) {
+		if names(squash(text), outageWords) {
+			return SubjectOther
+		}
+	}
 	fields := SubjectUnknown
 	for _, d := range p.Details {
 		about := fieldSubject(d.Field)
@@ -153,6 +170,16 @@ func (p *Problem) said(members object) Subject {
 	if fields != SubjectUnknown {
 		return fields
 	}
+	for _, text := range p.texts(members) {
+		if about := firstSubject(text); about != SubjectUnknown {
+			return about
+		}
+	}
+	return SubjectUnknown
+}
+
+// texts are what an error says, the most exact first.
+func (p *Problem) texts(members object) []string {
 	texts := []string{p.Code, members.code("errorCode"), members.code("code"), p.Message}
 	for _, d := range p.Details {
 		texts = append(texts, d.Type, d.Message)
@@ -160,12 +187,7 @@ func (p *Problem) said(members object) Subject {
 	for _, name := range []string{"error_description", "title", "detail", "description", "reason"} {
 		texts = append(texts, members.text(name))
 	}
-	for _, text := range texts {
-		if about := firstSubject(text); about != SubjectUnknown {
-			return about
-		}
-	}
-	return SubjectUnknown
+	return texts
 }
 
 // fieldSubject returns what a field of the request is about: the refresh token may
