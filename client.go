@@ -227,7 +227,9 @@ func (c *Client) mustCore() *core {
 // call of a token store, transport, middleware, observer, token function or log
 // handler that does not return although its context has ended, or, of an observer,
 // after two seconds. The error then names these calls; they end when that code
-// returns. Sessions stay in the token store. A second Close tells what is still left.
+// returns. Sessions stay in the token store; changes that it has not taken yet are
+// tried once more, and ErrStoreUnavailable says how many sessions are lost. A second
+// Close tells what is still left running.
 func (c *Client) Close(ctx context.Context) error {
 	inner := c.mustCore()
 	err := inner.sessions.Close(ctx)

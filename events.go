@@ -32,8 +32,9 @@ const (
 	// EventRefreshFailed: a renewal failed. The session goes on with its present
 	// token while that lives, and the renewal is tried again later.
 	EventRefreshFailed EventKind = "refresh failed"
-	// EventStoreWriteFailed: the token store would not take a session. This
-	// process goes on with it and writes it later; others don't see it yet.
+	// EventStoreWriteFailed: saving the session failed. This process keeps using it
+	// and tries again: for a minute, then when the session is used, and in
+	// Client.Close. Other processes still see the old one.
 	EventStoreWriteFailed EventKind = "store write failed"
 )
 

@@ -84,6 +84,93 @@ func TestLife_L05_TheStoreFails(t *testing.T) {
 	})
 }
 
+// A renewal that the store did not take for longer than the background goes on writing
+// it is written when the store is back and the visitor comes again: another process
+// must not send the refresh token that was spent.
+func TestLife_L05_AWriteAfterALongOutage(t *testing.T) {
+	down := errors.New("read-only: a failover is under way")
+	sessions := map[string]func(*emporix.Client) func() *emporix.Session{
+		"a value for each request": func(c *emporix.Client) func() *emporix.Session {
+			return func() *emporix.Session { return c.Session("jo") }
+		},
+		"one value": func(c *emporix.Client) func() *emporix.Session {
+			s := c.Session("jo")
+			return func() *emporix.Session { return s }
+		},
+	}
+	for _, outage := range []time.Duration{30 * time.Second, 2 * time.Minute, 3 * time.Hour} {
+		for name, values := range sessions {
+			t.Run(fmt.Sprint(outage, ", ", name), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					fake := emporixtest.New(t)
+					fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
+					store := &brittle{ConditionalTokenStore: emporix.NewMemoryStore(0)}
+					one, two := fake.Client(t, emporix.WithTokenStore(store)), fake.Client(t, emporix.WithTokenStore(store))
+					session := values(one)
+					logIn(t, session())
+					time.Sleep(8 * time.Hour)
+					store.set(nil, down)
+					renewed, err := session().Auth.Refresh(t.Context())
+					require.NoError(t, err)
+					time.Sleep(outage)
+					require.NoError(t, customerCall(t.Context(), session()))
+					store.set(nil, nil)
+					for range 2 {
+						time.Sleep(time.Minute)
+						require.NoError(t, customerCall(t.Context(), session()))
+					}
+					synctest.Wait()
+					assert.Equal(t, renewed, info(t, two.Session("jo")))
+					for range 48 {
+						time.Sleep(time.Hour)
+						require.NoError(t, customerCall(t.Context(), two.Session("jo")))
+					}
+					assert.True(t, info(t, two.Session("jo")).CanRefresh)
+					for _, e := range fake.Journal() {
+						if e.Operation == "Auth.Refresh" {
+							assert.Less(t, e.Status, 400, "a refresh token that was spent was sent: %s", e)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// What the store has not taken is written by Close, or named by it.
+func TestLife_L05_CloseWritesWhatIsPending(t *testing.T) {
+	for _, back := range []bool{true, false} {
+		t.Run(fmt.Sprint("back ", back), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fake := emporixtest.New(t)
+				fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
+				store := &brittle{ConditionalTokenStore: emporix.NewMemoryStore(0)}
+				one, two := fake.Client(t, emporix.WithTokenStore(store)), fake.Client(t, emporix.WithTokenStore(store))
+				store.set(nil, errors.New("the store is down"))
+				for i := range 40 {
+					logIn(t, one.Session(fmt.Sprint("jo", i)))
+				}
+				time.Sleep(2 * time.Minute)
+				if back {
+					store.set(nil, nil)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				err := one.Close(ctx)
+				if !back {
+					require.ErrorIs(t, err, emporix.ErrStoreUnavailable)
+					require.ErrorContains(t, err, "sessions that the token store did not take: 40")
+					return
+				}
+				require.NoError(t, err)
+				for i := range 40 {
+					assert.Equal(t, emporix.SessionCustomer, info(t, two.Session(fmt.Sprint("jo", i))).Kind)
+				}
+			})
+		})
+	}
+}
+
 // indiscreetStore quotes keys and rows in its errors, as some drivers do.
 type indiscreetStore struct{ emporix.ConditionalTokenStore }
 
@@ -105,9 +192,11 @@ func TestS06_StoreErrorsNameNoVisitor(t *testing.T) {
 			}))
 		_, err := client.Session("the-visitors-cookie").Customers.Get(t.Context())
 		require.NoError(t, err, "the caller gets its answer")
-		require.NoError(t, client.Close(t.Context()))
+		closed := client.Close(t.Context())
+		require.ErrorIs(t, closed, emporix.ErrStoreUnavailable)
 
 		require.NotEmpty(t, told)
+		told = append(told, closed.Error())
 		assert.Contains(t, log.String(), "connection refused")
 		for _, text := range append(told, log.String()) {
 			assert.NotContains(t, text, "the-visitors-cookie")

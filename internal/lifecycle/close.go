@@ -2,12 +2,14 @@ package lifecycle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/bounded"
+	"github.com/emporix-community/emporix-go/internal/secret"
+	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
 // closeGrace is how long Close waits, while its context lasts, for code that has
@@ -15,6 +17,8 @@ import (
 const (
 	closeGrace = time.Second
 	lastGrace  = 50 * time.Millisecond
+	// closeWriters is how many pending writes Close tries at a time.
+	closeWriters = 16
 )
 
 // Close refuses new calls, lets what is running end until ctx does, and then
@@ -29,6 +33,7 @@ func (m *Manager) Close(ctx context.Context) error {
 	for i := range m.epochs {
 		m.epochs[i].Add(1) // snapshots are of no use any more
 	}
+	m.detach(m.writePending)
 	cut := m.drain(ctx)
 	m.events.wait(ctx)
 	m.mu.Lock()
@@ -36,18 +41,61 @@ func (m *Manager) Close(ctx context.Context) error {
 	m.mu.Unlock()
 	lost := m.events.end()
 	left := m.leftovers(ctx)
+	var causes []error
+	if cut != nil {
+		left, causes = append([]string{"renewals were cut short: " + cut.Error()}, left...), append(causes, cut)
+	}
+	if n := m.unwritten(); n > 0 {
+		left, causes = append(left, fmt.Sprintf("sessions that the token store did not take: %d", n)), append(causes, sentinel.StoreUnavailable)
+	}
 	if lost > 0 {
 		left = append(left, fmt.Sprintf("%d events were not told", lost))
 	}
-	switch {
-	case cut != nil && len(left) > 0:
-		return fmt.Errorf("emporix: closing: renewals were cut short: %w; %s", cut, strings.Join(left, "; "))
-	case cut != nil:
-		return fmt.Errorf("emporix: closing: renewals were cut short: %w", cut)
-	case len(left) > 0:
-		return errors.New("emporix: closing: " + strings.Join(left, "; "))
+	if len(left) > 0 {
+		return &closeError{"emporix: closing: " + strings.Join(left, "; "), causes}
 	}
 	return nil
+}
+
+// closeError says what Close could not end.
+type closeError struct {
+	text   string
+	causes []error
+}
+
+func (e *closeError) Error() string { return e.text }
+
+// Unwrap returns why.
+func (e *closeError) Unwrap() []error { return e.causes }
+
+// writePending tries to write what the store has not taken, where nothing is writing
+// it already: after Close it would be lost.
+func (m *Manager) writePending() {
+	ctx, cancel := context.WithTimeout(m.ctx, lateLimit)
+	defer cancel()
+	var writers sync.WaitGroup
+	places := make(chan struct{}, closeWriters)
+	for key, next := range m.pending.all() {
+		select {
+		case places <- struct{}{}:
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		writers.Go(func() {
+			defer func() { <-places }()
+			v := &Visitor{m: m.self, name: secret.New(key)}
+			v.retryNow(ctx, next, 0)
+		})
+	}
+	writers.Wait()
+}
+
+// unwritten returns how many pending writes are lost; the first Close tells it.
+func (m *Manager) unwritten() (n int) {
+	m.lost.Do(func() { n = m.pending.lost() })
+	return n
 }
 
 // leftovers says what is still running after everything has been cancelled.

@@ -16,6 +16,7 @@ const (
 	writePause     = 50 * time.Millisecond
 	lateLimit      = time.Minute
 	lateWritePause = time.Second
+	retryPause     = 5 * time.Second // between two tries of what has been pending for longer
 )
 
 // verdict is what became of a write.
@@ -182,26 +183,73 @@ func (v *Visitor) try(ctx context.Context, over []uint64, next *Record) (verdict
 	return beaten, row, nil
 }
 
-// writeLate goes on writing next, for a minute, while it is pending. After that the
-// next change of the session tries again.
+// writeLate goes on writing next, for a minute, while it is pending. After that retry
+// and Close try again.
 func (v *Visitor) writeLate(next *Record) {
+	turn := v.m().pending.claim(v.key(), next)
+	if turn == nil {
+		return
+	}
+	defer v.m().pending.unclaim(v.key(), turn)
 	ctx, cancel := context.WithTimeout(v.m().ctx, lateLimit)
 	defer cancel()
-	for wait := lateWritePause; pause(ctx, wait); wait = min(2*wait, 5*lateWritePause) {
-		d := v.m().pending.of(v.key())
-		if d.record != next {
+	closed := v.m().closed // it is tried once more at once
+	for wait := lateWritePause; next != nil && v.m().pending.claimed(v.key(), turn); wait = min(2*wait, 5*lateWritePause) {
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-closed:
+			closed = nil
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
 			return
 		}
-		how, row, _ := v.try(ctx, d.over, next)
-		switch {
-		case how == postponed:
-		case how == beaten && next.supersedes(row, d.from):
-			next = v.m().pending.rebase(v.key(), d, row)
-		default:
-			v.release(next, d.over)
-			v.epoch().Add(1)
-			return
-		}
+		next = v.tryLate(ctx, next)
+	}
+}
+
+// tryLate tries once to write next, if that is still pending. It returns what is
+// pending then; nil if nothing is.
+func (v *Visitor) tryLate(ctx context.Context, next *Record) *Record {
+	d := v.m().pending.of(v.key())
+	if d.record != next {
+		return nil
+	}
+	over := d.writable()
+	if len(over) == 0 { // the visitor may have logged out since
+		v.m().setFree(v.m().pending.forget(v.key()))
+		v.epoch().Add(1)
+		return nil
+	}
+	how, row, _ := v.try(ctx, over, next)
+	switch {
+	case how == postponed:
+		return next
+	case how == beaten && next.supersedes(row, d.from):
+		return v.m().pending.rebase(v.key(), d, row)
+	}
+	v.release(next, d.over)
+	v.epoch().Add(1)
+	return nil
+}
+
+// retry tries again, beside whoever uses the session, to write what is pending: the
+// store may be back.
+func (v *Visitor) retry() {
+	d := v.m().pending.of(v.key())
+	if !d.isIdle(retryPause) {
+		return
+	}
+	v.m().detach(func() { v.retryNow(v.m().ctx, d.record, retryPause) })
+}
+
+// retryNow tries once, unless something else is writing next or has tried a moment ago.
+func (v *Visitor) retryNow(ctx context.Context, next *Record, pause time.Duration) {
+	if turn := v.m().pending.claimIdle(v.key(), next, pause); turn != nil {
+		defer v.m().pending.unclaim(v.key(), turn)
+		v.tryLate(ctx, next)
 	}
 }
 

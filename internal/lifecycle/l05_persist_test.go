@@ -432,3 +432,51 @@ func TestL05_AKeptLeaseIsHandedOutOnce(t *testing.T) {
 		assert.Nil(t, w.m.pending.takeLease(key))
 	})
 }
+
+// Where no row is left, a tombstone may have been there: after its life nothing that is
+// pending is written in the place of no row.
+func TestL05_APendingWriteFollowsNoRowThatEndedLongAgo(t *testing.T) {
+	for waited, written := range map[time.Duration]bool{tombstoneLife - time.Minute: true, tombstoneLife + time.Minute: false} {
+		for _, closes := range []bool{false, true} {
+			inVirtualTime(t, func(t *testing.T, w *fixture) {
+				w.fakeStore.fail(always("save", breaks))
+				w.customer("jo")
+				time.Sleep(waited)
+				w.fakeStore.fail(nil)
+				if closes {
+					require.NoError(t, w.m.Close(t.Context()))
+				} else {
+					w.info("jo")
+					synctest.Wait()
+				}
+				assert.Equal(t, written, w.row("jo") != nil, "%s", waited)
+				assert.Zero(t, w.size("pending writes"))
+			})
+		}
+	}
+}
+
+// While a write is pending, a store that hangs keeps no caller longer than one reading.
+func TestL05_ATryBesideACallCostsTheCallerNothing(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, w *fixture) {
+		w.fakeStore.fail(always("save", breaks))
+		w.customer("jo")
+		time.Sleep(2 * time.Minute)
+		w.fakeStore.fail(func(op string) trip {
+			if op == "save" {
+				time.Sleep(time.Hour)
+			}
+			return works
+		})
+		for range 20 {
+			assert.Zero(t, elapsed(func() { w.token(visitor("jo"), WantCustomer) }))
+			time.Sleep(time.Second)
+		}
+		w.fakeStore.fail(nil)
+		time.Sleep(retryPause)
+		w.token(visitor("jo"), WantCustomer)
+		synctest.Wait()
+		assert.Zero(t, w.size("pending writes"))
+		time.Sleep(2 * time.Hour)
+	})
+}

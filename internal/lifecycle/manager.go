@@ -51,6 +51,8 @@ type Manager struct {
 	running  map[*flight]struct{} // also those whose waiters have gone
 	backoffs map[string]backoff
 
+	lost sync.Once // for the first Close, which tells what was not written
+
 	pending pendingWrites // guards itself
 	events  events        // guards itself
 	calls   *bounded.Calls

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -59,6 +60,20 @@ func TestL05_HowOftenAWriteIsTried(t *testing.T) {
 		}
 		assert.Equal(t, want, tried(), "then it is tried for a minute, without a caller")
 		assert.Zero(t, w.size("running"))
+		began, next := len(want), time.Duration(0)
+		for range 60 { // then whenever the session is used, once in five seconds
+			w.token(visitor("jo"), WantAnonymous)
+			synctest.Wait()
+			time.Sleep(time.Second)
+		}
+		for _, at := range tried()[began:] {
+			assert.GreaterOrEqual(t, at, next)
+			next = at + retryPause
+		}
+		assert.Len(t, tried()[began:], 12)
+		assert.Zero(t, w.size("running"))
+		require.ErrorContains(t, w.m.Close(t.Context()), "sessions that the token store did not take: 1")
+		assert.Len(t, tried()[began:], 13, "and by Close")
 	})
 }
 
@@ -70,6 +85,7 @@ func TestL05_ASlowStoreIsNotWaitedForLonger(t *testing.T) {
 		assert.Less(t, took, 6*time.Second)
 		assert.GreaterOrEqual(t, len(tried()), 5)
 		assert.Equal(t, milliseconds(0, 1050, 2150, 3350, 4750), tried()[:5])
+		require.ErrorContains(t, w.m.Close(t.Context()), "sessions that the token store did not take: 1")
 	})
 }
 

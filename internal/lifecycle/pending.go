@@ -14,12 +14,34 @@ type pendingWrite struct {
 	over   []uint64 // generations of the rows it replaces; 0 stands for no row
 	lease  *lease   // kept until the row is written; may be nil
 	made   time.Time
+	turn   *turn     // of the goroutine that is writing it; nil if none is
+	tried  time.Time // when the last turn ended
+
+	removed bool // the record is a tombstone, and the row has been deleted
+}
+
+// turn is the right of one goroutine to write a pending write.
+type turn struct{ _ byte }
+
+// isIdle reports a write that nothing is making, and that was not tried within pause.
+func (d pendingWrite) isIdle(pause time.Duration) bool {
+	return d.record != nil && d.turn == nil && time.Since(d.tried) >= pause
 }
 
 // replaces reports whether d follows a row of this generation. After the life of
 // a tombstone it follows no absent row: the visitor may have logged out since.
 func (d pendingWrite) replaces(generation uint64) bool {
 	return d.record != nil && slices.Contains(d.over, generation) && (generation != 0 || time.Since(d.made) < tombstoneLife)
+}
+
+// writable returns the generations of the rows that d may still be written over.
+func (d pendingWrite) writable() (over []uint64) {
+	for _, generation := range d.over {
+		if d.replaces(generation) {
+			over = append(over, generation)
+		}
+	}
+	return over
 }
 
 // manyPending is how many more there are before old ones are looked for.
@@ -81,10 +103,83 @@ func (w *pendingWrites) rebase(key string, d pendingWrite, row *Record) *Record 
 	next := *d.record
 	next.Generation, d.over = nextGeneration(max(row.Generation, next.Generation)), []uint64{row.Generation}
 	if w.rows[key].record == d.record {
-		d.record, d.lease = &next, w.rows[key].lease
+		d.record, d.lease, d.turn = &next, w.rows[key].lease, w.rows[key].turn
 		w.rows[key] = d
 	}
 	return &next
+}
+
+// claim makes the caller the one that writes next; nil if next is not pending.
+func (w *pendingWrites) claim(key string, next *Record) *turn {
+	return w.claimIf(key, next, func(pendingWrite) bool { return true })
+}
+
+// claimIdle is claim, unless something else is writing next or has tried within pause.
+func (w *pendingWrites) claimIdle(key string, next *Record, pause time.Duration) *turn {
+	return w.claimIf(key, next, func(d pendingWrite) bool { return d.isIdle(pause) })
+}
+
+func (w *pendingWrites) claimIf(key string, next *Record, may func(pendingWrite) bool) *turn {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d, found := w.rows[key]
+	if !found || d.record != next || !may(d) {
+		return nil
+	}
+	d.turn = new(turn)
+	w.rows[key] = d
+	return d.turn
+}
+
+// claimed reports whether nothing has claimed the write since.
+func (w *pendingWrites) claimed(key string, by *turn) bool { return w.of(key).turn == by }
+
+// unclaim ends a turn.
+func (w *pendingWrites) unclaim(key string, by *turn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if d, found := w.rows[key]; found && d.turn == by {
+		d.turn, d.tried = nil, time.Now()
+		w.rows[key] = d
+	}
+}
+
+// all returns what is pending, by the row's name.
+func (w *pendingWrites) all() map[string]*Record {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := make(map[string]*Record, len(w.rows))
+	for key, d := range w.rows {
+		all[key] = d.record
+	}
+	return all
+}
+
+// lost returns how many writes are pending whose loss matters.
+func (w *pendingWrites) lost() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, d := range w.rows {
+		if !d.removed && time.Since(d.made) < d.record.ttl(d.made) {
+			n++
+		}
+	}
+	return n
+}
+
+// remove notes that the row which a tombstone is to replace was deleted, and hands out
+// the lease. The write stays pending: another one may still bring the row back.
+func (w *pendingWrites) remove(key string) *lease {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d, found := w.rows[key]
+	if !found {
+		return nil
+	}
+	l := d.lease
+	d.lease, d.removed = nil, true
+	w.rows[key] = d
+	return l
 }
 
 // done is told that the store has taken next in place of over. It returns the lease

@@ -142,7 +142,7 @@ func (v *Visitor) discard(pending bool) error {
 		return v.storeError("removing the session", err)
 	}
 	if pending {
-		v.m().setFree(v.m().pending.takeLease(v.key()))
+		v.m().setFree(v.m().pending.remove(v.key()))
 		return nil
 	}
 	v.m().setFree(v.m().pending.forget(v.key()))

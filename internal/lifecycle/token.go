@@ -81,8 +81,9 @@ func (v *Visitor) renewInBackground(seen *Record) time.Duration {
 }
 
 // snapshot returns the row as this process knows it, from the snapshot if nothing
-// here has changed it since.
+// here has changed it since. A write that is still pending is tried again meanwhile.
 func (v *Visitor) snapshot(ctx context.Context) (*snapshot, error) {
+	v.retry()
 	epoch := v.epoch().Load()
 	if s := v.snap.Load(); s != nil && s.epoch == epoch {
 		return s, nil
