@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,6 +127,46 @@ func TestLife_L07_LostAnswers(t *testing.T) {
 				fake.AssertCalls(t, "Auth.Refresh", 1)
 				assert.NotContains(t, seen.kinds(), emporix.EventSessionExpired)
 			}, emporixtest.WithAssumptions(assume))
+		})
+	}
+}
+
+// A middleware or a transport that panics after a refresh was answered: the token has
+// been spent, and is not sent again while the customer's access token lives.
+func TestLife_L07_APanicAfterARefresh(t *testing.T) {
+	for _, where := range []string{"middleware", "transport"} {
+		t.Run(where, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fake := emporixtest.New(t)
+				fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
+				var armed atomic.Bool
+				wrap := func(next http.RoundTripper) http.RoundTripper {
+					return roundTripper(func(r *http.Request) (*http.Response, error) {
+						resp, err := next.RoundTrip(r)
+						if strings.Contains(r.URL.Path, "refreshauthtoken") && armed.Swap(false) {
+							panic("bug")
+						}
+						return resp, err
+					})
+				}
+				option := emporix.WithMiddleware(wrap)
+				if where == "transport" {
+					option = emporix.WithTransport(wrap(fake.Transport()))
+				}
+				session := fake.Client(t, option).Session("jo")
+				logIn(t, session)
+				time.Sleep(20 * time.Hour)
+				armed.Store(true)
+				_, err := session.Auth.Refresh(t.Context())
+				require.ErrorIs(t, err, emporix.ErrUnavailable)
+				assert.NotContains(t, err.Error(), "bug")
+				for range 20 {
+					time.Sleep(time.Hour)
+					require.NoError(t, customerCall(t.Context(), session))
+				}
+				assert.Equal(t, emporix.SessionCustomer, info(t, session).Kind)
+				fake.AssertCalls(t, "Auth.Refresh", 1)
+			})
 		})
 	}
 }

@@ -178,7 +178,23 @@ func (l *lease) send(ctx context.Context, call func(context.Context) (Grant, err
 		return Grant{}, &failure.Failure{Token: failure.NotSent, Err: err}
 	}
 	defer cancel()
-	return call(ctx)
+	return contained(ctx, call)
+}
+
+// contained turns a panic or Goexit in a transport or a middleware into a lost answer:
+// the refresh token may have been sent.
+func contained(ctx context.Context, call func(context.Context) (Grant, error)) (g Grant, err error) {
+	done := make(chan struct{})
+	err = &failure.Failure{Kind: failure.KindLost, Token: failure.Unknown, Err: fmt.Errorf("%w: %w", sentinel.Unavailable, errPanic)}
+	go func() {
+		defer func() {
+			_ = recover()
+			close(done)
+		}()
+		g, err = call(ctx)
+	}()
+	<-done
+	return g, err
 }
 
 // release gives the lease back, unless what it was taken for is still to be
