@@ -92,8 +92,10 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 	}
 	_, direct := networkOf(c.base)
 	if !direct && c.logger != nil {
-		c.logger.Warn("emporix: the transport sees tokens in URLs, and is none of net/http's; if it records requests, put the recording into WithMiddleware instead",
-			"transport", fmt.Sprintf("%T", c.base))
+		contained(func() {
+			c.logger.Warn("emporix: the transport sees tokens in URLs, and is none of net/http's; if it records requests, put the recording into WithMiddleware instead",
+				"transport", fmt.Sprintf("%T", c.base))
+		})
 	}
 	if baseURL.Scheme == "http" && !isLoopback(baseURL.Hostname()) && c.logger != nil {
 		c.logger.Warn("emporix: requests are not encrypted, so tokens and passwords can be read on the way; this is for tests only", "host", baseURL.Host)

@@ -71,7 +71,9 @@ func (c *core) notify(e lifecycle.Event) {
 	if c.observer != nil {
 		defer func() {
 			if p := recover(); p != nil && c.logger != nil {
-				c.logger.Error("emporix: the event observer panicked", slog.String("event", string(event.Kind)))
+				contained(func() {
+					c.logger.Error("emporix: the event observer panicked", slog.String("event", string(event.Kind)))
+				})
 			}
 		}()
 	}
@@ -86,7 +88,7 @@ func (c *core) notify(e lifecycle.Event) {
 			level = slog.LevelInfo
 		}
 		attrs := append([]slog.Attr{slog.String("session", string(event.Session))}, errorAttrs(event.Err)...)
-		c.logger.LogAttrs(context.Background(), level, "emporix: "+string(event.Kind), attrs...)
+		contained(func() { c.logger.LogAttrs(context.Background(), level, "emporix: "+string(event.Kind), attrs...) })
 	}
 	if c.observer != nil {
 		c.observer(event)
@@ -111,11 +113,33 @@ func (c *core) write(ctx context.Context, level slog.Level, text string, attrs [
 		line = later
 	}
 	_, _ = bounded.Do(line, &c.calls, logHandler, func() struct{} {
-		if c.logger.Enabled(ctx, level) {
-			c.logger.LogAttrs(ctx, level, text, attrs...)
-		}
+		contained(func() {
+			if c.logger.Enabled(ctx, level) {
+				c.logger.LogAttrs(ctx, level, text, attrs...)
+			}
+		})
 		return struct{}{}
 	}, nil)
+}
+
+// contained ends a panic in the log handler: what a line is about, such as new tokens,
+// must not be lost with it.
+func contained(do func()) {
+	defer func() { _ = recover() }()
+	do()
+}
+
+// logs reports whether a call is worth a line. A plain handler says so at once, though
+// by a level that may be the user's code.
+func (c *core) logs(ctx context.Context, level slog.Level) (enabled bool) {
+	switch {
+	case c.logger == nil:
+		return false
+	case !c.plainLogger:
+		return true
+	}
+	contained(func() { enabled = c.logger.Enabled(ctx, level) })
+	return enabled
 }
 
 // isPlain reports a handler of log/slog's own, which says at once what it is for.

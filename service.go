@@ -292,7 +292,7 @@ func (e *unsentError) Is(target error) bool {
 func (e *unsentError) As(target any) bool { return errors.As(e.err, target) }
 
 func (c *core) log(ctx context.Context, op *operation.Operation, resp *transport.Response, err error, began time.Time) {
-	if c.logger == nil || c.plainLogger && !c.logger.Enabled(ctx, slog.LevelDebug) {
+	if !c.logs(ctx, slog.LevelDebug) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("operation", op.Name), slog.Duration("duration", time.Since(began))}
