@@ -140,7 +140,8 @@ func (s *Session) SaaSToken(ctx context.Context) (Secret, error) {
 // and returns the session there. The old key then names no session. A BFF gives
 // its visitor a new key at login, logout, password change and company switch, so
 // that the old one is of no use to others who knew it. Errors: ErrConflict (the key is
-// in use), ErrStoreUnavailable (the session stays where it is), ErrClosed, and
+// in use), ErrStoreUnavailable (the session stays where it is, and what the store may
+// have written at the new key is replaced by a tombstone), ErrClosed, and
 // the context's: if that ends before it is the move's turn, the session stays;
 // if it ends later, the move goes on, and the error is ErrOutcomeUnknown as well.
 func (s *Session) MoveTo(ctx context.Context, key string) (*Session, error) {

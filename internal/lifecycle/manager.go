@@ -84,6 +84,7 @@ type Visitor struct {
 	stripe  uint8           // which epoch counts for it
 	private bool            // the row is the client's own and never leaves the process
 	snap    atomic.Pointer[snapshot]
+	undone  atomic.Uint64 // generation of the row that a failed move may still write here; 0 if there is none
 }
 
 // Init makes v the visitor of key; an empty prefix marks a session of the client's own.

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -14,7 +15,7 @@ import (
 // before it is the move's turn, nothing would use the new key: the session stays.
 func (v *Visitor) MoveTo(caller context.Context, to *Visitor) error {
 	var begun atomic.Bool
-	err := v.alone(caller, v.withLease(nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
+	err := v.alone(caller, v.withLease(nil, func(ctx context.Context, r *Record, l *lease) (tell func(), err error) {
 		switch {
 		case caller.Err() != nil:
 			return nil, context.Cause(caller)
@@ -23,14 +24,25 @@ func (v *Visitor) MoveTo(caller context.Context, to *Visitor) error {
 		}
 		begun.Store(true)
 		over, suspect := uint64(0), l.doubtful(r) && r.Kind == Customer
+		var copied, before *Record // at the new key
+		defer func() {
+			if err != nil && copied != nil {
+				to.undoMove(copied, before)
+			}
+		}()
 		for range writeTries { // until the old key's row has stayed as it was
 			next := *r
 			next.Suspect = r.Suspect || suspect
 			next.Generation = nextGeneration(max(r.Generation, over))
+			copied, before = &next, copied
 			switch how, _, err := to.write(v.m().ctx, []uint64{over}, &next); how {
 			case beaten:
+				copied = nil // what is there is another session
 				return nil, fmt.Errorf("%w: the new session key is in use; give a new random one", sentinel.Conflict)
 			case postponed: // the session stays where it is
+				if errors.As(err, new(unreadableRow)) {
+					copied = nil
+				}
 				return nil, err
 			}
 			to.epoch().Add(1)
@@ -38,7 +50,6 @@ func (v *Visitor) MoveTo(caller context.Context, to *Visitor) error {
 			if moved, ok := v.commit(r, r.tombstone(false), func() {}); ok {
 				return moved, nil
 			}
-			var err error
 			if r, err = v.current(ctx); err != nil {
 				return nil, err
 			}
@@ -47,6 +58,22 @@ func (v *Visitor) MoveTo(caller context.Context, to *Visitor) error {
 		return nil, fmt.Errorf("%w: the session kept changing while it was moved", sentinel.StoreUnavailable)
 	}))
 	return unfinished(caller, &begun, "the session is still being moved", err)
+}
+
+// undoMove puts a tombstone in the place of what a move that failed has written at v, or
+// may have written: the answer may have been lost, and a write that was left may come
+// later. before is what the move had written there before that; nil if nothing.
+func (v *Visitor) undoMove(moved, before *Record) {
+	v.undone.Store(moved.Generation)
+	replaced := []uint64{moved.Generation}
+	if before != nil {
+		replaced = []uint64{before.Generation, moved.Generation}
+	}
+	tombstone := moved.tombstone(false)
+	if v.m().pending.add(v.key(), moved, tombstone, replaced) {
+		v.m().detach(func() { v.writeLate(tombstone) })
+	}
+	v.epoch().Add(1)
 }
 
 // RenewIfDue renews the session if it is time to, and waits for it, so that nothing

@@ -2,6 +2,8 @@ package lifecycle
 
 import (
 	"context"
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,6 +126,126 @@ func TestMove_AStoreThatFailsKeepsTheSession(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A move that failed leaves no copy of the session at the new key, also where the store
+// made the write and lost the answer, or makes it later.
+func TestMove_AFailedMoveLeavesNoCopy(t *testing.T) {
+	lasting := map[string]func(*atomic.Bool) trip{
+		"lost answers": func(down *atomic.Bool) trip {
+			if down.Load() {
+				return loses
+			}
+			return works
+		},
+		"a write that is made later": func(down *atomic.Bool) trip {
+			if down.Load() {
+				time.Sleep(10 * time.Minute)
+			}
+			return works
+		},
+	}
+	for name, fault := range lasting {
+		for _, outage := range []time.Duration{0, 2 * time.Minute} {
+			for _, closes := range []bool{false, true} {
+				t.Run(fmt.Sprint(name, " ", outage, " closes ", closes), func(t *testing.T) {
+					inVirtualTime(t, func(t *testing.T, w *fixture) {
+						v := w.customer("old")
+						store := &faultyKey{fakeStore: w.fakeStore, key: rowOf("new"), down: new(atomic.Bool)}
+						store.fault = func() trip { return fault(store.down) }
+						w.m.store = store
+						store.down.Store(true)
+						require.ErrorIs(t, w.m.at(v).MoveTo(t.Context(), w.m.at(visitor("new"))), sentinel.StoreUnavailable)
+						assert.Equal(t, None, w.info("new").Kind, "for this process at once")
+						time.Sleep(outage)
+						store.down.Store(false)
+						if closes {
+							_ = w.m.Close(t.Context())
+						} else {
+							w.info("new")
+							time.Sleep(20 * time.Minute)
+						}
+						if name == "lost answers" || !closes {
+							row := w.row("new")
+							assert.True(t, row == nil || row.Kind == None, "%+v", row)
+						}
+						assert.Equal(t, Customer, w.row("old").Kind)
+						time.Sleep(20 * time.Minute)
+					})
+				})
+			}
+		}
+	}
+}
+
+// faultyKey is a store whose writes of one row fail.
+type faultyKey struct {
+	*fakeStore
+	key   string
+	down  *atomic.Bool
+	fault func() trip
+}
+
+func (s *faultyKey) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
+	if key != s.key {
+		return s.fakeStore.SaveIf(ctx, key, data, expected, generation, ttl)
+	}
+	how := s.fault()
+	saved, err := s.fakeStore.SaveIf(ctx, key, data, expected, generation, ttl)
+	if how == loses {
+		return false, errStoreDown
+	}
+	return saved, err
+}
+
+// A session that keeps changing while it is moved stays where it is, and only there.
+func TestMove_ASessionThatKeepsChangingLeavesNoCopy(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		inVirtualTime(t, func(t *testing.T, w *fixture) {
+			v := w.customer("old")
+			other := newFixture(t, w.tokenServer, w.fakeStore)
+			store := &changing{fakeStore: w.fakeStore, key: rowOf("new"), loads: -1}
+			store.then = func() { // another process changes the old row each time
+				require.NoError(t, other.m.at(visitor("old")).Refresh(t.Context(), nil))
+				if fails {
+					store.loads = 1 // the write is answered, what follows fails
+				}
+			}
+			w.m.store = store
+			require.ErrorIs(t, w.m.at(v).MoveTo(t.Context(), w.m.at(visitor("new"))), sentinel.StoreUnavailable)
+			store.then, store.loads = nil, -1
+			assert.Equal(t, None, w.info("new").Kind)
+			time.Sleep(time.Minute)
+			assert.Equal(t, None, w.row("new").Kind)
+			assert.Equal(t, Customer, w.row("old").Kind)
+			assert.Zero(t, w.size("pending writes"))
+		})
+	}
+}
+
+// changing is a store in which something else happens after each write of one row.
+type changing struct {
+	*fakeStore
+	key   string
+	then  func()
+	loads int // of other rows, until they fail; below 0 they don't
+}
+
+func (s *changing) Load(ctx context.Context, key string) ([]byte, bool, error) {
+	if key != s.key && s.loads >= 0 {
+		if s.loads == 0 {
+			return nil, false, errStoreDown
+		}
+		s.loads--
+	}
+	return s.fakeStore.Load(ctx, key)
+}
+
+func (s *changing) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
+	if s.then != nil && key == s.key {
+		defer s.then()
+	}
+	return s.fakeStore.SaveIf(ctx, key, data, expected, generation, ttl)
 }
 
 func TestMove_NothingToCarry(t *testing.T) {

@@ -100,6 +100,19 @@ func lifeOf(until, issued time.Time) int64 {
 // decode reads a row. Its errors never hold what the row holds. A row of a newer
 // version is not damaged: a roll-out is under way, and other processes read it.
 func decode(data []byte) (*Record, error) {
+	r, err := decodeRow(data)
+	if err != nil {
+		return nil, unreadableRow{err}
+	}
+	return r, nil
+}
+
+// unreadableRow is the error of a row that this process has not written.
+type unreadableRow struct{ error }
+
+func (u unreadableRow) Unwrap() error { return u.error }
+
+func decodeRow(data []byte) (*Record, error) {
 	var in row
 	err := json.Unmarshal(data, &in)
 	if err != nil || in.Version != rowVersion {

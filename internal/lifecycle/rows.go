@@ -119,7 +119,12 @@ func (v *Visitor) loadRow(ctx context.Context) (data []byte, found bool, err err
 func (v *Visitor) saveIf(ctx context.Context, data []byte, base uint64, next *Record) (saved bool, err error) {
 	return ask(ctx, v, func(ctx context.Context) (bool, error) {
 		return v.rows().SaveIf(ctx, v.key(), data, base, next.Generation, next.ttl(time.Now()))
-	}, func(bool, error) { v.resume() })
+	}, func(bool, error) {
+		v.resume()
+		if v.undone.Load() == next.Generation {
+			v.undoMove(next, nil)
+		}
+	})
 }
 
 // resume goes on with a pending write when a write that was left has returned: it
