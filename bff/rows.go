@@ -5,7 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"hash/maphash"
+	"sync"
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
@@ -23,16 +23,14 @@ type rows struct {
 	store       emporix.TokenStore
 	conditional emporix.ConditionalTokenStore
 	scope       string // names the client's rows
-	seed        maphash.Seed
-	turns       [64]chan struct{}
+
+	mu   sync.Mutex
+	held map[string]chan struct{} // rows that are being compared and saved; closed when the store has returned
 }
 
 func newRows(store emporix.TokenStore, prefix string) *rows {
-	r := &rows{store: store, scope: prefix, seed: maphash.MakeSeed()}
+	r := &rows{store: store, scope: prefix, held: map[string]chan struct{}{}}
 	r.conditional, _ = store.(emporix.ConditionalTokenStore)
-	for i := range r.turns {
-		r.turns[i] = make(chan struct{}, 1)
-	}
 	return r
 }
 
@@ -119,13 +117,10 @@ func again(ctx context.Context, tries int, do func(context.Context) (bool, error
 }
 
 func (r *rows) compareAndSave(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
-	turn := r.turns[maphash.String(r.seed, key)%uint64(len(r.turns))]
-	select {
-	case turn <- struct{}{}:
-		defer func() { <-turn }()
-	case <-ctx.Done():
-		return false, context.Cause(ctx)
+	if err := r.hold(ctx, key); err != nil {
+		return false, err
 	}
+	defer r.release(key)
 	present, found, err := r.store.Load(ctx, key)
 	if err != nil {
 		return false, err
@@ -140,6 +135,34 @@ func (r *rows) compareAndSave(ctx context.Context, key string, data []byte, expe
 		return false, nil
 	}
 	return true, r.store.Save(ctx, key, data, generation, ttl)
+}
+
+// hold waits until nothing else writes this row: a store that does not return shuts
+// out one row, and no other visitor's.
+func (r *rows) hold(ctx context.Context, key string) error {
+	for {
+		r.mu.Lock()
+		busy, taken := r.held[key]
+		if !taken {
+			r.held[key] = make(chan struct{})
+		}
+		r.mu.Unlock()
+		if !taken {
+			return nil
+		}
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (r *rows) release(key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.held[key])
+	delete(r.held, key)
 }
 
 // nextGeneration follows the previous one and the clock, so that a row that was

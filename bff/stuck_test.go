@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,6 +141,41 @@ func TestAStoreThatNeverReturns(t *testing.T) {
 type blockedLogger struct {
 	slog.Handler
 	release chan struct{}
+}
+
+// hangsOnce is a store without conditional saves, one of whose writes never returns.
+type hangsOnce struct {
+	emporix.TokenStore
+	armed atomic.Bool
+	key   string // the row of that write
+	never chan struct{}
+}
+
+func (s *hangsOnce) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
+	if strings.Contains(key, "bff/visitor/") && s.armed.Swap(false) {
+		s.key = key
+		<-s.never
+	}
+	return s.TokenStore.Save(ctx, key, data, generation, ttl)
+}
+
+// A write that does not return shuts out no other visitor.
+func TestAWriteThatNeverReturnsShutsOutItsOwnRow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{})
+		store := &hangsOnce{TokenStore: struct{ emporix.TokenStore }{s.store}, never: make(chan struct{})}
+		s.open(setup{client: withStore(store)})
+		store.armed.Store(true)
+		s.browser().do("GET", "/page")
+		require.NotEmpty(t, store.key)
+		time.Sleep(10 * time.Minute)
+		for range 200 {
+			began := time.Now()
+			require.Equal(t, "200 OK", s.browser().do("GET", "/page").Status)
+			assert.Less(t, time.Since(began), 100*time.Millisecond)
+		}
+		close(store.never)
+	})
 }
 
 func (l blockedLogger) Handle(context.Context, slog.Record) error { <-l.release; return nil }
