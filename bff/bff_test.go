@@ -376,7 +376,14 @@ func TestLogoutEverywhere(t *testing.T) {
 	assert.Equal(t, s.number, late.ok("GET", "/page"))
 	require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
 	assert.Equal(t, nobody, late.ok("GET", "/page"))
-	assert.ErrorIs(t, s.b.LogoutEverywhere(t.Context(), ""), emporix.ErrInvalidRequest)
+	for _, number := range []string{"", " ", "\t", "\x00", s.number + " ", " " + s.number, s.number + "\n", "\u00a0" + s.number, s.number + "\u200b", "..", "\xff", strings.Repeat("1", 1<<20)} {
+		err := s.b.LogoutEverywhere(t.Context(), number)
+		require.ErrorIs(t, err, emporix.ErrInvalidRequest, "%.40q ends nobody's session", number)
+		var argument *emporix.ArgumentError
+		require.ErrorAs(t, err, &argument)
+		assert.Equal(t, "customerNumber", argument.Field)
+		assert.Less(t, len(err.Error()), 200)
+	}
 	assert.Equal(t, 401, late.do("POST", "/everywhere").StatusCode)
 }
 

@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/internal/failure"
+	"github.com/emporix-community/emporix-go/internal/transport"
 )
 
 // index knows the sessions of each customer: one row per customer, under a hash
@@ -291,9 +294,30 @@ func notRemoved(err error) error {
 // the server did not confirm all of them. After emporix.ErrStoreUnavailable some
 // sessions may go on: try again. After emporix.ErrStoreCorrupt some may go on too,
 // until they end by themselves: the list that named them was damaged, and was
-// replaced. With sessions in cookies it is ErrNeedsStore.
+// replaced. With sessions in cookies it is ErrNeedsStore. A customerNumber that can
+// be none, such as one with a space around it, is an *emporix.ArgumentError: it would
+// end no session.
 func (b *BFF) LogoutEverywhere(ctx context.Context, customerNumber string) error {
+	if b.index == nil {
+		return ErrNeedsStore
+	}
+	if err := checkCustomerNumber(customerNumber); err != nil {
+		return err
+	}
 	return b.logoutEverywhere(ctx, customerNumber)
+}
+
+// checkCustomerNumber refuses what the API would refuse as a customer number, and what
+// it might read as another one.
+func checkCustomerNumber(number string) error {
+	const field = "customerNumber"
+	if f := failure.Of(transport.CheckIdentifier(field, number, 256)); f != nil {
+		return &emporix.ArgumentError{Field: field, Reason: f.Err.Error()}
+	}
+	if strings.TrimSpace(number) != number {
+		return &emporix.ArgumentError{Field: field, Reason: "begins or ends with a space"}
+	}
+	return nil
 }
 
 var errLostSessions = fmt.Errorf("bff: %w: the list of the customer's sessions was damaged and has been replaced; sessions that only the damaged one named were not logged out", emporix.ErrStoreCorrupt)
@@ -302,9 +326,6 @@ var errLostSessions = fmt.Errorf("bff: %w: the list of the customer's sessions w
 func (b *BFF) logoutEverywhere(ctx context.Context, customerNumber string, known ...entry) error {
 	if b.index == nil {
 		return ErrNeedsStore
-	}
-	if customerNumber == "" {
-		return &emporix.ArgumentError{Field: "customerNumber", Reason: "is empty"}
 	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
