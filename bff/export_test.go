@@ -1,6 +1,10 @@
 package bff
 
-import "encoding/base64"
+import (
+	"context"
+	"encoding/base64"
+	"time"
+)
 
 // Reseal changes what is in a sealed cookie of b's.
 func Reseal(b *BFF, value string, change func(plain []byte) []byte) string {
@@ -24,4 +28,27 @@ func Kept(store *CookieStore) (sessions, ended int) {
 	rows.mu.Lock()
 	defer rows.mu.Unlock()
 	return len(rows.rows), len(rows.ended)
+}
+
+// Visitors is what keeps visitors in the cookies of a store.
+type Visitors struct{ k *sealedVisitors }
+
+// VisitorsOf returns it.
+func VisitorsOf(store *CookieStore, idle time.Duration) Visitors {
+	return Visitors{&sealedVisitors{b: &BFF{opts: Options{Idle: idle}}, store: store}}
+}
+
+// End ends an ID.
+func (v Visitors) End(key string) { v.k.end(&visitor{record: record{Key: key}}, "") }
+
+// HasEnded reports whether the store remembers that.
+func (v Visitors) HasEnded(key string) bool {
+	_, found := v.k.store.inner().get(supersededNote(key))
+	return found
+}
+
+// Claim begins a change of an ID, if none is under way.
+func (v Visitors) Claim(key string) bool {
+	claimed, err := v.k.claim(context.Background(), &visitor{record: record{Key: key}}, nil, "")
+	return err == nil && claimed != nil
 }

@@ -3,6 +3,7 @@ package bff_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -280,6 +281,41 @@ func TestACookieStoreIsAStore(t *testing.T) {
 	has("three")
 	require.NoError(t, store.Delete(ctx, "a"))
 	has("")
+}
+
+// The IDs that ended last are remembered, and none of them is forgotten for another one.
+func TestACookieStoreRemembersTheLastIDsThatEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit, idle = 1000, 24 * time.Hour
+		store := newCookieStore(t, cookieKey)
+		bff.Bound(store, limit)
+		visitors := bff.VisitorsOf(store, idle)
+		for i := range 3 * limit {
+			visitors.End(fmt.Sprint(i))
+			visitors.End(fmt.Sprint(i)) // once more is no other ID
+		}
+		for i := range 3 * limit {
+			require.Equal(t, i >= 2*limit, visitors.HasEnded(fmt.Sprint(i)), i)
+		}
+		_, ended := bff.Kept(store)
+		assert.Equal(t, limit, ended)
+		time.Sleep(3 * idle)
+		visitors.End("another")
+		_, ended = bff.Kept(store)
+		assert.Equal(t, 1, ended, "what has had its time is forgotten")
+	})
+}
+
+// Sessions in use, however many, do not crowd out a change that is under way.
+func TestACookieStoreRemembersChanges(t *testing.T) {
+	store := newCookieStore(t, cookieKey)
+	bff.Bound(store, 100)
+	visitors := bff.VisitorsOf(store, time.Hour)
+	require.True(t, visitors.Claim("jo"))
+	for i := range 10_000 {
+		require.NoError(t, store.Save(t.Context(), fmt.Sprint(i), []byte("session"), 1, time.Hour))
+	}
+	assert.False(t, visitors.Claim("jo"))
 }
 
 // With Options.Site too, no session is begun for a while after one did not fit.

@@ -58,12 +58,14 @@ const (
 )
 
 type cookieRows struct {
-	keys  *ring
-	once  bool // the key ends with the process
-	limit int
-	mu    sync.Mutex
-	rows  map[string]cookieRow
-	ended map[string]cookieRow // notes about IDs that are worth nothing
+	keys    *ring
+	once    bool // the key ends with the process
+	limit   int
+	mu      sync.Mutex
+	rows    map[string]cookieRow
+	changes map[string]cookieRow // notes about changes that are under way
+	ended   map[string]cookieRow // notes about IDs that are worth nothing
+	order   []string             // of the notes in ended, the oldest first
 }
 
 type cookieRow struct {
@@ -103,7 +105,7 @@ func DevelopmentCookieStore(logger *slog.Logger) *CookieStore {
 }
 
 func newCookieStore(r *ring, once bool) *CookieStore {
-	inner := &cookieRows{keys: r, once: once, limit: memoryRows, rows: map[string]cookieRow{}, ended: map[string]cookieRow{}}
+	inner := &cookieRows{keys: r, once: once, limit: memoryRows, rows: map[string]cookieRow{}, changes: map[string]cookieRow{}, ended: map[string]cookieRow{}}
 	return &CookieStore{inner: func() *cookieRows { return inner }}
 }
 
@@ -148,13 +150,19 @@ func (s *CookieStore) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
-// table is where a row is kept: sessions in use must not crowd out what ended.
+// table is where a row is kept: sessions in use must not crowd out what ended, or is
+// changing.
 func (c *cookieRows) table(key string) map[string]cookieRow {
-	if strings.HasPrefix(key, supersededNote("")) {
+	switch {
+	case isEnded(key):
 		return c.ended
+	case strings.HasPrefix(key, changingNote("")):
+		return c.changes
 	}
 	return c.rows
 }
+
+func isEnded(key string) bool { return strings.HasPrefix(key, supersededNote("")) }
 
 func (c *cookieRows) drop(key string) {
 	c.mu.Lock()
@@ -189,7 +197,15 @@ func (c *cookieRows) put(key string, data []byte, generation uint64, agrees func
 	if !agrees(present) {
 		return false
 	}
+	_, known := rows[key]
 	rows[key] = cookieRow{data: append([]byte(nil), data...), generation: generation, until: now.Add(life)}
+	if isEnded(key) {
+		if !known {
+			c.order = append(c.order, key)
+		}
+		c.forgetEnded(now)
+		return true
+	}
 	// Look at a few others: what has ended goes, and in a full store the one that
 	// was used least recently.
 	seen, oldest, end := 0, "", time.Time{}
@@ -209,6 +225,15 @@ func (c *cookieRows) put(key string, data []byte, generation uint64, agrees func
 		delete(rows, oldest)
 	}
 	return true
+}
+
+// forgetEnded removes the notes about IDs that have had their time, and the oldest of
+// those that are too many. The caller has c.mu.
+func (c *cookieRows) forgetEnded(now time.Time) {
+	for len(c.order) > c.limit || len(c.order) > 0 && !now.Before(c.ended[c.order[0]].until) {
+		delete(c.ended, c.order[0])
+		c.order = c.order[1:]
+	}
 }
 
 // sealedVisitors keeps each visitor's record in the visitor's cookie.
