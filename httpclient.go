@@ -451,6 +451,29 @@ func (b *bearerBinding) RoundTrip(shown *http.Request) (*http.Response, error) {
 	}
 	if resp != nil {
 		resp.Request = shown
+		resp.Status = transport.TextWithoutBearer(resp.Status, bearer)
+		resp.Header, resp.Trailer = transport.WithoutBearer(resp.Header, bearer), transport.WithoutBearer(resp.Trailer, bearer)
+		if resp.Body != nil && resp.StatusCode != http.StatusSwitchingProtocols {
+			resp.Body = &trailedBody{resp.Body, resp, bearer}
+		}
 	}
 	return resp, transport.CleanError(err, bearer)
+}
+
+// trailedBody takes the bearer out of trailers, which come after the body.
+type trailedBody struct {
+	io.ReadCloser
+	resp   *http.Response
+	bearer Secret
+}
+
+// Read reads on.
+func (b *trailedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		for name, values := range transport.WithoutBearer(b.resp.Trailer, b.bearer) {
+			b.resp.Trailer[name] = values
+		}
+	}
+	return n, err
 }

@@ -175,6 +175,63 @@ func TestS03_HTTPClientBindsBehindMiddleware(t *testing.T) {
 	shop.fake.AssertNoSecrets(t, []byte(strings.Join(shown, "\n")))
 }
 
+// A service may repeat the Authorization header of a request in its answer: neither
+// middleware nor the caller gets to see it there.
+func TestS02_HTTPClientShowsNoEchoedBearer(t *testing.T) {
+	const bearer = "anonymous-token-of-the-test"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/cart/") {
+			_, _ = io.WriteString(w, `{"access_token":"`+bearer+`","expires_in":3600,"refresh_token":"refresh-token-of-the-test"}`)
+			return
+		}
+		own := r.Header.Get("Authorization")
+		w.Header().Set("X-Request", "Authorization: "+own)
+		w.Header().Set("X-Other", "other")
+		w.Header().Set("Trailer", "X-Declared")
+		_, _ = io.WriteString(w, "cart")
+		w.Header().Set("X-Declared", own)
+		w.Header().Set(http.TrailerPrefix+"X-Undeclared", own)
+	}))
+	t.Cleanup(server.Close)
+	var resp, inner *http.Response
+	client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL(server.URL),
+		emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			resp, err := http.DefaultTransport.RoundTrip(r)
+			if err == nil && strings.HasPrefix(r.URL.Path, "/cart/") {
+				resp.Status = "200 " + r.Header.Get("Authorization")
+			}
+			return resp, err
+		})),
+		emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+			return roundTripper(func(r *http.Request) (*http.Response, error) {
+				resp, err := next.RoundTrip(r)
+				inner = resp
+				return resp, err
+			})
+		}))
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, client.Close(context.Background())) })
+	for own, shown := range map[string]bool{"": false, "Bearer own": true} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/cart/acme/carts", nil)
+		require.NoError(t, err)
+		if own != "" {
+			req.Header.Set("Authorization", own)
+		}
+		resp, err = client.HTTPClient().Do(req)
+		require.NoError(t, err)
+		assert.Equal(t, "cart", text(t, resp))
+		for _, r := range []*http.Response{resp, inner} {
+			all := fmt.Sprint(r.Status, r.Header, r.Trailer)
+			assert.NotContains(t, all, bearer)
+			assert.Equal(t, shown, strings.Contains(all, "Bearer own"), "the caller's own is the caller's: %s", all)
+			assert.Equal(t, "other", r.Header.Get("X-Other"))
+			assert.Contains(t, r.Header.Get("X-Request"), "Authorization: ")
+			assert.NotEmpty(t, r.Trailer.Get("X-Declared"))
+			assert.NotEmpty(t, r.Trailer.Get("X-Undeclared"))
+		}
+	}
+}
+
 func TestS03_HTTPClientFollowsNoRedirect(t *testing.T) {
 	var reached int
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }))

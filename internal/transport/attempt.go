@@ -153,22 +153,7 @@ func (s *sender) ended(shown context.Context) error {
 
 // shownHeader is a header of the answer as the outer layers may see it. A server may
 // repeat there what it was sent, such as the URL, or name a token that it issues.
-func (x *exchange) shownHeader(h http.Header) http.Header {
-	own := true
-	for name, values := range h {
-		for i, value := range values {
-			shown := x.shown(name, value)
-			if shown == value {
-				continue
-			}
-			if own {
-				h, own = h.Clone(), false
-			}
-			h[name][i] = shown
-		}
-	}
-	return h
-}
+func (x *exchange) shownHeader(h http.Header) http.Header { return mapHeader(h, x.shown) }
 
 func (x *exchange) shown(name, value string) string {
 	switch {

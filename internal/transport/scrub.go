@@ -306,6 +306,39 @@ func CleanError(err error, bearer secret.Secret) error {
 	return hide(s.clean(err.Error()), err)
 }
 
+// WithoutBearer returns a server's header or trailer without the bearer, which it may
+// repeat. It changes no header in place.
+func WithoutBearer(h http.Header, bearer secret.Secret) http.Header {
+	return mapHeader(h, func(_, value string) string { return TextWithoutBearer(value, bearer) })
+}
+
+// TextWithoutBearer is a text of a server's, such as a reason phrase, without the bearer.
+func TextWithoutBearer(text string, bearer secret.Secret) string {
+	if bearer.IsZero() || !strings.Contains(text, bare(bearer)) {
+		return text
+	}
+	s := scrubber{secrets: []secret.Secret{bearer}}
+	return s.clean(text)
+}
+
+// mapHeader returns h with changed values; h itself if nothing changes.
+func mapHeader(h http.Header, change func(name, value string) string) http.Header {
+	own := true
+	for name, values := range h {
+		for i, value := range values {
+			changed := change(name, value)
+			if changed == value {
+				continue
+			}
+			if own {
+				h, own = h.Clone(), false
+			}
+			h[name][i] = changed
+		}
+	}
+	return h
+}
+
 func hide(text string, err error) error {
 	return &scrubbed{text: text, cause: func() error { return err }}
 }
