@@ -75,10 +75,31 @@ type (
 	sentKey   struct{} // *sending
 )
 
-// sending is how far a request got, as net/http's hooks tell.
+// sending is one request, and how far it got, as net/http's hooks tell.
 type sending struct {
+	method, url string
+	passed      atomic.Bool // through the middleware
+
 	asked, connected, written atomic.Bool
 	connects                  transport.Connects
+}
+
+// admit refuses what a middleware has made of the request: another one, or a second one.
+func (s *sending) admit(shown *http.Request) error {
+	if method(shown.Method) != s.method || shown.URL == nil || shown.URL.String() != s.url {
+		return &ArgumentError{Field: "WithMiddleware", Reason: "changed the request's method or URL; its credentials are for the original one only"}
+	}
+	if s.passed.Swap(true) {
+		return &ArgumentError{Field: "WithMiddleware", Reason: "sent the request again; make a new request through the http.Client instead"}
+	}
+	return nil
+}
+
+func method(m string) string {
+	if m == "" {
+		return http.MethodGet
+	}
+	return m
 }
 
 func (s *sending) trace() *httptrace.ClientTrace {
@@ -171,7 +192,7 @@ func (t *visitorTransport) send(req *http.Request, attempts int) (*http.Response
 	ctx, cancel := context.WithCancel(req.Context())
 	limit := t.session.core().attemptTimeout
 	wait := &patience{limit: limit, timer: time.AfterFunc(limit, cancel)}
-	sent := new(sending)
+	sent := &sending{method: method(req.Method), url: req.URL.String()}
 	resp, err := t.next.RoundTrip(wait.during(req.WithContext(context.WithValue(ctx, sentKey{}, sent))))
 	inTime := wait.end()
 	switch {
@@ -428,12 +449,15 @@ type bearerBinding struct {
 func (b *bearerBinding) RoundTrip(shown *http.Request) (*http.Response, error) {
 	ctx := shown.Context()
 	bearer, ok := ctx.Value(bearerKey{}).(Secret)
-	if ok {
-		if err := b.to.accepts(shown); err != nil {
+	if err := b.to.accepts(shown); err != nil {
+		return nil, err
+	}
+	sent, watched := ctx.Value(sentKey{}).(*sending)
+	if watched {
+		if err := sent.admit(shown); err != nil {
 			return nil, err
 		}
 	}
-	sent, watched := ctx.Value(sentKey{}).(*sending)
 	if watched = watched && !onlyReads(shown.Method); watched {
 		ctx = httptrace.WithClientTrace(ctx, sent.trace())
 	}

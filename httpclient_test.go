@@ -824,6 +824,60 @@ func TestHTTPClientWithoutAResponse(t *testing.T) {
 	})
 }
 
+// A middleware can't make another request of one, and can't send one twice, whoever's
+// credentials it has.
+func TestHTTPClientRefusesWhatAMiddlewareMakesOfARequest(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(r *http.Request) (again bool)
+		sent   int
+		fine   bool
+	}{
+		"nothing":         {func(*http.Request) bool { return false }, 1, true},
+		"a header":        {func(r *http.Request) bool { r.Header.Set("Traceparent", "00-1"); return false }, 1, true},
+		"a copied URL":    {func(r *http.Request) bool { u := *r.URL; r.URL = &u; return false }, 1, true},
+		"GET as it is":    {func(r *http.Request) bool { r.Method = strings.TrimPrefix(r.Method, "GET"); return false }, 1, true},
+		"the method":      {func(r *http.Request) bool { r.Method = "DELETE"; return false }, 0, false},
+		"the path":        {func(r *http.Request) bool { r.URL.Path = "/other/service"; return false }, 0, false},
+		"the query":       {func(r *http.Request) bool { r.URL.RawQuery += "&x=1"; return false }, 0, false},
+		"the Host header": {func(r *http.Request) bool { r.Host = "evil.example"; return false }, 0, false},
+		"no URL":          {func(r *http.Request) bool { r.URL = nil; return false }, 0, false},
+		"twice":           {func(*http.Request) bool { return true }, 1, false},
+	} {
+		for _, method := range []string{"GET", "POST"} {
+			for _, own := range []string{"", "Bearer my own"} {
+				shop := newCartShop(t, fine, emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+					return roundTripper(func(r *http.Request) (*http.Response, error) {
+						if !strings.HasPrefix(r.URL.Path, "/cart/") {
+							return next.RoundTrip(r)
+						}
+						r = r.Clone(r.Context())
+						if tt.change(r) {
+							if resp, err := next.RoundTrip(r); err == nil {
+								_ = resp.Body.Close()
+							}
+						}
+						return next.RoundTrip(r)
+					})
+				}))
+				req, err := http.NewRequestWithContext(t.Context(), method, shop.url("/cart/acme/carts?siteCode=main"), nil)
+				require.NoError(t, err)
+				if own != "" {
+					req.Header.Set("Authorization", own)
+				}
+				resp, err := shop.client.HTTPClient().Do(req)
+				if tt.fine {
+					require.NoError(t, err, "%s %s", name, method)
+					assert.Equal(t, "cart", text(t, resp))
+				} else {
+					require.ErrorIs(t, err, emporix.ErrInvalidRequest, "%s %s", name, method)
+					assert.Equal(t, name == "twice" && method == "POST", errors.Is(err, emporix.ErrOutcomeUnknown), "%s %s", name, method)
+				}
+				assert.Len(t, shop.seen, tt.sent, "%s %s", name, method)
+			}
+		}
+	}
+}
+
 // What a middleware says after the request was answered does not undo the request.
 func TestHTTPClientWhoseMiddlewareFailsAfterwards(t *testing.T) {
 	for _, known := range []error{emporix.ErrUnavailable, emporix.ErrRateLimited, &emporix.ArgumentError{Field: "audit", Reason: "is empty"}} {
