@@ -227,15 +227,16 @@ func (e *callError) Unwrap() error {
 	return e.err
 }
 
-// Is says that a limit is an outage of the token endpoint, and no end of the caller's
-// context.
+// Is says that a limit is an outage, of the token endpoint if nothing else is named,
+// and no end of the caller's context.
 func (e *callError) Is(target error) bool {
 	switch {
 	case !e.limit, target == context.DeadlineExceeded, target == context.Canceled:
 		return false
 	case target == error(ErrUnavailable):
 		var auth *AuthError
-		if errors.As(e.err, &auth) {
+		var known sentinel.Error
+		if errors.As(e.err, &auth) || !errors.As(e.err, &known) {
 			return true
 		}
 	}
