@@ -25,10 +25,11 @@ func withStore(store emporix.TokenStore) []emporix.Option {
 	return []emporix.Option{emporix.WithTokenStore(store)}
 }
 
-// stuck is a store whose operations on rows of package bff do not return, from one
-// of them on, and that hears no context.
+// stuck is a store whose operations on some rows do not return, from one of them on,
+// and that hears no context.
 type stuck struct {
 	emporix.ConditionalTokenStore
+	rows    string // part of the rows' names
 	mu      sync.Mutex
 	armed   bool
 	at      int
@@ -38,7 +39,7 @@ type stuck struct {
 
 func (s *stuck) pass(key string) {
 	s.mu.Lock()
-	if !s.armed || !strings.Contains(key, bffRows) {
+	if !s.armed || !strings.Contains(key, s.rows) {
 		s.mu.Unlock()
 		return
 	}
@@ -71,6 +72,27 @@ func (s *stuck) Delete(ctx context.Context, key string) error {
 	return s.ConditionalTokenStore.Delete(ctx, key)
 }
 
+// stuckLease is a stuck store with leases.
+type stuckLease struct {
+	*stuck
+	leases emporix.LeaseTokenStore
+}
+
+func (s stuckLease) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
+	s.pass(key)
+	return s.leases.Acquire(ctx, key, owner, ttl)
+}
+
+func (s stuckLease) Remaining(ctx context.Context, key, owner string) (time.Duration, error) {
+	s.pass(key)
+	return s.leases.Remaining(ctx, key, owner)
+}
+
+func (s stuckLease) Release(ctx context.Context, key, owner string) error {
+	s.pass(key)
+	return s.leases.Release(ctx, key, owner)
+}
+
 const requestTime = 300 * time.Millisecond
 
 // timed sends a request that has requestTime, and returns how long it took.
@@ -98,43 +120,73 @@ var handlers = []string{
 }
 
 // A store that never returns, from any of its operations on, and each handler: the
-// request is answered at its deadline.
+// request is answered at its deadline, whatever of the store is used after that.
 func TestAStoreThatNeverReturns(t *testing.T) {
-	situations := 0
-	for _, target := range handlers {
-		for _, who := range []string{"stranger", "guest", "customer"} {
-			for at, more := 0, true; more; at++ {
-				synctest.Test(t, func(t *testing.T) {
-					s := newShop(t, setup{})
-					store := &stuck{ConditionalTokenStore: s.store, at: at, release: make(chan struct{})}
-					s.open(setup{client: withStore(store), options: bff.Options{Providers: providers}})
-					b := s.browser()
-					if who != "stranger" {
-						b.ok("GET", "/page")
-					}
-					target := target
-					if who == "customer" {
-						b.login()
-						if strings.Contains(target, "/callback") {
-							target = strings.ReplaceAll(target, "=S", "="+begin(t, b, "/").Get("state"))
-						}
-					}
-					store.mu.Lock()
-					store.armed = true
-					store.mu.Unlock()
-					_, took := b.timed(target)
-					assert.LessOrEqual(t, took, requestTime+100*time.Millisecond, "%s, %s, operation %d", target, who, at)
-					store.mu.Lock()
-					more = store.hit && !t.Failed()
-					store.mu.Unlock()
-					close(store.release)
-					synctest.Wait()
-				})
-				situations++
-			}
-		}
+	plain := func(s *stuck) emporix.TokenStore { return struct{ emporix.TokenStore }{s} }
+	conditional := func(s *stuck) emporix.TokenStore { return s }
+	leasing := func(s *stuck) emporix.TokenStore {
+		leases := emporix.NewMemoryStore(0)
+		s.ConditionalTokenStore = leases
+		return stuckLease{s, leases}
 	}
-	t.Logf("%d situations", situations)
+	for name, tt := range map[string]struct {
+		rows       string
+		store      func(*stuck) emporix.TokenStore
+		foreground bool
+	}{
+		"rows of package bff":  {bffRows, conditional, false},
+		"all rows":             {"", conditional, false},
+		"plain":                {"", plain, false},
+		"plain, foreground":    {"", plain, true},
+		"leasing":              {"", leasing, false},
+		"leasing, foreground":  {"", leasing, true},
+		"sessions, foreground": {"visitor/", conditional, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			situations := 0
+			for _, target := range handlers {
+				for _, who := range []string{"stranger", "guest", "customer"} {
+					for at, more := 0, true; more; at++ {
+						synctest.Test(t, func(t *testing.T) {
+							s := newShop(t, setup{})
+							store := &stuck{ConditionalTokenStore: s.store, rows: tt.rows, at: at, release: make(chan struct{})}
+							options := withStore(tt.store(store))
+							if tt.foreground {
+								options = append(options, emporix.WithForegroundRenewal())
+							}
+							s.open(setup{client: options, options: bff.Options{Providers: providers}})
+							b := s.browser()
+							if who != "stranger" {
+								b.ok("GET", "/page")
+							}
+							target := target
+							if who == "customer" {
+								b.login()
+								if strings.Contains(target, "/callback") {
+									target = strings.ReplaceAll(target, "=S", "="+begin(t, b, "/").Get("state"))
+								}
+								if tt.foreground { // so that a renewal is due
+									time.Sleep(13 * time.Hour)
+								}
+							}
+							store.mu.Lock()
+							store.armed = true
+							store.mu.Unlock()
+							_, took := b.timed(target)
+							assert.LessOrEqual(t, took, requestTime+100*time.Millisecond, "%s, %s, operation %d", target, who, at)
+							store.mu.Lock()
+							more = store.hit && !t.Failed()
+							store.mu.Unlock()
+							close(store.release)
+							synctest.Wait()
+						})
+						situations++
+					}
+				}
+			}
+			t.Logf("%d situations", situations)
+		})
+	}
 }
 
 // blockedLogger never takes a line.

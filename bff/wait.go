@@ -14,6 +14,8 @@ import (
 const (
 	storeLimit = 2 * time.Second       // one operation of the store
 	grace      = 50 * time.Millisecond // for one operation after the request's deadline
+	afterwards = 90 * time.Millisecond // for all of them together
+	notice     = 5 * time.Millisecond  // for what hears its context to return
 )
 
 // request is what work that outlives its request still knows of it.
@@ -23,6 +25,24 @@ type request struct {
 }
 
 type requestKey struct{}
+
+// spare is how much time one operation has now, although the deadline may have passed:
+// little, and all of them together no more than afterwards.
+func (r *request) spare() time.Duration {
+	late := grace
+	if r.stuck.Load() {
+		late = 0
+	}
+	return max(time.Until(r.deadline), min(late, time.Until(r.deadline.Add(afterwards))), 0)
+}
+
+// requestOf returns the request that ctx was detached from, if that has a deadline.
+func requestOf(ctx context.Context) *request {
+	if r, detached := ctx.Value(requestKey{}).(*request); detached && !r.deadline.IsZero() {
+		return r
+	}
+	return nil
+}
 
 // detach returns a context for work that goes on when the browser goes away:
 // half a login helps nobody. The store is still bounded by the request's
@@ -39,12 +59,8 @@ func detach(ctx context.Context) (context.Context, context.CancelFunc) {
 // bounded returns a context that ends with ctx, after limit, and soon after the
 // deadline of the request that ctx was detached from.
 func bounded(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	if r, detached := ctx.Value(requestKey{}).(*request); detached && !r.deadline.IsZero() {
-		spare := grace
-		if r.stuck.Load() {
-			spare = 0
-		}
-		limit = min(limit, max(time.Until(r.deadline), spare))
+	if r := requestOf(ctx); r != nil {
+		limit = min(limit, r.spare())
 	}
 	return context.WithTimeout(ctx, limit)
 }
@@ -79,10 +95,20 @@ func await[T any](ctx context.Context, do func(context.Context) (T, error)) (T, 
 	select { // what hears its context returns at about the same time
 	case o := <-done:
 		return o.value, o.err
-	case <-time.After(5 * time.Millisecond):
+	case <-time.After(noticeIn(ctx)):
 		var none T
 		return none, fmt.Errorf("%w: %w", errStuck, context.Cause(ctx))
 	}
+}
+
+// noticeIn is how long code may take to hear that ctx has ended. It is no time once the
+// request has had all of its own.
+func noticeIn(ctx context.Context) time.Duration {
+	r := requestOf(ctx)
+	if r == nil {
+		return notice
+	}
+	return max(min(notice, time.Until(r.deadline.Add(afterwards+notice))), 0)
 }
 
 // ask runs one operation of the store, and says what failed.
