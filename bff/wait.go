@@ -14,7 +14,7 @@ import (
 const (
 	storeLimit = 2 * time.Second       // one operation of the store
 	grace      = 50 * time.Millisecond // for one operation after the request's deadline
-	afterwards = 90 * time.Millisecond // for all of them together
+	afterwards = 90 * time.Millisecond // for all that does not return, together
 	notice     = 5 * time.Millisecond  // for what hears its context to return
 )
 
@@ -22,19 +22,32 @@ const (
 type request struct {
 	deadline time.Time   // zero if the request has none
 	stuck    atomic.Bool // an operation did not return: the next ones are not waited for
+	// wasted is how long, after the deadline, something was waited for that did not
+	// return in time. What returns costs nothing: a slow store may finish its work.
+	wasted atomic.Int64
 }
 
-type requestKey struct{}
+// late is the time since then, as far as it lies after the deadline.
+func (r *request) late(since time.Time) time.Duration {
+	if r.deadline.After(since) {
+		since = r.deadline
+	}
+	return max(time.Since(since), 0)
+}
 
-// spare is how much time one operation has now, although the deadline may have passed:
-// little, and all of them together no more than afterwards.
+// rest is what is left of the time for what does not return.
+func (r *request) rest() time.Duration { return afterwards - time.Duration(r.wasted.Load()) }
+
+// spare is how much time one operation has now, although the deadline may have passed.
 func (r *request) spare() time.Duration {
-	late := grace
+	late := min(grace, r.rest())
 	if r.stuck.Load() {
 		late = 0
 	}
-	return max(time.Until(r.deadline), min(late, time.Until(r.deadline.Add(afterwards))), 0)
+	return max(time.Until(r.deadline), late, 0)
 }
+
+type requestKey struct{}
 
 // requestOf returns the request that ctx was detached from, if that has a deadline.
 func requestOf(ctx context.Context) *request {
@@ -75,7 +88,7 @@ func await[T any](ctx context.Context, do func(context.Context) (T, error)) (T, 
 		value T
 		err   error
 	}
-	done := make(chan outcome, 1)
+	began, done := time.Now(), make(chan outcome, 1)
 	go func() {
 		o := outcome{err: errPanic}
 		defer func() {
@@ -92,23 +105,20 @@ func await[T any](ctx context.Context, do func(context.Context) (T, error)) (T, 
 		return o.value, o.err
 	case <-ctx.Done():
 	}
+	wait, r := notice, requestOf(ctx)
+	if r != nil {
+		wait = max(min(wait, r.rest()+notice-r.late(began)), 0)
+	}
 	select { // what hears its context returns at about the same time
 	case o := <-done:
 		return o.value, o.err
-	case <-time.After(noticeIn(ctx)):
+	case <-time.After(wait):
+		if r != nil {
+			r.wasted.Add(int64(r.late(began)))
+		}
 		var none T
 		return none, fmt.Errorf("%w: %w", errStuck, context.Cause(ctx))
 	}
-}
-
-// noticeIn is how long code may take to hear that ctx has ended. It is no time once the
-// request has had all of its own.
-func noticeIn(ctx context.Context) time.Duration {
-	r := requestOf(ctx)
-	if r == nil {
-		return notice
-	}
-	return max(min(notice, time.Until(r.deadline.Add(afterwards+notice))), 0)
 }
 
 // ask runs one operation of the store, and says what failed.
@@ -141,6 +151,12 @@ func inTime[T any](ctx context.Context, do func(context.Context) (T, error)) (T,
 func timely(ctx context.Context, do func(context.Context) error) error {
 	limited, cancel := bounded(ctx, changeLimit)
 	defer cancel()
+	end, _ := limited.Deadline()
+	defer func() {
+		if r := requestOf(ctx); r != nil {
+			r.wasted.Add(int64(r.late(end)))
+		}
+	}()
 	return do(limited)
 }
 
