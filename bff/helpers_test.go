@@ -169,7 +169,7 @@ type setup struct {
 	sealed  bool // sessions in cookies
 }
 
-var cookieKey = []byte("0123456789abcdef0123456789ABCDEF")
+var cookieKey = []byte("the key of tests: 32 bytes, fixe")
 
 func newCookieStore(t *testing.T, keys ...[]byte) *bff.CookieStore {
 	t.Helper()

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/internal/secret"
 )
 
 // ring seals with its first key and opens with all of them.
@@ -32,7 +33,6 @@ const (
 	keyIDSize   = 4
 	saltSize    = 16
 	sealHead    = 1 + keyIDSize + saltSize
-	minKeySize  = 32
 )
 
 func newRing(keys [][]byte) (*ring, error) {
@@ -44,11 +44,10 @@ func newRing(keys [][]byte) (*ring, error) {
 	}
 	r := &ring{}
 	for i, master := range keys {
+		weak := secret.WeakKey(master)
 		switch {
-		case len(master) < minKeySize:
-			return nil, refuse(i, fmt.Sprintf("has %d bytes; at least %d random ones are needed", len(master), minKeySize))
-		case bytes.Count(master, master[:1]) == len(master):
-			return nil, refuse(i, "is one byte repeated; random bytes are needed")
+		case weak != "":
+			return nil, refuse(i, weak)
 		case slices.ContainsFunc(r.keys, func(k ringKey) bool { return bytes.Equal(k.master, master) }):
 			return nil, refuse(i, "is given twice")
 		}

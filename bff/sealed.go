@@ -14,6 +14,7 @@ import (
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/internal/secret"
 )
 
 // maxCookie is what browsers take, name and attributes included.
@@ -91,7 +92,7 @@ func NewCookieStore(keys ...[]byte) (*CookieStore, error) {
 // (nil: slog.Default): all sessions end with the process, and no other process can
 // read them. New takes it with Options.Development only.
 func DevelopmentCookieStore(logger *slog.Logger) *CookieStore {
-	key := make([]byte, minKeySize)
+	key := make([]byte, secret.KeySize)
 	_, _ = rand.Read(key) // never fails
 	r, err := newRing([][]byte{key})
 	if err != nil {

