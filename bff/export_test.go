@@ -14,8 +14,8 @@ func Reseal(b *BFF, value string, change func(plain []byte) []byte) string {
 		return ""
 	}
 	keys := k.store.inner().keys
-	plain, _ := keys.open(data, k.purpose())
-	data, _ = keys.seal(change(plain), k.purpose())
+	plain, _ := keys.Open(data, k.purpose())
+	data, _ = keys.Seal(change(plain), k.purpose())
 	return base64.RawURLEncoding.EncodeToString(data)
 }
 

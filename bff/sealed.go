@@ -14,6 +14,7 @@ import (
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/internal/keyring"
 	"github.com/emporix-community/emporix-go/internal/secret"
 )
 
@@ -59,7 +60,7 @@ const (
 )
 
 type cookieRows struct {
-	keys    *ring
+	keys    *keyring.Ring
 	once    bool // the key ends with the process
 	limit   int
 	mu      sync.Mutex
@@ -105,7 +106,7 @@ func DevelopmentCookieStore(logger *slog.Logger) *CookieStore {
 	return newCookieStore(r, true)
 }
 
-func newCookieStore(r *ring, once bool) *CookieStore {
+func newCookieStore(r *keyring.Ring, once bool) *CookieStore {
 	inner := &cookieRows{keys: r, once: once, limit: memoryRows, rows: map[string]cookieRow{}, changes: map[string]cookieRow{}, ended: map[string]cookieRow{}}
 	return &CookieStore{inner: func() *cookieRows { return inner }}
 }
@@ -275,11 +276,12 @@ func (k *sealedVisitors) open(ctx context.Context, value string) (*visitor, erro
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(value)
 	readable := err == nil // an error leaves what came before it decoded
-	if readable && k.store.inner().keys.newer(sealed) {
+	keys := k.store.inner().keys
+	if readable && keys.Newer(sealed) {
 		return nil, errNewerCookie
 	}
-	plain, ours := k.store.inner().keys.open(sealed, k.purpose())
-	if !readable || !ours {
+	plain, err := keys.Open(sealed, k.purpose())
+	if !readable || err != nil {
 		// Anybody can send this: it must not fill the log.
 		k.b.tell(ctx, slog.LevelDebug, "a cookie was sealed under another key, or by nobody: the visitor begins anew")
 		return nil, nil
@@ -433,7 +435,7 @@ func (k *sealedVisitors) cookie(v *visitor) (value string, changed bool, err err
 	if err != nil {
 		return "", false, errDamaged
 	}
-	sealed, err := k.store.inner().keys.seal(plain, k.purpose())
+	sealed, err := k.store.inner().keys.Seal(plain, k.purpose())
 	if err != nil {
 		return "", false, err
 	}

@@ -157,9 +157,12 @@ func TestSealedCookiesAreTamperProof(t *testing.T) {
 	}
 	try("extended", text(append(bytes.Clone(good), 0)))
 	try("another alphabet", base64.StdEncoding.EncodeToString(good))
-	require.Zero(t, len(b.cookie)%4, "what follows is not of the last group; else take a session of another length")
+	whole := b.cookie // whole groups of four, so that what follows is not of the last one
+	for len(whole)%4 != 0 {
+		whole = bff.Reseal(s.b, whole, func(plain []byte) []byte { return append(plain, ' ') })
+	}
 	for _, more := range []string{"A", "!", "!more", "="} {
-		try("followed by "+more, b.cookie+more)
+		try("followed by "+more, whole+more)
 	}
 	try("huge", strings.Repeat("A", 100_000))
 

