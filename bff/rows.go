@@ -5,10 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"sync"
 	"time"
 
 	emporix "github.com/emporix-community/emporix-go"
+	comparing "github.com/emporix-community/emporix-go/internal/rows"
 )
 
 const (
@@ -23,15 +23,14 @@ type rows struct {
 	store       emporix.TokenStore
 	conditional emporix.ConditionalTokenStore
 	scope       string // names the client's rows
-
-	mu   sync.Mutex
-	held map[string]chan struct{} // rows that are being compared and saved; closed when the store has returned
 }
 
 func newRows(store emporix.TokenStore, prefix string) *rows {
-	r := &rows{store: store, scope: prefix, held: map[string]chan struct{}{}}
-	r.conditional, _ = store.(emporix.ConditionalTokenStore)
-	return r
+	conditional, able := store.(emporix.ConditionalTokenStore)
+	if !able {
+		conditional = comparing.Compare(store, generationOf)
+	}
+	return &rows{store: store, conditional: conditional, scope: prefix}
 }
 
 func (r *rows) key(kind, id string) string { return r.scope + "bff/" + kind + "/" + id }
@@ -81,10 +80,7 @@ func (r *rows) save(ctx context.Context, key string, data []byte, generation uin
 func (r *rows) saveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration, tries int) (bool, error) {
 	return again(ctx, tries, func(ctx context.Context) (bool, error) {
 		saved, err := ask(ctx, "writing", func(ctx context.Context) (bool, error) {
-			if r.conditional != nil {
-				return r.conditional.SaveIf(ctx, key, data, expected, generation, ttl)
-			}
-			return r.compareAndSave(ctx, key, data, expected, generation, ttl)
+			return r.conditional.SaveIf(ctx, key, data, expected, generation, ttl)
 		})
 		if err == nil && saved || errors.Is(err, errStuck) {
 			return saved, err
@@ -116,53 +112,15 @@ func again(ctx context.Context, tries int, do func(context.Context) (bool, error
 	return done && err == nil, err
 }
 
-func (r *rows) compareAndSave(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
-	if err := r.hold(ctx, key); err != nil {
-		return false, err
-	}
-	defer r.release(key)
-	present, found, err := r.store.Load(ctx, key)
-	if err != nil {
-		return false, err
-	}
-	var now struct {
+// generationOf reads the generation of a row of this package.
+func generationOf(data []byte) (uint64, error) {
+	var row struct {
 		Generation uint64 `json:"g"`
 	}
-	if found && json.Unmarshal(present, &now) != nil {
-		return false, errDamaged
+	if json.Unmarshal(data, &row) != nil {
+		return 0, errDamaged
 	}
-	if now.Generation != expected {
-		return false, nil
-	}
-	return true, r.store.Save(ctx, key, data, generation, ttl)
-}
-
-// hold waits until nothing else writes this row: a store that does not return shuts
-// out one row, and no other visitor's.
-func (r *rows) hold(ctx context.Context, key string) error {
-	for {
-		r.mu.Lock()
-		busy, taken := r.held[key]
-		if !taken {
-			r.held[key] = make(chan struct{})
-		}
-		r.mu.Unlock()
-		if !taken {
-			return nil
-		}
-		select {
-		case <-busy:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-func (r *rows) release(key string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	close(r.held[key])
-	delete(r.held, key)
+	return row.Generation, nil
 }
 
 // nextGeneration follows the previous one and the clock, so that a row that was

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/emporix-community/emporix-go/internal/rows"
 	"github.com/emporix-community/emporix-go/internal/secret"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 	"github.com/emporix-community/emporix-go/internal/wire"
@@ -293,7 +294,7 @@ func TestStoresThatCannotCompare(t *testing.T) {
 			}
 		}
 		assert.Equal(t, 1, winners)
-		assert.Empty(t, compare.(*comparing).held)
+		assert.Zero(t, compare.(*rows.Comparing).Held())
 	})
 }
 

@@ -2,9 +2,10 @@ package lifecycle
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
+
+	"github.com/emporix-community/emporix-go/internal/rows"
 )
 
 // conditional returns the store's own conditional save, or one that compares
@@ -13,75 +14,13 @@ func conditional(s Store) conditionalStore {
 	if c, ok := s.(conditionalStore); ok {
 		return c
 	}
-	return &comparing{Store: s, held: map[string]chan struct{}{}}
-}
-
-// comparing reads, compares and saves, one writer per key at a time: a writer has
-// the key until the store has returned, also when nothing waits for it any more, so
-// that a late write can't undo what was written after it. Other processes are not
-// kept out: a store that is shared needs its own conditional save.
-type comparing struct {
-	Store
-	mu   sync.Mutex
-	held map[string]chan struct{}
-}
-
-func (c *comparing) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
-	if err := c.hold(ctx, key); err != nil {
-		return false, err
-	}
-	defer c.release(key)
-	row, found, err := c.Load(ctx, key)
-	if err != nil {
-		return false, err
-	}
-	var current uint64
-	if found {
+	return rows.Compare(s, func(row []byte) (uint64, error) {
 		r, err := decode(row)
 		if err != nil {
-			return false, err
+			return 0, err
 		}
-		current = r.Generation
-	}
-	if current != expected {
-		return false, nil
-	}
-	return true, c.Save(ctx, key, data, generation, ttl)
-}
-
-// Delete removes the row when no write of it is under way.
-func (c *comparing) Delete(ctx context.Context, key string) error {
-	if err := c.hold(ctx, key); err != nil {
-		return err
-	}
-	defer c.release(key)
-	return c.Store.Delete(ctx, key)
-}
-
-func (c *comparing) hold(ctx context.Context, key string) error {
-	for {
-		c.mu.Lock()
-		busy, taken := c.held[key]
-		if !taken {
-			c.held[key] = make(chan struct{})
-		}
-		c.mu.Unlock()
-		if !taken {
-			return nil
-		}
-		select {
-		case <-busy:
-		case <-ctx.Done():
-			return fmt.Errorf("an earlier write of this session has not returned: %w", context.Cause(ctx))
-		}
-	}
-}
-
-func (c *comparing) release(key string) {
-	c.mu.Lock()
-	close(c.held[key])
-	delete(c.held, key)
-	c.mu.Unlock()
+		return r.Generation, nil
+	})
 }
 
 // privateStore keeps the client's own two rows.
