@@ -16,7 +16,7 @@ import (
 // layers are the internal packages from the bottom up: a package imports those
 // before it only.
 var layers = [][]string{
-	{"internal/secret", "internal/sentinel", "internal/bounded", "internal/operation"},
+	{"internal/secret", "internal/sentinel", "internal/bounded", "internal/operation", "internal/rows"},
 	{"internal/wire"},
 	{"internal/failure"},
 	{"internal/lifecycle", "internal/transport"},
