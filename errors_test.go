@@ -1,6 +1,7 @@
 package emporix_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -382,6 +383,70 @@ func TestS06_LogLinesRepeatNoMessage(t *testing.T) {
 	require.ErrorContains(t, signUp(t.Context(), client), "jo@example.com exists")
 	assert.Contains(t, log.String(), "conflict_resource")
 	assert.NotContains(t, log.String(), "jo@")
+}
+
+// A peer may repeat the request's body where its status or a header should be: no line
+// shows it, and no error an address.
+func TestS06_LogLinesRepeatNothingOfAMalformedPeer(t *testing.T) {
+	for _, answer := range []string{
+		"%s\r\n\r\n", "HTTP/1.1 200 OK\r\n%s\r\n\r\n", "HTTP/1.1 200 OK\r\n %s\r\n\r\n", "HTTP/1.1 %s\r\n\r\n", "HTTP/%s 200 OK\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: %s\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n",
+		"HTTP/1.1 409 Conflict\r\nContent-Type: application/json\r\nX-Request-Id: jo.private@example.com\r\nConnection: close\r\n\r\n" + `{"status":409,"type":"jo.private@example.com","message":%q}`,
+	} {
+		t.Run(answer, func(t *testing.T) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = listener.Close() })
+			go func() {
+				for {
+					conn, err := listener.Accept()
+					if err != nil {
+						return
+					}
+					go repeatBody(conn, answer)
+				}
+			}()
+			var log bytes.Buffer
+			client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL("http://"+listener.Addr().String()),
+				emporix.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+			require.NoError(t, err)
+			defer func() { assert.NoError(t, client.Close(context.Background())) }()
+			const email = "jo.private@example.com"
+			resetErr := client.Credentials.RequestPasswordReset(t.Context(), email)
+			_, signUpErr := client.Customers.SignUp(t.Context(), emporix.SignUpRequest{Email: email, Password: "x1234567", CustomerDetails: emporix.CustomerDetails{FirstName: "Jo-Private"}})
+			for _, err := range []error{resetErr, signUpErr} {
+				var apiErr *emporix.APIError
+				require.Error(t, err)
+				if !errors.As(err, &apiErr) { // whose words are the server's
+					assert.NotContains(t, err.Error(), "jo.private")
+				}
+			}
+			assert.Contains(t, log.String(), "Customers.SignUp")
+			assert.NotContains(t, strings.ToLower(log.String()), "jo.private")
+			if !strings.Contains(answer, "Encoding") && !strings.Contains(answer, "Content-Length") { // which net/http quotes in part
+				assert.NotContains(t, log.String(), "Jo-Private")
+			}
+		})
+	}
+}
+
+// repeatBody is a server that answers the anonymous login, and other requests with
+// their own body.
+func repeatBody(conn net.Conn, answer string) {
+	defer func() { _ = conn.Close() }()
+	for r := bufio.NewReader(conn); ; {
+		req, err := http.ReadRequest(r)
+		if err != nil {
+			return
+		}
+		body, _ := io.ReadAll(req.Body)
+		if strings.HasSuffix(req.URL.Path, "/anonymous/login") {
+			_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(anonymousTokens), anonymousTokens)
+			continue
+		}
+		_, _ = fmt.Fprintf(conn, answer, body)
+		return
+	}
 }
 
 // The packages below name the same errors: a text that differs here would break

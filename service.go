@@ -312,7 +312,7 @@ func (c *core) logOdd(ctx context.Context, op *operation.Operation, odd []string
 }
 
 // errorAttrs says what a log line may say about an error: not the server's own
-// message, which may hold an e-mail address.
+// message, or what a peer sent instead of an answer: both may hold an e-mail address.
 func errorAttrs(err error) []slog.Attr {
 	var apiErr *APIError
 	switch {
@@ -321,9 +321,9 @@ func errorAttrs(err error) []slog.Attr {
 	case errors.As(err, &apiErr):
 		return []slog.Attr{
 			slog.String("failed", apiErr.Operation), slog.Int("status", apiErr.StatusCode), slog.Int("attempts", apiErr.Attempts),
-			slog.String("code", apiErr.Code), slog.String("request_id", apiErr.RequestID),
+			slog.String("code", transport.WithoutAddresses(apiErr.Code)), slog.String("request_id", apiErr.RequestID),
 		}
 	default:
-		return []slog.Attr{slog.String("error", err.Error())}
+		return []slog.Attr{slog.String("error", transport.LogText(err))}
 	}
 }

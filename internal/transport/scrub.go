@@ -289,11 +289,28 @@ func (s *scrubber) wireError(err error, req *http.Request, op string) error {
 	if uri := req.URL.RequestURI(); len(uri) > 1 {
 		text = strings.ReplaceAll(text, uri, op)
 	}
-	text = s.clean(text)
+	text = WithoutAddresses(s.clean(text))
 	if len(text) > maxText {
 		text = strings.ToValidUTF8(text[:maxText], "") + "…"
 	}
 	return hide(text, err)
+}
+
+// address is an e-mail address, as it is or in an encoding. What stands before the
+// sign may hold anything but a separator.
+var address = regexp.MustCompile(`(?i)[^\s"'\\<>()\[\]{},;:=&?/]+(?:@|%40|%2540|&#(?:64|x40);|\\+u0040|\\+x40)[^\s"'\\<>()\[\]{},;:=&?/]*`)
+
+// WithoutAddresses masks the e-mail addresses in a text: a peer that speaks no HTTP may
+// repeat the request's body where its status or a header should be.
+func WithoutAddresses(text string) string { return address.ReplaceAllString(text, secret.Mask) }
+
+// malformed is what net/http says before it quotes what a peer has sent.
+var malformed = regexp.MustCompile(`(malformed (?:[A-Za-z]+ )*[A-Za-z]+)[^A-Za-z][\s\S]*`)
+
+// LogText is an error's text for a log line: without what a peer sent where it should
+// have spoken HTTP, and without e-mail addresses.
+func LogText(err error) string {
+	return WithoutAddresses(malformed.ReplaceAllString(err.Error(), "$1"))
 }
 
 // CleanError returns what a transport's error says, without the bearer that the
@@ -303,7 +320,7 @@ func CleanError(err error, bearer secret.Secret) error {
 		return nil
 	}
 	s := scrubber{secrets: []secret.Secret{bearer}}
-	return hide(s.clean(err.Error()), err)
+	return hide(WithoutAddresses(s.clean(err.Error())), err)
 }
 
 // WithoutBearer returns a server's header or trailer without the bearer, which it may
