@@ -45,6 +45,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+
+	"github.com/emporix-community/emporix-go/internal/bounded"
 )
 
 // Header is the request header with the signature.
@@ -111,8 +113,9 @@ func NewVerifier(secrets ...string) (*Verifier, error) {
 	}}, nil
 }
 
-// Read returns the body of an event whose signature is good. Errors: ErrSignature,
-// ErrTooLarge, and those of reading the body.
+// Read returns the body of an event whose signature is good. It returns when the
+// request's context ends, whether the body has ended or not: give requests a deadline.
+// Errors: ErrSignature, ErrTooLarge, those of reading the body, and the context's.
 func (v *Verifier) Read(r *http.Request) ([]byte, error) {
 	signatures := r.Header.Values(Header)
 	switch {
@@ -123,8 +126,11 @@ func (v *Verifier) Read(r *http.Request) ([]byte, error) {
 	case len(signatures) > 1 || r.Body == nil: // no server makes a request without a body
 		return nil, ErrSignature
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	ctx := r.Context()
+	body, err := io.ReadAll(io.LimitReader(bounded.NewBody(ctx, new(bounded.Calls), "the request's body", r.Body), MaxBody+1))
 	switch {
+	case err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()):
+		return nil, fmt.Errorf("webhook: reading the event: %w: %w", ctx.Err(), err)
 	case err != nil:
 		return nil, fmt.Errorf("webhook: reading the event: %w", err)
 	case len(body) > MaxBody:

@@ -1,16 +1,21 @@
 package webhook_test
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -248,4 +253,40 @@ func FuzzVerify(f *testing.F) {
 		require.ErrorIs(t, verifier.Verify(body, sign("another", string(body))), webhook.ErrSignature)
 		require.NoError(t, verifier.Verify(body, sign(secret, string(body))))
 	})
+}
+
+// neverEnds is a body whose reads do not return before it is released.
+type neverEnds struct{ release chan struct{} }
+
+func (n neverEnds) Read([]byte) (int, error) { <-n.release; return 0, io.EOF }
+
+// A sender who holds the body back holds nothing up for longer than the request lasts.
+func TestReadEndsWithTheRequest(t *testing.T) {
+	ended := errors.New("the server is shutting down")
+	for name, within := range map[string]func(context.Context) (context.Context, context.CancelFunc){
+		"deadline": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, time.Second)
+		},
+		"cause": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeoutCause(ctx, time.Second, ended)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				verifier, err := webhook.NewVerifier("a secret of some length")
+				require.NoError(t, err)
+				ctx, cancel := within(t.Context())
+				defer cancel()
+				body := neverEnds{make(chan struct{})}
+				r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", io.MultiReader(strings.NewReader(`{"a":`), body))
+				r.Header.Set(webhook.Header, "AAAA")
+				began := time.Now()
+				_, err = verifier.Read(r)
+				assert.Equal(t, time.Second, time.Since(began))
+				require.ErrorIs(t, err, ctx.Err())
+				assert.Equal(t, name == "cause", errors.Is(err, ended))
+				close(body.release)
+			})
+		})
+	}
 }
