@@ -62,8 +62,10 @@ func decodeInto(body []byte, media string, into any) error {
 	switch {
 	case len(body) == 0:
 		return errors.New("the answer is empty")
-	case bytes.Equal(body, []byte("null")), bytes.Equal(body, []byte("{}")):
-		return fmt.Errorf("the answer is %s", body)
+	case bytes.Equal(body, []byte("null")):
+		return errors.New("the answer is null")
+	case body[0] == '{' && bytes.Equal(bytes.TrimSpace(body[1:]), []byte("}")):
+		return errors.New("the answer is {}")
 	case wire.Decode(body, into) != nil:
 		return fmt.Errorf("the answer is not the JSON that the API promises (%d bytes of %s)", len(body), media)
 	}

@@ -541,7 +541,7 @@ func TestTokenAnswersAreReadMemberByMember(t *testing.T) {
 func TestOddTokenAnswersLogIn(t *testing.T) {
 	for name, members := range map[string]string{
 		"BearerToken": `"token_type":"BearerToken"`, "lower case": `"token_type":"bearer"`, "no type": `"token_type":null`,
-		"a numeric session": `"session_id":1,"sessionId":1`, "an empty error": `"error":""`, "no error": `"error":null,"fault":null`, "not an error": `"error":false`,
+		"a numeric session": `"session_id":1,"sessionId":1`, "an empty error": `"error":""`, "no error": `"error":null,"fault":null`, "not an error": `"error":false`, "no error, as a number": `"error":0.0,"fault":-0`, "no errors": `"error":[ ],"fault":[ null ]`,
 		"strings": `"expires_in":"2591999","refresh_token_expires_in":"86399"`, "floats": `"expires_in":2591999.0`, "an exponent": `"expires_in":2.592e6,"refresh_token_expires_in":"8.64e4"`,
 		"a password as a string": `"initialPassword":"false"`, "every printable character": `"refresh_token":"a|b%c:d{e} f\"\\~"`,
 		"camel-case twins": `"accessToken":"CANARY","refreshToken":"CANARY","expiresIn":7,"sessionId":"CANARY","saasToken":"CANARY"`,
@@ -674,7 +674,7 @@ func TestErrorWordsInsideASuccess(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for members, fine := range map[string]bool{
-				`"fault":null`: true, `"error":null`: true, `"fault":""`: true, `"error":""`: true, `"error":" "`: true, `"error":false`: true, `"fault":false`: true, `"error":0`: true, `"error":[]`: true,
+				`"fault":null`: true, `"error":null`: true, `"fault":""`: true, `"error":""`: true, `"error":" "`: true, `"error":false`: true, `"fault":false`: true, `"error":0`: true, `"error":[]`: true, `"error":0.0`: true, `"fault":-0`: true, `"error":[ ]`: true, `"fault":[ ]`: true,
 				`"mixins":{"fault":{"faultstring":"x"}}`: true, `"metadata":{"mixins":{"error":"x","fault":"x"}}`: true, `"other":[{"fault":{}}]`: true,
 				`"note":"\"fault\":{}"`:       true,
 				`"fault":{"faultstring":"x"}`: false, `"fault":{}`: false, `"fault":"x"`: false, `"fault":true`: false, `"fault":null,"fault":{"faultstring":"x"}`: false,

@@ -241,14 +241,16 @@ func TestErrorsWithTheStatusOfASuccess(t *testing.T) {
 		`{"fault":{"faultstring":"x"}}`: true, `{"error":"invalid_client"}`: true, `{"error":{}}`: true, `{"error":true}`: true, `{"error":1}`: true,
 		`{"status":400}`: true, `{"status":"400"}`: true, `{"code":500}`: true, `{"code":"500"}`: true, `{"a":1,"fault":"x"}`: true, `{"fault":"x`: true,
 		`{"a":"b"`: false, `{"a":"b`: false, `{"fault":null}`: false, `{"error":null}`: false, `{"error":""}`: false, `{"error":" "}`: false,
-		`{"error":false}`: false, `{"error":0}`: false, `{"error":[]}`: false, `{"status":399}`: false, `{"status":200}`: false, `{"status":"OK"}`: false,
+		`{"error":false}`: false, `{"error":0}`: false, `{"error":[]}`: false, `{"error":0.0}`: false, `{"error":-0}`: false, `{"error":0e5}`: false,
+		`{"error":[ ]}`: false, "{\"error\":[\n]}": false, `{"error":[null, ""]}`: false, `{"error":"0"}`: false, `{"error":"false"}`: false, `{"fault":0.00}`: false,
+		`{"error":0.1}`: true, `{"error":-1}`: true, `{"error":["x"]}`: true, `{"error":[{}]}`: true, `{"error":"none"}`: true, `{"error":[`: true, `{"status":399}`: false, `{"status":200}`: false, `{"status":"OK"}`: false,
 		`{"a":{"fault":{"faultstring":"x"}}}`: false, `[{"fault":1}]`: false, ``: false, `null`: false, `"fault"`: false, `{}`: false,
 	} {
 		assert.Equal(t, want, wire.IsError([]byte(body)), body)
 	}
 	for body, want := range map[string]bool{
 		`{"fault":{"faultstring":"x"}}`: true, `{"a":1,"fault":"x"}`: true, `{"fault":"x`: true,
-		`{"a":1,"fault":null}`: false, `{"a":{"fault":"x"}}`: false, `{"a":"fault"}`: false, `{"error":"x"}`: false,
+		`{"a":1,"fault":null}`: false, `{"a":1,"fault":[ ]}`: false, `{"a":1,"fault":0.0}`: false, `{"a":{"fault":"x"}}`: false, `{"a":"fault"}`: false, `{"error":"x"}`: false,
 	} {
 		assert.Equal(t, want, wire.IsFault([]byte(body)), body)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -69,7 +70,7 @@ func decodeProblemObject(body []byte) Problem {
 	// An answer that breaks off may still have said what is wrong.
 	members, broken := readObject(body, "fault", "type", "errorCode", "code", "error", "status",
 		"message", "error_description", "moreInfo", "details", "errors", "title", "detail", "description", "reason")
-	if fault := members.get("fault"); fault != nil && says(fault) && (len(members) == 1 || !bytes.Equal(fault, []byte("{}"))) {
+	if fault := members.get("fault"); fault != nil && says(fault) && (len(members) == 1 || !isEmptyObject(fault)) {
 		p := decodeFault(fault)
 		p.About = p.aboutFault()
 		return p
@@ -247,15 +248,38 @@ func IsError(body []byte) bool {
 }
 
 // says reports whether the value of a member "fault" or "error" tells of one.
-// Some servers send the member with a success too: as null, false, 0, or empty.
-// A value that breaks off is not absent.
+// Some servers send the member with a success too: as null, false, 0, or empty,
+// however these are written. A value that breaks off is not absent.
 func says(value json.RawMessage) bool {
-	switch string(bytes.TrimSpace(value)) {
-	case "null", "false", "0", "[]":
+	value = bytes.TrimSpace(value)
+	if len(value) == 0 || value[0] == '{' {
+		return true
+	}
+	var elements []json.RawMessage
+	if value[0] == '[' && json.Unmarshal(value, &elements) == nil {
+		return slices.ContainsFunc(elements, says)
+	}
+	if string(value) == "null" {
 		return false
 	}
+	if is, ok := boolOf(value); ok {
+		return is
+	}
 	text, isText := stringOf(value)
-	return !isText || strings.TrimSpace(text) != ""
+	if !isText {
+		text = string(value)
+	}
+	text = strings.TrimSpace(text)
+	if number, err := strconv.ParseFloat(text, 64); err == nil && number == 0 {
+		return false
+	}
+	return text != ""
+}
+
+// isEmptyObject reports {}, however it is written.
+func isEmptyObject(value json.RawMessage) bool {
+	value = bytes.TrimSpace(value)
+	return len(value) > 0 && value[0] == '{' && string(bytes.TrimSpace(value[1:])) == "}"
 }
 
 // anyMember looks at the members of an object until one satisfies; a member

@@ -49,7 +49,7 @@ func TestWhatAnErrorIsAbout(t *testing.T) {
 			fault("Spike arrest violation.", "policies.ratelimit.SpikeArrestViolation"),
 			fault("Gateway Timeout", "messaging.adaptors.http.flow.GatewayTimeout"),
 			`{"fault":{"faultstring":"Invalid ApiKey"}}`,
-			`{"fault":{},"status":400,"message":"The tenant is not known."}`,
+			`{"fault":{},"status":400,"message":"The tenant is not known."}`, `{"fault": { } ,"status":400,"message":"The tenant is not known."}`,
 			`{"status":401,"error":"Unauthorized","message":"no","path":"/x"}`,
 			`{"status":400,"type":"bad_request","message":"The tenant is not known."}`,
 			`{"status":400,"type":"bad_request","message":"No.","details":[{"field":"tenant","message":"unknown"}]}`,
