@@ -118,6 +118,9 @@ func (t *tenant) login(c *call) answer {
 }
 
 func (t *tenant) socialLogin(c *call) answer {
+	if refusal := c.headerOnce("session-id"); refusal != nil {
+		return *refusal
+	}
 	code := c.query.Get("code")
 	identity, known := t.socialIdentity(code)
 	if !known || t.usedCodes[code] {

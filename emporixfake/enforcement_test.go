@@ -186,6 +186,37 @@ func TestQueries(t *testing.T) {
 	assert.Equal(t, 400, clients["customer"].send("GET", "/customer/acme/me?expand="+strings.Repeat("a", 11<<10), nil).status)
 }
 
+// A header that the API reads is refused when it is empty or comes twice: what a server
+// makes of it is anybody's guess.
+func TestHeadersThatAreEmptyOrComeTwice(t *testing.T) {
+	clients, _ := tenantWithJo(t)
+	anonymous := clients["anonymous"]
+	const reset, social = "/customer/acme/password/reset", "/customer/acme/socialLogin?code=fake-code:jo@example.com&redirect_uri=https://shop.example.com/cb"
+	body := object{"email": "jo@example.com"}
+	for name, headers := range map[string][]string{
+		"another tenant":       {"Emporix-Tenant", "other"},
+		"two tenants":          {"Emporix-Tenant", "acme", "Emporix-Tenant", "other"},
+		"the tenant twice":     {"Emporix-Tenant", "acme", "Emporix-Tenant", "acme"},
+		"an empty tenant":      {"Emporix-Tenant", ""},
+		"two content types":    {"Content-Type", "application/json", "Content-Type", "text/plain"},
+		"an empty type":        {"Content-Type", ""},
+		"two encodings":        {"Content-Encoding", "identity", "Content-Encoding", "gzip"},
+		"the type of two":      {"Content-Type", "application/json", "Content-Type", "application/json"},
+		"a tenant in a list":   {"Emporix-Tenant", "acme,acme"},
+		"a tenant and nothing": {"Emporix-Tenant", "acme", "Emporix-Tenant", ""},
+	} {
+		assert.Equal(t, 400, anonymous.send("POST", reset, body, headers...).status, name)
+	}
+	for name, headers := range map[string][]string{"twice": {"session-id", "a", "session-id", "b"}, "empty": {"session-id", ""}, "blank": {"session-id", " "}} {
+		got := anonymous.must(400, "POST", social, nil, headers...)
+		assert.Equal(t, []string{"session-id"}, got.fields(), name)
+	}
+	anonymous.must(204, "POST", reset, body, "Emporix-Tenant", "acme", "Content-Encoding", "identity")
+	anonymous.must(200, "POST", social, nil, "session-id", "mine")
+	lenient := newFake(t, assume(func(a *emporixfake.Assumptions) { a.ForeignTenantHeaderIsRefused = false }))
+	lenient.must(200, "GET", "/customerlogin/auth/anonymous/login?tenant=acme&client_id=storefront", nil, "Emporix-Tenant", "acme", "Emporix-Tenant", "other")
+}
+
 // Every operation with a body: junk, absent and null members, content types.
 func TestBodies(t *testing.T) {
 	clients, all := tenantWithJo(t)

@@ -3,6 +3,7 @@ package emporixfake_test
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -53,7 +54,8 @@ func (c client) as(bearer string) client {
 	return c
 }
 
-// send takes a body that is nil, a string (as it is) or something for JSON.
+// send takes a body that is nil, a string (as it is) or something for JSON. A header
+// whose name comes twice is sent twice.
 func (c client) send(method, path string, body any, header ...string) reply {
 	c.t.Helper()
 	var reader io.Reader
@@ -73,9 +75,11 @@ func (c client) send(method, path string, body any, header ...string) reply {
 	if c.bearer != "" {
 		r.Header.Set("Authorization", "Bearer "+c.bearer)
 	}
+	given := http.Header{}
 	for i := 0; i+1 < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
+		given.Add(header[i], header[i+1])
 	}
+	maps.Copy(r.Header, given)
 	w := httptest.NewRecorder()
 	c.fake.ServeHTTP(w, r)
 	got := reply{status: w.Code, raw: w.Body.String(), header: w.Header()}

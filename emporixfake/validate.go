@@ -54,7 +54,7 @@ func (t *tenant) serve(c *call) answer {
 	if name, inPath := c.vars["tenant"]; inPath && name != t.cfg.Tenant {
 		return invalidTenant()
 	}
-	if header := c.header.Get("Emporix-Tenant"); header != "" && header != t.cfg.Tenant && t.cfg.Assumptions.ForeignTenantHeaderIsRefused {
+	if given := c.header.Values("Emporix-Tenant"); len(given) > 0 && !slices.Equal(given, []string{t.cfg.Tenant}) && t.cfg.Assumptions.ForeignTenantHeaderIsRefused {
 		return invalidTenant()
 	}
 	if refusal := t.authorize(c); refusal != nil {
@@ -118,6 +118,9 @@ func (c *call) readBody(strict bool) *answer {
 	if c.cutShort {
 		return refuse(badField("", "invalid_json", "The request body broke off."))
 	}
+	if refusal := c.headerOnce("Content-Type"); refusal != nil {
+		return refusal
+	}
 	mediaType, params, err := mime.ParseMediaType(c.header.Get("Content-Type"))
 	c.mergePatch = err == nil && mediaType == "application/merge-patch+json" && c.op.mergePatch
 	if err != nil || mediaType != "application/json" && !c.mergePatch {
@@ -126,7 +129,8 @@ func (c *call) readBody(strict bool) *answer {
 	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
 		return refuse(badField("Content-Type", "unsupported_media_type", "must have the charset UTF-8"))
 	}
-	if encoding := c.header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+	foreign := func(encoding string) bool { return encoding != "" && !strings.EqualFold(encoding, "identity") }
+	if slices.ContainsFunc(c.header.Values("Content-Encoding"), foreign) {
 		return refuse(badField("Content-Encoding", "unsupported_encoding", "is not supported"))
 	}
 	if len(bytes.TrimSpace(c.raw)) == 0 {
@@ -157,6 +161,20 @@ func (c *call) readBody(strict bool) *answer {
 	}
 	c.body = c.op.body.pick(body)
 	return nil
+}
+
+// headerOnce refuses a header that is given twice, or without a value.
+func (c *call) headerOnce(name string) *answer {
+	var refusal answer
+	switch given := c.header.Values(name); {
+	case len(given) > 1:
+		refusal = badField(name, "invalid_value", "must be given once")
+	case len(given) == 1 && strings.TrimSpace(given[0]) == "":
+		refusal = badField(name, "missing_value", "is empty")
+	default:
+		return nil
+	}
+	return &refusal
 }
 
 // secretQuery and secretMembers are the inputs that Secrets has to know.
@@ -198,7 +216,7 @@ func (t *tenant) noteBodySecrets(body object) {
 // form is the body of an OAuth request.
 func (c *call) form() (url.Values, bool) {
 	mediaType, _, err := mime.ParseMediaType(c.header.Get("Content-Type"))
-	if err != nil || mediaType != "application/x-www-form-urlencoded" || c.tooLarge || c.cutShort {
+	if err != nil || c.headerOnce("Content-Type") != nil || mediaType != "application/x-www-form-urlencoded" || c.tooLarge || c.cutShort {
 		return nil, false
 	}
 	form, err := url.ParseQuery(string(c.raw))
