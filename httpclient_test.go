@@ -1043,3 +1043,59 @@ func TestHTTPClientClosesABodyThatComesLate(t *testing.T) {
 		})
 	}
 }
+
+// slowText is a body of which a part comes every three seconds.
+func slowText() io.ReadCloser {
+	return io.NopCloser(&slowReader{rest: "slowly"})
+}
+
+type slowReader struct{ rest string }
+
+func (s *slowReader) Read(p []byte) (int, error) {
+	if s.rest == "" {
+		return 0, io.EOF
+	}
+	time.Sleep(3 * time.Second)
+	n := copy(p[:1], s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
+}
+
+// A body may come slowly, also the one that net/http asks for to send it once more.
+func TestHTTPClientSendsASlowBodyOnceMore(t *testing.T) {
+	for _, comes := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			fake := emporixtest.New(t)
+			sent := ""
+			client := fake.Client(t, emporix.WithTimeouts(emporix.Timeouts{Attempt: 5 * time.Second}), emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+				if r.GetBody == nil {
+					return fake.Transport().RoundTrip(r)
+				}
+				_ = r.Body.Close()
+				again, err := r.GetBody()
+				if err != nil {
+					return nil, err
+				}
+				data, err := io.ReadAll(again)
+				sent = string(data)
+				return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody}, err
+			})))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, fake.URL()+"/cart/acme/carts", slowText())
+			require.NoError(t, err)
+			req.GetBody = func() (io.ReadCloser, error) {
+				if comes {
+					return slowText(), nil
+				}
+				return slowText(), io.ErrUnexpectedEOF
+			}
+			resp, err := client.Session("v").HTTPClient().Do(req)
+			if !comes {
+				require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+				return
+			}
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			assert.Equal(t, "slowly", sent)
+		})
+	}
+}
