@@ -166,6 +166,19 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// Only 0 says that there is to be no row.
+func TestAFirstGenerationIsARow(t *testing.T) {
+	d, s := scripted(t)
+	statement := func(expected uint64) string {
+		d.said = nil
+		_, err := s.SaveIf(t.Context(), visitor, []byte("data"), expected, 9, time.Minute)
+		require.NoError(t, err)
+		return d.said[0].statement
+	}
+	assert.Equal(t, statement(2), statement(1))
+	assert.NotEqual(t, statement(1), statement(0))
+}
+
 type serverError struct{ code string }
 
 func (serverError) Error() string      { return "the server says no" }
