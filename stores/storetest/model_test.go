@@ -112,6 +112,12 @@ func (m *model) row(key string) (modelRow, bool) {
 
 func (m *model) Load(ctx context.Context, key string) ([]byte, bool, error) {
 	end, err := m.begin(ctx, "Load")
+	if err != nil && m.is("says that it found, too late") {
+		return nil, true, err
+	}
+	if err != nil && m.is("finds nothing, and says nothing") {
+		return nil, false, nil
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -259,6 +265,12 @@ func (m *model) Delete(ctx context.Context, key string) error {
 
 func (m *model) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
 	end, err := m.begin(ctx, "SaveIf")
+	if err != nil && m.is("says that it saved, too late") {
+		return true, err
+	}
+	if err != nil && m.is("saves nothing, and says nothing") {
+		return false, nil
+	}
 	if err != nil && m.is("saves if, too late") {
 		_, _ = m.SaveIf(context.WithoutCancel(ctx), key, data, expected, generation, ttl)
 	}
@@ -340,6 +352,16 @@ func (m *model) SaveIf(ctx context.Context, key string, data []byte, expected, g
 
 func (m *model) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
 	end, err := m.begin(ctx, "Acquire")
+	if err != nil && m.is("says that it acquired, too late") {
+		return true, false, err
+	}
+	if err != nil && m.is("acquires nothing, and says nothing") {
+		return false, false, nil
+	}
+	if m.is("lends no odd keys") && strings.ContainsAny(key, "'%") {
+		end()
+		return false, false, nil
+	}
 	if err != nil {
 		return false, false, err
 	}
@@ -432,7 +454,10 @@ func (m *model) Remaining(ctx context.Context, key, owner string) (time.Duration
 	if m.is("remaining is negative") && l.owner != "" {
 		return time.Until(l.until), nil
 	}
-	return max(time.Until(l.until), time.Until(l.named), 0), nil
+	if !l.named.IsZero() {
+		return max(time.Until(l.named), 0), nil
+	}
+	return max(time.Until(l.until), 0), nil
 }
 
 func (m *model) Release(ctx context.Context, key, owner string) error {
