@@ -39,6 +39,16 @@ func TestAFixedSignature(t *testing.T) {
 	require.NoError(t, verifier.Verify([]byte(`{"b":1,"a":2}`), "w5I2HQdoufSHgvMUyUzLoXiTYveJmZ2I3U8BXtYAStc="))
 }
 
+// A list of secrets that its owner uses again changes no verifier.
+func TestSecretsAreCopied(t *testing.T) {
+	secrets := []string{secret}
+	verifier, err := webhook.NewVerifier(secrets...)
+	require.NoError(t, err)
+	secrets[0] = "another"
+	require.NoError(t, verifier.Verify([]byte("{}"), sign(secret, "{}")))
+	require.ErrorIs(t, verifier.Verify([]byte("{}"), sign("another", "{}")), webhook.ErrSignature)
+}
+
 func TestSignatures(t *testing.T) {
 	verifier, err := webhook.NewVerifier("the old one", secret)
 	require.NoError(t, err)
