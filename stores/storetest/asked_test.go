@@ -111,3 +111,19 @@ func TestEveryErrorIsTold(t *testing.T) {
 		}
 	}
 }
+
+// Run asks a store with a clock of its own the same, in no time.
+func TestRunMovesAClockOn(t *testing.T) {
+	began, all := time.Now(), int64(0)
+	s := &counted{model: newModel("")}
+	Run(t, func(*testing.T) Store { return s }, Clock(func(d time.Duration) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.ahead += d
+	}))
+	for _, c := range casesFor(s, nil) {
+		all += operations[c.name]
+	}
+	assert.Equal(t, all, s.operations.Load())
+	assert.Less(t, time.Since(began), 5*time.Second)
+}

@@ -16,6 +16,7 @@ import (
 type model struct {
 	mu     sync.Mutex
 	bug    string
+	ahead  time.Duration // of the system's clock
 	rows   map[string]modelRow
 	leases map[string]modelLease
 }
@@ -37,6 +38,8 @@ type modelLease struct {
 func newModel(bug string) *model {
 	return &model{bug: bug, rows: map[string]modelRow{}, leases: map[string]modelLease{}}
 }
+
+func (m *model) now() time.Time { return time.Now().Add(m.ahead) }
 
 func (m *model) is(bug string) bool { return m.bug == bug }
 
@@ -107,7 +110,7 @@ func (m *model) number(generation uint64) uint64 {
 
 func (m *model) row(key string) (modelRow, bool) {
 	r, found := m.rows[m.name(key)]
-	return r, found && time.Now().Before(r.until)
+	return r, found && m.now().Before(r.until)
 }
 
 func (m *model) Load(ctx context.Context, key string) ([]byte, bool, error) {
@@ -126,7 +129,7 @@ func (m *model) Load(ctx context.Context, key string) ([]byte, bool, error) {
 	if m.is("returns expired rows") {
 		r, found = m.rows[m.name(key)]
 	}
-	if l, lent := m.leases[m.name(key)]; lent && (m.is("reading under a lease settles") && time.Now().Before(l.until) || m.is("reading after a lease settles") && !time.Now().Before(l.until)) {
+	if l, lent := m.leases[m.name(key)]; lent && (m.is("reading under a lease settles") && m.now().Before(l.until) || m.is("reading after a lease settles") && !m.now().Before(l.until)) {
 		l.written = true
 		m.leases[m.name(key)] = l
 	}
@@ -160,17 +163,17 @@ func (m *model) write(key string, data []byte, generation uint64, ttl time.Durat
 		data = bytes.Clone(data)
 	}
 	generation = m.number(generation)
-	until := time.Now().Add(ttl)
+	until := m.now().Add(ttl)
 	old, found := m.row(key)
 	switch {
 	case m.is("rows never end"):
 		until = until.Add(1000 * time.Hour)
 	case m.is("counts milliseconds in 32 bits"):
-		until = time.Now().Add(time.Duration(int32(ttl.Milliseconds())) * time.Millisecond) // #nosec G115 -- that is the bug
+		until = m.now().Add(time.Duration(int32(ttl.Milliseconds())) * time.Millisecond) // #nosec G115 -- that is the bug
 	case m.is("takes months for a date") && ttl > 30*24*time.Hour:
 		until = time.Unix(int64(ttl/time.Second), 0)
 	case m.is("rows end early"):
-		until = time.Now().Add(ttl / 2)
+		until = m.now().Add(ttl / 2)
 	case found && m.is("keeps the first end"):
 		until = old.until
 	case found && m.is("keeps the later end") && old.until.After(until):
@@ -209,7 +212,7 @@ func (m *model) Save(ctx context.Context, key string, data []byte, generation ui
 	if _, found := m.row(key); found && m.is("does not overwrite") {
 		return nil
 	}
-	if l := m.leases[m.name(key)]; m.is("a lease locks") && time.Now().Before(l.until) {
+	if l := m.leases[m.name(key)]; m.is("a lease locks") && m.now().Before(l.until) {
 		return fmt.Errorf("locked")
 	}
 	m.write(key, data, generation, ttl)
@@ -366,7 +369,7 @@ func (m *model) Acquire(ctx context.Context, key, owner string, ttl time.Duratio
 		return false, false, err
 	}
 	defer func() { end() }()
-	now, name, owner := time.Now(), m.name(key), m.owner(owner)
+	now, name, owner := m.now(), m.name(key), m.owner(owner)
 	if m.is("one lease for all") {
 		name = ""
 	}
@@ -452,12 +455,12 @@ func (m *model) Remaining(ctx context.Context, key, owner string) (time.Duration
 		return 0, nil
 	}
 	if m.is("remaining is negative") && l.owner != "" {
-		return time.Until(l.until), nil
+		return l.until.Sub(m.now()), nil
 	}
 	if !l.named.IsZero() {
-		return max(time.Until(l.named), 0), nil
+		return max(l.named.Sub(m.now()), 0), nil
 	}
-	return max(time.Until(l.until), 0), nil
+	return max(l.until.Sub(m.now()), 0), nil
 }
 
 func (m *model) Release(ctx context.Context, key, owner string) error {
@@ -477,7 +480,7 @@ func (m *model) Release(ctx context.Context, key, owner string) error {
 	case l.owner == owner && l.doubted && !l.written && !m.is("releasing settles"):
 		l.until = time.Time{}
 		m.leases[m.name(key)] = l
-	case l.owner == owner && time.Now().Before(l.until):
+	case l.owner == owner && m.now().Before(l.until):
 		delete(m.leases, m.name(key))
 		if m.is("releasing removes the row") {
 			delete(m.rows, m.name(key))
