@@ -83,6 +83,9 @@ func (m *model) name(key string) string {
 }
 
 func (m *model) owner(owner string) string {
+	if len(owner) > 64 {
+		panic("an owner is longer than owners get")
+	}
 	switch m.bug {
 	case "cuts owners at 32":
 		return owner[:min(32, len(owner))]
