@@ -125,3 +125,13 @@ func TestAQueryOfManyValues(t *testing.T) {
 	_, err := send(t.Context(), p, c)
 	require.ErrorContains(t, err, "control character")
 }
+
+// Three octal digits are a byte, or nothing.
+func TestOctalEscapesOfASecret(t *testing.T) {
+	p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return answer(200, "{}"), nil }))
+	got, err := send(t.Context(), p, callOf(operation.CustomersGet))
+	require.NoError(t, err)
+	for text, hidden := range map[string]bool{`bearer-C\101NARY-1`: true, `bearer-C\501NARY-1`: false, `bearer-C\377NARY-1`: false} {
+		assert.Equal(t, hidden, got.Scrub(text) != text, text)
+	}
+}
