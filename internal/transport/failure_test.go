@@ -1,13 +1,18 @@
 package transport_test
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -134,4 +139,30 @@ func TestOctalEscapesOfASecret(t *testing.T) {
 	for text, hidden := range map[string]bool{`bearer-C\101NARY-1`: true, `bearer-C\501NARY-1`: false, `bearer-C\377NARY-1`: false} {
 		assert.Equal(t, hidden, got.Scrub(text) != text, text)
 	}
+}
+
+// A time that is up, but is not the caller's, is no end of the caller's context; what
+// else the error is stays.
+func TestATimeThatIsNotTheCallers(t *testing.T) {
+	for _, ended := range []error{context.DeadlineExceeded, context.Canceled} {
+		p := pipeline(t, "https://api.test", base(func(*http.Request) (*http.Response, error) { return nil, errors.Join(ended, syscall.EPIPE) }))
+		_, err := send(t.Context(), p, callOf(operation.CustomersSignUp))
+		require.ErrorIs(t, err, syscall.EPIPE)
+		require.NotErrorIs(t, err, ended)
+	}
+}
+
+// The end of the caller's own time is told once.
+func TestTheCallersTimeIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pipeline(t, "https://api.test", base(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := send(ctx, p, callOf(operation.CustomersSignUp))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, 1, strings.Count(err.Error(), context.DeadlineExceeded.Error()), err)
+	})
 }
