@@ -78,6 +78,28 @@ func TestSealedKeysRotate(t *testing.T) {
 	assert.Equal(t, nobody, b.ok("GET", "/page"), "a key that was taken out opens nothing")
 }
 
+// Each cookie has a key of its own, from sixteen random bytes in front.
+func TestSealedSaltsAreRandom(t *testing.T) {
+	s := newShop(t, setup{sealed: true})
+	b := s.browser()
+	b.ok("GET", "/page")
+	var seen [16]map[byte]bool
+	for range 20 {
+		again := bff.Reseal(s.b, b.cookie, func(plain []byte) []byte { return plain })
+		data, err := base64.RawURLEncoding.DecodeString(again)
+		require.NoError(t, err)
+		for i := range seen {
+			if seen[i] == nil {
+				seen[i] = map[byte]bool{}
+			}
+			seen[i][data[5+i]] = true
+		}
+	}
+	for i := range seen {
+		assert.Greater(t, len(seen[i]), 5, "byte %d", i)
+	}
+}
+
 // Between any two replicas of a roll-out in two steps no visitor is logged out.
 func TestSealedKeysRotateOverReplicas(t *testing.T) {
 	next := []byte("a new key, a new key, a new key, a")
@@ -107,6 +129,9 @@ func TestACookieOfAnotherKeyIsLogged(t *testing.T) {
 		client: []emporix.Option{emporix.WithTokenStore(newCookieStore(t, []byte("a new key, a new key, a new key, a")))}})
 	assert.Equal(t, nobody, b.ok("GET", "/page"))
 	assert.Contains(t, log.String(), "sealed under another key")
+	for _, size := range []int{0, 1, 4, 20, 21, 22, 60} {
+		s.browser().raw("GET", "/info", "__Host-emporix="+base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{1}, size)))
+	}
 	assert.NotContains(t, log.String(), "level=WARN", "anybody can cause it")
 	b.cookie = bff.Reseal(s.b, b.cookie, func([]byte) []byte { return []byte("{") })
 	assert.Equal(t, nobody, b.ok("GET", "/page"))
