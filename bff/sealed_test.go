@@ -78,12 +78,12 @@ func TestSealedKeysRotate(t *testing.T) {
 	assert.Equal(t, nobody, b.ok("GET", "/page"), "a key that was taken out opens nothing")
 }
 
-// Each cookie has a key of its own, from sixteen random bytes in front.
+// Each cookie has a key of its own, from twenty random bytes behind the key's ID.
 func TestSealedSaltsAreRandom(t *testing.T) {
 	s := newShop(t, setup{sealed: true})
 	b := s.browser()
 	b.ok("GET", "/page")
-	var seen [16]map[byte]bool
+	var seen [20]map[byte]bool
 	for range 20 {
 		again := bff.Reseal(s.b, b.cookie, func(plain []byte) []byte { return plain })
 		data, err := base64.RawURLEncoding.DecodeString(again)
@@ -92,7 +92,7 @@ func TestSealedSaltsAreRandom(t *testing.T) {
 			if seen[i] == nil {
 				seen[i] = map[byte]bool{}
 			}
-			seen[i][data[5+i]] = true
+			seen[i][data[6+i]] = true
 		}
 	}
 	for i := range seen {

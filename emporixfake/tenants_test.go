@@ -1,6 +1,7 @@
 package emporixfake_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -25,7 +26,7 @@ func TestSeveralTenants(t *testing.T) {
 		client, err := emporix.NewClient(tenant, "storefront", emporix.WithBaseURL(server.URL),
 			emporix.WithEmployeeCredentials(tenant+"-backend", "backend-secret-for-tests"))
 		require.NoError(t, err)
-		t.Cleanup(func() { assert.NoError(t, client.Close(t.Context())) })
+		t.Cleanup(func() { assert.NoError(t, client.Close(context.WithoutCancel(t.Context()))) })
 		_, err = client.Auth.Login(t.Context(), emporix.LoginRequest{Email: joEmail, Password: joPassword})
 		require.NoError(t, err)
 		return client

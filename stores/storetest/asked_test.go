@@ -116,7 +116,7 @@ func TestEveryErrorIsTold(t *testing.T) {
 func TestRunMovesAClockOn(t *testing.T) {
 	began, all := time.Now(), int64(0)
 	s := &counted{model: newModel("")}
-	Run(t, func(*testing.T) Store { return s }, Clock(func(d time.Duration) {
+	Run(t, func(*testing.T) Store { return s }, WithClock(func(d time.Duration) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.ahead += d
