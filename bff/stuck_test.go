@@ -322,6 +322,7 @@ func TestAnErrorPage(t *testing.T) {
 		"status and text": {func(w http.ResponseWriter) { w.WriteHeader(418); _, _ = fmt.Fprint(w, "own") }, 418, "own"},
 		"text":            {func(w http.ResponseWriter) { _, _ = fmt.Fprint(w, "own") }, 200, "own"},
 		"two statuses":    {func(w http.ResponseWriter) { w.WriteHeader(103); w.WriteHeader(404); w.WriteHeader(500) }, 404, ""},
+		"a success first": {func(w http.ResponseWriter) { w.WriteHeader(200); w.WriteHeader(404) }, 200, ""},
 		"nothing":         {func(http.ResponseWriter) {}, 200, ""},
 		"a panic":         {func(http.ResponseWriter) { panic("oops") }, 503, "Nothing is lost"},
 		"headers of other": {func(w http.ResponseWriter) {
