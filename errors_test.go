@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -23,96 +22,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixfake"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
 const (
-	anonymousTokens = `{"access_token":"anonymous-access","refresh_token":"anonymous-refresh","expires_in":3599,"refresh_token_expires_in":86399,"token_type":"Bearer","sessionId":"s1"}`
-	customerTokens  = `{"access_token":"customer-access","refresh_token":"customer-refresh","saas_token":"saas","expires_in":2591999,"refresh_token_expires_in":86399,"token_type":"Bearer","session_id":"s1"}`
-)
-
-func reply(status int, body string, headers ...string) *http.Response {
-	h := http.Header{"Content-Type": {"application/json"}}
-	for i := 0; i+1 < len(headers); i += 2 {
-		h.Set(headers[i], headers[i+1])
-	}
-	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body))}
-}
-
-// loggedIn is a client whose customer is logged in. What it asks for after that
-// is answered by do; only anonymous sessions still work.
-func loggedIn(t *testing.T, do func(*http.Request) (*http.Response, error), opts ...emporix.Option) *emporix.Client {
-	t.Helper()
-	var ready atomic.Bool
-	client, err := emporix.NewClient("acme", "storefront", append([]emporix.Option{
-		emporix.WithEmployeeToken(func(context.Context) (emporix.Secret, error) { return emporix.NewSecret("staff"), nil }),
-		emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
-			switch {
-			case strings.HasSuffix(r.URL.Path, "/anonymous/login"):
-				return reply(200, anonymousTokens), nil
-			case !ready.Load():
-				return reply(200, customerTokens), nil
-			}
-			return do(r)
-		}))}, opts...)...)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, client.Close(context.Background())) })
-	_, err = client.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
-	require.NoError(t, err)
-	ready.Store(true)
-	return client
-}
-
-func always(status int, body string, headers ...string) func(*http.Request) (*http.Response, error) {
-	return func(*http.Request) (*http.Response, error) { return reply(status, body, headers...), nil }
-}
-
-var sentinels = map[string]error{
-	"unauthorized": emporix.ErrUnauthorized, "forbidden": emporix.ErrForbidden, "not found": emporix.ErrNotFound, "conflict": emporix.ErrConflict,
-	"invalid request": emporix.ErrInvalidRequest, "rate limited": emporix.ErrRateLimited, "unavailable": emporix.ErrUnavailable,
-	"not logged in": emporix.ErrNotLoggedIn, "logged in": emporix.ErrLoggedIn, "session expired": emporix.ErrSessionExpired,
-	"invalid credentials": emporix.ErrInvalidCredentials, "not refreshable": emporix.ErrNotRefreshable, "outcome unknown": emporix.ErrOutcomeUnknown,
-	"bad response": emporix.ErrBadResponse, "store unavailable": emporix.ErrStoreUnavailable, "store corrupt": emporix.ErrStoreCorrupt,
-	"empty patch": emporix.ErrEmptyPatch, "closed": emporix.ErrClosed, "no employee": emporix.ErrNoEmployee,
-	"cancelled": context.Canceled, "deadline": context.DeadlineExceeded,
-}
-
-// is lists all sentinels that an error matches.
-func is(err error) (names []string) {
-	for name, sentinel := range sentinels {
-		if errors.Is(err, sentinel) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-var (
-	get    = func(ctx context.Context, c *emporix.Client) error { _, err := c.Customers.Get(ctx); return err }
-	update = func(ctx context.Context, c *emporix.Client) error {
-		return c.Customers.Update(ctx, emporix.CustomerPatch{FirstName: emporix.Set("Joanna")})
-	}
-	signUp = func(ctx context.Context, c *emporix.Client) error {
-		_, err := c.Customers.SignUp(ctx, emporix.SignUpRequest{Email: "jo@example.com", Password: "correct horse"})
-		return err
-	}
-	login = func(ctx context.Context, c *emporix.Client) error {
-		_, err := c.Auth.Login(ctx, emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
-		return err
-	}
-	changePassword = func(ctx context.Context, c *emporix.Client) error {
-		return c.Credentials.ChangePassword(ctx, emporix.ChangePasswordRequest{CurrentPassword: "correct horse", NewPassword: "battery staple"})
-	}
-	remove = func(ctx context.Context, c *emporix.Client) error { return c.Addresses.Delete(ctx, "a1") }
-)
-
-const (
-	ours    = `{"status":%d,"type":"%s","message":"%s","details":[{"field":"signup.email","type":"invalid_value","message":"is taken"}]}`
-	gateway = `{"fault":{"faultstring":"Invalid Access Token","detail":{"errorcode":"oauth.v2.InvalidAccessToken"}}}`
+	ours = `{"status":%d,"type":"%s","message":"%s","details":[{"field":"signup.email","type":"invalid_value","message":"is taken"}]}`
 	// cutOff is of a gateway to which the API has ended the connection.
 	cutOff = `{"fault":{"faultstring":"The Service is temporarily unavailable","detail":{"errorcode":"messaging.adaptors.http.flow.ServiceUnavailable"}}}`
-	page   = "<!DOCTYPE html><html><head><title>jo@example.com</title></head></html>"
 )
 
 func TestErrorTable(t *testing.T) {
@@ -125,57 +44,57 @@ func TestErrorTable(t *testing.T) {
 		is      []string
 		text    string
 	}{
-		"400":            {get, 400, shape(400, "bad_request", "No."), nil, []string{"invalid request"}, "emporix: Customers.Get: 400 bad_request: No. [signup.email is taken]"},
-		"400 of others":  {get, 400, `{"code":400,"status":"Bad Request","message":"No.","errorCode":"x.y","details":["one","two","three","four","five"]}`, nil, []string{"invalid request"}, "emporix: Customers.Get: 400 x.y: No. [one] [two] [three] (and 2 more)"},
-		"401, message":   {get, 401, shape(401, "unauthorized", "No."), nil, []string{"unauthorized"}, "emporix: Customers.Get: 401 unauthorized: No. [signup.email is taken]"},
-		"403":            {update, 403, shape(403, "forbidden", "Scope."), nil, []string{"forbidden"}, "emporix: Customers.Update: 403 forbidden: Scope. [signup.email is taken]"},
-		"403, nothing":   {update, 403, "", nil, []string{"forbidden"}, "emporix: Customers.Update: 403 Forbidden"},
-		"404":            {get, 404, "null", nil, []string{"not found"}, "emporix: Customers.Get: 404 Not Found"},
-		"404, a fault":   {get, 404, `{"fault":{"faultstring":"No route","detail":{"errorcode":"m.r.Unknown"}}}`, nil, []string{"not found"}, "emporix: Customers.Get: 404 m.r.Unknown: No route"},
-		"409":            {signUp, 409, shape(409, "conflict_resource", "Duplicate account"), nil, []string{"conflict"}, "emporix: Customers.SignUp: 409 conflict_resource: Duplicate account [signup.email is taken]"},
-		"412":            {update, 412, "{}", nil, []string{"conflict"}, "emporix: Customers.Update: 412 Precondition Failed"},
-		"413":            {update, 413, page, nil, []string{"invalid request"}, "emporix: Customers.Update: 413 Request Entity Too Large"},
-		"415":            {update, 415, "", nil, []string{"invalid request"}, "emporix: Customers.Update: 415 Unsupported Media Type"},
-		"422":            {update, 422, `["?"]`, nil, []string{"invalid request"}, "emporix: Customers.Update: 422 Unprocessable Entity"},
-		"429":            {get, 429, `{"fault":{"faultstring":"Quota","detail":{"errorcode":"p.q.Exceeded"}}}`, []string{"Retry-After", "90"}, []string{"rate limited"}, "emporix: Customers.Get: 429 p.q.Exceeded: Quota; the server asks to wait 1m30s"},
-		"500":            {get, 500, shape(500, "internal", "Oops."), nil, []string{"unavailable"}, "emporix: Customers.Get: 500 internal: Oops. [signup.email is taken]"},
-		"500, a page":    {get, 500, page, []string{"Content-Type", "text/html", "X-Correlation-Id", "abc-1"}, []string{"unavailable"}, "emporix: Customers.Get: 500 Internal Server Error (request ID abc-1)"},
-		"502":            {get, 502, page, nil, []string{"unavailable"}, "emporix: Customers.Get: 502 Bad Gateway"},
-		"502, a write":   {signUp, 502, page, nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 502 Bad Gateway; it may have been processed; look before sending it again"},
-		"503":            {get, 503, "Busy", []string{"Retry-After", "60"}, []string{"unavailable"}, "emporix: Customers.Get: 503 Service Unavailable; the server asks to wait 1m0s"},
-		"503, a write":   {signUp, 503, "", nil, []string{"unavailable"}, "emporix: Customers.SignUp: 503 Service Unavailable"},
-		"503, cut off":   {signUp, 503, cutOff, nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 503 messaging.adaptors.http.flow.ServiceUnavailable: The Service is temporarily unavailable; it may have been processed; look before sending it again"},
-		"503, again":     {remove, 503, cutOff, nil, []string{"unavailable", "outcome unknown"}, "emporix: Addresses.Delete: 503 messaging.adaptors.http.flow.ServiceUnavailable: The Service is temporarily unavailable; it may have been processed; sending it again does no harm"},
-		"503, a read":    {get, 503, cutOff, nil, []string{"unavailable"}, "emporix: Customers.Get: 503 messaging.adaptors.http.flow.ServiceUnavailable: The Service is temporarily unavailable"},
-		"503, a policy":  {signUp, 503, `{"fault":{"faultstring":"Spike","detail":{"errorcode":"policies.ratelimit.SpikeArrestViolation"}}}`, nil, []string{"unavailable"}, "emporix: Customers.SignUp: 503 policies.ratelimit.SpikeArrestViolation: Spike"},
-		"504, a write":   {update, 504, "", []string{"Retry-After", "60"}, []string{"unavailable", "outcome unknown"}, "emporix: Customers.Update: 504 Gateway Timeout; it may have been processed; look before sending it again; the server asks to wait 1m0s"},
-		"408, a write":   {signUp, 408, "", nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 408 Request Timeout; it may have been processed; look before sending it again"},
-		"500, a write":   {signUp, 500, "", nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 500 Internal Server Error; it may have been processed; look before sending it again"},
-		"501, a write":   {signUp, 501, "", nil, []string{"unavailable"}, "emporix: Customers.SignUp: 501 Not Implemented"},
-		"300":            {get, 300, "", nil, []string{"bad response"}, "emporix: Customers.Get: 300 Multiple Choices; redirects are never followed, because tokens would follow them; check the base URL"},
-		"407":            {get, 407, page, nil, []string{"bad response"}, "emporix: Customers.Get: 407 Proxy Authentication Required"},
-		"418":            {get, 418, "", nil, []string{"bad response"}, "emporix: Customers.Get: 418 I'm a teapot"},
-		"302":            {get, 302, "", []string{"Location", "https://evil.example/"}, []string{"bad response"}, "emporix: Customers.Get: 302 Found; redirects are never followed, because tokens would follow them; check the base URL"},
-		"304":            {get, 304, "", nil, []string{"bad response"}, "emporix: Customers.Get: 304 Not Modified"},
-		"205":            {get, 205, "", nil, []string{"bad response"}, "emporix: Customers.Get: 205 Reset Content"},
-		"599":            {get, 599, "", nil, []string{"unavailable"}, "emporix: Customers.Get: 599"},
-		"600":            {get, 600, "", nil, []string{"bad response"}, "emporix: Customers.Get: 600"},
-		"999":            {get, 999, "", nil, []string{"bad response"}, "emporix: Customers.Get: 999"},
-		"0":              {get, 0, "", nil, []string{"bad response"}, "emporix: Customers.Get: 0"},
-		"wrong password": {login, 401, shape(401, "unauthorized", "Wrong."), nil, []string{"invalid credentials", "unauthorized"}, "emporix: Auth.Login: 401 unauthorized: Wrong. [signup.email is taken]"},
-		"wrong, unsaid":  {login, 401, "", nil, []string{"invalid credentials", "unauthorized"}, "emporix: Auth.Login: 401 Unauthorized"},
-		"401, a page":    {login, 401, page, nil, []string{"unauthorized"}, "emporix: Auth.Login: 401 Unauthorized"},
-		"401, no shape":  {changePassword, 401, `["?"]`, nil, []string{"unauthorized"}, "emporix: Credentials.ChangePassword: 401 Unauthorized"},
-		"wrong old one":  {changePassword, 401, shape(401, "unauthorized", "Wrong."), nil, []string{"invalid credentials", "unauthorized"}, "emporix: Credentials.ChangePassword: 401 unauthorized: Wrong. [signup.email is taken]"},
-		"echoes":         {changePassword, 400, shape(400, "bad_request", "Not from correct horse to battery+staple, customer-access!"), nil, []string{"invalid request"}, "emporix: Credentials.ChangePassword: 400 bad_request: Not from [redacted] to [redacted], [redacted]! [signup.email is taken]"},
+		"400":            {fixture.Get, 400, shape(400, "bad_request", "No."), nil, []string{"invalid request"}, "emporix: Customers.Get: 400 bad_request: No. [signup.email is taken]"},
+		"400 of others":  {fixture.Get, 400, `{"code":400,"status":"Bad Request","message":"No.","errorCode":"x.y","details":["one","two","three","four","five"]}`, nil, []string{"invalid request"}, "emporix: Customers.Get: 400 x.y: No. [one] [two] [three] (and 2 more)"},
+		"401, message":   {fixture.Get, 401, shape(401, "unauthorized", "No."), nil, []string{"unauthorized"}, "emporix: Customers.Get: 401 unauthorized: No. [signup.email is taken]"},
+		"403":            {fixture.Update, 403, shape(403, "forbidden", "Scope."), nil, []string{"forbidden"}, "emporix: Customers.Update: 403 forbidden: Scope. [signup.email is taken]"},
+		"403, nothing":   {fixture.Update, 403, "", nil, []string{"forbidden"}, "emporix: Customers.Update: 403 Forbidden"},
+		"404":            {fixture.Get, 404, "null", nil, []string{"not found"}, "emporix: Customers.Get: 404 Not Found"},
+		"404, a fault":   {fixture.Get, 404, `{"fault":{"faultstring":"No route","detail":{"errorcode":"m.r.Unknown"}}}`, nil, []string{"not found"}, "emporix: Customers.Get: 404 m.r.Unknown: No route"},
+		"409":            {fixture.SignUp, 409, shape(409, "conflict_resource", "Duplicate account"), nil, []string{"conflict"}, "emporix: Customers.SignUp: 409 conflict_resource: Duplicate account [signup.email is taken]"},
+		"412":            {fixture.Update, 412, "{}", nil, []string{"conflict"}, "emporix: Customers.Update: 412 Precondition Failed"},
+		"413":            {fixture.Update, 413, fixture.GatewayPage, nil, []string{"invalid request"}, "emporix: Customers.Update: 413 Request Entity Too Large"},
+		"415":            {fixture.Update, 415, "", nil, []string{"invalid request"}, "emporix: Customers.Update: 415 Unsupported Media Type"},
+		"422":            {fixture.Update, 422, `["?"]`, nil, []string{"invalid request"}, "emporix: Customers.Update: 422 Unprocessable Entity"},
+		"429":            {fixture.Get, 429, `{"fault":{"faultstring":"Quota","detail":{"errorcode":"p.q.Exceeded"}}}`, []string{"Retry-After", "90"}, []string{"rate limited"}, "emporix: Customers.Get: 429 p.q.Exceeded: Quota; the server asks to wait 1m30s"},
+		"500":            {fixture.Get, 500, shape(500, "internal", "Oops."), nil, []string{"unavailable"}, "emporix: Customers.Get: 500 internal: Oops. [signup.email is taken]"},
+		"500, a page":    {fixture.Get, 500, fixture.GatewayPage, []string{"Content-Type", "text/html", "X-Correlation-Id", "abc-1"}, []string{"unavailable"}, "emporix: Customers.Get: 500 Internal Server Error (request ID abc-1)"},
+		"502":            {fixture.Get, 502, fixture.GatewayPage, nil, []string{"unavailable"}, "emporix: Customers.Get: 502 Bad Gateway"},
+		"502, a write":   {fixture.SignUp, 502, fixture.GatewayPage, nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 502 Bad Gateway; it may have been processed; look before sending it again"},
+		"503":            {fixture.Get, 503, "Busy", []string{"Retry-After", "60"}, []string{"unavailable"}, "emporix: Customers.Get: 503 Service Unavailable; the server asks to wait 1m0s"},
+		"503, a write":   {fixture.SignUp, 503, "", nil, []string{"unavailable"}, "emporix: Customers.SignUp: 503 Service Unavailable"},
+		"503, cut off":   {fixture.SignUp, 503, cutOff, nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 503 messaging.adaptors.http.flow.ServiceUnavailable: The Service is temporarily unavailable; it may have been processed; look before sending it again"},
+		"503, again":     {fixture.DeleteAddress, 503, cutOff, nil, []string{"unavailable", "outcome unknown"}, "emporix: Addresses.Delete: 503 messaging.adaptors.http.flow.ServiceUnavailable: The Service is temporarily unavailable; it may have been processed; sending it again does no harm"},
+		"503, a read":    {fixture.Get, 503, cutOff, nil, []string{"unavailable"}, "emporix: Customers.Get: 503 messaging.adaptors.http.flow.ServiceUnavailable: The Service is temporarily unavailable"},
+		"503, a policy":  {fixture.SignUp, 503, `{"fault":{"faultstring":"Spike","detail":{"errorcode":"policies.ratelimit.SpikeArrestViolation"}}}`, nil, []string{"unavailable"}, "emporix: Customers.SignUp: 503 policies.ratelimit.SpikeArrestViolation: Spike"},
+		"504, a write":   {fixture.Update, 504, "", []string{"Retry-After", "60"}, []string{"unavailable", "outcome unknown"}, "emporix: Customers.Update: 504 Gateway Timeout; it may have been processed; look before sending it again; the server asks to wait 1m0s"},
+		"408, a write":   {fixture.SignUp, 408, "", nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 408 Request Timeout; it may have been processed; look before sending it again"},
+		"500, a write":   {fixture.SignUp, 500, "", nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 500 Internal Server Error; it may have been processed; look before sending it again"},
+		"501, a write":   {fixture.SignUp, 501, "", nil, []string{"unavailable"}, "emporix: Customers.SignUp: 501 Not Implemented"},
+		"300":            {fixture.Get, 300, "", nil, []string{"bad response"}, "emporix: Customers.Get: 300 Multiple Choices; redirects are never followed, because tokens would follow them; check the base URL"},
+		"407":            {fixture.Get, 407, fixture.GatewayPage, nil, []string{"bad response"}, "emporix: Customers.Get: 407 Proxy Authentication Required"},
+		"418":            {fixture.Get, 418, "", nil, []string{"bad response"}, "emporix: Customers.Get: 418 I'm a teapot"},
+		"302":            {fixture.Get, 302, "", []string{"Location", "https://evil.example/"}, []string{"bad response"}, "emporix: Customers.Get: 302 Found; redirects are never followed, because tokens would follow them; check the base URL"},
+		"304":            {fixture.Get, 304, "", nil, []string{"bad response"}, "emporix: Customers.Get: 304 Not Modified"},
+		"205":            {fixture.Get, 205, "", nil, []string{"bad response"}, "emporix: Customers.Get: 205 Reset Content"},
+		"599":            {fixture.Get, 599, "", nil, []string{"unavailable"}, "emporix: Customers.Get: 599"},
+		"600":            {fixture.Get, 600, "", nil, []string{"bad response"}, "emporix: Customers.Get: 600"},
+		"999":            {fixture.Get, 999, "", nil, []string{"bad response"}, "emporix: Customers.Get: 999"},
+		"0":              {fixture.Get, 0, "", nil, []string{"bad response"}, "emporix: Customers.Get: 0"},
+		"wrong password": {fixture.Login, 401, shape(401, "unauthorized", "Wrong."), nil, []string{"invalid credentials", "unauthorized"}, "emporix: Auth.Login: 401 unauthorized: Wrong. [signup.email is taken]"},
+		"wrong, unsaid":  {fixture.Login, 401, "", nil, []string{"invalid credentials", "unauthorized"}, "emporix: Auth.Login: 401 Unauthorized"},
+		"401, a page":    {fixture.Login, 401, fixture.GatewayPage, nil, []string{"unauthorized"}, "emporix: Auth.Login: 401 Unauthorized"},
+		"401, no shape":  {fixture.ChangePassword, 401, `["?"]`, nil, []string{"unauthorized"}, "emporix: Credentials.ChangePassword: 401 Unauthorized"},
+		"wrong old one":  {fixture.ChangePassword, 401, shape(401, "unauthorized", "Wrong."), nil, []string{"invalid credentials", "unauthorized"}, "emporix: Credentials.ChangePassword: 401 unauthorized: Wrong. [signup.email is taken]"},
+		"echoes":         {fixture.ChangePassword, 400, shape(400, "bad_request", "Not from correct horse to battery+staple, customer-access!"), nil, []string{"invalid request"}, "emporix: Credentials.ChangePassword: 400 bad_request: Not from [redacted] to [redacted], [redacted]! [signup.email is taken]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				client := loggedIn(t, always(tt.status, tt.body, tt.headers...))
+				client := fixture.LoggedIn(t, fixture.Always(tt.status, tt.body, tt.headers...))
 				err := tt.call(t.Context(), client)
 				require.Error(t, err)
 				assert.Equal(t, tt.text, err.Error())
-				assert.ElementsMatch(t, tt.is, is(err))
+				assert.ElementsMatch(t, tt.is, fixture.Sentinels(err))
 				var apiErr *emporix.APIError
 				require.ErrorAs(t, fmt.Errorf("wrapped: %w", err), &apiErr)
 				assert.Equal(t, tt.status, apiErr.StatusCode)
@@ -188,16 +107,16 @@ func TestErrorTable(t *testing.T) {
 // A write that is answered with any 2xx was done.
 func TestEverySuccessIsOne(t *testing.T) {
 	for _, status := range []int{200, 299} {
-		assert.NoError(t, update(t.Context(), loggedIn(t, always(status, ""))), status)
+		assert.NoError(t, fixture.Update(t.Context(), fixture.LoggedIn(t, fixture.Always(status, ""))), status)
 	}
 }
 
 // The fields of an APIError, from each shape.
 func TestAPIErrorFields(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := loggedIn(t, always(409, `{"status":409,"type":"conflict_resource","message":"Duplicate account 'jo@example.com'","moreInfo":"see the guide","details":[{"field":"email","type":"t","message":"m","moreInfo":"i"},"text"]}`,
+		client := fixture.LoggedIn(t, fixture.Always(409, `{"status":409,"type":"conflict_resource","message":"Duplicate account 'jo@example.com'","moreInfo":"see the guide","details":[{"field":"email","type":"t","message":"m","moreInfo":"i"},"text"]}`,
 			"X-Request-Id", "r-1", "Retry-After", "2"))
-		err := signUp(t.Context(), client)
+		err := fixture.SignUp(t.Context(), client)
 		var got *emporix.APIError
 		require.ErrorAs(t, err, &got)
 		assert.Equal(t, "Customers.SignUp", got.Operation)
@@ -219,9 +138,9 @@ func TestARequestIDIsShownOnlyIfItLooksLikeOne(t *testing.T) {
 	for value, want := range map[string]string{
 		"abc-1": "abc-1", "": "", "<script>": "", strings.Repeat("a", 128): strings.Repeat("a", 128), strings.Repeat("a", 129): "", "a b": "", "customer-access": "",
 	} {
-		client := loggedIn(t, always(404, "", "X-Correlation-Id", value))
+		client := fixture.LoggedIn(t, fixture.Always(404, "", "X-Correlation-Id", value))
 		var got *emporix.APIError
-		require.ErrorAs(t, get(t.Context(), client), &got)
+		require.ErrorAs(t, fixture.Get(t.Context(), client), &got)
 		assert.Equal(t, want, got.RequestID)
 	}
 }
@@ -234,29 +153,29 @@ func TestErrorsWithoutAnAnswer(t *testing.T) {
 		is   []string
 		text string
 	}{
-		"read, refused":  {get, refused, []string{"unavailable"}, "emporix: Customers.Get: no answer (3 tries): dial tcp: connection refused"},
-		"write, refused": {signUp, refused, []string{"unavailable"}, "emporix: Customers.SignUp: no answer (3 tries): dial tcp: connection refused"},
-		"read, lost":     {get, io.ErrUnexpectedEOF, []string{"unavailable"}, "emporix: Customers.Get: no answer (3 tries): unexpected EOF"},
-		"write, lost":    {signUp, io.ErrUnexpectedEOF, []string{"outcome unknown"}, "emporix: Customers.SignUp: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
-		"delete, lost":   {remove, io.ErrUnexpectedEOF, []string{"unavailable", "outcome unknown"}, "emporix: Addresses.Delete: the answer was lost (3 tries): unexpected EOF; it may have been processed; sending it again does no harm"},
-		"login, lost":    {login, io.ErrUnexpectedEOF, []string{"outcome unknown"}, "emporix: Auth.Login: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
+		"read, refused":  {fixture.Get, refused, []string{"unavailable"}, "emporix: Customers.Get: no answer (3 tries): dial tcp: connection refused"},
+		"write, refused": {fixture.SignUp, refused, []string{"unavailable"}, "emporix: Customers.SignUp: no answer (3 tries): dial tcp: connection refused"},
+		"read, lost":     {fixture.Get, io.ErrUnexpectedEOF, []string{"unavailable"}, "emporix: Customers.Get: no answer (3 tries): unexpected EOF"},
+		"write, lost":    {fixture.SignUp, io.ErrUnexpectedEOF, []string{"outcome unknown"}, "emporix: Customers.SignUp: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
+		"delete, lost":   {fixture.DeleteAddress, io.ErrUnexpectedEOF, []string{"unavailable", "outcome unknown"}, "emporix: Addresses.Delete: the answer was lost (3 tries): unexpected EOF; it may have been processed; sending it again does no harm"},
+		"login, lost":    {fixture.Login, io.ErrUnexpectedEOF, []string{"outcome unknown"}, "emporix: Auth.Login: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
 		"logout, lost": {func(ctx context.Context, c *emporix.Client) error { return c.Auth.Logout(ctx) }, io.ErrUnexpectedEOF, []string{"outcome unknown"},
 			"emporix: Auth.Logout: the session is removed, but the server did not confirm it: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
 		"refresh, lost": {func(ctx context.Context, c *emporix.Client) error { _, err := c.Auth.Refresh(ctx); return err }, io.ErrUnexpectedEOF, []string{"outcome unknown"},
 			"emporix: Auth.Refresh: token (refresh): the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
-		"a URL in it": {get, errors.New(`Get "https://api.emporix.io/customer/acme/me": proxy said no`), []string{"unavailable"},
+		"a URL in it": {fixture.Get, errors.New(`Get "https://api.emporix.io/customer/acme/me": proxy said no`), []string{"unavailable"},
 			`emporix: Customers.Get: no answer (3 tries): Get "/customer/{tenant}/me": proxy said no`},
-		"a token in it": {get, errors.New("can't send customer-access"), []string{"unavailable"}, "emporix: Customers.Get: no answer (3 tries): can't send [redacted]"},
+		"a token in it": {fixture.Get, errors.New("can't send customer-access"), []string{"unavailable"}, "emporix: Customers.Get: no answer (3 tries): can't send [redacted]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				client := loggedIn(t, func(*http.Request) (*http.Response, error) { return nil, tt.err })
+				client := fixture.LoggedIn(t, func(*http.Request) (*http.Response, error) { return nil, tt.err })
 				err := tt.call(t.Context(), client)
 				require.Error(t, err)
 				// The words of the standard library are its own to change.
 				text := strings.NewReplacer("dial tcp: connection refused", refused.Error(), "unexpected EOF", io.ErrUnexpectedEOF.Error()).Replace(tt.text)
 				assert.Equal(t, text, err.Error())
-				assert.ElementsMatch(t, tt.is, is(err))
+				assert.ElementsMatch(t, tt.is, fixture.Sentinels(err))
 				assert.ErrorIs(t, err, tt.err, "the cause")
 				var transportErr *emporix.TransportError
 				assert.ErrorAs(t, err, &transportErr)
@@ -267,11 +186,11 @@ func TestErrorsWithoutAnAnswer(t *testing.T) {
 
 func TestCancelledContexts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := loggedIn(t, func(r *http.Request) (*http.Response, error) {
+		client := fixture.LoggedIn(t, func(r *http.Request) (*http.Response, error) {
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		})
-		for name, call := range map[string]func(context.Context, *emporix.Client) error{"get": get, "update": update, "remove": remove, "login": login} {
+		for name, call := range map[string]func(context.Context, *emporix.Client) error{"get": fixture.Get, "update": fixture.Update, "remove": fixture.DeleteAddress, "login": fixture.Login} {
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(time.Second, cancel)
 			assert.ErrorIs(t, call(ctx, client), context.Canceled, name)
@@ -285,7 +204,7 @@ func TestCancelledContexts(t *testing.T) {
 		}
 		// Without a deadline the SDK's own ends a hung server.
 		began := time.Now()
-		err := update(t.Context(), client)
+		err := fixture.Update(t.Context(), client)
 		assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
 		assert.NotErrorIs(t, err, context.DeadlineExceeded, "the caller set none")
 		var timeout net.Error
@@ -303,12 +222,12 @@ func TestCancelledContexts(t *testing.T) {
 // what the last try met.
 func TestALateDeadlineTellsWhatItMet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := loggedIn(t, always(503, ""))
+		client := fixture.LoggedIn(t, fixture.Always(503, ""))
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		err := get(ctx, client)
+		err := fixture.Get(ctx, client)
 		assert.Equal(t, "emporix: Customers.Get: 503 Service Unavailable; after 1 try the deadline leaves no time for another", err.Error())
-		assert.ElementsMatch(t, []string{"unavailable", "deadline"}, is(err))
+		assert.ElementsMatch(t, []string{"unavailable", "deadline"}, fixture.Sentinels(err))
 	})
 }
 
@@ -317,7 +236,7 @@ func TestAnAnswerOfAnotherTypeIsNamed(t *testing.T) {
 	for given, want := range map[string]string{
 		"": "unknown type", "text/plain; charset=utf-8": "text/plain", strings.Repeat("t", 64): strings.Repeat("t", 64), strings.Repeat("t", 65): "unknown type",
 	} {
-		err := get(t.Context(), loggedIn(t, always(200, "7x", "Content-Type", given), patient))
+		err := fixture.Get(t.Context(), fixture.LoggedIn(t, fixture.Always(200, "7x", "Content-Type", given), fixture.Patient))
 		assert.EqualError(t, err, "emporix: Customers.Get: bad response: the answer is not the JSON that the API promises (2 bytes of "+want+")")
 	}
 }
@@ -333,15 +252,15 @@ func TestABadAnswerToAWriteLeavesTheOutcomeOpen(t *testing.T) {
 		"null":      {201, "null", "the answer is null"},
 		"an object": {201, "{}", "the answer is {}"},
 		"truncated": {201, `{"id":"1`, "the answer is not the JSON that the API promises (8 bytes of application/json)"},
-		"a page":    {201, page, "the answer is a web page; something between here and the API answered, such as a login page or a firewall"},
-		"a fault":   {201, gateway, "the answer is an error of the API's gateway, with the status of a success"},
+		"a page":    {201, fixture.GatewayPage, "the answer is a web page; something between here and the API answered, such as a login page or a firewall"},
+		"a fault":   {201, fixture.GatewayFault, "the answer is an error of the API's gateway, with the status of a success"},
 		"too large": {201, strings.Repeat(" ", 9<<20), "the answer is larger than 8388608 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := loggedIn(t, always(tt.status, tt.body), patient)
-			err := signUp(t.Context(), client)
+			client := fixture.LoggedIn(t, fixture.Always(tt.status, tt.body), fixture.Patient)
+			err := fixture.SignUp(t.Context(), client)
 			assert.Equal(t, "emporix: Customers.SignUp: bad response: "+tt.why+"; it may have been processed; look before sending it again", err.Error())
-			assert.ElementsMatch(t, []string{"bad response", "outcome unknown"}, is(err))
+			assert.ElementsMatch(t, []string{"bad response", "outcome unknown"}, fixture.Sentinels(err))
 		})
 	}
 }
@@ -353,21 +272,21 @@ func TestARefusedTokenCallSaysWhatToCheck(t *testing.T) {
 		emporix.WithEmployeeCredentials("backend", "wrong"))
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, client.Close(context.Background())) })
-	assert.EqualError(t, get(t.Context(), client),
+	assert.EqualError(t, fixture.Get(t.Context(), client),
 		"emporix: Customers.Get: token (anonymous): 401 oauth.v2.InvalidApiKey: Invalid ApiKey; check the tenant and the storefront's client ID")
 	assert.EqualError(t, client.Customers.Activate(t.Context(), "1"),
 		"emporix: Customers.Activate: token (employee): 401 invalid_client; check the employee's client ID and secret")
 }
 
 func TestARedirectIsExplainedBesideTheWait(t *testing.T) {
-	err := get(t.Context(), loggedIn(t, always(301, "", "Retry-After", "40")))
+	err := fixture.Get(t.Context(), fixture.LoggedIn(t, fixture.Always(301, "", "Retry-After", "40")))
 	assert.EqualError(t, err, "emporix: Customers.Get: 301 Moved Permanently; the server asks to wait 40s; "+
 		"redirects are never followed, because tokens would follow them; check the base URL")
 }
 
 func TestErrorsInALog(t *testing.T) {
-	client := loggedIn(t, always(400, `{"status":400,"type":"bad_request","message":"Not correct horse"}`))
-	err := signUp(t.Context(), client)
+	client := fixture.LoggedIn(t, fixture.Always(400, `{"status":400,"type":"bad_request","message":"Not correct horse"}`))
+	err := fixture.SignUp(t.Context(), client)
 	var out bytes.Buffer
 	slog.New(slog.NewJSONHandler(&out, nil)).Error("failed", "err", err)
 	var line map[string]any
@@ -379,8 +298,8 @@ func TestErrorsInALog(t *testing.T) {
 func TestS06_LogLinesRepeatNoMessage(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	client := loggedIn(t, always(409, `{"status":409,"type":"conflict_resource","message":"jo@example.com exists","details":[{"field":"email","message":"jo@example.com"}]}`), emporix.WithLogger(logger))
-	require.ErrorContains(t, signUp(t.Context(), client), "jo@example.com exists")
+	client := fixture.LoggedIn(t, fixture.Always(409, `{"status":409,"type":"conflict_resource","message":"jo@example.com exists","details":[{"field":"email","message":"jo@example.com"}]}`), emporix.WithLogger(logger))
+	require.ErrorContains(t, fixture.SignUp(t.Context(), client), "jo@example.com exists")
 	assert.Contains(t, log.String(), "conflict_resource")
 	assert.NotContains(t, log.String(), "jo@")
 }
@@ -441,7 +360,7 @@ func repeatBody(conn net.Conn, answer string) {
 		}
 		body, _ := io.ReadAll(req.Body)
 		if strings.HasSuffix(req.URL.Path, "/anonymous/login") {
-			_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(anonymousTokens), anonymousTokens)
+			_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(fixture.AnonymousTokens), fixture.AnonymousTokens)
 			continue
 		}
 		_, _ = fmt.Fprintf(conn, answer, body)
@@ -475,4 +394,59 @@ func TestErrorsAreThoseOfThePackagesBelow(t *testing.T) {
 	} {
 		assert.Equal(t, below, public)
 	}
+}
+
+// An error tells both: what failed, and that the caller's context ended.
+func TestTheEndOfTheContextIsJoinedToTheFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("broken wire")
+		client := fixture.LoggedIn(t, func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, broken // and not the context's own error
+		})
+		for name, call := range map[string]func(context.Context, *emporix.Client) error{"get": fixture.Get, "update": fixture.Update} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			err := call(ctx, client)
+			cancel()
+			assert.ErrorIs(t, err, context.DeadlineExceeded, name)
+			assert.ErrorIs(t, err, broken, name)
+			ctx, cancel = context.WithCancel(t.Context())
+			time.AfterFunc(time.Second, cancel)
+			err = call(ctx, client)
+			assert.ErrorIs(t, err, context.Canceled, name)
+			assert.ErrorIs(t, err, broken, name)
+			assert.ErrorContains(t, err, "broken wire")
+		}
+	})
+}
+
+// Attempts counts what was sent, with the bearer that was refused as well.
+func TestAttemptsCountTheRefusedBearer(t *testing.T) {
+	requests := 0
+	client := fixture.LoggedIn(t, func(r *http.Request) (*http.Response, error) {
+		if !strings.HasSuffix(r.URL.Path, "/me") {
+			return fixture.Reply(200, strings.Replace(fixture.CustomerTokens, "customer-access", "renewed-access", 1)), nil
+		}
+		requests++
+		return fixture.Reply(401, fixture.GatewayFault), nil
+	})
+	var apiErr *emporix.APIError
+	require.ErrorAs(t, fixture.Get(t.Context(), client), &apiErr)
+	assert.Equal(t, requests, apiErr.Attempts)
+	assert.Equal(t, 2, requests)
+
+	fake := emporixtest.New(t)
+	fake.Fail(t, emporixtest.Fault{Operation: "Auth.Login", Status: 401, Body: emporixfake.BodyGatewayFault, Times: 9})
+	_, err := fake.Client(t).Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "p"})
+	logins := fake.Calls(t, "Auth.Login")
+	require.ErrorAs(t, err, &apiErr)
+	assert.Equal(t, logins, apiErr.Attempts)
+	assert.Equal(t, 2, logins)
+
+	nothing := ""
+	client = fake.Client(t)
+	fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Body: emporixfake.BodyGatewayFault}, emporixtest.Fault{Operation: "Customers.Get", Call: 1, RawBody: &nothing})
+	var transportErr *emporix.TransportError
+	require.ErrorAs(t, fixture.Get(t.Context(), client), &transportErr)
+	assert.Equal(t, 2, transportErr.Attempts, "also when the renewed bearer's answer is a success that can't be read")
 }

@@ -3,18 +3,12 @@ package emporix_test
 import (
 	"compress/gzip"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,47 +18,8 @@ import (
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
-
-// cartShop is a fake Emporix with another service beside it, at /cart/.
-type cartShop struct {
-	fake   *emporixtest.Fake
-	client *emporix.Client
-	mu     sync.Mutex
-	seen   []cartRequest
-	answer func(n int, w http.ResponseWriter, r *http.Request) // n counts from 1
-}
-
-type cartRequest struct{ bearer, tenant, agent, body, uri string }
-
-func newCartShop(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.Request), opts ...emporix.Option) *cartShop {
-	t.Helper()
-	shop := &cartShop{fake: emporixtest.New(t), answer: answer}
-	shop.client = shop.fake.Client(t, append([]emporix.Option{emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
-		if !strings.HasPrefix(r.URL.Path, "/cart/") {
-			return shop.fake.Transport().RoundTrip(r)
-		}
-		var body []byte
-		if r.Body != nil {
-			body, _ = io.ReadAll(r.Body)
-			_ = r.Body.Close()
-		}
-		shop.mu.Lock()
-		shop.seen = append(shop.seen, cartRequest{r.Header.Get("Authorization"), r.Header.Get("Emporix-Tenant"), r.Header.Get("User-Agent"), string(body), r.URL.RequestURI()})
-		n := len(shop.seen)
-		shop.mu.Unlock()
-		w := httptest.NewRecorder()
-		shop.answer(n, w, r)
-		return w.Result(), nil
-	}))}, opts...)...)
-	return shop
-}
-
-func (s *cartShop) url(path string) string { return s.fake.URL() + path }
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func fine(_ int, w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "cart") }
 
@@ -78,47 +33,38 @@ func rejectFirst(n int, w http.ResponseWriter, r *http.Request) {
 	fine(n, w, r)
 }
 
-func text(t *testing.T, resp *http.Response) string {
-	t.Helper()
-	data, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	require.NoError(t, resp.Body.Close())
-	return string(data)
-}
-
 func TestHTTPClientActsForTheSession(t *testing.T) {
-	shop := newCartShop(t, fine)
-	shop.fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
-	visitor := shop.client.Session("v")
-	resp, err := visitor.HTTPClient().Get(shop.url("/cart/acme/carts?siteCode=main"))
+	shop := fixture.NewCartShop(t, fine)
+	visitor := shop.Client.Session("v")
+	resp, err := visitor.HTTPClient().Get(shop.URL("/cart/acme/carts?siteCode=main"))
 	require.NoError(t, err)
-	assert.Equal(t, "cart", text(t, resp))
+	assert.Equal(t, "cart", fixture.Text(t, resp))
 	assert.Empty(t, resp.Request.Header.Get("Authorization"), "of the request that the caller gets back")
-	_, err = visitor.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+	_, err = visitor.Auth.Login(t.Context(), fixture.Jo)
 	require.NoError(t, err)
-	resp, err = visitor.HTTPClient().Get(shop.url("/cart/acme/carts"))
+	resp, err = visitor.HTTPClient().Get(shop.URL("/cart/acme/carts"))
 	require.NoError(t, err)
-	text(t, resp)
-	shop.fake.AssertCalls(t, "Auth.StartAnonymous", 1)
-	require.Len(t, shop.seen, 2)
-	assert.Regexp(t, "^Bearer .{28}$", shop.seen[0].bearer)
-	assert.NotEqual(t, shop.seen[0].bearer, shop.seen[1].bearer)
-	assert.Equal(t, "acme", shop.seen[0].tenant)
-	assert.Regexp(t, "^emporix-go/", shop.seen[0].agent)
-	assert.Equal(t, "/cart/acme/carts?siteCode=main", shop.seen[0].uri)
+	fixture.Text(t, resp)
+	shop.Fake.AssertCalls(t, "Auth.StartAnonymous", 1)
+	require.Len(t, shop.Seen, 2)
+	assert.Regexp(t, "^Bearer .{28}$", shop.Seen[0].Authorization)
+	assert.NotEqual(t, shop.Seen[0].Authorization, shop.Seen[1].Authorization)
+	assert.Equal(t, "acme", shop.Seen[0].Tenant)
+	assert.Regexp(t, "^emporix-go/", shop.Seen[0].Agent)
+	assert.Equal(t, "/cart/acme/carts?siteCode=main", shop.Seen[0].URI)
 }
 
 func TestS03_HTTPClientKeepsTokensOnTheHost(t *testing.T) {
 	var reached int
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }))
 	t.Cleanup(elsewhere.Close)
-	shop := newCartShop(t, fine)
+	shop := fixture.NewCartShop(t, fine)
 	for name, url := range map[string]string{
 		"another host": elsewhere.URL + "/x", "a subdomain": "https://x.fake.emporix.test/", "a suffix": "https://fake.emporix.test.evil.example/",
 		"http": "http://fake.emporix.test/cart/", "another port": "https://fake.emporix.test:444/cart/", "userinfo as host": "https://fake.emporix.test@evil.example/",
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := shop.client.HTTPClient().Get(url)
+			_, err := shop.Client.HTTPClient().Get(url)
 			require.ErrorIs(t, err, emporix.ErrInvalidRequest)
 			var argument *emporix.ArgumentError
 			require.ErrorAs(t, err, &argument)
@@ -126,37 +72,37 @@ func TestS03_HTTPClientKeepsTokensOnTheHost(t *testing.T) {
 		})
 	}
 	t.Run("a Host header", func(t *testing.T) {
-		req, err := http.NewRequestWithContext(t.Context(), "GET", shop.url("/cart/"), nil)
+		req, err := http.NewRequestWithContext(t.Context(), "GET", shop.URL("/cart/"), nil)
 		require.NoError(t, err)
 		req.Host = "evil.example"
-		_, err = shop.client.HTTPClient().Do(req)
+		_, err = shop.Client.HTTPClient().Do(req)
 		assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
 	})
 	t.Run("another URL under a good Host header", func(t *testing.T) {
 		req, err := http.NewRequestWithContext(t.Context(), "GET", "https://evil.example/cart/", nil)
 		require.NoError(t, err)
 		req.Host = "fake.emporix.test"
-		_, err = shop.client.HTTPClient().Do(req)
+		_, err = shop.Client.HTTPClient().Do(req)
 		assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
 	})
 	t.Run("another host as the request's target", func(t *testing.T) {
-		req, err := http.NewRequestWithContext(t.Context(), "GET", shop.url("/cart/"), nil)
+		req, err := http.NewRequestWithContext(t.Context(), "GET", shop.URL("/cart/"), nil)
 		require.NoError(t, err)
 		req.URL.Opaque = "//evil.example/cart/" // a proxy goes where it says
-		_, err = shop.client.HTTPClient().Do(req)
+		_, err = shop.Client.HTTPClient().Do(req)
 		assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
 	})
 	assert.Zero(t, reached)
-	assert.Empty(t, shop.seen)
-	shop.fake.AssertCalls(t, "Auth.StartAnonymous", 0)
+	assert.Empty(t, shop.Seen)
+	shop.Fake.AssertCalls(t, "Auth.StartAnonymous", 0)
 }
 
 // A middleware that changes the host loses the bearer with it.
 func TestS03_HTTPClientBindsBehindMiddleware(t *testing.T) {
 	var shown []string
 	divert := false
-	shop := newCartShop(t, fine, emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(r *http.Request) (*http.Response, error) {
+	shop := fixture.NewCartShop(t, fine, emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+		return fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 			shown = append(shown, fmt.Sprintf("%+v %+v %+v", r, r.Header, r.Context()))
 			if divert && strings.HasPrefix(r.URL.Path, "/cart/") {
 				r = r.Clone(r.Context())
@@ -165,14 +111,14 @@ func TestS03_HTTPClientBindsBehindMiddleware(t *testing.T) {
 			return next.RoundTrip(r)
 		})
 	}))
-	resp, err := shop.client.HTTPClient().Get(shop.url("/cart/"))
+	resp, err := shop.Client.HTTPClient().Get(shop.URL("/cart/"))
 	require.NoError(t, err)
-	text(t, resp)
+	fixture.Text(t, resp)
 	divert = true
-	_, err = shop.client.HTTPClient().Get(shop.url("/cart/"))
+	_, err = shop.Client.HTTPClient().Get(shop.URL("/cart/"))
 	assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
-	require.Len(t, shop.seen, 1)
-	shop.fake.AssertNoSecrets(t, []byte(strings.Join(shown, "\n")))
+	require.Len(t, shop.Seen, 1)
+	shop.Fake.AssertNoSecrets(t, []byte(strings.Join(shown, "\n")))
 }
 
 // A service may repeat the Authorization header of a request in its answer: neither
@@ -195,7 +141,7 @@ func TestS02_HTTPClientShowsNoEchoedBearer(t *testing.T) {
 	t.Cleanup(server.Close)
 	var resp, inner *http.Response
 	client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL(server.URL),
-		emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		emporix.WithTransport(fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 			resp, err := http.DefaultTransport.RoundTrip(r)
 			if err == nil && strings.HasPrefix(r.URL.Path, "/cart/") {
 				resp.Status = "200 " + r.Header.Get("Authorization")
@@ -203,7 +149,7 @@ func TestS02_HTTPClientShowsNoEchoedBearer(t *testing.T) {
 			return resp, err
 		})),
 		emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
-			return roundTripper(func(r *http.Request) (*http.Response, error) {
+			return fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 				resp, err := next.RoundTrip(r)
 				inner = resp
 				return resp, err
@@ -219,7 +165,7 @@ func TestS02_HTTPClientShowsNoEchoedBearer(t *testing.T) {
 		}
 		resp, err = client.HTTPClient().Do(req)
 		require.NoError(t, err)
-		assert.Equal(t, "cart", text(t, resp))
+		assert.Equal(t, "cart", fixture.Text(t, resp))
 		for _, r := range []*http.Response{resp, inner} {
 			all := fmt.Sprint(r.Status, r.Header, r.Trailer)
 			assert.NotContains(t, all, bearer)
@@ -237,14 +183,14 @@ func TestS03_HTTPClientFollowsNoRedirect(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }))
 	t.Cleanup(elsewhere.Close)
 	for _, status := range []int{301, 302, 303, 307, 308} {
-		shop := newCartShop(t, func(_ int, w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, status) })
-		resp, err := shop.client.HTTPClient().Get(shop.url("/cart/"))
+		shop := fixture.NewCartShop(t, func(_ int, w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, status) })
+		resp, err := shop.Client.HTTPClient().Get(shop.URL("/cart/"))
 		require.NoError(t, err)
 		assert.Equal(t, status, resp.StatusCode)
 		assert.Equal(t, elsewhere.URL, resp.Header.Get("Location"), "the caller decides")
-		text(t, resp)
+		fixture.Text(t, resp)
 		// A caller's client that follows redirects gets no further either.
-		_, err = (&http.Client{Transport: shop.client.HTTPClient().Transport}).Get(shop.url("/cart/"))
+		_, err = (&http.Client{Transport: shop.Client.HTTPClient().Transport}).Get(shop.URL("/cart/"))
 		assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
 	}
 	assert.Zero(t, reached)
@@ -252,8 +198,8 @@ func TestS03_HTTPClientFollowsNoRedirect(t *testing.T) {
 
 // A lost answer tells of both requests.
 func TestHTTPClientCountsItsRequests(t *testing.T) {
-	shop := newCartShop(t, rejectFirst, emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(r *http.Request) (*http.Response, error) {
+	shop := fixture.NewCartShop(t, rejectFirst, emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
+		return fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 			resp, err := next.RoundTrip(r)
 			if err == nil && strings.HasPrefix(r.URL.Path, "/cart/") && resp.StatusCode == 200 {
 				return nil, io.ErrUnexpectedEOF
@@ -261,7 +207,7 @@ func TestHTTPClientCountsItsRequests(t *testing.T) {
 			return resp, err
 		})
 	}))
-	_, err := shop.client.HTTPClient().Post(shop.url("/cart/"), "application/json", strings.NewReader("{}"))
+	_, err := shop.Client.HTTPClient().Post(shop.URL("/cart/"), "application/json", strings.NewReader("{}"))
 	var lost *emporix.TransportError
 	require.ErrorAs(t, err, &lost)
 	assert.Equal(t, 2, lost.Attempts)
@@ -272,13 +218,13 @@ func TestHTTPClientCountsItsRequests(t *testing.T) {
 // would not be known.
 func TestHTTPClientKeepsARedirectToNoURL(t *testing.T) {
 	for status, kept := range map[int]string{302: "", 303: "", 308: "", 201: "https://[::1/x"} {
-		shop := newCartShop(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+		shop := fixture.NewCartShop(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "https://[::1/x")
 			w.WriteHeader(status)
 		})
-		resp, err := shop.client.HTTPClient().Post(shop.url("/cart/"), "application/json", strings.NewReader("{}"))
+		resp, err := shop.Client.HTTPClient().Post(shop.URL("/cart/"), "application/json", strings.NewReader("{}"))
 		require.NoError(t, err)
-		text(t, resp)
+		fixture.Text(t, resp)
 		assert.Equal(t, status, resp.StatusCode)
 		assert.Equal(t, kept, resp.Header.Get("Location"))
 	}
@@ -316,12 +262,12 @@ func TestHTTPClientRenewsARejectedBearer(t *testing.T) {
 		"a 503": {func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, body(), 503, 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			shop := newCartShop(t, tt.answer)
-			resp, err := shop.client.HTTPClient().Post(shop.url("/cart/acme/carts"), "text/plain", tt.body)
+			shop := fixture.NewCartShop(t, tt.answer)
+			resp, err := shop.Client.HTTPClient().Post(shop.URL("/cart/acme/carts"), "text/plain", tt.body)
 			require.NoError(t, err)
-			got := text(t, resp)
+			got := fixture.Text(t, resp)
 			assert.Equal(t, tt.status, resp.StatusCode)
-			require.Len(t, shop.seen, tt.sent)
+			require.Len(t, shop.Seen, tt.sent)
 			if tt.status == 401 && tt.sent == 1 && !tt.renewed {
 				assert.NotEmpty(t, got, "the caller reads the whole answer")
 			}
@@ -329,15 +275,15 @@ func TestHTTPClientRenewsARejectedBearer(t *testing.T) {
 				assert.Len(t, got, 300_000)
 			}
 			if tt.sent == 2 {
-				assert.NotEqual(t, shop.seen[0].bearer, shop.seen[1].bearer)
-				assert.Equal(t, shop.seen[0].body, shop.seen[1].body)
+				assert.NotEqual(t, shop.Seen[0].Authorization, shop.Seen[1].Authorization)
+				assert.Equal(t, shop.Seen[0].Body, shop.Seen[1].Body)
 			}
 			renewals := 0
 			if tt.renewed {
 				renewals = 1
 			}
-			shop.fake.AssertCalls(t, "Auth.RefreshAnonymous", renewals)
-			shop.fake.AssertCalls(t, "Auth.StartAnonymous", 1)
+			shop.Fake.AssertCalls(t, "Auth.RefreshAnonymous", renewals)
+			shop.Fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 		})
 	}
 }
@@ -345,14 +291,14 @@ func TestHTTPClientRenewsARejectedBearer(t *testing.T) {
 // A 401 is looked into as far as 64 KiB: a body that may go on is left as it is.
 func TestHTTPClientLooksIntoShortAnswersOnly(t *testing.T) {
 	for size, calls := range map[int]int{64<<10 - 1: 2, 64 << 10: 1} {
-		shop := newCartShop(t, func(n int, w http.ResponseWriter, r *http.Request) {
+		shop := fixture.NewCartShop(t, func(n int, w http.ResponseWriter, r *http.Request) {
 			rejectFirst(n, w, r)
-			_, _ = io.WriteString(w, strings.Repeat(" ", size-len(gateway)))
+			_, _ = io.WriteString(w, strings.Repeat(" ", size-len(fixture.GatewayFault)))
 		})
-		resp, err := shop.client.HTTPClient().Get(shop.url("/cart/"))
+		resp, err := shop.Client.HTTPClient().Get(shop.URL("/cart/"))
 		require.NoError(t, err)
-		text(t, resp)
-		assert.Len(t, shop.seen, calls, size)
+		fixture.Text(t, resp)
+		assert.Len(t, shop.Seen, calls, size)
 	}
 }
 
@@ -372,7 +318,7 @@ func TestHTTPClientLetsGoOfAnswers(t *testing.T) {
 	var got []*cartBody
 	status := 0
 	fake := emporixtest.New(t)
-	transport := emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+	transport := emporix.WithTransport(fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 		if !strings.HasPrefix(r.URL.Path, "/cart/") {
 			return fake.Transport().RoundTrip(r)
 		}
@@ -384,7 +330,7 @@ func TestHTTPClientLetsGoOfAnswers(t *testing.T) {
 		case 204:
 			return &http.Response{StatusCode: status, Header: http.Header{}}, nil
 		case 401:
-			body.Reader = strings.NewReader(gateway)
+			body.Reader = strings.NewReader(fixture.GatewayFault)
 		}
 		return &http.Response{StatusCode: status, Header: http.Header{}, Body: body}, nil
 	}))
@@ -422,7 +368,7 @@ func TestHTTPClientLetsGoOfAnswers(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 
 	other := fake.Client(t, transport)
-	require.NoError(t, anonymousCall(t.Context(), other.DefaultSession()))
+	require.NoError(t, fixture.AnonymousCall(t.Context(), other.DefaultSession()))
 	fake.Fail(t, emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Status: 503, Times: 9})
 	got, status = nil, 401
 	_, err = other.HTTPClient().Get(fake.URL() + "/cart/")
@@ -465,7 +411,7 @@ func TestHTTPClientRenewsAfterACompressedFault(t *testing.T) {
 				require.NoError(t, z.Close())
 				body = zipped.String()
 			}
-			shop := newCartShop(t, func(n int, w http.ResponseWriter, r *http.Request) {
+			shop := fixture.NewCartShop(t, func(n int, w http.ResponseWriter, r *http.Request) {
 				if n > 1 {
 					fine(n, w, r)
 					return
@@ -474,519 +420,35 @@ func TestHTTPClientRenewsAfterACompressedFault(t *testing.T) {
 				w.WriteHeader(401)
 				_, _ = io.WriteString(w, body)
 			})
-			req, err := http.NewRequestWithContext(t.Context(), "GET", shop.url("/cart/acme/carts"), nil)
+			req, err := http.NewRequestWithContext(t.Context(), "GET", shop.URL("/cart/acme/carts"), nil)
 			require.NoError(t, err)
 			req.Header.Set("Accept-Encoding", "gzip, br")
-			resp, err := shop.client.HTTPClient().Do(req)
+			resp, err := shop.Client.HTTPClient().Do(req)
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, resp.StatusCode)
 			want := body
 			if tt.want == 200 {
 				want = "cart"
 			}
-			assert.Equal(t, want, text(t, resp), "as the service sent it")
+			assert.Equal(t, want, fixture.Text(t, resp), "as the service sent it")
 		})
 	}
-}
-
-// net/http sends a request with an idempotency key again when a kept connection
-// dies, and so may a transport or a middleware of the user's. That the last try found
-// no server says nothing about the first.
-func TestHTTPClientWritesThatWereTriedTwice(t *testing.T) {
-	for name, header := range map[string]http.Header{
-		"net/http":       {"Idempotency-Key": {"1"}},
-		"its own bearer": {"Idempotency-Key": {"1"}, "Authorization": {"Bearer own"}},
-		"the transport":  {},
-	} {
-		t.Run(name, func(t *testing.T) {
-			written := make(chan string, 8)
-			server := httptest.NewUnstartedServer(nil)
-			server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				body, _ := io.ReadAll(r.Body)
-				if r.Method != "POST" {
-					_, _ = io.WriteString(w, anonymousTokens)
-					return
-				}
-				written <- string(body)
-				_ = server.Listener.Close() // the next one finds nobody
-				panic(http.ErrAbortHandler)
-			})
-			server.Start()
-			defer server.Close()
-			twice := &http.Transport{}
-			base := roundTripper(twice.RoundTrip)
-			if len(header) == 0 {
-				base = func(r *http.Request) (*http.Response, error) {
-					resp, err := twice.RoundTrip(r)
-					if err != nil {
-						twice.CloseIdleConnections()
-						again := r.Clone(r.Context())
-						again.Body, _ = r.GetBody()
-						resp, err = twice.RoundTrip(again)
-					}
-					return resp, err
-				}
-			}
-			client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL(server.URL), emporix.WithTransport(base))
-			require.NoError(t, err)
-			defer func() { assert.NoError(t, client.Close(t.Context())) }()
-			resp, err := client.HTTPClient().Get(server.URL + "/cart")
-			require.NoError(t, err)
-			text(t, resp)
-			req, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/cart", strings.NewReader("{}"))
-			require.NoError(t, err)
-			req.Header = header.Clone()
-			_, err = client.HTTPClient().Do(req)
-			require.ErrorIs(t, err, syscall.ECONNREFUSED)
-			assert.Len(t, written, 1)
-			require.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
-			assert.NotErrorIs(t, err, emporix.ErrUnavailable)
-		})
-	}
-}
-
-// A transport may go another way when net/http finds no server. What is lost there may
-// have arrived.
-func TestWritesOfATransportThatFallsBack(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, listener.Close())
-	writes := 0
-	client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL("http://"+listener.Addr().String()),
-		emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
-			if resp, err := http.DefaultTransport.RoundTrip(r); err == nil {
-				return resp, nil
-			}
-			if r.Method == http.MethodPost {
-				writes++
-				return nil, errors.New("the other way broke off")
-			}
-			return reply(200, anonymousTokens), nil
-		})))
-	require.NoError(t, err)
-	defer func() { assert.NoError(t, client.Close(t.Context())) }()
-	_, err = client.Customers.SignUp(t.Context(), emporix.SignUpRequest{Email: "jo@example.com", Password: "correct horse"})
-	assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
-	assert.Equal(t, 1, writes)
-	_, err = client.HTTPClient().Post("http://"+listener.Addr().String()+"/cart", "application/json", strings.NewReader("{}"))
-	assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
 }
 
 func TestHTTPClientKeepsTheCallersAuthorization(t *testing.T) {
-	shop := newCartShop(t, rejectFirst)
-	req, err := http.NewRequestWithContext(t.Context(), "GET", shop.url("/cart/"), nil)
+	shop := fixture.NewCartShop(t, rejectFirst)
+	req, err := http.NewRequestWithContext(t.Context(), "GET", shop.URL("/cart/"), nil)
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer my own")
 	req.Header.Set("Emporix-Tenant", "other")
 	req.Header.Set("User-Agent", "mine")
-	resp, err := shop.client.HTTPClient().Do(req)
+	resp, err := shop.Client.HTTPClient().Do(req)
 	require.NoError(t, err)
-	text(t, resp)
+	fixture.Text(t, resp)
 	assert.Equal(t, 401, resp.StatusCode, "a bearer of the caller's is not renewed")
-	assert.Equal(t, []cartRequest{{"Bearer my own", "other", "mine", "", "/cart/"}}, shop.seen)
-	shop.fake.AssertCalls(t, "Auth.StartAnonymous", 0)
+	assert.Equal(t, []fixture.CartRequest{{Authorization: "Bearer my own", Tenant: "other", Agent: "mine", URI: "/cart/"}}, shop.Seen)
+	shop.Fake.AssertCalls(t, "Auth.StartAnonymous", 0)
 	assert.Equal(t, "Bearer my own", req.Header.Get("Authorization"))
-}
-
-func TestHTTPClientErrors(t *testing.T) {
-	t.Run("a session that ended", func(t *testing.T) {
-		shop := newCartShop(t, fine)
-		_, err := shop.client.Session("").HTTPClient().Get(shop.url("/cart/"))
-		assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
-	})
-	t.Run("a closed client", func(t *testing.T) {
-		shop := newCartShop(t, fine)
-		require.NoError(t, shop.client.Close(t.Context()))
-		_, err := shop.client.HTTPClient().Get(shop.url("/cart/"))
-		assert.ErrorIs(t, err, emporix.ErrClosed)
-		req, err := http.NewRequestWithContext(t.Context(), "GET", shop.url("/cart/"), nil)
-		require.NoError(t, err)
-		req.Header.Set("Authorization", "Bearer my own")
-		_, err = shop.client.HTTPClient().Do(req)
-		assert.ErrorIs(t, err, emporix.ErrClosed)
-		assert.Empty(t, shop.seen)
-	})
-	t.Run("no header", func(t *testing.T) {
-		shop := newCartShop(t, fine)
-		req, err := http.NewRequestWithContext(t.Context(), "GET", shop.url("/cart/"), nil)
-		require.NoError(t, err)
-		req.Header = nil
-		resp, err := shop.client.HTTPClient().Transport.RoundTrip(req)
-		require.NoError(t, err)
-		text(t, resp)
-		assert.NotEmpty(t, shop.seen[0].bearer)
-	})
-	t.Run("no token to be had", func(t *testing.T) {
-		shop := newCartShop(t, fine)
-		shop.fake.Fail(t, emporixtest.Fault{Operation: "Auth.StartAnonymous", Status: 400})
-		_, err := shop.client.HTTPClient().Get(shop.url("/cart/"))
-		var auth *emporix.AuthError
-		require.ErrorAs(t, err, &auth)
-		assert.Empty(t, shop.seen)
-	})
-	t.Run("a cancelled context", func(t *testing.T) {
-		shop := newCartShop(t, fine)
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		req, err := http.NewRequestWithContext(ctx, "GET", shop.url("/cart/"), nil)
-		require.NoError(t, err)
-		_, err = shop.client.HTTPClient().Do(req)
-		assert.ErrorIs(t, err, context.Canceled)
-	})
-	t.Run("a transport that prints the bearer", func(t *testing.T) {
-		var bearer string
-		boom := errors.New("boom")
-		fake := emporixtest.New(t)
-		client := fake.Client(t, emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
-			if !strings.HasPrefix(r.URL.Path, "/cart/") {
-				return fake.Transport().RoundTrip(r)
-			}
-			bearer = r.Header.Get("Authorization")
-			return nil, fmt.Errorf("sending %v: %w", r.Header, boom)
-		})))
-		_, err := client.HTTPClient().Get(fake.URL() + "/cart/")
-		require.ErrorIs(t, err, boom)
-		assert.ErrorContains(t, err, "[redacted]")
-		assert.NotEmpty(t, bearer)
-		fake.AssertNoSecrets(t, []byte(fmt.Sprintf("%v %+v %#v", err, err, err)))
-	})
-	t.Run("no answer at all", func(t *testing.T) {
-		client := loggedIn(t, func(*http.Request) (*http.Response, error) { return nil, nil })
-		_, err := client.HTTPClient().Get("https://api.emporix.io/cart/")
-		assert.Error(t, err)
-	})
-	t.Run("a body that can't be had again", func(t *testing.T) {
-		shop := newCartShop(t, rejectFirst)
-		req, err := http.NewRequestWithContext(t.Context(), "POST", shop.url("/cart/"), strings.NewReader("x"))
-		require.NoError(t, err)
-		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), io.ErrUnexpectedEOF }
-		resp, err := shop.client.HTTPClient().Do(req)
-		require.NoError(t, err)
-		assert.Equal(t, 401, resp.StatusCode)
-		assert.Equal(t, gateway, text(t, resp)) //nolint:testifylint // byte for byte
-		assert.Len(t, shop.seen, 1)
-	})
-	t.Run("an answer without a body", func(t *testing.T) {
-		fake := emporixtest.New(t)
-		client := fake.Client(t, emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
-			if !strings.HasPrefix(r.URL.Path, "/cart/") {
-				return fake.Transport().RoundTrip(r)
-			}
-			return &http.Response{StatusCode: 401}, nil
-		})))
-		resp, err := client.HTTPClient().Get(fake.URL() + "/cart/")
-		require.NoError(t, err)
-		assert.Equal(t, 401, resp.StatusCode)
-		text(t, resp)
-	})
-}
-
-// slowBody gives a piece at a time, and then perhaps nothing more, ever.
-type slowBody struct {
-	ctx    context.Context
-	pieces int
-	stuck  bool
-}
-
-func (b *slowBody) Read(p []byte) (int, error) {
-	if b.pieces == 0 && !b.stuck {
-		return 0, io.EOF
-	}
-	wait := 3 * time.Second
-	if b.pieces == 0 {
-		wait = 1000 * time.Hour
-	}
-	select {
-	case <-time.After(wait):
-	case <-b.ctx.Done():
-		return 0, b.ctx.Err()
-	}
-	b.pieces--
-	return copy(p, "x"), nil
-}
-
-func (b *slowBody) Close() error { return nil }
-
-// Somebody's telephone sends a form for longer than an answer may take. The wait for
-// the answer begins with the last piece.
-func TestHTTPClientWaitsForABodyThatComes(t *testing.T) {
-	for name, tt := range map[string]struct {
-		stuck bool
-		after time.Duration // how long the server takes with the whole body
-		fails time.Duration // 0: it does not
-	}{
-		"slow":                {false, 9 * time.Second, 0},
-		"slow, and no answer": {false, time.Hour, 70 * time.Second},
-		"it stops":            {true, 0, 70 * time.Second},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				fake := emporixtest.New(t)
-				client := fake.Client(t, emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
-					if !strings.HasPrefix(r.URL.Path, "/cart/") {
-						return fake.Transport().RoundTrip(r)
-					}
-					body, err := io.ReadAll(r.Body)
-					if err != nil {
-						return nil, err
-					}
-					select {
-					case <-time.After(tt.after):
-					case <-r.Context().Done():
-						return nil, r.Context().Err()
-					}
-					return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(fmt.Sprint(len(body))))}, nil
-				})))
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				began := time.Now()
-				req, err := http.NewRequestWithContext(ctx, "POST", fake.URL()+"/cart/", &slowBody{ctx, 20, tt.stuck})
-				require.NoError(t, err)
-				resp, err := client.HTTPClient().Do(req)
-				if tt.fails == 0 {
-					require.NoError(t, err)
-					assert.Equal(t, "20", text(t, resp))
-					return
-				}
-				require.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
-				assert.InDelta(t, tt.fails, time.Since(began), float64(100*time.Millisecond))
-			})
-		})
-	}
-}
-
-// Without a response, the error says whether the request may have been processed.
-func TestHTTPClientWithoutAResponse(t *testing.T) {
-	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-	reset := &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
-	for name, tt := range map[string]struct {
-		failure     error
-		read, write []string
-	}{
-		"no connection":          {refused, []string{"unavailable"}, []string{"unavailable"}},
-		"reset":                  {reset, []string{"unavailable"}, []string{"outcome unknown"}},
-		"closed":                 {io.EOF, []string{"unavailable"}, []string{"outcome unknown"}},
-		"a limit of its own":     {context.DeadlineExceeded, []string{"unavailable"}, []string{"outcome unknown"}},
-		"no error either":        {nil, []string{"unavailable"}, []string{"outcome unknown"}},
-		"a middleware's refusal": {fmt.Errorf("too much to do: %w", emporix.ErrRateLimited), []string{"rate limited"}, []string{"rate limited"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			fake := emporixtest.New(t)
-			client := fake.Client(t, emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
-				if strings.HasPrefix(r.URL.Path, "/cart/") {
-					return nil, tt.failure
-				}
-				return fake.Transport().RoundTrip(r)
-			})))
-			for method, want := range map[string][]string{"GET": tt.read, "HEAD": tt.read, "POST": tt.write, "DELETE": tt.write, "PATCH": tt.write} {
-				req, err := http.NewRequestWithContext(t.Context(), method, fake.URL()+"/cart/1", nil)
-				require.NoError(t, err)
-				_, err = client.HTTPClient().Do(req)
-				assert.ElementsMatch(t, want, is(err), "%s: %v", method, err)
-				if tt.failure != nil && !errors.Is(tt.failure, context.DeadlineExceeded) {
-					assert.ErrorIs(t, err, tt.failure, method)
-				}
-			}
-		})
-	}
-	t.Run("TLS fails", func(t *testing.T) {
-		server := httptest.NewUnstartedServer(http.NotFoundHandler())
-		server.Config.ErrorLog = log.New(io.Discard, "", 0)
-		server.StartTLS()
-		defer server.Close()
-		client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL(server.URL))
-		require.NoError(t, err)
-		defer func() { assert.NoError(t, client.Close(t.Context())) }()
-		req, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/cart/1", strings.NewReader("{}"))
-		require.NoError(t, err)
-		req.Header.Set("Authorization", "Bearer my own")
-		_, err = client.HTTPClient().Do(req)
-		assert.ElementsMatch(t, []string{"unavailable"}, is(err), err)
-	})
-	t.Run("the caller's context ends", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			fake := emporixtest.New(t)
-			client := fake.Client(t, emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
-				if strings.HasPrefix(r.URL.Path, "/cart/") {
-					return hanging(false)(r)
-				}
-				return fake.Transport().RoundTrip(r)
-			})))
-			for method, want := range map[string][]string{"GET": {"deadline"}, "POST": {"deadline", "outcome unknown"}} {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-				req, err := http.NewRequestWithContext(ctx, method, fake.URL()+"/cart/1", nil)
-				require.NoError(t, err)
-				_, err = client.HTTPClient().Do(req)
-				cancel()
-				assert.ElementsMatch(t, want, is(err), "%s: %v", method, err)
-			}
-		})
-	})
-}
-
-// A middleware can't make another request of one, and can't send one twice, whoever's
-// credentials it has.
-func TestHTTPClientRefusesWhatAMiddlewareMakesOfARequest(t *testing.T) {
-	for name, tt := range map[string]struct {
-		change func(r *http.Request) (again bool)
-		sent   int
-		fine   bool
-	}{
-		"nothing":         {func(*http.Request) bool { return false }, 1, true},
-		"a header":        {func(r *http.Request) bool { r.Header.Set("Traceparent", "00-1"); return false }, 1, true},
-		"a copied URL":    {func(r *http.Request) bool { u := *r.URL; r.URL = &u; return false }, 1, true},
-		"GET as it is":    {func(r *http.Request) bool { r.Method = strings.TrimPrefix(r.Method, "GET"); return false }, 1, true},
-		"the method":      {func(r *http.Request) bool { r.Method = "DELETE"; return false }, 0, false},
-		"the path":        {func(r *http.Request) bool { r.URL.Path = "/other/service"; return false }, 0, false},
-		"the query":       {func(r *http.Request) bool { r.URL.RawQuery += "&x=1"; return false }, 0, false},
-		"the Host header": {func(r *http.Request) bool { r.Host = "evil.example"; return false }, 0, false},
-		"no URL":          {func(r *http.Request) bool { r.URL = nil; return false }, 0, false},
-		"twice":           {func(*http.Request) bool { return true }, 1, false},
-	} {
-		for _, method := range []string{"GET", "POST"} {
-			for _, own := range []string{"", "Bearer my own"} {
-				shop := newCartShop(t, fine, emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
-					return roundTripper(func(r *http.Request) (*http.Response, error) {
-						if !strings.HasPrefix(r.URL.Path, "/cart/") {
-							return next.RoundTrip(r)
-						}
-						r = r.Clone(r.Context())
-						if tt.change(r) {
-							if resp, err := next.RoundTrip(r); err == nil {
-								_ = resp.Body.Close()
-							}
-						}
-						return next.RoundTrip(r)
-					})
-				}))
-				req, err := http.NewRequestWithContext(t.Context(), method, shop.url("/cart/acme/carts?siteCode=main"), nil)
-				require.NoError(t, err)
-				if own != "" {
-					req.Header.Set("Authorization", own)
-				}
-				resp, err := shop.client.HTTPClient().Do(req)
-				if tt.fine {
-					require.NoError(t, err, "%s %s", name, method)
-					assert.Equal(t, "cart", text(t, resp))
-				} else {
-					require.ErrorIs(t, err, emporix.ErrInvalidRequest, "%s %s", name, method)
-					assert.Equal(t, name == "twice" && method == "POST", errors.Is(err, emporix.ErrOutcomeUnknown), "%s %s", name, method)
-				}
-				assert.Len(t, shop.seen, tt.sent, "%s %s", name, method)
-			}
-		}
-	}
-}
-
-// What a middleware says after the request was answered does not undo the request.
-func TestHTTPClientWhoseMiddlewareFailsAfterwards(t *testing.T) {
-	for _, known := range []error{emporix.ErrUnavailable, emporix.ErrRateLimited, &emporix.ArgumentError{Field: "audit", Reason: "is empty"}} {
-		shop := newCartShop(t, fine, emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
-			return roundTripper(func(r *http.Request) (*http.Response, error) {
-				resp, err := next.RoundTrip(r)
-				if strings.HasPrefix(r.URL.Path, "/cart/") {
-					return nil, fmt.Errorf("audit: %w", known)
-				}
-				return resp, err
-			})
-		}))
-		_, err := shop.client.HTTPClient().Post(shop.url("/cart/1"), "application/json", strings.NewReader("{}"))
-		assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
-		assert.ErrorIs(t, err, known)
-		_, err = shop.client.HTTPClient().Get(shop.url("/cart/1"))
-		assert.NotErrorIs(t, err, emporix.ErrOutcomeUnknown)
-		assert.Len(t, shop.seen, 2)
-	}
-}
-
-// hanging answers when the request ends, or with headers at once and the body
-// a minute later.
-func hanging(headers bool) roundTripper {
-	return func(r *http.Request) (*http.Response, error) {
-		if !headers {
-			<-r.Context().Done()
-			return nil, r.Context().Err()
-		}
-		read, write := io.Pipe()
-		go func() {
-			select {
-			case <-r.Context().Done():
-				_ = write.CloseWithError(r.Context().Err())
-			case <-time.After(time.Minute):
-				_, _ = io.WriteString(write, "cart")
-				_ = write.Close()
-			}
-		}()
-		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: read}, nil
-	}
-}
-
-func TestHTTPClientWaitsForHeadersOnly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		fake := emporixtest.New(t)
-		headers := false
-		client := fake.Client(t, emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
-			if strings.HasPrefix(r.URL.Path, "/cart/") {
-				return hanging(headers)(r)
-			}
-			return fake.Transport().RoundTrip(r)
-		})))
-		began := time.Now()
-		_, err := client.HTTPClient().Get(fake.URL() + "/cart/1")
-		assert.ErrorIs(t, err, emporix.ErrUnavailable)
-		assert.NotErrorIs(t, err, context.DeadlineExceeded)
-		var timeout net.Error
-		require.ErrorAs(t, err, &timeout)
-		assert.True(t, timeout.Timeout())
-		assert.Equal(t, 10*time.Second, time.Since(began))
-		var lost *emporix.TransportError
-		require.ErrorAs(t, err, &lost)
-		assert.Equal(t, 1, lost.Attempts)
-		for method, reads := range map[string]bool{"": true, "GET": true, "HEAD": true, "OPTIONS": true, "POST": false, "PUT": false, "DELETE": false} {
-			_, err = client.HTTPClient().Do((&http.Request{Method: method, URL: &url.URL{Scheme: "https", Host: "fake.emporix.test", Path: "/cart/1"}}).WithContext(t.Context()))
-			assert.Equal(t, reads, errors.Is(err, emporix.ErrUnavailable), method)
-			assert.Equal(t, !reads, errors.Is(err, emporix.ErrOutcomeUnknown), method)
-		}
-
-		headers = true
-		began = time.Now()
-		resp, err := client.HTTPClient().Get(fake.URL() + "/cart/1")
-		require.NoError(t, err)
-		assert.Zero(t, time.Since(began), "it is there with its headers")
-		assert.Equal(t, "cart", text(t, resp), "a slow body is not cut")
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, "GET", fake.URL()+"/cart/1", nil)
-		require.NoError(t, err)
-		resp, err = client.HTTPClient().Do(req)
-		require.NoError(t, err)
-		_, err = io.ReadAll(resp.Body)
-		assert.ErrorIs(t, err, context.DeadlineExceeded, "but the caller's context bounds it")
-		resp, err = client.HTTPClient().Get(fake.URL() + "/cart/1")
-		require.NoError(t, err)
-		require.NoError(t, resp.Body.Close()) // and Close ends it; synctest waits for the server's goroutine
-	})
-}
-
-// A body that does not hear its context is left when that ends.
-func TestHTTPClientLeavesABodyThatDoesNotEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		read, write := io.Pipe()
-		client := loggedIn(t, func(*http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(read)}, nil
-		})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, "GET", "https://api.emporix.io/cart/1", nil)
-		require.NoError(t, err)
-		resp, err := client.HTTPClient().Do(req)
-		require.NoError(t, err)
-		began := time.Now()
-		_, err = io.ReadAll(resp.Body)
-		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.Equal(t, time.Second, time.Since(began))
-		require.NoError(t, write.Close())
-	})
 }
 
 // A scheme's own port is the same place, written or not.
@@ -996,11 +458,11 @@ func TestHTTPClientTakesTheDefaultPort(t *testing.T) {
 		"https://api.emporix.io:443": {"https://api.emporix.io:443": true, "https://api.emporix.io": true, "https://api.emporix.io:8443": false},
 		"http://localhost":           {"http://localhost:80": true, "http://localhost:443": false},
 	} {
-		client := loggedIn(t, func(*http.Request) (*http.Response, error) { return reply(200, "cart"), nil }, emporix.WithBaseURL(base))
+		client := fixture.LoggedIn(t, func(*http.Request) (*http.Response, error) { return fixture.Reply(200, "cart"), nil }, emporix.WithBaseURL(base))
 		for url, fine := range at {
 			resp, err := client.HTTPClient().Get(url + "/cart/1")
 			if assert.Equal(t, fine, err == nil, "%s at %s", url, base); fine {
-				assert.Equal(t, "cart", text(t, resp))
+				assert.Equal(t, "cart", fixture.Text(t, resp))
 			}
 		}
 	}
@@ -1018,10 +480,10 @@ func (b *closedBody) Close() error { b.closed.Store(true); return nil }
 func TestHTTPClientClosesABodyThatComesLate(t *testing.T) {
 	for _, comes := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			shop := newCartShop(t, rejectFirst)
+			shop := fixture.NewCartShop(t, rejectFirst)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			req, err := http.NewRequestWithContext(ctx, http.MethodPost, shop.url("/cart/acme/carts"), strings.NewReader("body"))
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, shop.URL("/cart/acme/carts"), strings.NewReader("body"))
 			require.NoError(t, err)
 			late := &closedBody{Reader: strings.NewReader("body")}
 			req.GetBody = func() (io.ReadCloser, error) {
@@ -1032,14 +494,14 @@ func TestHTTPClientClosesABodyThatComesLate(t *testing.T) {
 				return late, nil
 			}
 			began := time.Now()
-			resp, err := shop.client.Session("v").HTTPClient().Do(req)
+			resp, err := shop.Client.Session("v").HTTPClient().Do(req)
 			if err == nil {
 				_ = resp.Body.Close()
 			}
 			assert.Less(t, time.Since(began), 2*time.Second)
 			time.Sleep(2 * time.Minute)
 			assert.Equal(t, comes, late.closed.Load())
-			assert.Len(t, shop.seen, 1)
+			assert.Len(t, shop.Seen, 1)
 		})
 	}
 }
@@ -1067,7 +529,7 @@ func TestHTTPClientSendsASlowBodyOnceMore(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			fake := emporixtest.New(t)
 			sent := ""
-			client := fake.Client(t, emporix.WithTimeouts(emporix.Timeouts{Attempt: 5 * time.Second}), emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			client := fake.Client(t, emporix.WithTimeouts(emporix.Timeouts{Attempt: 5 * time.Second}), emporix.WithTransport(fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 				if r.GetBody == nil {
 					return fake.Transport().RoundTrip(r)
 				}

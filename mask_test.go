@@ -1,7 +1,10 @@
 package emporix_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"regexp"
 	"strings"
@@ -118,4 +121,39 @@ func TestNoRequestWithASecretIsForgotten(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestRequestsNeverPrintTheirSecrets(t *testing.T) {
+	signUp := emporix.SignUpRequest{
+		Email: "jo@example.com", Password: canary,
+		SignUp: emporix.SignUpCredentials{Email: "login@example.com", Password: canary},
+	}
+	requests := []any{
+		signUp, &signUp, signUp.SignUp,
+		emporix.ResetPasswordRequest{Token: canary, Password: canary},
+		emporix.ChangePasswordRequest{CurrentPassword: canary, NewPassword: canary},
+		emporix.EmailChangeRequest{Password: canary, NewEmail: "new@example.com"},
+	}
+	for _, req := range requests {
+		t.Run(fmt.Sprintf("%T", req), func(t *testing.T) {
+			var out bytes.Buffer
+			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "% x"} {
+				fmt.Fprintf(&out, verb+"\n", req)
+				fmt.Fprintf(&out, verb+"\n", struct{ Inside any }{req})
+			}
+			slog.New(slog.NewTextHandler(&out, nil)).Info("m", "request", req)
+			slog.New(slog.NewJSONHandler(&out, nil)).Info("m", "request", req)
+			fmt.Fprintln(&out, req, fmt.Errorf("failed on %v", req))
+
+			assert.NotContains(t, out.String(), canary)
+			assert.NotContains(t, strings.ToLower(out.String()), fmt.Sprintf("%x", canary))
+			assert.Contains(t, out.String(), "[redacted]")
+
+			body, err := json.Marshal(req)
+			require.NoError(t, err)
+			assert.Contains(t, string(body), canary, "the API still gets it")
+		})
+	}
+	assert.Contains(t, fmt.Sprint(signUp), "jo@example.com", "what is no secret stays readable")
+	assert.Equal(t, canary, signUp.SignUp.Password, "the request itself keeps its values")
 }

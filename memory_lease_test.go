@@ -1,8 +1,6 @@
 package emporix_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -12,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
-	"github.com/emporix-community/emporix-go/emporixtest"
 )
 
 func acquire(t *testing.T, s emporix.LeaseTokenStore, key string, ttl time.Duration) (abandoned bool, err error) {
@@ -121,69 +118,6 @@ func TestMemoryStoreTellsOfALeaseAfterAWrittenOne(t *testing.T) {
 				save(t, store, "a", "x", 1, time.Hour)
 			}
 			time.Sleep(time.Second)
-		}
-	})
-}
-
-// An operation whose context has ended fails with its cause, and tells nothing else.
-func TestBuiltInStoresHearTheirContext(t *testing.T) {
-	memory := emporix.NewMemoryStore(0)
-	file, _ := fileStore(t)
-	cause := errors.New("enough")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(cause)
-	for name, store := range map[string]emporix.ConditionalTokenStore{"memory": memory, "file": file} {
-		save(t, store, "a", "one", 1, time.Hour)
-		data, found, err := store.Load(ctx, "a")
-		require.ErrorIs(t, err, cause, name)
-		assert.Nil(t, data)
-		assert.False(t, found, name)
-		saved, err := store.SaveIf(ctx, "a", []byte("two"), 1, 2, time.Hour)
-		require.ErrorIs(t, err, cause, name)
-		assert.False(t, saved, name)
-		require.ErrorIs(t, store.Save(ctx, "a", []byte("two"), 2, time.Hour), cause, name)
-		require.ErrorIs(t, store.Delete(ctx, "a"), cause, name)
-		assert.Equal(t, "one", load(t, store, "a"), name)
-	}
-	acquired, abandoned, err := memory.Acquire(ctx, "a", "me", time.Hour)
-	require.ErrorIs(t, err, cause)
-	assert.False(t, acquired || abandoned)
-	_, err = acquire(t, memory, "a", time.Hour)
-	require.NoError(t, err)
-	require.ErrorIs(t, memory.Release(ctx, "a", "me"), cause)
-	left, err := memory.Remaining(ctx, "a", "me")
-	require.ErrorIs(t, err, cause)
-	assert.Zero(t, left)
-	left, err = memory.Remaining(t.Context(), "a", "me")
-	require.NoError(t, err)
-	assert.Positive(t, left)
-}
-
-type ownersOf struct {
-	emporix.LeaseTokenStore
-	owners map[string]bool
-}
-
-func (s *ownersOf) Acquire(ctx context.Context, key, owner string, ttl time.Duration) (acquired, abandoned bool, err error) {
-	s.owners[owner] = true
-	return s.LeaseTokenStore.Acquire(ctx, key, owner, ttl)
-}
-
-func TestOwnersOfLeasesAreShortAndPrintable(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := &ownersOf{emporix.NewMemoryStore(0), map[string]bool{}}
-		fake := emporixtest.New(t)
-		client := fake.Client(t, emporix.WithTokenStore(store))
-		for range 10 {
-			require.NoError(t, anonymousCall(t.Context(), client.DefaultSession()))
-			_, err := client.Auth.Refresh(t.Context())
-			require.NoError(t, err)
-			synctest.Wait()
-			time.Sleep(time.Minute)
-		}
-		assert.Greater(t, len(store.owners), 5)
-		for owner := range store.owners {
-			assert.Regexp(t, `^[!-~]{1,64}$`, owner)
 		}
 	})
 }

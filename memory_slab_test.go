@@ -1,136 +1,34 @@
-package emporix_test
+package emporix
 
 import (
-	"fmt"
-	"math"
-	"math/rand/v2"
-	"runtime"
-	"strings"
+	"hash/maphash"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	emporix "github.com/emporix-community/emporix-go"
 )
 
-// Whatever is written, replaced, removed and forgotten, and in whatever order:
-// the store knows what a map would know.
-func TestMemoryStoreKeepsWhatAMapKeeps(t *testing.T) {
-	t.Parallel()
-	type kept struct {
-		data  string
-		until time.Time
+// Nobody can provoke two keys with one hash from outside. Should it happen, no
+// visitor may get the other's row.
+func TestMemorySlabTellsKeysOfOneHashApart(t *testing.T) {
+	const hash = 7
+	slab := newMemorySlab(maphash.MakeSeed())
+	slab.put(hash, "ann", []byte("ann's"), 1, 1)
+	_, found := slab.find(hash, "bob")
+	assert.False(t, found)
+	slab.put(hash, "bob", []byte("bob's"), 1, 1)
+	_, found = slab.find(hash, "ann")
+	assert.False(t, found)
+	row, found := slab.find(hash, "bob")
+	assert.True(t, found)
+	assert.Equal(t, "bob's", string(row.data()))
+}
+
+// docs/configuration.md names this number; TestMemoryStoreIsBounded holds the limit itself.
+func TestTheDefaultOfMemoryRows(t *testing.T) {
+	for _, given := range []int{0, -1} {
+		store, ok := NewMemoryStore(given).(*memoryStore)
+		require.True(t, ok)
+		assert.EqualValues(t, 1_000_000, store.state().limit)
 	}
-	for _, longest := range []int{1, 40, 700, 90_000} { // up to rows that fill a block alone
-		t.Run(fmt.Sprint("rows up to ", longest), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				random := rand.New(rand.NewPCG(uint64(longest), 1))
-				store, model := emporix.NewMemoryStore(0), map[string]kept{}
-				for step := range 2000 {
-					key := fmt.Sprint("visitor/", random.IntN(200))
-					switch random.IntN(10) {
-					case 0:
-						require.NoError(t, store.Delete(t.Context(), key))
-						delete(model, key)
-					case 1:
-						time.Sleep(time.Duration(random.IntN(20)) * time.Second)
-					default:
-						data := strings.Repeat(string(rune('a'+step%26)), random.IntN(longest+1))
-						ttl := time.Duration(1+random.IntN(600)) * time.Second
-						save(t, store, key, data, uint64(step+1), ttl)
-						model[key] = kept{data, time.Now().Add(ttl)}
-					}
-				}
-				for i := range 200 {
-					key := fmt.Sprint("visitor/", i)
-					data, found, err := store.Load(t.Context(), key)
-					require.NoError(t, err)
-					want, there := model[key]
-					there = there && time.Now().Before(want.until)
-					require.Equal(t, there, found, key)
-					if there {
-						require.Equal(t, want.data, string(data), key)
-					}
-				}
-			})
-		})
-	}
-}
-
-// Rows that are written again and again in other sizes don't eat the memory up,
-// and rows that are removed give it back.
-func TestMemoryStoreReusesItsMemory(t *testing.T) {
-	const rows, size = 20_000, 500
-	before := inUse()
-	store := emporix.NewMemoryStore(0)
-	data := strings.Repeat("x", size)
-	for round := range 3 {
-		for i := range rows {
-			save(t, store, fmt.Sprint(i), data[:size-(i+round)%10], uint64(round+1), time.Hour)
-		}
-	}
-	assert.Less(t, inUse()-before, rows*size*17/10)
-	for i := range rows {
-		require.NoError(t, store.Delete(t.Context(), fmt.Sprint(i)))
-	}
-	assert.Less(t, inUse()-before, rows*size/2)
-	runtime.KeepAlive(store)
-}
-
-// A few sessions, renewed for months, take as much as on the first day.
-func TestMemoryStoreIsSmallWithFewRows(t *testing.T) {
-	const rows, size = 100, 500
-	before := inUse()
-	store := emporix.NewMemoryStore(0)
-	data := strings.Repeat("x", size)
-	for round := range 400 {
-		for i := range rows {
-			save(t, store, fmt.Sprint(i), data[:size-round%10], uint64(round+1), time.Hour)
-		}
-	}
-	assert.Less(t, inUse()-before, 512<<10)
-	runtime.KeepAlive(store)
-}
-
-func inUse() int {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc)
-}
-
-// What a caller does with the bytes of a row is nothing to the row.
-func TestMemoryStoreLendsNoBytes(t *testing.T) {
-	store := emporix.NewMemoryStore(0)
-	data := []byte("one")
-	require.NoError(t, store.Save(t.Context(), "a", data, 1, time.Hour))
-	copy(data, "two")
-	got, _, err := store.Load(t.Context(), "a")
-	require.NoError(t, err)
-	copy(got, "six")
-	assert.Equal(t, "one", load(t, store, "a"))
-	save(t, store, "a", "ten", 2, time.Hour)
-	assert.Equal(t, "six", string(got))
-}
-
-func TestMemoryStoreKeepsRowsForAges(t *testing.T) {
-	store := emporix.NewMemoryStore(0)
-	save(t, store, "a", "one", 1, math.MaxInt64)
-	assert.Equal(t, "one", load(t, store, "a"))
-}
-
-func TestMemoryStoreRefusesRowsOutOfAllProportion(t *testing.T) {
-	store := emporix.NewMemoryStore(0)
-	key, row := strings.Repeat("k", 1<<16-1), strings.Repeat("r", 1<<24)
-	save(t, store, key, row, 1, time.Hour)
-	assert.Len(t, load(t, store, key), len(row), "both are as long as they may be")
-	require.ErrorContains(t, store.Save(t.Context(), key+"k", nil, 1, time.Hour), "longer than 64 KiB")
-	saved, err := store.SaveIf(t.Context(), key+"k", nil, 0, 1, time.Hour)
-	require.Error(t, err)
-	assert.False(t, saved)
-	require.ErrorContains(t, store.Save(t.Context(), "a", []byte(row+"r"), 1, time.Hour), "16 MiB")
 }

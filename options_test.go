@@ -21,6 +21,7 @@ import (
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
 // fields are those that joined argument errors name.
@@ -131,7 +132,7 @@ func FuzzBaseURL(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		var sent *http.Request
-		client, err := emporix.NewClient("acme", "id", emporix.WithBaseURL(raw), emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		client, err := emporix.NewClient("acme", "id", emporix.WithBaseURL(raw), emporix.WithTransport(fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 			sent = r
 			return nil, errors.New("not sent")
 		})), emporix.WithRetries(emporix.Retries{MaxAttempts: 1}))
@@ -273,7 +274,7 @@ func TestDefaultLimits(t *testing.T) {
 		fake := emporixtest.New(t)
 		fake.Fail(t, emporixtest.Fault{Operation: "Auth.StartAnonymous", Delay: time.Hour, Times: 9})
 		began := time.Now()
-		require.ErrorIs(t, get(t.Context(), fake.Client(t)), emporix.ErrUnavailable)
+		require.ErrorIs(t, fixture.Get(t.Context(), fake.Client(t)), emporix.ErrUnavailable)
 		assert.Equal(t, 30*time.Second, time.Since(began).Truncate(time.Second))
 
 		client := fake.Client(t, emporix.WithTokenStore(stuckStore{emporix.NewMemoryStore(0)}))
@@ -375,7 +376,7 @@ func TestMiddlewareIsCalledInOrder(t *testing.T) {
 	var order []string
 	named := func(name string) emporix.Option {
 		return emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
-			return roundTripper(func(r *http.Request) (*http.Response, error) {
+			return fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 				order = append(order, name)
 				return next.RoundTrip(r)
 			})
@@ -391,7 +392,7 @@ func TestHeadersThatOptionsSet(t *testing.T) {
 	var got http.Header
 	fake := emporixtest.New(t)
 	client := fake.Client(t, emporix.WithLanguage("de-CH, en;q=0.5"), emporix.WithUserAgent("shop/1.4"),
-		emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		emporix.WithTransport(fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 			got = r.Header
 			return fake.Transport().RoundTrip(r)
 		})))
@@ -414,7 +415,7 @@ func TestAClientWithoutATransport(t *testing.T) {
 		client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL(fake.URL()), emporix.WithHTTPClient(mine))
 		require.NoError(t, err)
 		seen := 0
-		http.DefaultTransport = roundTripper(func(r *http.Request) (*http.Response, error) {
+		http.DefaultTransport = fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 			seen++
 			return fake.Transport().RoundTrip(r)
 		})
@@ -428,7 +429,7 @@ func TestAClientWithoutATransport(t *testing.T) {
 // The timeout of a client is the limit of one attempt.
 func TestTheTimeoutOfAClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		mine := &http.Client{Timeout: 3 * time.Second, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		mine := &http.Client{Timeout: 3 * time.Second, Transport: fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		})}
@@ -479,7 +480,7 @@ func TestAMiddlewareSeesEveryAttemptWithoutABody(t *testing.T) {
 		fake := emporixtest.New(t)
 		unreachable := false
 		client := fake.Client(t,
-			emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			emporix.WithTransport(fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 				below++
 				if unreachable {
 					return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
@@ -487,7 +488,7 @@ func TestAMiddlewareSeesEveryAttemptWithoutABody(t *testing.T) {
 				return fake.Transport().RoundTrip(r)
 			})),
 			emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
-				return roundTripper(func(r *http.Request) (*http.Response, error) {
+				return fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 					seen++
 					if r.Body != nil {
 						body, err := io.ReadAll(r.Body)
@@ -505,7 +506,7 @@ func TestAMiddlewareSeesEveryAttemptWithoutABody(t *testing.T) {
 		assert.Equal(t, 2, seen, "a token and the sign-up")
 		unreachable = true
 		assert.ErrorIs(t, signUp(), emporix.ErrUnavailable)
-		assert.ErrorIs(t, get(t.Context(), client), emporix.ErrUnavailable)
+		assert.ErrorIs(t, fixture.Get(t.Context(), client), emporix.ErrUnavailable)
 		assert.Equal(t, 2+3+3, seen)
 		assert.Equal(t, seen, below)
 	})
@@ -561,7 +562,7 @@ func TestHowLongAPauseTheServerMayAskFor(t *testing.T) {
 			fake := emporixtest.New(t)
 			client := fake.Client(t, emporix.WithRetries(emporix.Retries{MaxRetryAfter: tt.most}))
 			fake.Fail(t, emporixtest.Fault{Operation: "Credentials.RequestPasswordReset", Status: 429, RetryAfter: tt.asks})
-			err := anonymousCall(t.Context(), client.DefaultSession())
+			err := fixture.AnonymousCall(t.Context(), client.DefaultSession())
 			assert.Equal(t, tt.calls == 2, err == nil, tt)
 			fake.AssertCalls(t, "Credentials.RequestPasswordReset", tt.calls)
 		})
@@ -573,18 +574,18 @@ func TestATransportThatDoesNotReturn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		fake := emporixtest.New(t)
-		client := fake.Client(t, emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		client := fake.Client(t, emporix.WithTransport(fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 			if !strings.Contains(r.URL.Path, "/anonymous/") {
 				<-release
 			}
 			return fake.Transport().RoundTrip(r)
 		})))
 		for name, call := range map[string]func(ctx context.Context) error{
-			"an operation": func(ctx context.Context) error { return anonymousCall(ctx, client.DefaultSession()) },
+			"an operation": func(ctx context.Context) error { return fixture.AnonymousCall(ctx, client.DefaultSession()) },
 			"a request to another service": func(ctx context.Context) error {
 				r, err := http.NewRequestWithContext(ctx, http.MethodGet, client.Settings().BaseURL+"/cart/acme/carts", nil)
 				require.NoError(t, err)
-				_, err = client.HTTPClient().Do(r) //nolint:bodyclose // there is none
+				_, err = client.HTTPClient().Do(r)
 				return err
 			},
 		} {

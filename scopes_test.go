@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
 // granting is a tenant whose token answers grant the given scopes, and that
@@ -21,11 +22,11 @@ func (g granting) RoundTrip(r *http.Request) (*http.Response, error) {
 	status, body := 403, `{"type":"Forbidden","status":403,"message":"User not authorized."}`
 	switch {
 	case strings.Contains(r.URL.Path, "/anonymous/"):
-		status, body = 200, strings.Replace(anonymousTokens, "{", "{"+g.anonymous, 1)
+		status, body = 200, strings.Replace(fixture.AnonymousTokens, "{", "{"+g.anonymous, 1)
 	case strings.HasSuffix(r.URL.Path, "/oauth/token"):
 		status, body = 200, `{`+g.employee+`"access_token":"staff","expires_in":3599}`
 	case strings.HasSuffix(r.URL.Path, "/acme/login"):
-		status, body = 200, customerTokens
+		status, body = 200, fixture.CustomerTokens
 	}
 	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 }
@@ -57,12 +58,12 @@ func TestForbiddenTellsTheScopes(t *testing.T) {
 			return err
 		}, "emporix: Auth.SocialLogin: 403 Forbidden: User not authorized.; the anonymous token was granted only a.read; what it may do is set at the storefront's API key"},
 		"a customer's": {granting{}, nil, func(ctx context.Context, c *emporix.Client) error {
-			if err := login(ctx, c); err != nil {
+			if err := fixture.Login(ctx, c); err != nil {
 				return err
 			}
 			return c.Credentials.RequestEmailChange(ctx, emporix.EmailChangeRequest{Password: "p", NewEmail: "n"})
 		}, "emporix: Credentials.RequestEmailChange: 403 Forbidden: User not authorized.; it needs the scope customer.customerprofile_edit; Auth.Validate lists those that the customer has"},
-		"a profile": {granting{anonymous: `"scope":"tenant=acme",`}, nil, get, "emporix: Customers.Get: 403 Forbidden: User not authorized."},
+		"a profile": {granting{anonymous: `"scope":"tenant=acme",`}, nil, fixture.Get, "emporix: Customers.Get: 403 Forbidden: User not authorized."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -90,17 +91,17 @@ func TestLoginsTellTheirScopes(t *testing.T) {
 	for members, want := range map[string][]string{
 		``: nil, `"scope":"tenant=acme",`: {}, `"scope":"a.b c.d tenant=acme",`: {"a.b", "c.d"}, `"scope":["a.b"],`: {"a.b"}, `"scope":null,`: nil, `"scope":7,`: nil,
 	} {
-		body := "{" + members + customerTokens[1:]
-		tenant, client := answers(t, "/socialLogin")
-		tenant.body = body
+		body := "{" + members + fixture.CustomerTokens[1:]
+		tenant, client := fixture.NewServer(t, "/socialLogin")
+		tenant.Body = body
 		social, err := client.Session("v").Auth.SocialLogin(t.Context(), emporix.SocialLoginRequest{Code: "c", RedirectURI: "u"})
 		require.NoError(t, err)
 		assert.Equal(t, want, social.Scopes)
-		tenant.path = "/exchangeauthtoken"
+		tenant.Path = "/exchangeauthtoken"
 		exchanged, err := client.Session("w").Auth.ExchangeToken(t.Context(), emporix.ExchangeTokenRequest{SubjectAccessToken: "s"})
 		require.NoError(t, err)
 		assert.Equal(t, want, exchanged.Scopes)
-		tenant.path = "/acme/login"
+		tenant.Path = "/acme/login"
 		result, err := client.Session("x").Auth.Login(t.Context(), emporix.LoginRequest{Email: "e", Password: "p"})
 		require.NoError(t, err)
 		assert.Equal(t, want, result.Scopes)

@@ -3,18 +3,19 @@ package emporix_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
+	"net/url"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/jarcoal/httpmock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/emporixfake"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
 // A context may end for a cause of the caller's own. The error is the context's all
@@ -22,12 +23,15 @@ import (
 func TestAContextThatEndsForACause(t *testing.T) {
 	errClosedPage := errors.New("the visitor closed the page")
 	for name, call := range map[string]func(context.Context, *emporix.Session) error{
-		"a token": anonymousCall,
+		"a token": fixture.AnonymousCall,
 		"a new guest": func(ctx context.Context, s *emporix.Session) error {
 			_, err := s.Auth.StartAnonymous(ctx, emporix.SessionContext{})
 			return err
 		},
-		"Login":      func(ctx context.Context, s *emporix.Session) error { _, err := s.Auth.Login(ctx, jo); return err },
+		"Login": func(ctx context.Context, s *emporix.Session) error {
+			_, err := s.Auth.Login(ctx, fixture.Jo)
+			return err
+		},
 		"Logout":     func(ctx context.Context, s *emporix.Session) error { return s.Auth.Logout(ctx) },
 		"Refresh":    func(ctx context.Context, s *emporix.Session) error { _, err := s.Auth.Refresh(ctx); return err },
 		"Info":       func(ctx context.Context, s *emporix.Session) error { _, err := s.Info(ctx); return err },
@@ -122,11 +126,11 @@ func (othersLease) Acquire(context.Context, string, string, time.Duration) (acqu
 
 // What was never sent has not been done.
 func TestAContextThatHasEndedBefore(t *testing.T) {
-	for name, call := range writes {
+	for name, call := range fixture.Writes {
 		t.Run(name, func(t *testing.T) {
-			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-				logIn(t, client.DefaultSession())
-				require.NoError(t, anonymousCall(t.Context(), client.DefaultSession()))
+			fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
+				fixture.LogIn(t, client.DefaultSession())
+				require.NoError(t, fixture.AnonymousCall(t.Context(), client.DefaultSession()))
 				sent := fake.Calls(t, name)
 				ended, cancel := context.WithCancel(t.Context())
 				cancel()
@@ -141,85 +145,66 @@ func TestAContextThatHasEndedBefore(t *testing.T) {
 	}
 }
 
-// The caller leaves while the server is told: the session is gone, and the error
-// says so.
-func TestALogoutWhoseCallerLeaves(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-		logIn(t, client.DefaultSession())
-		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Logout", Delay: time.Second})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		defer cancel()
-		err := client.Auth.Logout(ctx)
-		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
-		assert.ErrorContains(t, err, "emporix: Auth.Logout: the session is removed, but the server did not confirm it: the answer was lost")
-		assert.Equal(t, emporix.SessionNone, info(t, client.DefaultSession()).Kind)
-	})
+func TestAPanicInTheEmployeeTokenFunction(t *testing.T) {
+	fake := emporixtest.New(t)
+	client, err := emporix.NewClient("acme", "storefront", emporix.WithTransport(fake.Transport()), emporix.WithBaseURL(fake.URL()),
+		emporix.WithEmployeeToken(func(context.Context) (emporix.Secret, error) { panic("CANARY") }))
+	require.NoError(t, err)
+	err = client.Customers.Activate(t.Context(), "1")
+	assert.EqualError(t, err, "emporix: Customers.Activate: token (employee): invalid argument: WithEmployeeToken panicked")
 }
 
-// A token answer that is not as documented is logged. A log handler that does not
-// return keeps no caller.
-func TestALogHandlerThatBlocksOnAnOddAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const guest, odd = `{"access_token":"guest","expires_in":3599}`, `{"access_token":"jo","expires_in":3599,"saas_token":5}`
-		mock := httpmock.NewMockTransport()
-		mock.RegisterResponder("GET", "=~anonymous/login", httpmock.NewStringResponder(200, guest))
-		mock.RegisterResponder("POST", "=~/login", httpmock.NewStringResponder(200, odd))
-		mock.RegisterResponder("GET", "=~optin", httpmock.NewStringResponder(200, odd))
-		back := make(chan struct{})
-		client, err := emporix.NewClient("acme", "storefront", emporix.WithTransport(mock), emporix.WithLogger(slog.New(stuckAtWarnings{slog.DiscardHandler, back})))
-		require.NoError(t, err)
-
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, err = client.Session("a").Auth.Login(ctx, jo)
-		assert.NoError(t, err, "the login itself was done")
-		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, err = client.Session("b").Customers.ConfirmSignUp(ctx, "token")
-		assert.NoError(t, err)
-
-		assert.ErrorContains(t, client.Close(t.Context()), "2 calls of the log handler")
-		close(back)
-	})
+// A function may ask for the token with this SDK: what became of that request says
+// nothing about the call, which was not sent.
+func TestAnEmployeeTokenWhoseAnswerIsLost(t *testing.T) {
+	fake := emporixtest.New(t)
+	fake.Fail(t, emporixtest.Fault{Operation: "OAuth.Token", Cut: emporixfake.CutAfter})
+	other := fake.Client(t)
+	client, err := emporix.NewClient("acme", "storefront", emporix.WithTransport(fake.Transport()), emporix.WithBaseURL(fake.URL()),
+		emporix.WithEmployeeToken(func(context.Context) (emporix.Secret, error) {
+			_, err := other.HTTPClient().PostForm(fake.URL()+"/oauth/token", url.Values{"grant_type": {"client_credentials"}})
+			return emporix.Secret{}, err
+		}))
+	require.NoError(t, err)
+	err = client.Customers.Activate(t.Context(), "1")
+	assert.ErrorIs(t, err, emporix.ErrUnavailable)
+	assert.NotErrorIs(t, err, emporix.ErrOutcomeUnknown)
+	assert.NotContains(t, err.Error(), "may have been processed")
+	fake.AssertCalls(t, "Customers.Activate", 0)
 }
 
-// A log handler of a user's may block already when it is asked for its level.
-func TestALogHandlerThatBlocksWhenItIsAsked(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		back := make(chan struct{})
-		client := loggedIn(t, always(200, `{"id":"1"}`), emporix.WithLogger(slog.New(stuckWhenAsked{slog.DiscardHandler, back})))
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		assert.NoError(t, get(ctx, client))
-		close(back)
-	})
+const plainJSON, mergePatch = "application/json", "application/merge-patch+json"
+
+// requestTest is a call, what the server answers to it, and the request that it
+// must make.
+type requestTest struct {
+	status int
+	answer string
+	call   fixture.Call
+	want   fixture.Request
 }
 
-type stuckWhenAsked struct {
-	slog.Handler
-	back chan struct{}
+func sent(request, bearer, contentType, body string) fixture.Request {
+	return fixture.Request{Request: request, Bearer: bearer, ContentType: contentType, Body: body}
 }
 
-func (h stuckWhenAsked) Enabled(ctx context.Context, _ slog.Level) bool {
-	if _, limited := ctx.Deadline(); limited {
-		<-h.back
+func runRequests(t *testing.T, tests map[string]requestTest) {
+	t.Helper()
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			server, client := fixture.NewServer(t, "", fixture.WithStaff())
+			server.Status, server.Body = tt.status, tt.answer
+			var raw emporix.RawResponse
+			require.NoError(t, tt.call(emporix.WithRawResponse(t.Context(), &raw), client))
+			require.Len(t, server.Seen(), 1)
+			assert.Equal(t, tt.status, raw.StatusCode(), "each call keeps its answer on request")
+			assert.NotEmpty(t, raw.Operation())
+			got := server.Seen()[0]
+			if tt.want.Body != "" {
+				assert.JSONEq(t, tt.want.Body, got.Body)
+				got.Body = tt.want.Body
+			}
+			assert.Equal(t, tt.want, got)
+		})
 	}
-	return false
-}
-
-type stuckAtWarnings struct {
-	slog.Handler
-	back chan struct{}
-}
-
-func (stuckAtWarnings) Enabled(_ context.Context, level slog.Level) bool {
-	return level >= slog.LevelWarn
-}
-
-func (h stuckAtWarnings) Handle(_ context.Context, r slog.Record) error {
-	if r.Message == "emporix: odd token answer" {
-		<-h.back
-	}
-	return nil
 }

@@ -3,9 +3,6 @@ package emporix_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -13,13 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
-	"github.com/emporix-community/emporix-go/emporixfake"
-	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
 // Tokens and identifiers in bodies and queries are held to what those in paths are.
 func TestBadInputTokensInBodiesAndQueries(t *testing.T) {
-	fake, client := shop(t)
+	fake, client := fixture.Shop(t)
 	visitor := client.Session("v")
 	before := len(fake.Journal())
 	ctx := t.Context()
@@ -75,12 +71,13 @@ func TestBadInputTokensInBodiesAndQueries(t *testing.T) {
 	_, err := client.Customers.Get(ctx, emporix.Expand("addresses,mixin:*"))
 	assert.EqualError(t, err, "emporix: invalid argument: expand with an element that holds a comma, which separates elements")
 	assert.Len(t, fake.Journal(), before, "not even a token is asked for")
-	stillFine(t, client)
+	fixture.StillLoggedIn(t, client)
 }
 
 // What is as long as it may be is left to the server, and a byte more is refused.
 func TestTheLongestIdentifiers(t *testing.T) {
-	client, _ := scripted(t, 404, "")
+	server, client := fixture.NewServer(t, "", fixture.WithStaff())
+	server.Status = 404
 	ctx := t.Context()
 	for name, tt := range map[string]struct {
 		most int
@@ -122,7 +119,7 @@ func TestTheLongestIdentifiers(t *testing.T) {
 
 // A field has one name, whatever is wrong with it: that of the API.
 func TestArgumentsAreNamedAsTheAPINamesThem(t *testing.T) {
-	_, client := shop(t)
+	_, client := fixture.Shop(t)
 	visitor, ctx := client.Session("v"), t.Context()
 	social := func(req emporix.SocialLoginRequest) error { _, err := visitor.Auth.SocialLogin(ctx, req); return err }
 	exchange := func(req emporix.ExchangeTokenRequest) error {
@@ -150,7 +147,7 @@ func TestArgumentsAreNamedAsTheAPINamesThem(t *testing.T) {
 
 // JSON has no way to say what is no UTF-8: the encoder would send something else.
 func TestBadInputTextThatIsNoUTF8(t *testing.T) {
-	fake, client := shop(t)
+	fake, client := fixture.Shop(t)
 	before := len(fake.Journal())
 	ctx, bad := t.Context(), "caf\xe9"
 	for field, call := range map[string]func() error{
@@ -190,12 +187,13 @@ func TestBadInputTextThatIsNoUTF8(t *testing.T) {
 		assert.EqualError(t, call(), "emporix: invalid argument: "+field+" is not valid UTF-8")
 	}
 	assert.Len(t, fake.Journal(), before)
-	stillFine(t, client)
+	fixture.StillLoggedIn(t, client)
 }
 
 // JSON can't hold what holds itself.
 func TestBadInputThatHoldsItself(t *testing.T) {
-	client, calls := scripted(t, 204, "")
+	server, client := fixture.NewServer(t, "", fixture.WithStaff())
+	server.Status = 204
 	type node struct{ Next, Again *node }
 	loop, list, chain := map[string]any{}, make([]any, 2), &node{}
 	loop["a"], loop["b"], list[0], list[1], chain.Next, chain.Again = loop, loop, list, list, chain, chain
@@ -204,12 +202,13 @@ func TestBadInputThatHoldsItself(t *testing.T) {
 		err := client.Addresses.Update(t.Context(), "a1", emporix.AddressPatch{Metadata: emporix.Set(emporix.MetadataPatch{Mixins: mixins})})
 		assert.ErrorIs(t, err, emporix.ErrInvalidRequest, name)
 	}
-	assert.Empty(t, calls())
+	assert.Empty(t, server.Seen())
 }
 
 // What a patch says is decided on what would be sent.
 func TestPatchesAreJudgedAsTheyAreSent(t *testing.T) {
-	client, calls := scripted(t, 204, "")
+	server, client := fixture.NewServer(t, "", fixture.WithStaff())
+	server.Status = 204
 	ctx := t.Context()
 	for name, tt := range map[string]struct {
 		patch emporix.CustomerPatch
@@ -231,21 +230,21 @@ func TestPatchesAreJudgedAsTheyAreSent(t *testing.T) {
 		"a null in a list":    {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins{"x": json.RawMessage(`[null]`)})}, `application/json {"mixins":{"x":[null]}}`},
 		"a mixin of bad JSON": {emporix.CustomerPatch{Mixins: emporix.Set(emporix.Mixins{"x": json.RawMessage("{")})}, "invalid"},
 	} {
-		before := len(calls())
+		before := len(server.Seen())
 		err := client.Customers.Update(ctx, tt.patch)
 		switch tt.sent {
 		case "":
 			assert.ErrorIs(t, err, emporix.ErrEmptyPatch, name)
-			assert.Len(t, calls(), before, name)
+			assert.Len(t, server.Seen(), before, name)
 		case "invalid":
 			assert.EqualError(t, err, "emporix: invalid argument: CustomerPatch does not encode as JSON; check its mixins and metadata")
 		default:
 			require.NoError(t, err, name)
-			last := calls()[before]
-			assert.Equal(t, tt.sent, last.contentType+" "+last.body, name)
+			last := server.Seen()[before]
+			assert.Equal(t, tt.sent, last.ContentType+" "+last.Body, name)
 		}
 	}
-	before := len(calls())
+	before := len(server.Seen())
 	for field, patch := range map[string]emporix.AddressPatch{
 		"tags":            {Tags: emporix.Null[[]string]()},
 		"mixins":          {Mixins: emporix.Null[emporix.Mixins]()},
@@ -255,13 +254,13 @@ func TestPatchesAreJudgedAsTheyAreSent(t *testing.T) {
 		assert.EqualError(t, client.Addresses.Update(ctx, "1", patch), "emporix: invalid argument: "+field+" can't be null in an address; set its empty value")
 	}
 	assert.ErrorIs(t, client.Addresses.Update(ctx, "1", emporix.AddressPatch{Metadata: emporix.Set(emporix.MetadataPatch{})}), emporix.ErrEmptyPatch)
-	assert.Len(t, calls(), before)
+	assert.Len(t, server.Seen(), before)
 	require.NoError(t, client.Customers.UpdateAsEmployee(ctx, "1", emporix.EmployeeCustomerPatch{Mixins: emporix.Set(emporix.Mixins{"x": nil})}))
-	assert.Equal(t, "application/merge-patch+json", calls()[before].contentType)
+	assert.Equal(t, "application/merge-patch+json", server.Seen()[before].ContentType)
 }
 
 func TestNilOptionsOfCalls(t *testing.T) {
-	fake, client := shop(t)
+	fake, client := fixture.Shop(t)
 	before := len(fake.Journal())
 	_, err := client.Customers.Get(t.Context(), nil)
 	assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
@@ -270,66 +269,98 @@ func TestNilOptionsOfCalls(t *testing.T) {
 	assert.Len(t, fake.Journal(), before)
 }
 
-func TestAPanicInTheEmployeeTokenFunction(t *testing.T) {
-	fake := emporixtest.New(t)
-	client, err := emporix.NewClient("acme", "storefront", emporix.WithTransport(fake.Transport()), emporix.WithBaseURL(fake.URL()),
-		emporix.WithEmployeeToken(func(context.Context) (emporix.Secret, error) { panic("CANARY") }))
-	require.NoError(t, err)
-	err = client.Customers.Activate(t.Context(), "1")
-	assert.EqualError(t, err, "emporix: Customers.Activate: token (employee): invalid argument: WithEmployeeToken panicked")
-}
-
-// A function may ask for the token with this SDK: what became of that request says
-// nothing about the call, which was not sent.
-func TestAnEmployeeTokenWhoseAnswerIsLost(t *testing.T) {
-	fake := emporixtest.New(t)
-	fake.Fail(t, emporixtest.Fault{Operation: "OAuth.Token", Cut: emporixfake.CutAfter})
-	other := fake.Client(t)
-	client, err := emporix.NewClient("acme", "storefront", emporix.WithTransport(fake.Transport()), emporix.WithBaseURL(fake.URL()),
-		emporix.WithEmployeeToken(func(context.Context) (emporix.Secret, error) {
-			_, err := other.HTTPClient().PostForm(fake.URL()+"/oauth/token", url.Values{"grant_type": {"client_credentials"}})
-			return emporix.Secret{}, err
-		}))
-	require.NoError(t, err)
-	err = client.Customers.Activate(t.Context(), "1")
-	assert.ErrorIs(t, err, emporix.ErrUnavailable)
-	assert.NotErrorIs(t, err, emporix.ErrOutcomeUnknown)
-	assert.NotContains(t, err.Error(), "may have been processed")
-	fake.AssertCalls(t, "Customers.Activate", 0)
-}
-
-// Attempts counts what was sent, with the bearer that was refused as well.
-func TestAttemptsCountTheRefusedBearer(t *testing.T) {
-	requests := 0
-	client := loggedIn(t, func(r *http.Request) (*http.Response, error) {
-		if !strings.HasSuffix(r.URL.Path, "/me") {
-			return reply(200, strings.Replace(customerTokens, "customer-access", "renewed-access", 1)), nil
+// A service without a session panics as soon as it sends anything, so these
+// calls prove that nothing is sent.
+func TestBadInputIsRefusedBeforeTheNetwork(t *testing.T) {
+	customers, addresses, credentials := new(emporix.CustomersService), new(emporix.AddressesService), new(emporix.CredentialsService)
+	ok := emporix.SignUpRequest{Email: "jo@example.com", Password: "secret"}
+	signUp := func(change func(*emporix.SignUpRequest)) func(context.Context) error {
+		return func(ctx context.Context) error {
+			req := ok
+			change(&req)
+			_, err := customers.SignUp(ctx, req)
+			return err
 		}
-		requests++
-		return reply(401, gateway), nil
-	})
-	var apiErr *emporix.APIError
-	require.ErrorAs(t, get(t.Context(), client), &apiErr)
-	assert.Equal(t, requests, apiErr.Attempts)
-	assert.Equal(t, 2, requests)
-
-	fake := emporixtest.New(t)
-	fake.Fail(t, emporixtest.Fault{Operation: "Auth.Login", Status: 401, Body: emporixfake.BodyGatewayFault, Times: 9})
-	_, err := fake.Client(t).Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "p"})
-	logins := fake.Calls(t, "Auth.Login")
-	require.ErrorAs(t, err, &apiErr)
-	assert.Equal(t, logins, apiErr.Attempts)
-	assert.Equal(t, 2, logins)
-
-	nothing := ""
-	client = fake.Client(t)
-	fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Body: emporixfake.BodyGatewayFault}, emporixtest.Fault{Operation: "Customers.Get", Call: 1, RawBody: &nothing})
-	var transportErr *emporix.TransportError
-	require.ErrorAs(t, get(t.Context(), client), &transportErr)
-	assert.Equal(t, 2, transportErr.Attempts, "also when the renewed bearer's answer is a success that can't be read")
-}
-
-func TestOptionalPrintsItsState(t *testing.T) {
-	assert.Equal(t, "Jo null absent 3", fmt.Sprint(emporix.Set("Jo"), " ", emporix.Null[string](), " ", emporix.Optional[int]{}, " ", emporix.Set(3)))
-	assert.Contains(t, fmt.Sprintf("%v", emporix.CustomerPatch{Title: emporix.Set("Dr")}), "{Dr absent")
+	}
+	add := func(req emporix.AddressRequest) func(context.Context) error {
+		return func(ctx context.Context) error { _, err := addresses.Add(ctx, req); return err }
+	}
+	tests := map[string]struct {
+		field string
+		call  func(context.Context) error
+	}{
+		"sign up without an e-mail":     {"email", signUp(func(r *emporix.SignUpRequest) { r.Email = " \t" })},
+		"sign up without a password":    {"password", signUp(func(r *emporix.SignUpRequest) { r.Password = "" })},
+		"sign up, login without e-mail": {"signup.email", signUp(func(r *emporix.SignUpRequest) { r.SignUp.Password = "p" })},
+		"sign up, login, no password":   {"signup.password", signUp(func(r *emporix.SignUpRequest) { r.SignUp.Email = "e" })},
+		"sign up, address without name": {"customerAddress.contactName", signUp(func(r *emporix.SignUpRequest) { r.CustomerAddress.City = "Berlin" })},
+		"sign up, tag with a comma": {"tags", signUp(func(r *emporix.SignUpRequest) {
+			r.CustomerAddress = emporix.AddressRequest{ContactName: "Jo", Tags: []string{"A,B"}}
+		})},
+		"resend without an e-mail": {"email", func(ctx context.Context) error { return customers.ResendActivation(ctx, "") }},
+		"expand nothing": {"expand", func(ctx context.Context) error {
+			_, err := customers.Get(ctx, emporix.Expand("addresses", ""))
+			return err
+		}},
+		"contact e-mail null": {"contactEmail", func(ctx context.Context) error {
+			return customers.Update(ctx, emporix.CustomerPatch{ContactEmail: emporix.Null[string]()})
+		}},
+		"contact e-mail null, by an employee": {"contactEmail", func(ctx context.Context) error {
+			return customers.UpdateAsEmployee(ctx, "1", emporix.EmployeeCustomerPatch{ContactEmail: emporix.Null[string]()})
+		}},
+		"add without a name":      {"contactName", add(emporix.AddressRequest{City: "Berlin"})},
+		"add with an ID":          {"id", add(emporix.AddressRequest{ContactName: "Jo", ID: "a1"})},
+		"add as default":          {"isDefault", add(emporix.AddressRequest{ContactName: "Jo", IsDefault: true})},
+		"add with a comma in tag": {"tags", add(emporix.AddressRequest{ContactName: "Jo", Tags: []string{"A,B"}})},
+		"add with an empty tag":   {"tags", add(emporix.AddressRequest{ContactName: "Jo", Tags: []string{""}})},
+		"address field null": {"city", func(ctx context.Context) error {
+			return addresses.Update(ctx, "1", emporix.AddressPatch{City: emporix.Null[string]()})
+		}},
+		"address field inside null": {"metadata.version", func(ctx context.Context) error {
+			return addresses.Update(ctx, "1", emporix.AddressPatch{Metadata: emporix.Set(emporix.MetadataPatch{Version: emporix.Null[int]()})})
+		}},
+		"address tag with a comma": {"tags", func(ctx context.Context) error {
+			return addresses.Update(ctx, "1", emporix.AddressPatch{Tags: emporix.Set([]string{"A,B"})})
+		}},
+		"add no tags":               {"tags", func(ctx context.Context) error { return addresses.AddTags(ctx, "1") }},
+		"add an empty tag":          {"tags", func(ctx context.Context) error { return addresses.AddTags(ctx, "1", "A", " ") }},
+		"add a tag with a comma":    {"tags", func(ctx context.Context) error { return addresses.AddTags(ctx, "1", "A,B") }},
+		"remove no tags":            {"tags", func(ctx context.Context) error { return addresses.RemoveTags(ctx, "1") }},
+		"remove a tag with a comma": {"tags", func(ctx context.Context) error { return addresses.RemoveTags(ctx, "1", "A,B") }},
+		"reset request without e-mail": {"email", func(ctx context.Context) error {
+			return credentials.RequestPasswordReset(ctx, "", emporix.ForSite("main"))
+		}},
+		"reset without a token": {"token", func(ctx context.Context) error {
+			return credentials.ResetPassword(ctx, emporix.ResetPasswordRequest{Password: "p"})
+		}},
+		"reset without a password": {"password", func(ctx context.Context) error {
+			return credentials.ResetPassword(ctx, emporix.ResetPasswordRequest{Token: "t"})
+		}},
+		"change without the old password": {"currentPassword", func(ctx context.Context) error {
+			return credentials.ChangePassword(ctx, emporix.ChangePasswordRequest{NewPassword: "p"})
+		}},
+		"change without a new password": {"newPassword", func(ctx context.Context) error {
+			return credentials.ChangePassword(ctx, emporix.ChangePasswordRequest{CurrentPassword: "p"})
+		}},
+		"e-mail change without a password": {"password", func(ctx context.Context) error {
+			return credentials.RequestEmailChange(ctx, emporix.EmailChangeRequest{NewEmail: "e"})
+		}},
+		"e-mail change without an address": {"newEmail", func(ctx context.Context) error {
+			return credentials.RequestEmailChange(ctx, emporix.EmailChangeRequest{Password: "p"})
+		}},
+		"confirm without a token": {"token", func(ctx context.Context) error { return credentials.ConfirmEmailChange(ctx, "") }},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := tt.call(t.Context())
+			assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
+			var argument *emporix.ArgumentError
+			require.ErrorAs(t, err, &argument)
+			assert.Equal(t, tt.field, argument.Field)
+		})
+	}
+	assert.ErrorIs(t, customers.Update(t.Context(), emporix.CustomerPatch{}), emporix.ErrEmptyPatch)
+	assert.ErrorIs(t, customers.Update(t.Context(), emporix.CustomerPatch{}, emporix.AsMergePatch()), emporix.ErrEmptyPatch)
+	assert.ErrorIs(t, addresses.Update(t.Context(), "1", emporix.AddressPatch{}), emporix.ErrEmptyPatch)
+	assert.ErrorIs(t, customers.UpdateAsEmployee(t.Context(), "1", emporix.EmployeeCustomerPatch{}), emporix.ErrEmptyPatch)
 }

@@ -1,4 +1,4 @@
-package acceptance
+package acceptance_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
 // The same over sockets, where net/http's transport is in between: hooks of a
@@ -73,7 +74,7 @@ func TestWhateverBlocksOverASocketEachCallIsBackInTime(t *testing.T) {
 				b := &blocker{release: make(chan struct{})}
 				defer close(b.release)
 				fake := emporixtest.New(t, emporixtest.WithSocket())
-				fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
+				fake.AddCustomer(t, emporixtest.Customer{Email: fixture.Jo.Email, Password: fixture.Jo.Password})
 				b.url = fake.URL()
 				cfg := fake.Server().Config()
 				options := []emporix.Option{emporix.WithBaseURL(fake.URL())}
@@ -82,7 +83,7 @@ func TestWhateverBlocksOverASocketEachCallIsBackInTime(t *testing.T) {
 				}
 				client, err := emporix.NewClient(cfg.Tenant, cfg.ClientID, options...)
 				require.NoError(t, err)
-				_, err = client.Session("jo").Auth.Login(t.Context(), jo)
+				_, err = client.Session("jo").Auth.Login(t.Context(), fixture.Jo)
 				require.NoError(t, err)
 				b.armed.Store(true)
 

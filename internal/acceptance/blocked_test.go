@@ -1,6 +1,6 @@
 // Package acceptance holds what the SDK promises across its parts, through its
 // public API only.
-package acceptance
+package acceptance_test
 
 import (
 	"bytes"
@@ -24,6 +24,7 @@ import (
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
 // Whatever blocks for ever, each call is back this long after its deadline.
@@ -86,20 +87,20 @@ func foreigners() (all []foreign) {
 		}
 	}
 	before := func(b *blocker, next http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(req *http.Request) (*http.Response, error) {
+		return fixture.RoundTripper(func(req *http.Request) (*http.Response, error) {
 			b.here()
 			return next.RoundTrip(req)
 		})
 	}
 	after := func(b *blocker, next http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(req *http.Request) (*http.Response, error) {
+		return fixture.RoundTripper(func(req *http.Request) (*http.Response, error) {
 			resp, err := next.RoundTrip(req)
 			b.here()
 			return resp, err
 		})
 	}
 	body := func(b *blocker, next http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(req *http.Request) (*http.Response, error) {
+		return fixture.RoundTripper(func(req *http.Request) (*http.Response, error) {
 			resp, err := next.RoundTrip(req)
 			if err == nil {
 				resp.Body = &blockedBody{resp.Body, b}
@@ -108,7 +109,7 @@ func foreigners() (all []foreign) {
 		})
 	}
 	unauthorized := func(b *blocker, next http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(req *http.Request) (*http.Response, error) {
+		return fixture.RoundTripper(func(req *http.Request) (*http.Response, error) {
 			resp, err := next.RoundTrip(req)
 			if err == nil && strings.Contains(req.URL.Path, "/cart/") {
 				_ = resp.Body.Close()
@@ -118,7 +119,7 @@ func foreigners() (all []foreign) {
 		})
 	}
 	reading := func(_ *blocker, next http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(req *http.Request) (*http.Response, error) {
+		return fixture.RoundTripper(func(req *http.Request) (*http.Response, error) {
 			if strings.Contains(req.URL.Path, "/cart/") && req.Body != nil {
 				_, _ = io.ReadAll(req.Body)
 				_ = req.Body.Close()
@@ -163,26 +164,24 @@ func foreigners() (all []foreign) {
 var arguments = map[string][]any{
 	"Session.Info": {}, "Session.MoveTo": {"another key"}, "Session.RenewIfDue": {}, "Session.SaaSToken": {},
 	"AuthService.StartAnonymous": {emporix.SessionContext{}}, "AuthService.ExchangeToken": {emporix.ExchangeTokenRequest{SubjectAccessToken: "a.b.c"}},
-	"AuthService.Login": {jo}, "AuthService.Logout": {}, "AuthService.Refresh": {},
+	"AuthService.Login": {fixture.Jo}, "AuthService.Logout": {}, "AuthService.Refresh": {},
 	"AuthService.SocialLogin":       {emporix.SocialLoginRequest{Code: "code", RedirectURI: "https://shop.example/back"}},
 	"AuthService.SwitchLegalEntity": {""}, "AuthService.Validate": {},
 	"CustomersService.Activate": {"1"}, "CustomersService.ConfirmSignUp": {"token"}, "CustomersService.Get": {},
-	"CustomersService.ResendActivation": {jo.Email}, "CustomersService.SignUp": {emporix.SignUpRequest{Email: "new@example.com", Password: "correct horse"}},
+	"CustomersService.ResendActivation": {fixture.Jo.Email}, "CustomersService.SignUp": {emporix.SignUpRequest{Email: "new@example.com", Password: "correct horse"}},
 	"CustomersService.UpdateAsEmployee": {"1", emporix.EmployeeCustomerPatch{Active: emporix.Set(true)}},
 	"CustomersService.Update":           {emporix.CustomerPatch{FirstName: emporix.Set("Joanna")}},
 	"AddressesService.Add":              {emporix.AddressRequest{ContactName: "Jo"}}, "AddressesService.AddTags": {"1", "BILLING"},
 	"AddressesService.Delete": {"1"}, "AddressesService.Get": {"1"}, "AddressesService.List": {}, "AddressesService.RemoveTags": {"1", "BILLING"},
 	"AddressesService.Update":           {"1", emporix.AddressPatch{City: emporix.Set("Berlin")}},
-	"CredentialsService.ChangePassword": {emporix.ChangePasswordRequest{CurrentPassword: jo.Password, NewPassword: "battery staple"}}, "CredentialsService.ConfirmEmailChange": {"token"},
-	"CredentialsService.RequestEmailChange":   {emporix.EmailChangeRequest{Email: jo.Email, Password: jo.Password, NewEmail: "new@example.com"}},
-	"CredentialsService.RequestPasswordReset": {jo.Email},
+	"CredentialsService.ChangePassword": {emporix.ChangePasswordRequest{CurrentPassword: fixture.Jo.Password, NewPassword: "battery staple"}}, "CredentialsService.ConfirmEmailChange": {"token"},
+	"CredentialsService.RequestEmailChange":   {emporix.EmailChangeRequest{Email: fixture.Jo.Email, Password: fixture.Jo.Password, NewEmail: "new@example.com"}},
+	"CredentialsService.RequestPasswordReset": {fixture.Jo.Email},
 	"CredentialsService.ResetPassword":        {emporix.ResetPasswordRequest{Token: "token", Password: "battery staple"}},
 }
 
 // withoutContext are the public methods that ask nothing of anybody.
 var withoutContext = []string{"Client.HTTPClient", "Client.DefaultSession", "Client.Session", "Client.Settings", "Session.HTTPClient"}
-
-var jo = emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"}
 
 // methods returns the public methods of a session's value and its services, found
 // by reflection.
@@ -232,23 +231,23 @@ var states = map[string]func(t *testing.T, s *emporix.Session){
 	"new": func(*testing.T, *emporix.Session) {},
 	"guest whose token is over": func(t *testing.T, s *emporix.Session) {
 		t.Helper()
-		require.NoError(t, s.Credentials.RequestPasswordReset(t.Context(), jo.Email))
+		require.NoError(t, s.Credentials.RequestPasswordReset(t.Context(), fixture.Jo.Email))
 		time.Sleep(2 * time.Hour)
 	},
 	"customer": func(t *testing.T, s *emporix.Session) {
 		t.Helper()
-		_, err := s.Auth.Login(t.Context(), jo)
+		_, err := s.Auth.Login(t.Context(), fixture.Jo)
 		require.NoError(t, err)
 	},
 	"customer to be renewed early": func(t *testing.T, s *emporix.Session) {
 		t.Helper()
-		_, err := s.Auth.Login(t.Context(), jo)
+		_, err := s.Auth.Login(t.Context(), fixture.Jo)
 		require.NoError(t, err)
 		time.Sleep(14 * time.Hour)
 	},
 	"customer whose token is over": func(t *testing.T, s *emporix.Session) {
 		t.Helper()
-		_, err := s.Auth.Login(t.Context(), jo)
+		_, err := s.Auth.Login(t.Context(), fixture.Jo)
 		require.NoError(t, err)
 		time.Sleep(31 * 24 * time.Hour)
 	},
@@ -290,7 +289,7 @@ func TestWhateverBlocksEachCallIsBackInTime(t *testing.T) {
 func blockedCall(t *testing.T, row foreign, b *blocker, prepare func(*testing.T, *emporix.Session), call func(*emporix.Session, context.Context)) {
 	t.Helper()
 	fake := emporixtest.New(t)
-	fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
+	fake.AddCustomer(t, emporixtest.Customer{Email: fixture.Jo.Email, Password: fixture.Jo.Password})
 	b.url = fake.URL()
 	cfg := fake.Server().Config()
 	options := append(row.options(b, fake.Transport()), emporix.WithBaseURL(fake.URL()))
@@ -362,10 +361,6 @@ func other(ctx context.Context, t *testing.T, s *emporix.Session, row foreign, b
 	_, _ = io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
 }
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 type blockedBody struct {
 	io.ReadCloser

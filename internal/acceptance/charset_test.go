@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
 // latin1 writes a text in ISO-8859-1.
@@ -148,7 +149,7 @@ func TestCharset_OfA401(t *testing.T) {
 
 // wrappedBodies is a middleware that reads along, as otelhttp's transport does.
 var wrappedBodies = emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
-	return through(func(r *http.Request) (*http.Response, error) {
+	return fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(r)
 		if err == nil {
 			resp.Body = struct{ io.ReadCloser }{resp.Body}

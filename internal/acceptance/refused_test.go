@@ -1,4 +1,4 @@
-package acceptance
+package acceptance_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
 // process is a client of its own over a store that others use, too.
@@ -40,9 +41,9 @@ func processes(t *testing.T, n int, took time.Duration, plain bool) (fake *empor
 	}), emporixtest.WithLifetimes(emporixtest.Lifetimes{
 		Anonymous: time.Hour, AnonymousRefresh: 24 * time.Hour, Customer: time.Hour, CustomerRefresh: 24 * time.Hour,
 	}))
-	fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
+	fake.AddCustomer(t, emporixtest.Customer{Email: fixture.Jo.Email, Password: fixture.Jo.Password})
 	rows := emporix.NewMemoryStore(0)
-	slow := roundTripper(func(req *http.Request) (*http.Response, error) {
+	slow := fixture.RoundTripper(func(req *http.Request) (*http.Response, error) {
 		resp, err := fake.Transport().RoundTrip(req)
 		if strings.Contains(req.URL.Path, "refresh") && err == nil && resp.StatusCode == http.StatusOK {
 			time.Sleep(took)
@@ -86,7 +87,7 @@ func TestASharedStoreWithoutLeasesTellsNoFalseEnd(t *testing.T) {
 			return err
 		},
 		"guest": func(ctx context.Context, s *emporix.Session) error {
-			return s.Credentials.RequestPasswordReset(ctx, jo.Email)
+			return s.Credentials.RequestPasswordReset(ctx, fixture.Jo.Email)
 		},
 	}
 	for who, call := range calls {
@@ -151,7 +152,7 @@ func TestASharedStoreWithoutLeasesTellsARealEnd(t *testing.T) {
 func anonymously(t *testing.T, s *emporix.Session, who string) *emporix.Session {
 	t.Helper()
 	if who == "customer" {
-		_, err := s.Auth.Login(t.Context(), jo)
+		_, err := s.Auth.Login(t.Context(), fixture.Jo)
 		require.NoError(t, err)
 	}
 	return s

@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
 // passwords hold what encoders change.
@@ -160,7 +161,7 @@ func TestScrub_NoSpellingOfASecret(t *testing.T) {
 			client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL(server.URL),
 				emporix.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
 				emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
-					return through(func(r *http.Request) (*http.Response, error) {
+					return fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 						r = r.Clone(r.Context())
 						r.Header.Set("X-How", how)
 						return next.RoundTrip(r)
@@ -186,10 +187,6 @@ func TestScrub_NoSpellingOfASecret(t *testing.T) {
 		})
 	}
 }
-
-type through func(*http.Request) (*http.Response, error)
-
-func (f through) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // sentences are what servers say about passwords, none of which repeats one.
 var sentences = []string{

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
@@ -84,7 +85,7 @@ func TestLaterVersions(t *testing.T) {
 		later := append([]byte{version}, good[1:]...)
 		assert.Equal(t, want, r.Newer(later), version)
 		_, err := r.Open(later, "jo")
-		assert.Equal(t, version > 1 && version < 32, err == ErrNewer, version)
+		assert.Equal(t, version > 1 && version < 32, errors.Is(err, ErrNewer), version)
 		assert.False(t, ring(t, "rows", two).Newer(later), "of a key that it does not have")
 	}
 	for _, short := range [][]byte{nil, {2}, {2, 0}, {2, 9, 'a'}, {2, 33}} {

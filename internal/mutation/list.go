@@ -28,6 +28,8 @@ type mutant struct {
 	// Of a random mutant: the whole file with it, and the line and what was changed there.
 	broken string
 	change string
+	// then is a second package whose tests run if those of Package pass.
+	then string
 }
 
 //go:embed mutants/*.json

@@ -8,7 +8,8 @@
 //	go run ./internal/mutation -random ./bff -n 100 -seed 1
 //
 // The last form makes small random changes of one package; its own tests must catch
-// 95 of 100 (see equivalent.txt for those that no test can see).
+// 95 of 100 (see equivalent.txt for those that no test can see). A change of the root
+// that its own tests don't see is left to the tests of ./internal/acceptance.
 //
 // The mutants are in the folder mutants. They are made in copies of the tree; the tree
 // itself is only read.
@@ -43,7 +44,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("mutation", flag.ContinueOnError)
 	rule := flags.String("rule", "", "try the mutants of this rule only, such as L7")
 	name := flags.String("name", "", "try the mutant of this name only")
-	pkg := flags.String("random", "", "make random changes of this package instead, such as ./bff")
+	pkg := flags.String("random", "", "make random changes of this package instead, such as ./bff; for the root (.), the tests of ./internal/acceptance count as well")
 	n := flags.Int("n", 100, "with -random: how many")
 	seed := flags.Uint64("seed", 1, "with -random: draws others")
 	if err := flags.Parse(args); err != nil {

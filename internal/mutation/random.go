@@ -16,7 +16,8 @@ import (
 )
 
 // random returns all small changes of the package in a folder of the tree, in an
-// order that follows from seed. The package's own tests should fail for each.
+// order that follows from seed. The package's own tests should fail for each, or for
+// the root those of internal/acceptance.
 //
 // The changes: a condition negated, a comparison or another operator replaced, a
 // number raised by one, a boolean inverted, a statement removed, break for
@@ -47,9 +48,18 @@ func random(root, pkg string, seed uint64) ([]mutant, error) {
 	// #nosec G404 -- a sample, to be drawn again by its seed
 	rand.New(rand.NewPCG(seed, 0)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	for i := range all {
-		all[i].Package, all[i].Run = pkg, "."
+		all[i].Package, all[i].Run, all[i].then = pkg, ".", moreTests(root, pkg)
 	}
 	return all, nil
+}
+
+// moreTests returns the package that tests pkg beside its own tests, or "".
+func moreTests(root, pkg string) string {
+	const acceptance = "./internal/acceptance"
+	if _, err := os.Stat(filepath.Join(root, acceptance)); err != nil || filepath.Clean(pkg) != "." {
+		return ""
+	}
+	return acceptance
 }
 
 // change is one way to change a node; undo takes it back.

@@ -131,5 +131,9 @@ func (r *runner) trial(ctx context.Context, tree string, b *mutant) (v verdict, 
 		}
 		defer func() { err = errors.Join(err, restore()) }()
 	}
-	return goTest(ctx, r.work, tree, b)
+	v, err = goTest(ctx, r.work, tree, b.Package, b.Run)
+	if err == nil && v.kind == survived && b.then != "" {
+		return goTest(ctx, r.work, tree, b.then, b.Run)
+	}
+	return v, err
 }

@@ -72,6 +72,22 @@ func TestSamples(t *testing.T) {
 	require.ErrorContains(t, sample(t.Context(), t.TempDir(), ".", 5, 1, &out), "nothing to change")
 }
 
+// A change of the root may be seen by the acceptance tests alone.
+func TestSamplesOfTheRootAreTestedByTheAcceptanceTestsToo(t *testing.T) {
+	for test, caught := range map[string]bool{"\tif tiny.Sum(1, 2) != 3 {\n\t\tt.Fatal()\n\t}": true, "\t_ = tiny.Sum": false} {
+		root := tree(t, "")
+		t.Setenv("TMPDIR", t.TempDir())
+		folder := filepath.Join(root, "internal", "acceptance")
+		require.NoError(t, os.MkdirAll(folder, 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(root, "sum.go"), []byte("package tiny\n\nfunc Sum(a, b int) int { return a + b }\n"), 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(folder, "sum_test.go"),
+			[]byte("package acceptance_test\n\nimport (\n\t\"testing\"\n\t\"tiny\"\n)\n\nfunc TestAll(t *testing.T) {\n"+test+"\n}\n"), 0o600))
+		var out strings.Builder
+		err := sample(t.Context(), root, ".", 1, 1, &out)
+		assert.Equal(t, caught, err == nil, "%s", out.String())
+	}
+}
+
 func TestEquivalentBugsAreKnownByTheirLine(t *testing.T) {
 	list := "a.go | x := 1 | 1 becomes 2 | it is only a hint\n"
 	assert.Equal(t, "it is only a hint", known(list, &mutant{File: "a.go", change: "x := 1 | 1 becomes 2"}))

@@ -30,9 +30,9 @@ type verdict struct {
 	hung   bool // caught only because a test did not end
 }
 
-func goTest(ctx context.Context, work, tree string, b *mutant) (verdict, error) {
+func goTest(ctx context.Context, work, tree, pkg, tests string) (verdict, error) {
 	// Without paths in the packages, all copies share what is compiled.
-	cmd := exec.CommandContext(ctx, "go", "test", "-trimpath", "-count=1", "-vet=off", "-failfast", "-timeout", limit.String(), "-run", b.Run, b.Package) // #nosec G204 -- of the list
+	cmd := exec.CommandContext(ctx, "go", "test", "-trimpath", "-count=1", "-vet=off", "-failfast", "-timeout", limit.String(), "-run", tests, pkg) // #nosec G204 -- of the list
 	cmd.Dir = tree
 	cmd.Env = append(os.Environ(), "PWD="+tree, "TMPDIR="+work, "GOTMPDIR="+work)
 	// The go command ends when its test does: nothing is left running.

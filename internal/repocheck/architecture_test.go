@@ -54,6 +54,21 @@ func TestImportsGoDownOnly(t *testing.T) {
 	}
 }
 
+// The code of the SDK needs nothing that only its tests may.
+func TestOnlyTestsImportTheFixture(t *testing.T) {
+	checked := 0
+	walk(t, func(name string) {
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return
+		}
+		checked++
+		for _, spec := range parse(t, name).Imports {
+			assert.NotEqual(t, module+"/internal/fixture", strings.Trim(spec.Path.Value, `"`), name)
+		}
+	})
+	assert.Greater(t, checked, 100)
+}
+
 // imports returns what the files of a folder import, without its tests.
 func imports(t *testing.T, folder string) (all []string) {
 	t.Helper()

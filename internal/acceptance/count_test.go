@@ -1,4 +1,4 @@
-package emporix_test
+package acceptance_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
 // What a page view costs: the store is a round trip away, and the API bills
@@ -92,13 +93,13 @@ func tokenCalls(t *testing.T, fake *emporixtest.Fake) (n int) {
 // "guest" has an anonymous session, and "jo" is logged in.
 func counting(t *testing.T, test func(t *testing.T, fake *emporixtest.Fake, store *countingStore, replicas [2]*emporix.Client)) {
 	t.Helper()
-	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, _ *emporix.Client, _ *watcher) {
+	fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, _ *emporix.Client, _ *fixture.Watcher) {
 		store := &countingStore{LeaseTokenStore: emporix.NewMemoryStore(0), ops: map[string]int{}}
 		replicas := [2]*emporix.Client{
 			fake.Client(t, emporix.WithTokenStore(store)), fake.Client(t, emporix.WithTokenStore(store)),
 		}
 		require.NoError(t, view(t, replicas[0].Session("guest"), fake))
-		logIn(t, replicas[0].Session("jo"))
+		fixture.LogIn(t, replicas[0].Session("jo"))
 		store.counted()
 		test(t, fake, store, replicas)
 	})

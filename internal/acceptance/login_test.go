@@ -1,4 +1,4 @@
-package emporix_test
+package acceptance_test
 
 import (
 	"context"
@@ -14,30 +14,31 @@ import (
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixfake"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
 func TestLife_L09_LoginKeepsTheSession(t *testing.T) {
 	logins := map[string]func(context.Context, *emporix.Session) (emporix.LoginResult, error){
 		"password": func(ctx context.Context, s *emporix.Session) (emporix.LoginResult, error) {
-			result, err := s.Auth.Login(ctx, jo)
+			result, err := s.Auth.Login(ctx, fixture.Jo)
 			return *result, err
 		},
 		"social": func(ctx context.Context, s *emporix.Session) (emporix.LoginResult, error) {
-			result, err := s.Auth.SocialLogin(ctx, emporix.SocialLoginRequest{Code: "fake-code:" + jo.Email, RedirectURI: "https://shop.example/back"})
+			result, err := s.Auth.SocialLogin(ctx, emporix.SocialLoginRequest{Code: "fake-code:" + fixture.Jo.Email, RedirectURI: "https://shop.example/back"})
 			return result.LoginResult, err
 		},
 		"exchange": func(ctx context.Context, s *emporix.Session) (emporix.LoginResult, error) {
-			result, err := s.Auth.ExchangeToken(ctx, emporix.ExchangeTokenRequest{SubjectAccessToken: "fake-subject:" + jo.Email})
+			result, err := s.Auth.ExchangeToken(ctx, emporix.ExchangeTokenRequest{SubjectAccessToken: "fake-subject:" + fixture.Jo.Email})
 			return result.LoginResult, err
 		},
 	}
 	for name, login := range logins {
 		for _, age := range []time.Duration{0, 58 * time.Minute, 3 * time.Hour} {
 			t.Run(fmt.Sprint(name, " after ", age), func(t *testing.T) {
-				inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+				fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
 					own := client.DefaultSession()
-					require.NoError(t, anonymousCall(t.Context(), own))
-					session := info(t, own).SessionID
+					require.NoError(t, fixture.AnonymousCall(t.Context(), own))
+					session := fixture.Info(t, own).SessionID
 					time.Sleep(age)
 					result, err := login(t.Context(), own)
 					require.NoError(t, err)
@@ -45,8 +46,8 @@ func TestLife_L09_LoginKeepsTheSession(t *testing.T) {
 					assert.True(t, result.LoggedIn)
 					assert.Equal(t, session, result.SessionID)
 					assert.False(t, result.SessionChanged)
-					assert.Equal(t, session, info(t, own).SessionID)
-					require.NoError(t, customerCall(t.Context(), own))
+					assert.Equal(t, session, fixture.Info(t, own).SessionID)
+					require.NoError(t, fixture.CustomerCall(t.Context(), own))
 					details, err := client.Auth.Validate(t.Context())
 					require.NoError(t, err)
 					assert.Equal(t, session, details.SessionID, "the server sees it the same")
@@ -58,21 +59,21 @@ func TestLife_L09_LoginKeepsTheSession(t *testing.T) {
 }
 
 func TestLife_L11_TheLegalEntityStays(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-		fake.AddCompany(t, emporixtest.Company{ID: "company", Contacts: []emporixtest.Contact{{Email: jo.Email}}})
+	fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
+		fake.AddCompany(t, emporixtest.Company{ID: "company", Contacts: []emporixtest.Contact{{Email: fixture.Jo.Email}}})
 		own := client.DefaultSession()
-		logIn(t, own)
+		fixture.LogIn(t, own)
 		_, err := client.Auth.SwitchLegalEntity(t.Context(), "foreign")
 		require.ErrorIs(t, err, emporix.ErrForbidden)
-		require.NoError(t, customerCall(t.Context(), own))
+		require.NoError(t, fixture.CustomerCall(t.Context(), own))
 		switched, err := client.Auth.SwitchLegalEntity(t.Context(), "company")
 		require.NoError(t, err)
 		assert.Equal(t, "company", switched.LegalEntityID)
 		for range 5 {
 			time.Sleep(11 * time.Hour)
-			require.NoError(t, customerCall(t.Context(), own))
+			require.NoError(t, fixture.CustomerCall(t.Context(), own))
 			time.Sleep(time.Hour)
-			require.NoError(t, customerCall(t.Context(), own))
+			require.NoError(t, fixture.CustomerCall(t.Context(), own))
 			synctest.Wait()
 		}
 		details, err := client.Auth.Validate(t.Context())
@@ -83,20 +84,20 @@ func TestLife_L11_TheLegalEntityStays(t *testing.T) {
 }
 
 func TestLife_L12_LogoutAndALateRefresh(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+	fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *fixture.Watcher) {
 		visitor := client.Session("jo")
-		logIn(t, visitor)
+		fixture.LogIn(t, visitor)
 		time.Sleep(13 * time.Hour)
 		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", After: true, Delay: 5 * time.Second})
-		require.NoError(t, customerCall(t.Context(), client.Session("jo")))
+		require.NoError(t, fixture.CustomerCall(t.Context(), client.Session("jo")))
 		synctest.Wait()
 		fake.AssertCalls(t, "Auth.Refresh", 1)
 		require.NoError(t, visitor.Auth.Logout(t.Context()))
 		for range 10 {
-			require.ErrorIs(t, customerCall(t.Context(), client.Session("jo")), emporix.ErrNotLoggedIn)
+			require.ErrorIs(t, fixture.CustomerCall(t.Context(), client.Session("jo")), emporix.ErrNotLoggedIn)
 			time.Sleep(time.Second)
 		}
-		assert.NotContains(t, seen.kinds(), emporix.EventSessionRefreshed)
+		assert.NotContains(t, seen.Kinds(), emporix.EventSessionRefreshed)
 		fake.AssertCalls(t, "Auth.Logout", 2) // the late token too
 	})
 }
@@ -107,23 +108,23 @@ func TestLife_L12_LogoutWhateverTheServerSays(t *testing.T) {
 		"a proxy's 401": {Status: 401, Body: emporixfake.BodyHTML},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+			fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
 				own := client.DefaultSession()
-				session := logIn(t, own).SessionID
+				session := fixture.LogIn(t, own).SessionID
 				fault.Operation = "Auth.Logout"
 				fake.Fail(t, fault)
 				err := client.Auth.Logout(t.Context())
 				require.ErrorContains(t, err, "the session is removed")
-				require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrNotLoggedIn)
-				assert.Equal(t, emporix.SessionNone, info(t, own).Kind)
-				require.NoError(t, anonymousCall(t.Context(), own))
-				assert.NotEqual(t, session, info(t, own).SessionID)
+				require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrNotLoggedIn)
+				assert.Equal(t, emporix.SessionNone, fixture.Info(t, own).Kind)
+				require.NoError(t, fixture.AnonymousCall(t.Context(), own))
+				assert.NotEqual(t, session, fixture.Info(t, own).SessionID)
 			})
 		})
 	}
 	t.Run("dead already", func(t *testing.T) {
-		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-			logIn(t, client.DefaultSession())
+		fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
+			fixture.LogIn(t, client.DefaultSession())
 			fake.Server().RevokeAccess("")
 			require.NoError(t, client.Auth.Logout(t.Context()))
 		})
@@ -131,10 +132,10 @@ func TestLife_L12_LogoutWhateverTheServerSays(t *testing.T) {
 }
 
 func TestLife_L13_AnotherCustomer(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+	fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
 		fake.AddCustomer(t, emporixtest.Customer{Email: "mo@example.com", Password: "battery staple", FirstName: "Mo"})
 		own := client.DefaultSession()
-		first := logIn(t, own)
+		first := fixture.LogIn(t, own)
 		saas, err := own.SaaSToken(t.Context())
 		require.NoError(t, err)
 		second, err := client.Auth.Login(t.Context(), emporix.LoginRequest{Email: "mo@example.com", Password: "battery staple"})
@@ -151,8 +152,8 @@ func TestLife_L13_AnotherCustomer(t *testing.T) {
 }
 
 func TestLife_L15_NoCustomerNoRequest(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-		require.ErrorIs(t, customerCall(t.Context(), client.DefaultSession()), emporix.ErrNotLoggedIn)
+	fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
+		require.ErrorIs(t, fixture.CustomerCall(t.Context(), client.DefaultSession()), emporix.ErrNotLoggedIn)
 		_, err := client.Auth.Validate(t.Context())
 		require.ErrorIs(t, err, emporix.ErrNotLoggedIn)
 		require.ErrorIs(t, client.Auth.Logout(t.Context()), emporix.ErrNotLoggedIn)
@@ -164,10 +165,9 @@ func TestLife_L15_NoCustomerNoRequest(t *testing.T) {
 
 func TestLife_L15_AVanishedRowBeginsNoSessionForACustomersCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake := emporixtest.New(t)
-		fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+		fake := fixture.Fake(t)
 		client := fake.Client(t)
-		_, err := client.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+		_, err := client.Auth.Login(t.Context(), fixture.Jo)
 		require.NoError(t, err)
 		time.Sleep(61 * 24 * time.Hour) // longer than any store keeps the row
 
@@ -180,28 +180,28 @@ func TestLife_L15_AVanishedRowBeginsNoSessionForACustomersCall(t *testing.T) {
 // A visitor's new key has the session, and the old one nothing, also for values
 // that were made and used before.
 func TestLife_L12_TheOldKeyIsDeadAfterMoveTo(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+	fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
 		old := client.Session("old")
-		session := logIn(t, old).SessionID
-		require.NoError(t, customerCall(t.Context(), old))
+		session := fixture.LogIn(t, old).SessionID
+		require.NoError(t, fixture.CustomerCall(t.Context(), old))
 		moved, err := old.MoveTo(t.Context(), "new")
 		require.NoError(t, err)
 		for _, s := range []*emporix.Session{moved, client.Session("new")} {
-			require.NoError(t, customerCall(t.Context(), s))
-			assert.Equal(t, session, info(t, s).SessionID)
+			require.NoError(t, fixture.CustomerCall(t.Context(), s))
+			assert.Equal(t, session, fixture.Info(t, s).SessionID)
 		}
 		for _, s := range []*emporix.Session{old, client.Session("old")} {
-			require.ErrorIs(t, customerCall(t.Context(), s), emporix.ErrNotLoggedIn)
+			require.ErrorIs(t, fixture.CustomerCall(t.Context(), s), emporix.ErrNotLoggedIn)
 		}
-		require.NoError(t, anonymousCall(t.Context(), old))
-		assert.NotEqual(t, session, info(t, old).SessionID)
+		require.NoError(t, fixture.AnonymousCall(t.Context(), old))
+		assert.NotEqual(t, session, fixture.Info(t, old).SessionID)
 
 		_, err = moved.MoveTo(t.Context(), "old")
 		require.ErrorIs(t, err, emporix.ErrConflict)
 		var argument *emporix.ArgumentError
 		_, err = moved.MoveTo(t.Context(), "")
 		require.ErrorAs(t, err, &argument)
-		require.NoError(t, customerCall(t.Context(), moved))
+		require.NoError(t, fixture.CustomerCall(t.Context(), moved))
 		fake.AssertCalls(t, "Auth.Login", 1)
 	})
 }
@@ -212,13 +212,13 @@ func TestLife_L11_ARefusedSwitch(t *testing.T) {
 		notTheBearer["key"]: true, notTheBearer["product"]: true, notTheBearer["OAuth"]: true,
 		`{"status":400,"type":"bad_request","message":"No.","details":[{"field":"legalEntityId"}]}`: false,
 	} {
-		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-			logIn(t, client.DefaultSession())
+		fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
+			fixture.LogIn(t, client.DefaultSession())
 			fails(t, fake, 400, body, -1, "Auth.Refresh")
 			_, err := client.Auth.SwitchLegalEntity(t.Context(), "company")
 			assert.Equal(t, unavailable, errors.Is(err, emporix.ErrUnavailable), body)
 			assert.Equal(t, !unavailable, errors.Is(err, emporix.ErrInvalidRequest), body)
-			assert.Equal(t, emporix.SessionCustomer, info(t, client.DefaultSession()).Kind)
+			assert.Equal(t, emporix.SessionCustomer, fixture.Info(t, client.DefaultSession()).Kind)
 		})
 	}
 }
@@ -236,7 +236,7 @@ func TestALoginOverACustomerOfAnotherProcess(t *testing.T) {
 			who := emporix.LoginRequest{Email: name + "@example.com", Password: "correct horse"}
 			fake.AddCustomer(t, emporixtest.Customer{Email: who.Email, Password: who.Password})
 			visitor := here.Session(name)
-			require.NoError(t, anonymousCall(t.Context(), visitor))
+			require.NoError(t, fixture.AnonymousCall(t.Context(), visitor))
 			_, err := there.Session(name).Auth.Login(t.Context(), who)
 			require.NoError(t, err)
 			time.Sleep(90 * time.Minute) // the guest's token is over
@@ -252,28 +252,52 @@ func TestALoginOverACustomerOfAnotherProcess(t *testing.T) {
 // logged in is then no answer, least of all to a logout.
 func TestNobodyIsLoggedInIsLookedUp(t *testing.T) {
 	for name, call := range map[string]func(context.Context, *emporix.Session) error{
-		"a call":   customerCall,
+		"a call":   fixture.CustomerCall,
 		"a logout": func(ctx context.Context, s *emporix.Session) error { return s.Auth.Logout(ctx) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				fake := emporixtest.New(t)
-				fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
+				fake := fixture.Fake(t)
 				store := emporix.NewMemoryStore(0)
 				here, there := fake.Client(t, emporix.WithTokenStore(store)), fake.Client(t, emporix.WithTokenStore(store))
 				visitor := here.Session("v")
 				require.ErrorIs(t, call(t.Context(), visitor), emporix.ErrNotLoggedIn)
-				require.NoError(t, anonymousCall(t.Context(), visitor))
+				require.NoError(t, fixture.AnonymousCall(t.Context(), visitor))
 				time.Sleep(time.Minute)
 				require.ErrorIs(t, call(t.Context(), visitor), emporix.ErrNotLoggedIn)
-				logIn(t, there.Session("v"))
+				fixture.LogIn(t, there.Session("v"))
 				time.Sleep(time.Minute)
 				require.NoError(t, call(t.Context(), visitor))
 				if name == "a logout" {
-					assert.Equal(t, emporix.SessionNone, info(t, here.Session("v")).Kind)
-					assert.Equal(t, emporix.SessionNone, info(t, fake.Client(t, emporix.WithTokenStore(store)).Session("v")).Kind)
+					assert.Equal(t, emporix.SessionNone, fixture.Info(t, here.Session("v")).Kind)
+					assert.Equal(t, emporix.SessionNone, fixture.Info(t, fake.Client(t, emporix.WithTokenStore(store)).Session("v")).Kind)
 					fake.AssertCalls(t, "Auth.Logout", 1)
 				}
+			})
+		})
+	}
+}
+
+// Logging out is confirmed by a 401 only if that is about the access token.
+func TestLife_L12_WhatConfirmsALogout(t *testing.T) {
+	for body, confirmed := range map[string]bool{
+		"": true, faultBody("Access Token expired", "keymanagement.service.access_token_expired"): true,
+		`{"status":401,"type":"unauthorized","message":"No such session."}`: true,
+		notTheBearer["product"]: false, notTheBearer["key"]: false, notTheBearer["quota"]: false, notTheBearer["OAuth"]: false, fixture.GatewayPage: false,
+		`{"status":401,"type":"unauthorized","message":"The tenant is not known."}`: false,
+	} {
+		t.Run(body, func(t *testing.T) {
+			fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
+				own := client.DefaultSession()
+				fixture.LogIn(t, own)
+				fails(t, fake, 401, body, 1, "Auth.Logout")
+				err := client.Auth.Logout(t.Context())
+				if confirmed {
+					require.NoError(t, err)
+				} else {
+					require.ErrorIs(t, err, emporix.ErrUnauthorized)
+				}
+				assert.Equal(t, emporix.SessionNone, fixture.Info(t, own).Kind)
 			})
 		})
 	}

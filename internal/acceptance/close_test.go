@@ -1,4 +1,4 @@
-package emporix_test
+package acceptance_test
 
 import (
 	"fmt"
@@ -13,13 +13,14 @@ import (
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
 func TestLife_L14_ManyVisitorsNoGoroutines(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, _ *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+	fixture.InVirtualTime(t, func(t *testing.T, _ *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
 		before := runtime.NumGoroutine()
 		for i := range 200 {
-			require.NoError(t, anonymousCall(t.Context(), client.Session(fmt.Sprint(i))))
+			require.NoError(t, fixture.AnonymousCall(t.Context(), client.Session(fmt.Sprint(i))))
 		}
 		synctest.Wait()
 		assert.InDelta(t, before, runtime.NumGoroutine(), 5)
@@ -27,14 +28,14 @@ func TestLife_L14_ManyVisitorsNoGoroutines(t *testing.T) {
 }
 
 func TestLife_L14_Close(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+	fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
 		fake.Fail(t, emporixtest.Fault{Operation: "Auth.StartAnonymous", Delay: 5 * time.Second})
 		var all sync.WaitGroup
-		all.Go(func() { assert.ErrorIs(t, anonymousCall(t.Context(), client.Session("jo")), emporix.ErrClosed) })
+		all.Go(func() { assert.ErrorIs(t, fixture.AnonymousCall(t.Context(), client.Session("jo")), emporix.ErrClosed) })
 		synctest.Wait()
 		require.NoError(t, client.Close(t.Context()))
 		all.Wait()
-		require.ErrorIs(t, anonymousCall(t.Context(), client.Session("jo")), emporix.ErrClosed)
+		require.ErrorIs(t, fixture.AnonymousCall(t.Context(), client.Session("jo")), emporix.ErrClosed)
 		require.ErrorIs(t, client.Auth.Logout(t.Context()), emporix.ErrClosed)
 		_, err := client.Session("jo").Info(t.Context())
 		require.ErrorIs(t, err, emporix.ErrClosed)
@@ -43,10 +44,9 @@ func TestLife_L14_Close(t *testing.T) {
 
 func TestLife_L14_AClosedClientSendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake := emporixtest.New(t)
-		fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+		fake := fixture.Fake(t)
 		client := fake.Client(t)
-		_, err := client.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+		_, err := client.Auth.Login(t.Context(), fixture.Jo)
 		require.NoError(t, err)
 		_, err = client.Customers.Get(t.Context()) // the session has a live token at hand
 		require.NoError(t, err)

@@ -1,4 +1,4 @@
-package emporix_test
+package acceptance_test
 
 import (
 	"context"
@@ -22,70 +22,15 @@ import (
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixfake"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
-
-// writes are the calls that must never be doubled, by operation.
-var writes = map[string]func(context.Context, *emporix.Client) error{
-	"Auth.Login": login, "Customers.SignUp": signUp, "Customers.Update": update, "Credentials.ChangePassword": changePassword,
-	"Auth.SocialLogin": func(ctx context.Context, c *emporix.Client) error {
-		_, err := c.Auth.SocialLogin(ctx, emporix.SocialLoginRequest{Code: "c", RedirectURI: "u"})
-		return err
-	},
-	"Auth.ExchangeToken": func(ctx context.Context, c *emporix.Client) error {
-		_, err := c.Auth.ExchangeToken(ctx, emporix.ExchangeTokenRequest{SubjectAccessToken: "s"})
-		return err
-	},
-	"Customers.ConfirmSignUp": func(ctx context.Context, c *emporix.Client) error {
-		_, err := c.Customers.ConfirmSignUp(ctx, "token")
-		return err
-	},
-	"Customers.ResendActivation": func(ctx context.Context, c *emporix.Client) error {
-		return c.Customers.ResendActivation(ctx, "jo@example.com")
-	},
-	"Customers.Activate": func(ctx context.Context, c *emporix.Client) error { return c.Customers.Activate(ctx, "1") },
-	"Addresses.Add": func(ctx context.Context, c *emporix.Client) error {
-		_, err := c.Addresses.Add(ctx, emporix.AddressRequest{ContactName: "Jo"})
-		return err
-	},
-	"Addresses.Update": func(ctx context.Context, c *emporix.Client) error {
-		return c.Addresses.Update(ctx, "a1", emporix.AddressPatch{City: emporix.Set("Berlin")})
-	},
-	"Credentials.RequestPasswordReset": func(ctx context.Context, c *emporix.Client) error {
-		return c.Credentials.RequestPasswordReset(ctx, "jo@example.com")
-	},
-	"Credentials.ResetPassword": func(ctx context.Context, c *emporix.Client) error {
-		return c.Credentials.ResetPassword(ctx, emporix.ResetPasswordRequest{Token: "token", Password: "new password"})
-	},
-	"Credentials.RequestEmailChange": func(ctx context.Context, c *emporix.Client) error {
-		return c.Credentials.RequestEmailChange(ctx, emporix.EmailChangeRequest{Password: "p", NewEmail: "n@example.com"})
-	},
-	"Credentials.ConfirmEmailChange": func(ctx context.Context, c *emporix.Client) error {
-		return c.Credentials.ConfirmEmailChange(ctx, "token")
-	},
-	"Auth.Refresh": func(ctx context.Context, c *emporix.Client) error { _, err := c.Auth.Refresh(ctx); return err },
-	"Auth.Logout":  func(ctx context.Context, c *emporix.Client) error { return c.Auth.Logout(ctx) },
-}
-
-// reads are the calls that end in the same state however often they are sent.
-var reads = map[string]func(context.Context, *emporix.Client) error{
-	"Customers.Get": get, "Addresses.Delete": remove,
-	"Auth.Validate":  func(ctx context.Context, c *emporix.Client) error { _, err := c.Auth.Validate(ctx); return err },
-	"Addresses.List": func(ctx context.Context, c *emporix.Client) error { _, err := c.Addresses.List(ctx); return err },
-	"Addresses.Get":  func(ctx context.Context, c *emporix.Client) error { _, err := c.Addresses.Get(ctx, "a1"); return err },
-	"Addresses.AddTags": func(ctx context.Context, c *emporix.Client) error {
-		return c.Addresses.AddTags(ctx, "a1", "T")
-	},
-	"Addresses.RemoveTags": func(ctx context.Context, c *emporix.Client) error {
-		return c.Addresses.RemoveTags(ctx, "a1", "T")
-	},
-}
 
 func TestTheTablesCoverEveryOperation(t *testing.T) {
 	var all []string
-	for name := range writes {
+	for name := range fixture.Writes {
 		all = append(all, name)
 	}
-	for name := range reads {
+	for name := range fixture.Reads {
 		all = append(all, name)
 	}
 	assert.ElementsMatch(t, emporixfake.Operations(), append(all, "Auth.StartAnonymous", "Auth.RefreshAnonymous"))
@@ -94,14 +39,13 @@ func TestTheTablesCoverEveryOperation(t *testing.T) {
 // A write whose answer was lost is sent once, over real sockets, and its caller
 // is told to look.
 func TestAWriteIsNeverDoubled(t *testing.T) {
-	for name, call := range writes {
+	for name, call := range fixture.Writes {
 		for _, cut := range []string{emporixfake.CutBefore, emporixfake.CutAfter} {
 			t.Run(name+", cut "+cut, func(t *testing.T) {
 				t.Parallel()
-				fake := emporixtest.New(t, emporixtest.WithSocket())
-				fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+				fake := fixture.Fake(t, emporixtest.WithSocket())
 				client := fake.Client(t)
-				require.NoError(t, login(t.Context(), client)) // and so the connection is a kept one
+				require.NoError(t, fixture.Login(t.Context(), client)) // and so the connection is a kept one
 				before := fake.Calls(t, name)
 				fake.Fail(t, emporixtest.Fault{Operation: name, Cut: cut, Times: -1})
 				assert.ErrorIs(t, call(t.Context(), client), emporix.ErrOutcomeUnknown)
@@ -112,7 +56,7 @@ func TestAWriteIsNeverDoubled(t *testing.T) {
 }
 
 func TestReadsAreTriedAgain(t *testing.T) {
-	for name, call := range reads {
+	for name, call := range fixture.Reads {
 		for failure, fault := range map[string]emporixtest.Fault{
 			"cut before": {Cut: emporixfake.CutBefore}, "cut after": {Cut: emporixfake.CutAfter}, "truncated": {Body: emporixfake.BodyTruncated},
 			"429": {Status: 429}, "503": {Status: 503}, "502, a page": {Status: 502, Body: emporixfake.BodyHTML},
@@ -126,7 +70,7 @@ func TestReadsAreTriedAgain(t *testing.T) {
 					fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse",
 						Addresses: []map[string]any{{"id": "a1", "contactName": "Jo", "tags": []string{"T"}}}})
 					client := fake.Client(t)
-					require.NoError(t, login(t.Context(), client))
+					require.NoError(t, fixture.Login(t.Context(), client))
 					fault.Operation, fault.Times = name, 2
 					fake.Fail(t, fault)
 					require.NoError(t, call(t.Context(), client))
@@ -144,16 +88,15 @@ func TestReadsAreTriedAgain(t *testing.T) {
 // A lost answer to a delete, and then a 404: it is done. A 404 right away is not.
 func TestADeleteThatFindsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake := emporixtest.New(t)
-		fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse", Addresses: []map[string]any{{"id": "a1", "contactName": "Jo"}}})
+		fake := fixture.Fake(t)
 		client := fake.Client(t)
-		require.NoError(t, login(t.Context(), client))
+		require.NoError(t, fixture.Login(t.Context(), client))
 		fake.Fail(t, emporixtest.Fault{Operation: "Addresses.Delete", Cut: emporixfake.CutAfter})
-		assert.NoError(t, remove(t.Context(), client))
+		assert.NoError(t, fixture.DeleteAddress(t.Context(), client))
 		fake.AssertCalls(t, "Addresses.Delete", 2)
-		assert.ErrorIs(t, remove(t.Context(), client), emporix.ErrNotFound)
+		assert.ErrorIs(t, fixture.DeleteAddress(t.Context(), client), emporix.ErrNotFound)
 		fake.Fail(t, emporixtest.Fault{Operation: "Addresses.Delete", Status: 429})
-		assert.ErrorIs(t, remove(t.Context(), client), emporix.ErrNotFound, "429 did nothing")
+		assert.ErrorIs(t, fixture.DeleteAddress(t.Context(), client), emporix.ErrNotFound, "429 did nothing")
 	})
 }
 
@@ -162,7 +105,7 @@ func TestADeleteThatFindsNothing(t *testing.T) {
 func TestWhatMayBeDoneStaysSo(t *testing.T) {
 	lost := func() (*http.Response, error) { return nil, io.ErrUnexpectedEOF }
 	status := func(status int, body string) func() (*http.Response, error) {
-		return func() (*http.Response, error) { return reply(status, body), nil }
+		return func() (*http.Response, error) { return fixture.Reply(status, body), nil }
 	}
 	for name, tt := range map[string]struct {
 		answers []func() (*http.Response, error)
@@ -171,9 +114,9 @@ func TestWhatMayBeDoneStaysSo(t *testing.T) {
 		"lost, busy, gone":             {[]func() (*http.Response, error){lost, status(429, ""), status(404, "")}, nil},
 		"lost, 410":                    {[]func() (*http.Response, error){lost, status(410, "")}, nil},
 		"410":                          {[]func() (*http.Response, error){status(410, "")}, []string{"not found"}},
-		"lost, rejected, gone":         {[]func() (*http.Response, error){lost, status(401, gateway), status(404, "")}, nil},
-		"lost, busy, rejected, gone":   {[]func() (*http.Response, error){lost, status(429, ""), status(401, gateway), status(404, "")}, nil},
-		"busy, rejected, gone":         {[]func() (*http.Response, error){status(429, ""), status(401, gateway), status(404, "")}, []string{"not found"}},
+		"lost, rejected, gone":         {[]func() (*http.Response, error){lost, status(401, fixture.GatewayFault), status(404, "")}, nil},
+		"lost, busy, rejected, gone":   {[]func() (*http.Response, error){lost, status(429, ""), status(401, fixture.GatewayFault), status(404, "")}, nil},
+		"busy, rejected, gone":         {[]func() (*http.Response, error){status(429, ""), status(401, fixture.GatewayFault), status(404, "")}, []string{"not found"}},
 		"lost, the API's 404":          {[]func() (*http.Response, error){lost, status(404, `{"status":404,"type":"resource_not_found","message":"Address a1 not found."}`)}, nil},
 		"502, a proxy's page":          {[]func() (*http.Response, error){status(502, ""), status(404, "<html>404 Not Found</html>")}, []string{"not found", "outcome unknown"}},
 		"502, a proxy's text":          {[]func() (*http.Response, error){status(502, ""), status(404, "default backend - 404")}, []string{"not found", "outcome unknown"}},
@@ -181,23 +124,23 @@ func TestWhatMayBeDoneStaysSo(t *testing.T) {
 		"lost, busy, busy":             {[]func() (*http.Response, error){lost, status(429, ""), status(429, "")}, []string{"rate limited", "outcome unknown"}},
 		"busy, busy, busy":             {[]func() (*http.Response, error){status(429, ""), status(429, ""), status(429, "")}, []string{"rate limited"}},
 		"502, busy, forbidden":         {[]func() (*http.Response, error){status(502, ""), status(429, ""), status(403, "")}, []string{"forbidden", "outcome unknown"}},
-		"lost, rejected, rejected":     {[]func() (*http.Response, error){lost, status(401, gateway), status(401, gateway)}, []string{"unauthorized", "outcome unknown"}},
-		"rejected, rejected":           {[]func() (*http.Response, error){status(401, gateway), status(401, gateway)}, []string{"unauthorized"}},
+		"lost, rejected, rejected":     {[]func() (*http.Response, error){lost, status(401, fixture.GatewayFault), status(401, fixture.GatewayFault)}, []string{"unauthorized", "outcome unknown"}},
+		"rejected, rejected":           {[]func() (*http.Response, error){status(401, fixture.GatewayFault), status(401, fixture.GatewayFault)}, []string{"unauthorized"}},
 		"lost, no connection, nothing": {[]func() (*http.Response, error){lost, func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} }, func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} }}, []string{"unavailable", "outcome unknown"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				left := tt.answers
-				client := loggedIn(t, func(r *http.Request) (*http.Response, error) {
+				client := fixture.LoggedIn(t, func(r *http.Request) (*http.Response, error) {
 					if strings.HasSuffix(r.URL.Path, "/refreshauthtoken") {
-						return reply(200, strings.Replace(customerTokens, "customer-access", "customer-renewed", 1)), nil
+						return fixture.Reply(200, strings.Replace(fixture.CustomerTokens, "customer-access", "customer-renewed", 1)), nil
 					}
 					next := left[0]
 					left = left[1:]
 					return next()
 				})
-				err := remove(t.Context(), client)
-				assert.ElementsMatch(t, tt.is, is(err), "%v", err)
+				err := fixture.DeleteAddress(t.Context(), client)
+				assert.ElementsMatch(t, tt.is, fixture.Sentinels(err), "%v", err)
 				assert.Equal(t, tt.is == nil, err == nil, err)
 				assert.Empty(t, left)
 			})
@@ -208,24 +151,24 @@ func TestWhatMayBeDoneStaysSo(t *testing.T) {
 // What surely was not sent, or not taken, is sent again, whatever it is; except
 // where once means once.
 func TestUnsentRequestsAreSentAgain(t *testing.T) {
-	for name, call := range writes {
+	for name, call := range fixture.Writes {
 		for failure, fail := range map[string]func() (*http.Response, error){
 			"no connection":  func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} },
 			"stream refused": func() (*http.Response, error) { return nil, fmt.Errorf("sent: %w", streamError{3, 7, nil}) },
-			"429":            func() (*http.Response, error) { return reply(429, ""), nil },
+			"429":            func() (*http.Response, error) { return fixture.Reply(429, ""), nil },
 		} {
 			t.Run(name+", "+failure, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var mu sync.Mutex
 					seen := 0
-					client := loggedIn(t, func(*http.Request) (*http.Response, error) {
+					client := fixture.LoggedIn(t, func(*http.Request) (*http.Response, error) {
 						mu.Lock()
 						defer mu.Unlock()
 						seen++
 						if seen <= 2 {
 							return fail()
 						}
-						return reply(200, customerTokens[:len(customerTokens)-1]+`,"id":"1"}`), nil
+						return fixture.Reply(200, fixture.CustomerTokens[:len(fixture.CustomerTokens)-1]+`,"id":"1"}`), nil
 					})
 					err := call(t.Context(), client)
 					if name == "Auth.Refresh" || name == "Auth.Logout" {
@@ -274,11 +217,11 @@ func TestWordsOfAnErrorProveNothing(t *testing.T) {
 		"another code":      streamError{3, 8, nil},
 		"a read":            &net.OpError{Op: "read", Err: syscall.ECONNRESET},
 	} {
-		for op, call := range writes {
+		for op, call := range fixture.Writes {
 			t.Run(op+", "+name, func(t *testing.T) {
 				t.Parallel()
 				seen := 0
-				client := loggedIn(t, func(*http.Request) (*http.Response, error) { seen++; return nil, failure })
+				client := fixture.LoggedIn(t, func(*http.Request) (*http.Response, error) { seen++; return nil, failure })
 				assert.ErrorIs(t, call(t.Context(), client), emporix.ErrOutcomeUnknown)
 				assert.Equal(t, 1, seen)
 			})
@@ -302,9 +245,9 @@ func TestAPeerThatClaimsToHaveRefused(t *testing.T) {
 				w.Header().Set("Content-Type", "application/json")
 				switch {
 				case strings.HasSuffix(r.URL.Path, "/anonymous/login"):
-					_, _ = io.WriteString(w, anonymousTokens)
+					_, _ = io.WriteString(w, fixture.AnonymousTokens)
 				case strings.HasSuffix(r.URL.Path, "/login"):
-					_, _ = io.WriteString(w, customerTokens)
+					_, _ = io.WriteString(w, fixture.CustomerTokens)
 				default:
 					mu.Lock()
 					done++
@@ -320,8 +263,8 @@ func TestAPeerThatClaimsToHaveRefused(t *testing.T) {
 			client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL(server.URL))
 			require.NoError(t, err)
 			t.Cleanup(func() { assert.NoError(t, client.Close(context.Background())) })
-			require.NoError(t, login(t.Context(), client))
-			assert.ErrorIs(t, writes["Addresses.Add"](t.Context(), client), emporix.ErrOutcomeUnknown)
+			require.NoError(t, fixture.Login(t.Context(), client))
+			assert.ErrorIs(t, fixture.Writes["Addresses.Add"](t.Context(), client), emporix.ErrOutcomeUnknown)
 			mu.Lock()
 			defer mu.Unlock()
 			assert.Equal(t, 1, done)
@@ -342,23 +285,22 @@ func TestL08_WhatA401Means(t *testing.T) {
 		renewals int
 		err      error
 	}{
-		"a fault, a read":           {get, "Customers.Get", gateway, 1, 2, 1, nil},
-		"a fault, a write":          {update, "Customers.Update", gateway, 1, 2, 1, nil},
-		"a fault, a password call":  {changePassword, "Credentials.ChangePassword", gateway, 1, 2, 1, nil},
-		"nothing, a read":           {get, "Customers.Get", "", 1, 2, 1, nil},
-		"nothing, a password call":  {changePassword, "Credentials.ChangePassword", "", 1, 1, 0, emporix.ErrInvalidCredentials},
-		"a message, a read":         {get, "Customers.Get", message, 1, 1, 0, emporix.ErrUnauthorized},
-		"a message, a password":     {changePassword, "Credentials.ChangePassword", message, 1, 1, 0, emporix.ErrInvalidCredentials},
-		"a page":                    {get, "Customers.Get", page, 1, 1, 0, emporix.ErrUnauthorized},
-		"a fault, again and again":  {get, "Customers.Get", gateway, -1, 2, 1, emporix.ErrUnauthorized},
-		"a fault, a write, forever": {update, "Customers.Update", gateway, -1, 2, 1, emporix.ErrUnauthorized},
+		"a fault, a read":           {fixture.Get, "Customers.Get", fixture.GatewayFault, 1, 2, 1, nil},
+		"a fault, a write":          {fixture.Update, "Customers.Update", fixture.GatewayFault, 1, 2, 1, nil},
+		"a fault, a password call":  {fixture.ChangePassword, "Credentials.ChangePassword", fixture.GatewayFault, 1, 2, 1, nil},
+		"nothing, a read":           {fixture.Get, "Customers.Get", "", 1, 2, 1, nil},
+		"nothing, a password call":  {fixture.ChangePassword, "Credentials.ChangePassword", "", 1, 1, 0, emporix.ErrInvalidCredentials},
+		"a message, a read":         {fixture.Get, "Customers.Get", message, 1, 1, 0, emporix.ErrUnauthorized},
+		"a message, a password":     {fixture.ChangePassword, "Credentials.ChangePassword", message, 1, 1, 0, emporix.ErrInvalidCredentials},
+		"a page":                    {fixture.Get, "Customers.Get", fixture.GatewayPage, 1, 1, 0, emporix.ErrUnauthorized},
+		"a fault, again and again":  {fixture.Get, "Customers.Get", fixture.GatewayFault, -1, 2, 1, emporix.ErrUnauthorized},
+		"a fault, a write, forever": {fixture.Update, "Customers.Update", fixture.GatewayFault, -1, 2, 1, emporix.ErrUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				fake := emporixtest.New(t)
-				fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+				fake := fixture.Fake(t)
 				client := fake.Client(t)
-				require.NoError(t, login(t.Context(), client))
+				require.NoError(t, fixture.Login(t.Context(), client))
 				fake.Fail(t, emporixtest.Fault{Operation: tt.op, Status: 401, RawBody: &tt.body, Times: tt.times})
 				err := tt.call(t.Context(), client)
 				if tt.err == nil {
@@ -379,14 +321,13 @@ func TestL08_WhatA401Means(t *testing.T) {
 // Many visitors whose tokens are rejected at once don't storm the server.
 func TestARejectionOfManyCallsRenewsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake := emporixtest.New(t)
-		fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+		fake := fixture.Fake(t)
 		client := fake.Client(t)
-		require.NoError(t, login(t.Context(), client))
+		require.NoError(t, fixture.Login(t.Context(), client))
 		fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Body: emporixfake.BodyGatewayFault, Times: -1})
 		var all sync.WaitGroup
 		for range 50 {
-			all.Go(func() { assert.ErrorIs(t, get(t.Context(), client), emporix.ErrUnauthorized) })
+			all.Go(func() { assert.ErrorIs(t, fixture.Get(t.Context(), client), emporix.ErrUnauthorized) })
 		}
 		all.Wait()
 		fake.AssertCalls(t, "Auth.Refresh", 1)
@@ -398,9 +339,9 @@ func TestRetriesCanBeLimited(t *testing.T) {
 	for attempts := 1; attempts <= 5; attempts++ {
 		synctest.Test(t, func(t *testing.T) {
 			seen := 0
-			client := loggedIn(t, func(*http.Request) (*http.Response, error) { seen++; return nil, io.ErrUnexpectedEOF },
+			client := fixture.LoggedIn(t, func(*http.Request) (*http.Response, error) { seen++; return nil, io.ErrUnexpectedEOF },
 				emporix.WithRetries(emporix.Retries{MaxAttempts: attempts}))
-			assert.Error(t, get(t.Context(), client))
+			assert.Error(t, fixture.Get(t.Context(), client))
 			assert.Equal(t, attempts, seen)
 		})
 	}
@@ -410,9 +351,9 @@ func TestWaitingAsLongAsTheServerAsks(t *testing.T) {
 	for seconds, attempts := range map[int]int{5: 3, 29: 3, 31: 1, 86400: 1} {
 		t.Run(fmt.Sprint(seconds), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				client := loggedIn(t, always(429, "", "Retry-After", fmt.Sprint(seconds)))
+				client := fixture.LoggedIn(t, fixture.Always(429, "", "Retry-After", fmt.Sprint(seconds)))
 				began := time.Now()
-				err := get(t.Context(), client)
+				err := fixture.Get(t.Context(), client)
 				var apiErr *emporix.APIError
 				require.ErrorAs(t, err, &apiErr)
 				assert.Equal(t, attempts, apiErr.Attempts)

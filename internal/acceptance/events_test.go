@@ -1,4 +1,4 @@
-package emporix_test
+package acceptance_test
 
 import (
 	"context"
@@ -16,20 +16,21 @@ import (
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
 func TestLife_Events(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, _ *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+	fixture.InVirtualTime(t, func(t *testing.T, _ *emporixtest.Fake, client *emporix.Client, seen *fixture.Watcher) {
 		visitor := client.Session("jo's cookie")
-		require.NoError(t, anonymousCall(t.Context(), visitor))
+		require.NoError(t, fixture.AnonymousCall(t.Context(), visitor))
 		_, err := visitor.Auth.Refresh(t.Context())
 		require.NoError(t, err)
-		logIn(t, visitor)
+		fixture.LogIn(t, visitor)
 		_, err = visitor.Auth.Refresh(t.Context())
 		require.NoError(t, err)
 		require.NoError(t, visitor.Auth.Logout(t.Context()))
 		synctest.Wait()
-		for _, e := range seen.events {
+		for _, e := range seen.Events() {
 			assert.Equal(t, "jo's cookie", e.Key.Reveal())
 			assert.NotContains(t, fmt.Sprintf("%+v", e), "cookie")
 			assert.NoError(t, e.Err)
@@ -37,18 +38,18 @@ func TestLife_Events(t *testing.T) {
 		assert.Equal(t, []emporix.EventKind{
 			emporix.EventSessionStarted, emporix.EventSessionRefreshed, emporix.EventLoggedIn,
 			emporix.EventSessionRefreshed, emporix.EventLoggedOut,
-		}, seen.kinds())
+		}, seen.Kinds())
 	})
 }
 
 func TestLife_L11_ASessionIDThatChangesIsAnEvent(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
-		require.NoError(t, anonymousCall(t.Context(), client.DefaultSession()))
+	fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *fixture.Watcher) {
+		require.NoError(t, fixture.AnonymousCall(t.Context(), client.DefaultSession()))
 		fake.Fail(t, emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Set: map[string]json.RawMessage{"sessionId": json.RawMessage(`"another"`)}})
 		refreshed, err := client.Auth.Refresh(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, "another", refreshed.SessionID)
-		assert.Contains(t, seen.kinds(), emporix.EventSessionIDChanged)
+		assert.Contains(t, seen.Kinds(), emporix.EventSessionIDChanged)
 	})
 }
 
@@ -83,25 +84,25 @@ func TestLife_L14_ALogHandlerThatPanicsLosesNothing(t *testing.T) {
 			hit := false
 			synctest.Test(t, func(t *testing.T) {
 				fake := emporixtest.New(t)
-				fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
-				left, seen := new(atomic.Int32), new(watcher)
+				fake.AddCustomer(t, emporixtest.Customer{Email: fixture.Jo.Email, Password: fixture.Jo.Password})
+				left, seen := new(atomic.Int32), new(fixture.Watcher)
 				left.Store(at)
 				client := fake.Client(t, emporix.WithLogger(slog.New(handler(panickyHandler{slog.DiscardHandler, left}))), emporix.WithObserver(func(e emporix.Event) {
-					seen.observe(e)
+					seen.Observe(e)
 					panic("the observer")
 				}))
 				session := client.Session("jo")
-				_, err := session.Auth.Login(t.Context(), jo)
+				_, err := session.Auth.Login(t.Context(), fixture.Jo)
 				require.NoError(t, err)
 				time.Sleep(13 * time.Hour)
 				_, err = session.Auth.Refresh(t.Context())
 				require.NoError(t, err, "%s %d", name, at)
 				time.Sleep(23 * time.Hour)
-				require.NoError(t, customerCall(t.Context(), session))
-				require.NoError(t, anonymousCall(t.Context(), session))
+				require.NoError(t, fixture.CustomerCall(t.Context(), session))
+				require.NoError(t, fixture.AnonymousCall(t.Context(), session))
 				synctest.Wait()
-				require.True(t, info(t, session).CanRefresh, "%s %d", name, at)
-				assert.Equal(t, []emporix.EventKind{emporix.EventSessionStarted, emporix.EventLoggedIn, emporix.EventSessionRefreshed, emporix.EventSessionRefreshed}, seen.kinds())
+				require.True(t, fixture.Info(t, session).CanRefresh, "%s %d", name, at)
+				assert.Equal(t, []emporix.EventKind{emporix.EventSessionStarted, emporix.EventLoggedIn, emporix.EventSessionRefreshed, emporix.EventSessionRefreshed}, seen.Kinds())
 				noUnauthorized(t, fake)
 				hit = left.Load() <= 0
 			})

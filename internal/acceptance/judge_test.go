@@ -1,11 +1,8 @@
-package emporix_test
+package acceptance_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -17,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
-	"github.com/emporix-community/emporix-go/emporixfake"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
 func faultBody(text, code string) string {
@@ -59,20 +56,20 @@ func TestLife_L06_TwentyBadMinutesKeepTheCart(t *testing.T) {
 	for name, refusal := range undecided {
 		for _, alive := range []bool{true, false} {
 			t.Run(fmt.Sprint(name, " alive ", alive), func(t *testing.T) {
-				inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+				fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *fixture.Watcher) {
 					own := client.DefaultSession()
-					require.NoError(t, anonymousCall(t.Context(), own))
-					session := info(t, own).SessionID
+					require.NoError(t, fixture.AnonymousCall(t.Context(), own))
+					session := fixture.Info(t, own).SessionID
 					if alive { // early renewals fail, and then the access token ends
 						time.Sleep(3599*time.Second - 5*time.Minute)
 					} else {
 						time.Sleep(90 * time.Minute)
 					}
-					seen.kinds()
+					seen.Kinds()
 					fails(t, fake, refusal.status, refusal.body, -1, "Auth.RefreshAnonymous", "Auth.StartAnonymous")
 					for range 40 {
 						time.Sleep(30 * time.Second)
-						if err := anonymousCall(t.Context(), own); err != nil {
+						if err := fixture.AnonymousCall(t.Context(), own); err != nil {
 							require.ErrorIs(t, err, emporix.ErrUnavailable)
 							require.NotErrorIs(t, err, emporix.ErrUnauthorized, "it is no reason to log in")
 							require.NotErrorIs(t, err, emporix.ErrInvalidRequest)
@@ -81,11 +78,11 @@ func TestLife_L06_TwentyBadMinutesKeepTheCart(t *testing.T) {
 							assert.Equal(t, refusal.status, apiErr.StatusCode)
 						}
 					}
-					require.Error(t, anonymousCall(t.Context(), own))
+					require.Error(t, fixture.AnonymousCall(t.Context(), own))
 					fake.Server().ClearFaults()
-					require.NoError(t, anonymousCall(t.Context(), own))
-					assert.Equal(t, session, info(t, own).SessionID, "the cart")
-					assert.NotContains(t, seen.kinds(), emporix.EventSessionReplaced)
+					require.NoError(t, fixture.AnonymousCall(t.Context(), own))
+					assert.Equal(t, session, fixture.Info(t, own).SessionID, "the cart")
+					assert.NotContains(t, seen.Kinds(), emporix.EventSessionReplaced)
 				})
 			})
 		}
@@ -96,26 +93,26 @@ func TestLife_L06_TwentyBadMinutesKeepTheCart(t *testing.T) {
 func TestLife_L06_AGuestsRefreshTokenStaysUntilTheReplacementIsStored(t *testing.T) {
 	for _, alive := range []bool{true, false} {
 		t.Run(fmt.Sprint("alive ", alive), func(t *testing.T) {
-			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+			fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
 				own := client.DefaultSession()
-				require.NoError(t, anonymousCall(t.Context(), own))
-				session := info(t, own).SessionID
+				require.NoError(t, fixture.AnonymousCall(t.Context(), own))
+				session := fixture.Info(t, own).SessionID
 				no := `{"status":401,"type":"unauthorized","message":"The refresh token is not valid."}`
 				fails(t, fake, 401, no, -1, "Auth.RefreshAnonymous")
 				fails(t, fake, 503, "", -1, "Auth.StartAnonymous")
 				if alive {
 					time.Sleep(3599*time.Second - 2*time.Minute)
 					for range 3 {
-						require.NoError(t, anonymousCall(t.Context(), own))
+						require.NoError(t, fixture.AnonymousCall(t.Context(), own))
 						time.Sleep(30 * time.Second)
 					}
 					fake.AssertCalls(t, "Auth.RefreshAnonymous", 1)
 				}
 				time.Sleep(90 * time.Minute)
-				require.ErrorIs(t, anonymousCall(t.Context(), own), emporix.ErrUnavailable)
+				require.ErrorIs(t, fixture.AnonymousCall(t.Context(), own), emporix.ErrUnavailable)
 				fake.Server().ClearFaults()
-				require.NoError(t, anonymousCall(t.Context(), own))
-				assert.Equal(t, session, info(t, own).SessionID)
+				require.NoError(t, fixture.AnonymousCall(t.Context(), own))
+				assert.Equal(t, session, fixture.Info(t, own).SessionID)
 			})
 		})
 	}
@@ -127,21 +124,21 @@ func TestLife_L06_AGuestWhoseRefreshAloneIsRefused(t *testing.T) {
 	for name, refusal := range undecided {
 		for times, kept := range map[int]bool{1: true, -1: false} {
 			t.Run(fmt.Sprint(name, " times ", times), func(t *testing.T) {
-				inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+				fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *fixture.Watcher) {
 					own := client.DefaultSession()
-					require.NoError(t, anonymousCall(t.Context(), own))
-					session := info(t, own).SessionID
+					require.NoError(t, fixture.AnonymousCall(t.Context(), own))
+					session := fixture.Info(t, own).SessionID
 					time.Sleep(90 * time.Minute)
-					seen.kinds()
+					seen.Kinds()
 					fails(t, fake, refusal.status, refusal.body, times, "Auth.RefreshAnonymous")
-					require.NoError(t, anonymousCall(t.Context(), own))
+					require.NoError(t, fixture.AnonymousCall(t.Context(), own))
 					fake.AssertCalls(t, "Auth.RefreshAnonymous", 2)
 					fake.AssertCalls(t, "Auth.StartAnonymous", 2)
-					assert.Equal(t, kept, info(t, own).SessionID == session)
+					assert.Equal(t, kept, fixture.Info(t, own).SessionID == session)
 					if kept {
-						assert.Equal(t, []emporix.EventKind{emporix.EventSessionRefreshed}, seen.kinds())
+						assert.Equal(t, []emporix.EventKind{emporix.EventSessionRefreshed}, seen.Kinds())
 					} else {
-						assert.Equal(t, []emporix.EventKind{emporix.EventSessionReplaced}, seen.kinds())
+						assert.Equal(t, []emporix.EventKind{emporix.EventSessionReplaced}, seen.Kinds())
 					}
 				})
 			})
@@ -153,9 +150,9 @@ func TestLife_L06_AGuestWhoseRefreshAloneIsRefused(t *testing.T) {
 func TestLife_L06_ATokenCallsStatusIsNotTheCallers(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 409, 412, 422} {
 		for _, op := range []string{"Auth.Refresh", "Auth.StartAnonymous"} { // of the customer, and of what authorises that
-			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+			fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
 				own := client.DefaultSession()
-				logIn(t, own)
+				fixture.LogIn(t, own)
 				time.Sleep(90 * time.Minute)
 				fails(t, fake, status, faultBody("No", "x.y.No"), -1, op)
 				_, err := own.Addresses.Get(t.Context(), "a1")
@@ -169,7 +166,7 @@ func TestLife_L06_ATokenCallsStatusIsNotTheCallers(t *testing.T) {
 				require.ErrorAs(t, err, &apiErr)
 				assert.Equal(t, status, apiErr.StatusCode)
 				fake.Server().ClearFaults()
-				require.NoError(t, customerCall(t.Context(), own))
+				require.NoError(t, fixture.CustomerCall(t.Context(), own))
 			}, hourOfCustomer)
 		}
 	}
@@ -177,12 +174,11 @@ func TestLife_L06_ATokenCallsStatusIsNotTheCallers(t *testing.T) {
 
 // The same over a real connection.
 func TestARefusalOverASocket(t *testing.T) {
-	fake := emporixtest.New(t, emporixtest.WithSocket())
-	fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
+	fake := fixture.Fake(t, emporixtest.WithSocket())
 	client := fake.Client(t)
 	own := client.DefaultSession()
-	logIn(t, own)
-	session := info(t, own).SessionID
+	fixture.LogIn(t, own)
+	session := fixture.Info(t, own).SessionID
 	for name, refusal := range undecided {
 		times := 1
 		if strings.HasPrefix(name, "bearer") || name == "empty, unauthorized" {
@@ -201,11 +197,11 @@ func TestARefusalOverASocket(t *testing.T) {
 		resp, err := own.HTTPClient().Get(fake.URL() + "/customer/acme/me")
 		require.NoError(t, err)
 		assert.Equal(t, 401, resp.StatusCode)
-		assert.Equal(t, body, text(t, resp))
+		assert.Equal(t, body, fixture.Text(t, resp))
 		fake.AssertCalls(t, "Auth.Refresh", refreshes)
-		require.NoError(t, customerCall(t.Context(), own), name)
+		require.NoError(t, fixture.CustomerCall(t.Context(), own), name)
 	}
-	assert.Equal(t, session, info(t, own).SessionID)
+	assert.Equal(t, session, fixture.Info(t, own).SessionID)
 }
 
 var hourOfCustomer = emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour})
@@ -216,10 +212,10 @@ func TestLife_L06_OneUndecidedRefusalLogsNobodyOut(t *testing.T) {
 	for name, refusal := range undecided {
 		for _, alive := range []bool{true, false} {
 			t.Run(fmt.Sprint(name, " alive ", alive), func(t *testing.T) {
-				inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+				fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *fixture.Watcher) {
 					own := client.DefaultSession()
-					logIn(t, own)
-					session := info(t, own).SessionID
+					fixture.LogIn(t, own)
+					session := fixture.Info(t, own).SessionID
 					times := 1
 					if strings.HasPrefix(name, "bearer") || name == "empty, unauthorized" {
 						times = 3 // of all bearers that are tried
@@ -234,12 +230,12 @@ func TestLife_L06_OneUndecidedRefusalLogsNobodyOut(t *testing.T) {
 					require.ErrorIs(t, err, emporix.ErrUnavailable)
 					fake.Server().ClearFaults()
 					if alive {
-						require.NoError(t, customerCall(t.Context(), own))
+						require.NoError(t, fixture.CustomerCall(t.Context(), own))
 					}
 					time.Sleep(30 * time.Minute)
-					require.NoError(t, customerCall(t.Context(), own))
-					assert.Equal(t, session, info(t, own).SessionID)
-					assert.NotContains(t, seen.kinds(), emporix.EventSessionExpired)
+					require.NoError(t, fixture.CustomerCall(t.Context(), own))
+					assert.Equal(t, session, fixture.Info(t, own).SessionID)
+					assert.NotContains(t, seen.Kinds(), emporix.EventSessionExpired)
 				}, hourOfCustomer)
 			})
 		}
@@ -251,24 +247,24 @@ func TestLife_L06_OneUndecidedRefusalLogsNobodyOut(t *testing.T) {
 func TestLife_L06_TheSameRefusalAgainAndAgain(t *testing.T) {
 	start := func(t *testing.T, client *emporix.Client) *emporix.Session {
 		own := client.DefaultSession()
-		logIn(t, own)
+		fixture.LogIn(t, own)
 		time.Sleep(90 * time.Minute)
 		return own
 	}
 	for name, refusal := range undecided {
 		t.Run(name, func(t *testing.T) {
-			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+			fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *fixture.Watcher) {
 				own := start(t, client)
 				fails(t, fake, refusal.status, refusal.body, -1, "Auth.Refresh")
 				for range 6 {
-					require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrUnavailable)
+					require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrUnavailable)
 					time.Sleep(19 * time.Second)
 				}
-				assert.NotContains(t, seen.kinds(), emporix.EventSessionExpired)
+				assert.NotContains(t, seen.Kinds(), emporix.EventSessionExpired)
 				time.Sleep(10 * time.Second)
-				require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrSessionExpired)
-				assert.Contains(t, seen.kinds(), emporix.EventSessionExpired)
-				require.NoError(t, anonymousCall(t.Context(), own))
+				require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrSessionExpired)
+				assert.Contains(t, seen.Kinds(), emporix.EventSessionExpired)
+				require.NoError(t, fixture.AnonymousCall(t.Context(), own))
 			}, hourOfCustomer)
 		})
 	}
@@ -277,55 +273,55 @@ func TestLife_L06_TheSameRefusalAgainAndAgain(t *testing.T) {
 		fails(t, fake, 401, faultBody("", code), -1, "Auth.Refresh")
 	}
 	t.Run("twice is not enough, however long", func(t *testing.T) {
-		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
 			own := start(t, client)
 			refuse(t, fake, "oauth.v2.InvalidApiKey")
 			for range 2 {
-				require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrUnavailable)
+				require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrUnavailable)
 				time.Sleep(time.Hour)
 			}
 			fake.Server().ClearFaults()
-			require.NoError(t, customerCall(t.Context(), own))
+			require.NoError(t, fixture.CustomerCall(t.Context(), own))
 		}, hourOfCustomer)
 	})
 	t.Run("not the same refusal", func(t *testing.T) {
-		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
 			own := start(t, client)
 			for i := range 6 {
 				refuse(t, fake, []string{"oauth.v2.InvalidApiKey", "policies.ratelimit.QuotaViolation"}[i%2])
-				require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrUnavailable)
+				require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrUnavailable)
 				time.Sleep(time.Minute)
 			}
 		}, hourOfCustomer)
 	})
 	t.Run("no anonymous tokens in between", func(t *testing.T) {
-		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
 			own := start(t, client)
-			require.NoError(t, customerCall(t.Context(), own)) // there is a bearer for refreshes
+			require.NoError(t, fixture.CustomerCall(t.Context(), own)) // there is a bearer for refreshes
 			time.Sleep(58 * time.Minute)
 			_, err := client.Auth.Refresh(t.Context()) // and a new one
 			require.NoError(t, err)
 			fails(t, fake, 401, faultBody("", "oauth.v2.InvalidApiKey"), -1, "Auth.Refresh", "Auth.StartAnonymous", "Auth.RefreshAnonymous")
 			time.Sleep(61 * time.Minute)
 			for range 30 {
-				require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrUnavailable)
+				require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrUnavailable)
 				time.Sleep(time.Minute)
 			}
 			fake.Server().ClearFaults()
-			require.NoError(t, customerCall(t.Context(), own))
+			require.NoError(t, fixture.CustomerCall(t.Context(), own))
 		}, emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour, Anonymous: 3 * time.Hour}))
 	})
 	t.Run("an outage in between begins the count again", func(t *testing.T) {
-		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
 			own := start(t, client)
 			refuse(t, fake, "oauth.v2.InvalidApiKey")
-			require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrUnavailable)
+			require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrUnavailable)
 			fails(t, fake, 503, "", -1, "Auth.StartAnonymous")
 			time.Sleep(3 * time.Minute)
-			require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrUnavailable)
+			require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrUnavailable)
 			refuse(t, fake, "oauth.v2.InvalidApiKey")
 			for range 3 {
-				require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrUnavailable)
+				require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrUnavailable)
 				time.Sleep(time.Second)
 			}
 		}, hourOfCustomer)
@@ -335,16 +331,15 @@ func TestLife_L06_TheSameRefusalAgainAndAgain(t *testing.T) {
 // The count is the session's: scripts are new processes, and a shop has several.
 func TestLife_L06_TheCountOutlivesTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake := emporixtest.New(t, hourOfCustomer)
-		fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
+		fake := fixture.Fake(t, hourOfCustomer)
 		store := emporix.NewMemoryStore(0)
 		run := func(do func(*emporix.Session) error) error {
 			client := fake.Client(t, emporix.WithTokenStore(store))
 			defer func() { require.NoError(t, client.Close(t.Context())) }()
 			return do(client.Session("jo"))
 		}
-		call := func(s *emporix.Session) error { return customerCall(t.Context(), s) }
-		require.NoError(t, run(func(s *emporix.Session) error { logIn(t, s); return nil }))
+		call := func(s *emporix.Session) error { return fixture.CustomerCall(t.Context(), s) }
+		require.NoError(t, run(func(s *emporix.Session) error { fixture.LogIn(t, s); return nil }))
 		time.Sleep(90 * time.Minute)
 		fails(t, fake, 401, `{"error":"invalid_client"}`, -1, "Auth.Refresh")
 		for range 2 {
@@ -357,16 +352,16 @@ func TestLife_L06_TheCountOutlivesTheProcess(t *testing.T) {
 
 // A success forgets the count.
 func TestLife_L06_ASuccessForgetsTheRefusals(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+	fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
 		own := client.DefaultSession()
-		logIn(t, own)
+		fixture.LogIn(t, own)
 		for range 3 {
 			time.Sleep(90 * time.Minute)
 			fails(t, fake, 401, `{"error":"invalid_client"}`, 2, "Auth.Refresh")
-			require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrUnavailable)
+			require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrUnavailable)
 			time.Sleep(3 * time.Minute)
-			require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrUnavailable)
-			require.NoError(t, customerCall(t.Context(), own))
+			require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrUnavailable)
+			require.NoError(t, fixture.CustomerCall(t.Context(), own))
 		}
 	}, hourOfCustomer)
 }
@@ -376,17 +371,17 @@ func TestLife_L10_AServerThatWantsTheCustomersBearer(t *testing.T) {
 		a.RefreshWantsCustomerBearer, a.ReuseKillsFamily = true, true
 	})
 	t.Run("what worked comes first", func(t *testing.T) {
-		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
 			sessions := []*emporix.Session{client.Session("jo"), client.Session("mo")}
 			for _, s := range sessions {
-				logIn(t, s)
+				fixture.LogIn(t, s)
 			}
 			for i := range 60 {
 				time.Sleep(13 * time.Hour)
 				before := fake.Calls(t, "Auth.Refresh")
-				require.NoError(t, customerCall(t.Context(), sessions[i%2]))
+				require.NoError(t, fixture.CustomerCall(t.Context(), sessions[i%2]))
 				synctest.Wait()
-				require.NoError(t, customerCall(t.Context(), sessions[(i+1)%2]))
+				require.NoError(t, fixture.CustomerCall(t.Context(), sessions[(i+1)%2]))
 				synctest.Wait()
 				if i == 0 {
 					assert.Equal(t, 4, fake.Calls(t, "Auth.Refresh")-before, "two anonymous bearers are refused, the customer's works, and then comes first")
@@ -397,9 +392,9 @@ func TestLife_L10_AServerThatWantsTheCustomersBearer(t *testing.T) {
 		}, wants)
 	})
 	t.Run("an anonymous one that works comes first again", func(t *testing.T) {
-		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
 			own := client.DefaultSession()
-			logIn(t, own)
+			fixture.LogIn(t, own)
 			fails(t, fake, 401, faultBody("Invalid access token", "oauth.v2.InvalidAccessToken"), 2, "Auth.Refresh")
 			refresh := func() int {
 				before := fake.Calls(t, "Auth.Refresh")
@@ -414,224 +409,40 @@ func TestLife_L10_AServerThatWantsTheCustomersBearer(t *testing.T) {
 		})
 	})
 	t.Run("a company switch", func(t *testing.T) {
-		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-			logIn(t, client.DefaultSession())
+		fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
+			fixture.LogIn(t, client.DefaultSession())
 			_, err := client.Auth.Refresh(t.Context())
 			require.NoError(t, err)
 		}, wants)
 	})
 	t.Run("the access token is over", func(t *testing.T) {
-		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+		fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *fixture.Watcher) {
 			own := client.DefaultSession()
-			logIn(t, own)
+			fixture.LogIn(t, own)
 			time.Sleep(90 * time.Minute)
-			require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrUnavailable)
-			assert.NotContains(t, seen.kinds(), emporix.EventSessionExpired)
+			require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrUnavailable)
+			assert.NotContains(t, seen.Kinds(), emporix.EventSessionExpired)
 			for range 2 {
 				time.Sleep(time.Minute)
-				_ = customerCall(t.Context(), own)
+				_ = fixture.CustomerCall(t.Context(), own)
 			}
-			require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrSessionExpired)
+			require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrSessionExpired)
 		}, wants, hourOfCustomer)
 	})
 	t.Run("a revoked refresh token", func(t *testing.T) {
-		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
 			own := client.DefaultSession()
-			logIn(t, own)
+			fixture.LogIn(t, own)
 			_, err := client.Auth.Refresh(t.Context())
 			require.NoError(t, err)
 			fake.Server().RevokeRefresh("")
 			time.Sleep(90 * time.Minute)
 			for range 3 {
-				_ = customerCall(t.Context(), own)
+				_ = fixture.CustomerCall(t.Context(), own)
 				time.Sleep(time.Minute)
 			}
-			require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrSessionExpired)
+			require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrSessionExpired)
 		}, wants, hourOfCustomer)
-	})
-}
-
-// 401s of other services, and of the API, that are not about the bearer.
-var notTheBearer = map[string]string{
-	"product":       faultBody("Invalid API call as no apiproduct match found", "keymanagement.service.InvalidAPICallAsNoApiProductMatchFound"),
-	"product, text": `{"fault":{"faultstring":"Invalid API call as no apiproduct match found"}}`,
-	"key":           faultBody("Invalid ApiKey", "oauth.v2.InvalidApiKey"),
-	"quota":         faultBody("Rate limit quota violation", "policies.ratelimit.QuotaViolation"),
-	"scope":         faultBody("Required scope(s): x", "steps.oauth.v2.InsufficientScope"),
-	"unheard of":    faultBody("Something", "steps.raisefault.RaiseFault"),
-	"message":       `{"status":401,"type":"unauthorized","message":"Access token expired"}`,
-	"SaaS token":    `{"message":"Saas TOKEN is invalid"}`,
-	"OAuth":         `{"error":"invalid_client"}`,
-	"page":          page,
-}
-
-// A customer who was idle for 30 hours has an access token and no refresh token:
-// what another service says about itself must not end the session.
-func TestLife_L08_OtherServicesEndNoSession(t *testing.T) {
-	bodies := map[string]string{"empty": ""}
-	for name, body := range notTheBearer {
-		bodies[name] = body
-	}
-	for name, body := range bodies {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				shop := newCartShop(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
-					w.WriteHeader(401)
-					_, _ = io.WriteString(w, body)
-				})
-				shop.fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
-				for _, idle := range []time.Duration{0, 30 * time.Hour} {
-					own := shop.client.DefaultSession()
-					logIn(t, own)
-					before := info(t, own)
-					time.Sleep(idle)
-					sent, refreshes := len(shop.seen), shop.fake.Calls(t, "Auth.Refresh")
-					resp, err := own.HTTPClient().Get(shop.url("/cart/acme/carts"))
-					require.NoError(t, err)
-					assert.Equal(t, 401, resp.StatusCode)
-					assert.Equal(t, body, text(t, resp), "it is that service's answer")
-					if name != "empty" || idle > 0 {
-						assert.Len(t, shop.seen[sent:], 1)
-						shop.fake.AssertCalls(t, "Auth.Refresh", refreshes)
-					}
-					after := info(t, own)
-					assert.Equal(t, before.Kind, after.Kind)
-					assert.Equal(t, before.SessionID, after.SessionID)
-					require.NoError(t, customerCall(t.Context(), own))
-				}
-			})
-		})
-	}
-}
-
-// The same for a guest: the cart stays.
-func TestLife_L08_OtherServicesReplaceNoGuest(t *testing.T) {
-	for name, body := range notTheBearer {
-		t.Run(name, func(t *testing.T) {
-			shop := newCartShop(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
-				w.WriteHeader(401)
-				_, _ = io.WriteString(w, body)
-			})
-			resp, err := shop.client.HTTPClient().Get(shop.url("/cart/acme/carts"))
-			require.NoError(t, err)
-			assert.Equal(t, body, text(t, resp))
-			shop.fake.AssertCalls(t, "Auth.RefreshAnonymous", 0)
-			shop.fake.AssertCalls(t, "Auth.StartAnonymous", 1)
-		})
-	}
-}
-
-// The API's own operations: a 401 that is not about the bearer renews nothing.
-func TestLife_L08_AnAnswerOfTheAPIsOwn(t *testing.T) {
-	for name, body := range notTheBearer {
-		t.Run(name, func(t *testing.T) {
-			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-				own := client.DefaultSession()
-				logIn(t, own)
-				before := info(t, own).SessionID
-				time.Sleep(30 * time.Hour)
-				fails(t, fake, 401, body, 1, "Addresses.List")
-				require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrUnauthorized)
-				fake.AssertCalls(t, "Auth.Refresh", 0)
-				require.NoError(t, customerCall(t.Context(), own))
-				assert.Equal(t, before, info(t, own).SessionID)
-			})
-		})
-	}
-}
-
-// A password call's 401 is about the password only if the API says so.
-func TestLife_L08_AWrongPasswordIsTheAPIsWord(t *testing.T) {
-	wrong := map[string]bool{"message": true, "SaaS token": true, "locked": true, "empty": true, "as frameworks answer": true}
-	bodies := map[string]string{
-		"empty": "", "locked": `{"status":401,"type":"unauthorized","message":"Too many attempts. Try again later."}`,
-		"as frameworks answer": `{"timestamp":1,"status":401,"error":"Unauthorized","message":"Bad credentials","path":"/login"}`,
-	}
-	maps.Copy(bodies, notTheBearer)
-	for name, body := range bodies {
-		t.Run(name, func(t *testing.T) {
-			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-				fails(t, fake, 401, body, 1, "Auth.Login")
-				_, err := client.Auth.Login(t.Context(), jo)
-				require.ErrorIs(t, err, emporix.ErrUnauthorized)
-				assert.Equal(t, wrong[name], errors.Is(err, emporix.ErrInvalidCredentials))
-				fake.AssertCalls(t, "Auth.Login", 1)
-			})
-		})
-	}
-}
-
-// Logging out is confirmed by a 401 only if that is about the access token.
-func TestLife_L12_WhatConfirmsALogout(t *testing.T) {
-	for body, confirmed := range map[string]bool{
-		"": true, faultBody("Access Token expired", "keymanagement.service.access_token_expired"): true,
-		`{"status":401,"type":"unauthorized","message":"No such session."}`: true,
-		notTheBearer["product"]: false, notTheBearer["key"]: false, notTheBearer["quota"]: false, notTheBearer["OAuth"]: false, page: false,
-		`{"status":401,"type":"unauthorized","message":"The tenant is not known."}`: false,
-	} {
-		t.Run(body, func(t *testing.T) {
-			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-				own := client.DefaultSession()
-				logIn(t, own)
-				fails(t, fake, 401, body, 1, "Auth.Logout")
-				err := client.Auth.Logout(t.Context())
-				if confirmed {
-					require.NoError(t, err)
-				} else {
-					require.ErrorIs(t, err, emporix.ErrUnauthorized)
-				}
-				assert.Equal(t, emporix.SessionNone, info(t, own).Kind)
-			})
-		})
-	}
-}
-
-// New tokens that have ended already: one replacement for a call, and an error
-// that says so.
-func TestLife_L16_DeadOnArrival(t *testing.T) {
-	slow := func(t *testing.T, fake *emporixtest.Fake) {
-		for _, op := range []string{"Auth.StartAnonymous", "Auth.RefreshAnonymous", "Auth.Refresh", "Auth.Login"} {
-			fake.Fail(t, emporixtest.Fault{Operation: op, Delay: 2 * time.Second, After: true, Times: -1})
-		}
-		t.Cleanup(fake.Server().ClearFaults) // each case calls some of them
-	}
-	second := emporixtest.WithLifetimes(emporixtest.Lifetimes{Anonymous: time.Second, Customer: time.Second})
-	t.Run("guest", func(t *testing.T) {
-		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-			slow(t, fake)
-			for n := 1; n <= 3; n++ {
-				err := anonymousCall(t.Context(), client.DefaultSession())
-				require.ErrorIs(t, err, emporix.ErrBadResponse)
-				require.ErrorContains(t, err, "had already ended when it arrived")
-				assert.Equal(t, n, fake.Calls(t, "Auth.StartAnonymous")+fake.Calls(t, "Auth.RefreshAnonymous"))
-			}
-		}, second)
-	})
-	t.Run("through HTTPClient", func(t *testing.T) {
-		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-			slow(t, fake)
-			_, err := client.HTTPClient().Get(fake.URL() + "/cart/")
-			require.ErrorIs(t, err, emporix.ErrBadResponse)
-			fake.AssertCalls(t, "Auth.StartAnonymous", 1)
-		}, second)
-	})
-	t.Run("revoked at once", func(t *testing.T) {
-		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-			fake.Fail(t, emporixtest.Fault{Operation: "Credentials.RequestPasswordReset", Body: emporixfake.BodyGatewayFault, Times: -1})
-			require.ErrorIs(t, anonymousCall(t.Context(), client.DefaultSession()), emporix.ErrUnauthorized)
-			fake.AssertCalls(t, "Auth.StartAnonymous", 1)
-			fake.AssertCalls(t, "Auth.RefreshAnonymous", 1)
-			fake.AssertCalls(t, "Credentials.RequestPasswordReset", 2)
-		})
-	})
-	t.Run("employee", func(t *testing.T) {
-		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-			employee := fake.Client(t, emporix.WithEmployeeCredentials("backend", "backend-secret-for-tests"))
-			fake.Fail(t, emporixtest.Fault{Operation: "OAuth.Token", Delay: 2 * time.Second, After: true, Times: -1})
-			err := employee.Customers.Activate(t.Context(), "1")
-			require.ErrorIs(t, err, emporix.ErrBadResponse)
-			fake.AssertCalls(t, "OAuth.Token", 1)
-		}, emporixtest.WithLifetimes(emporixtest.Lifetimes{Employee: time.Second}))
 	})
 }
 
@@ -648,7 +459,7 @@ func TestAnEmployeeTokenThatCannotBeSent(t *testing.T) {
 			sent := 0
 			client, err := emporix.NewClient("acme", "storefront",
 				emporix.WithEmployeeToken(func(context.Context) (emporix.Secret, error) { return emporix.NewSecret(tt.token), nil }),
-				emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+				emporix.WithTransport(fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 					sent++
 					assert.Equal(t, "Bearer "+tt.token, r.Header.Get("Authorization"))
 					return httptest.NewRecorder().Result(), nil

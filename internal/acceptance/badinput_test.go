@@ -1,4 +1,4 @@
-package emporix_test
+package acceptance_test
 
 import (
 	"bytes"
@@ -20,32 +20,11 @@ import (
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixfake"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
-// shop is a fake with a customer who is logged in.
-func shop(t *testing.T, opts ...emporix.Option) (*emporixtest.Fake, *emporix.Client) {
-	t.Helper()
-	fake := emporixtest.New(t)
-	fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse", FirstName: "Jo",
-		Addresses: []map[string]any{{"id": "a1", "contactName": "Jo"}}})
-	client := fake.Client(t, opts...)
-	require.NoError(t, login(t.Context(), client))
-	return fake, client
-}
-
-// patient is for large answers: a busy machine reads them slowly.
-var patient = emporix.WithTimeouts(emporix.Timeouts{Attempt: 5 * time.Minute, Refresh: 10 * time.Minute})
-
-// stillFine is how each of these tests ends: nothing was lost.
-func stillFine(t *testing.T, client *emporix.Client) {
-	t.Helper()
-	me, err := client.Customers.Get(t.Context())
-	require.NoError(t, err)
-	assert.Equal(t, "Jo", me.FirstName, "still logged in")
-}
-
 func TestBadInputIDsAndTokens(t *testing.T) {
-	fake, client := shop(t)
+	fake, client := fixture.Shop(t)
 	before := len(fake.Journal())
 	ctx := t.Context()
 	calls := map[string]func(string) error{
@@ -80,11 +59,11 @@ func TestBadInputIDsAndTokens(t *testing.T) {
 	for _, id := range []string{"a/b", "%2e%2e", "a?b", "a#b", "a;b", `a\b`, "../me", "..%2f"} {
 		assert.ErrorIs(t, calls["Addresses.Delete"](id), emporix.ErrNotFound, id)
 	}
-	stillFine(t, client)
+	fixture.StillLoggedIn(t, client)
 }
 
 func TestBadInputTags(t *testing.T) {
-	fake, client := shop(t)
+	fake, client := fixture.Shop(t)
 	before := len(fake.Journal())
 	for name, tags := range map[string][]string{"comma": {"A", "B,C"}, "empty": {"A", ""}, "blank": {" "}, "none": nil} {
 		assert.ErrorIs(t, client.Addresses.AddTags(t.Context(), "a1", tags...), emporix.ErrInvalidRequest, name)
@@ -94,11 +73,11 @@ func TestBadInputTags(t *testing.T) {
 	assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
 	assert.Len(t, fake.Journal(), before)
 	assert.NoError(t, client.Addresses.AddTags(t.Context(), "a1", "A", "A", "B&C"))
-	stillFine(t, client)
+	fixture.StillLoggedIn(t, client)
 }
 
 func TestBadInputLongQueries(t *testing.T) {
-	fake, client := shop(t)
+	fake, client := fixture.Shop(t)
 	before := len(fake.Journal())
 	for name, value := range map[string]string{"12 KiB": strings.Repeat("x", 12<<10), "20 KiB": strings.Repeat("x", 20<<10), "control": "a\nb"} {
 		_, err := client.Session("x").Auth.ExchangeToken(t.Context(), emporix.ExchangeTokenRequest{SubjectAccessToken: value})
@@ -111,7 +90,7 @@ func TestBadInputLongQueries(t *testing.T) {
 }
 
 func TestBadInputSessionKeys(t *testing.T) {
-	fake, client := shop(t)
+	fake, client := fixture.Shop(t)
 	before := len(fake.Journal())
 	for name, key := range map[string]string{"empty": "", "long": strings.Repeat("CANARY", 43)[:257], "control": "CANARY\n", "no UTF-8": "CANARY\xff",
 		"delete": "CANARY\x7f", "C1": "CANARY\u0080", "the last of C1": "CANARY\u009f", "the last of C0": "CANARY\x1f"} {
@@ -140,18 +119,18 @@ func TestL15_ACustomersCallWithoutALogin(t *testing.T) {
 	fake := emporixtest.New(t)
 	client := fake.Client(t)
 	for name, call := range map[string]func(context.Context, *emporix.Client) error{
-		"update": update, "remove": remove, "change": changePassword, "validate": reads["Auth.Validate"], "list": reads["Addresses.List"],
-		"get": reads["Addresses.Get"], "add": writes["Addresses.Add"], "tags": reads["Addresses.AddTags"], "logout": writes["Auth.Logout"],
-		"e-mail": writes["Credentials.RequestEmailChange"], "address": writes["Addresses.Update"],
+		"update": fixture.Update, "remove": fixture.DeleteAddress, "change": fixture.ChangePassword, "validate": fixture.Reads["Auth.Validate"], "list": fixture.Reads["Addresses.List"],
+		"get": fixture.Reads["Addresses.Get"], "add": fixture.Writes["Addresses.Add"], "tags": fixture.Reads["Addresses.AddTags"], "logout": fixture.Writes["Auth.Logout"],
+		"e-mail": fixture.Writes["Credentials.RequestEmailChange"], "address": fixture.Writes["Addresses.Update"],
 	} {
 		assert.ErrorIs(t, call(t.Context(), client), emporix.ErrNotLoggedIn, name)
 	}
 	assert.Empty(t, fake.Journal())
-	assert.EqualError(t, update(t.Context(), client), "emporix: Customers.Update: not logged in; call Auth.Login first")
+	assert.EqualError(t, fixture.Update(t.Context(), client), "emporix: Customers.Update: not logged in; call Auth.Login first")
 }
 
 func TestAWrongPassword(t *testing.T) {
-	fake, client := shop(t)
+	fake, client := fixture.Shop(t)
 	logins, total := fake.Calls(t, "Auth.Login"), len(fake.Journal())
 	before, err := client.DefaultSession().Info(t.Context())
 	require.NoError(t, err)
@@ -171,7 +150,7 @@ func TestAWrongPassword(t *testing.T) {
 	own, err := client.DefaultSession().Info(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, before, own)
-	stillFine(t, client)
+	fixture.StillLoggedIn(t, client)
 }
 
 func zippedJSON(size int) string {
@@ -193,10 +172,10 @@ func TestBadAnswers(t *testing.T) {
 		body    string
 		headers []string
 	}{
-		"a page": {page, []string{"Content-Type", "text/html"}}, "a page without a type": {page, []string{"Content-Type", ""}}, "empty": {"", nil}, "blank": {" \n", nil},
+		"a page": {fixture.GatewayPage, []string{"Content-Type", "text/html"}}, "a page without a type": {fixture.GatewayPage, []string{"Content-Type", ""}}, "empty": {"", nil}, "blank": {" \n", nil},
 		"null": {"null", nil}, "an array": {"[]", nil}, "a string": {`"CANARY"`, nil}, "an empty object": {"{}", nil}, "a number": {"7", nil},
 		"truncated": {`{"id":"CANARY`, nil}, "more after it": {`{"id":"1"}CANARY`, nil}, "a BOM": {"\ufeff{\"id\":\"1\"}", nil},
-		"UTF-16": {"\xff\xfe{\x00}\x00", nil}, "of another shape": {`{"id":{"CANARY":1}}`, nil}, "a fault": {gateway, nil}, "a fault with an ID": {`{"id":"1","email":"e","fault":{}}`, nil}, "a fault with spaces": {"{ \"a\":1,\n\"fault\" : {\"faultstring\":\"CANARY\"}}", nil}, "another object": {`{"foo":"CANARY"}`, nil},
+		"UTF-16": {"\xff\xfe{\x00}\x00", nil}, "of another shape": {`{"id":{"CANARY":1}}`, nil}, "a fault": {fixture.GatewayFault, nil}, "a fault with an ID": {`{"id":"1","email":"e","fault":{}}`, nil}, "a fault with spaces": {"{ \"a\":1,\n\"fault\" : {\"faultstring\":\"CANARY\"}}", nil}, "another object": {`{"foo":"CANARY"}`, nil},
 		"an OAuth error": {`{"error":"CANARY","message":"CANARY"}`, nil}, "an error": {`{"code":401,"status":"UNAUTHORIZED","message":"CANARY"}`, nil}, "nulls": {"[null]", nil}, "objects": {"[{}]", nil}, "deep": {deep, nil},
 		"too large": {`{"x":"` + strings.Repeat("a", 9<<20) + `"}`, nil}, "another encoding": {"CANARY", []string{"Content-Encoding", "br"}},
 		"gzip without a label": {zippedJSON(1 << 20), nil},
@@ -207,13 +186,13 @@ func TestBadAnswers(t *testing.T) {
 				headers[tt.headers[i]] = tt.headers[i+1]
 			}
 			for op, call := range map[string]func(context.Context, *emporix.Client) error{
-				"Customers.Get": get, "Addresses.Get": reads["Addresses.Get"], "Customers.SignUp": signUp, "Auth.Validate": reads["Auth.Validate"],
-				"Addresses.List": reads["Addresses.List"],
+				"Customers.Get": fixture.Get, "Addresses.Get": fixture.Reads["Addresses.Get"], "Customers.SignUp": fixture.SignUp, "Auth.Validate": fixture.Reads["Auth.Validate"],
+				"Addresses.List": fixture.Reads["Addresses.List"],
 			} {
 				if op == "Addresses.List" && name == "an array" {
 					continue // a customer without addresses
 				}
-				fake, client := shop(t, patient)
+				fake, client := fixture.Shop(t, fixture.Patient)
 				fake.Fail(t, emporixtest.Fault{Operation: op, RawBody: &tt.body, Status: 200, Headers: headers})
 				before := fake.Calls(t, op)
 				err := call(t.Context(), client)
@@ -222,7 +201,7 @@ func TestBadAnswers(t *testing.T) {
 				assert.NotContains(t, err.Error(), "jo@example.com")
 				assert.Less(t, len(err.Error()), 240)
 				fake.AssertCalls(t, op, before+1)
-				stillFine(t, client)
+				fixture.StillLoggedIn(t, client)
 			}
 		})
 	}
@@ -232,14 +211,14 @@ func TestBadAnswers(t *testing.T) {
 func TestBadAnswersWithoutABody(t *testing.T) {
 	for body, fine := range map[string]bool{
 		"": true, "{}": true, "ok": true, `{"id":"1"}`: true, `{"id":"1`: true, `{"status":204,"message":"done"}`: true, "[]": true,
-		page: false, gateway: false, "{\n \"fault\" : {}}": false, `{"a":{"b":1},"fault":{"faultst`: false,
+		fixture.GatewayPage: false, fixture.GatewayFault: false, "{\n \"fault\" : {}}": false, `{"a":{"b":1},"fault":{"faultst`: false,
 		`{"error":"invalid_client"}`: false, `{"status":400,"type":"bad_re`: false, `{"code":"401","message":"x"}`: false,
 	} {
-		fake, client := shop(t)
+		fake, client := fixture.Shop(t)
 		fake.Fail(t, emporixtest.Fault{Operation: "Customers.Update", RawBody: &body, Status: 200})
-		err := update(t.Context(), client)
+		err := fixture.Update(t.Context(), client)
 		assert.Equal(t, fine, err == nil, "%s: %v", body, err)
-		stillFine(t, client)
+		fixture.StillLoggedIn(t, client)
 	}
 }
 
@@ -248,7 +227,7 @@ func TestBadAnswersWithoutABody(t *testing.T) {
 func TestBadTokenAnswers(t *testing.T) {
 	token := func(change string) string {
 		var members map[string]any
-		_ = json.Unmarshal([]byte(customerTokens), &members)
+		_ = json.Unmarshal([]byte(fixture.CustomerTokens), &members)
 		var changes map[string]any
 		_ = json.Unmarshal([]byte(change), &changes)
 		for name, value := range changes {
@@ -258,14 +237,14 @@ func TestBadTokenAnswers(t *testing.T) {
 		return string(out)
 	}
 	for name, body := range map[string]string{
-		"a page": page, "empty": "", "null": "null", "an array": "[]", "an object": "{}", "truncated": customerTokens[:50], "a fault": gateway, "an error": `{"error":"invalid_client"}`,
+		"a page": fixture.GatewayPage, "empty": "", "null": "null", "an array": "[]", "an object": "{}", "truncated": fixture.CustomerTokens[:50], "a fault": fixture.GatewayFault, "an error": `{"error":"invalid_client"}`,
 		"no token": token(`{"access_token":""}`), "a blank token": token(`{"access_token":" "}`), "an unprintable token": token(`{"access_token":"CANARY\n"}`),
 		"a token with a space": token(`{"access_token":"CANARY x"}`), "a huge token": token(`{"access_token":"` + strings.Repeat("CANARY", 4000) + `"}`),
 		"a token that is a number": token(`{"access_token":7}`), "expires now": token(`{"expires_in":0}`), "expired": token(`{"expires_in":-1}`),
-		"expires in words": token(`{"expires_in":"CANARY"}`), "another type": token(`{"token_type":"mac"}`), "too large": customerTokens + strings.Repeat(" ", 2<<20),
+		"expires in words": token(`{"expires_in":"CANARY"}`), "another type": token(`{"token_type":"mac"}`), "too large": fixture.CustomerTokens + strings.Repeat(" ", 2<<20),
 	} {
 		t.Run(name, func(t *testing.T) {
-			fake, client := shop(t, patient)
+			fake, client := fixture.Shop(t, fixture.Patient)
 			visitor := client.Session("v")
 			_, err := visitor.Customers.Get(t.Context())
 			require.NoError(t, err)
@@ -275,7 +254,7 @@ func TestBadTokenAnswers(t *testing.T) {
 				fake.Fail(t, emporixtest.Fault{Operation: op, RawBody: &body, Status: 200})
 				switch op {
 				case "Auth.Login":
-					_, err = visitor.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+					_, err = visitor.Auth.Login(t.Context(), fixture.Jo)
 				case "Auth.Refresh":
 					_, err = client.Auth.Refresh(t.Context())
 				case "Auth.SocialLogin":
@@ -291,7 +270,7 @@ func TestBadTokenAnswers(t *testing.T) {
 				require.NoError(t, err)
 				assert.Equal(t, before, after, op)
 			}
-			stillFine(t, client)
+			fixture.StillLoggedIn(t, client)
 		})
 	}
 }
@@ -300,10 +279,10 @@ func TestBadTokenAnswers(t *testing.T) {
 func TestStrangeLifetimes(t *testing.T) {
 	for _, expires := range []string{`"2591999"`, "2591999.5", "99999999999999999999", "1e30", "absent", "null"} {
 		synctest.Test(t, func(t *testing.T) {
-			fake, client := shop(t)
+			fake, client := fixture.Shop(t)
 			fake.Fail(t, emporixtest.Fault{Operation: "Auth.Login", ExpiresIn: json.RawMessage(expires)})
-			require.NoError(t, login(t.Context(), client), expires)
-			stillFine(t, client)
+			require.NoError(t, fixture.Login(t.Context(), client), expires)
+			fixture.StillLoggedIn(t, client)
 			info, err := client.DefaultSession().Info(t.Context())
 			require.NoError(t, err)
 			assert.True(t, info.AccessExpires.After(time.Now()), expires)
@@ -317,7 +296,7 @@ func TestS05_HugeAnswers(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{emporixfake.BodyHuge, emporixfake.BodyGzipBomb} {
 		fake := emporixtest.New(t, emporixtest.WithSocket())
-		client := fake.Client(t, patient)
+		client := fake.Client(t, fixture.Patient)
 		fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Body: body})
 		_, err := client.Customers.Get(t.Context())
 		assert.ErrorIs(t, err, emporix.ErrBadResponse)
@@ -335,22 +314,22 @@ func TestS05_HugeAnswers(t *testing.T) {
 
 func TestAHungServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake, client := shop(t, emporix.WithTimeouts(emporix.Timeouts{Attempt: time.Second}))
+		fake, client := fixture.Shop(t, emporix.WithTimeouts(emporix.Timeouts{Attempt: time.Second}))
 		fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Delay: time.Hour, Times: 3})
 		began := time.Now()
-		err := get(t.Context(), client)
+		err := fixture.Get(t.Context(), client)
 		assert.NotErrorIs(t, err, context.DeadlineExceeded, "that is for the caller's own")
 		assert.ErrorIs(t, err, emporix.ErrUnavailable)
 		assert.EqualError(t, err, "emporix: Customers.Get: no answer (3 tries): timed out after 1s")
 		assert.Less(t, time.Since(began), 4*time.Second)
-		stillFine(t, client)
+		fixture.StillLoggedIn(t, client)
 	})
 }
 
 func TestS03_RedirectsAreAnError(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
-		for op, call := range map[string]func(context.Context, *emporix.Client) error{"Customers.Get": get, "Customers.Update": update, "Auth.Refresh": writes["Auth.Refresh"]} {
-			fake, client := shop(t)
+		for op, call := range map[string]func(context.Context, *emporix.Client) error{"Customers.Get": fixture.Get, "Customers.Update": fixture.Update, "Auth.Refresh": fixture.Writes["Auth.Refresh"]} {
+			fake, client := fixture.Shop(t)
 			fake.Fail(t, emporixtest.Fault{Operation: op, Status: status, Redirect: fake.URL() + "/customer/acme/me?CANARY"})
 			total := len(fake.Journal())
 			err := call(t.Context(), client)
@@ -359,14 +338,14 @@ func TestS03_RedirectsAreAnError(t *testing.T) {
 			assert.NotContains(t, err.Error(), "CANARY")
 			assert.LessOrEqual(t, len(fake.Journal()), total+2)
 			fake.AssertCalls(t, op, 1)
-			stillFine(t, client)
+			fixture.StillLoggedIn(t, client)
 		}
 	}
 }
 
 // A user's own transport may do anything.
 func TestStrangeTransportsOfUsers(t *testing.T) {
-	for name, do := range map[string]roundTripper{
+	for name, do := range map[string]fixture.RoundTripper{
 		"nothing":   func(*http.Request) (*http.Response, error) { return nil, nil },
 		"no body":   func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 200}, nil },
 		"no header": func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 401}, nil },
@@ -375,15 +354,15 @@ func TestStrangeTransportsOfUsers(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := loggedIn(t, do)
-			for op, call := range reads {
+			client := fixture.LoggedIn(t, do)
+			for op, call := range fixture.Reads {
 				if name == "no body" && (strings.Contains(op, "Tags") || op == "Addresses.Delete") {
 					continue
 				}
 				err := call(t.Context(), client)
 				assert.Error(t, err, op)
 			}
-			for op, call := range writes {
+			for op, call := range fixture.Writes {
 				if op == "Auth.Logout" || name == "no body" {
 					continue
 				}
@@ -399,12 +378,12 @@ func TestAHungTokenCall(t *testing.T) {
 		fake := emporixtest.New(t)
 		fake.Fail(t, emporixtest.Fault{Operation: "Auth.StartAnonymous", Delay: time.Hour, Times: 9})
 		client := fake.Client(t, emporix.WithTimeouts(emporix.Timeouts{Refresh: 15 * time.Second}))
-		err := get(t.Context(), client)
+		err := fixture.Get(t.Context(), client)
 		assert.ErrorIs(t, err, emporix.ErrUnavailable)
 		assert.NotErrorIs(t, err, context.DeadlineExceeded)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		err = get(ctx, client)
+		err = fixture.Get(ctx, client)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.NotErrorIs(t, err, emporix.ErrUnavailable)
 		time.Sleep(time.Minute) // the renewal goes on without its caller
@@ -414,7 +393,7 @@ func TestAHungTokenCall(t *testing.T) {
 func TestURLsHoldTenKiB(t *testing.T) {
 	t.Parallel()
 	longest := 0
-	client := loggedIn(t, func(r *http.Request) (*http.Response, error) {
+	client := fixture.LoggedIn(t, func(r *http.Request) (*http.Response, error) {
 		longest = max(longest, len(r.URL.String()))
 		return nil, io.ErrUnexpectedEOF
 	})

@@ -1,4 +1,4 @@
-package emporix_test
+package acceptance_test
 
 import (
 	"bytes"
@@ -18,67 +18,67 @@ import (
 
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
-// brittle is a store that takes no writes, or is not there at all.
-type brittle struct {
+// failingStore is a store that takes no writes, or is not there at all.
+type failingStore struct {
 	emporix.ConditionalTokenStore
 	mu            sync.Mutex
 	reads, writes error
 }
 
-func (b *brittle) set(reads, writes error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.reads, b.writes = reads, writes
+func (s *failingStore) set(reads, writes error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads, s.writes = reads, writes
 }
 
-func (b *brittle) state() (reads, writes error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.reads, b.writes
+func (s *failingStore) state() (reads, writes error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reads, s.writes
 }
 
-func (b *brittle) Load(ctx context.Context, key string) ([]byte, bool, error) {
-	if err, _ := b.state(); err != nil {
+func (s *failingStore) Load(ctx context.Context, key string) ([]byte, bool, error) {
+	if err, _ := s.state(); err != nil {
 		return nil, false, err
 	}
-	return b.ConditionalTokenStore.Load(ctx, key)
+	return s.ConditionalTokenStore.Load(ctx, key)
 }
 
-func (b *brittle) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
-	if _, err := b.state(); err != nil {
+func (s *failingStore) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
+	if _, err := s.state(); err != nil {
 		return false, err
 	}
-	return b.ConditionalTokenStore.SaveIf(ctx, key, data, expected, generation, ttl)
+	return s.ConditionalTokenStore.SaveIf(ctx, key, data, expected, generation, ttl)
 }
 
 func TestLife_L05_TheStoreFails(t *testing.T) {
 	down := errors.New("the store is down")
 	synctest.Test(t, func(t *testing.T) {
-		fake := emporixtest.New(t, emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) { a.ReuseKillsFamily = true }))
-		fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
-		store, seen := &brittle{ConditionalTokenStore: emporix.NewMemoryStore(0)}, new(watcher)
-		client := fake.Client(t, emporix.WithTokenStore(store), emporix.WithObserver(seen.observe))
+		fake := fixture.Fake(t, emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) { a.ReuseKillsFamily = true }))
+		store, seen := &failingStore{ConditionalTokenStore: emporix.NewMemoryStore(0)}, new(fixture.Watcher)
+		client := fake.Client(t, emporix.WithTokenStore(store), emporix.WithObserver(seen.Observe))
 		other := fake.Client(t, emporix.WithTokenStore(store))
-		logIn(t, client.Session("jo"))
-		session := info(t, client.Session("jo")).SessionID
+		fixture.LogIn(t, client.Session("jo"))
+		session := fixture.Info(t, client.Session("jo")).SessionID
 
 		store.set(down, nil)
-		require.ErrorIs(t, customerCall(t.Context(), client.Session("jo")), emporix.ErrStoreUnavailable)
+		require.ErrorIs(t, fixture.CustomerCall(t.Context(), client.Session("jo")), emporix.ErrStoreUnavailable)
 		store.set(nil, nil)
-		require.NoError(t, customerCall(t.Context(), client.Session("jo")))
+		require.NoError(t, fixture.CustomerCall(t.Context(), client.Session("jo")))
 
 		time.Sleep(13 * time.Hour)
 		store.set(nil, down)
 		refreshed, err := client.Session("jo").Auth.Refresh(t.Context())
 		require.NoError(t, err, "the caller gets the answer")
 		assert.Equal(t, session, refreshed.SessionID)
-		assert.Contains(t, seen.kinds(), emporix.EventStoreWriteFailed)
-		require.NoError(t, customerCall(t.Context(), client.Session("jo")))
+		assert.Contains(t, seen.Kinds(), emporix.EventStoreWriteFailed)
+		require.NoError(t, fixture.CustomerCall(t.Context(), client.Session("jo")))
 		store.set(nil, nil)
 		time.Sleep(10 * time.Second)
-		assert.Equal(t, refreshed, info(t, other.Session("jo")), "it was written later")
+		assert.Equal(t, refreshed, fixture.Info(t, other.Session("jo")), "it was written later")
 		_, err = other.Session("jo").Auth.Refresh(t.Context())
 		require.NoError(t, err)
 	})
@@ -103,29 +103,29 @@ func TestLife_L05_AWriteAfterALongOutage(t *testing.T) {
 			t.Run(fmt.Sprint(outage, ", ", name), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					fake := emporixtest.New(t)
-					fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
-					store := &brittle{ConditionalTokenStore: emporix.NewMemoryStore(0)}
+					fake.AddCustomer(t, emporixtest.Customer{Email: fixture.Jo.Email, Password: fixture.Jo.Password})
+					store := &failingStore{ConditionalTokenStore: emporix.NewMemoryStore(0)}
 					one, two := fake.Client(t, emporix.WithTokenStore(store)), fake.Client(t, emporix.WithTokenStore(store))
 					session := values(one)
-					logIn(t, session())
+					fixture.LogIn(t, session())
 					time.Sleep(8 * time.Hour)
 					store.set(nil, down)
 					renewed, err := session().Auth.Refresh(t.Context())
 					require.NoError(t, err)
 					time.Sleep(outage)
-					require.NoError(t, customerCall(t.Context(), session()))
+					require.NoError(t, fixture.CustomerCall(t.Context(), session()))
 					store.set(nil, nil)
 					for range 2 {
 						time.Sleep(time.Minute)
-						require.NoError(t, customerCall(t.Context(), session()))
+						require.NoError(t, fixture.CustomerCall(t.Context(), session()))
 					}
 					synctest.Wait()
-					assert.Equal(t, renewed, info(t, two.Session("jo")))
+					assert.Equal(t, renewed, fixture.Info(t, two.Session("jo")))
 					for range 48 {
 						time.Sleep(time.Hour)
-						require.NoError(t, customerCall(t.Context(), two.Session("jo")))
+						require.NoError(t, fixture.CustomerCall(t.Context(), two.Session("jo")))
 					}
-					assert.True(t, info(t, two.Session("jo")).CanRefresh)
+					assert.True(t, fixture.Info(t, two.Session("jo")).CanRefresh)
 					for _, e := range fake.Journal() {
 						if e.Operation == "Auth.Refresh" {
 							assert.Less(t, e.Status, 400, "a refresh token that was spent was sent: %s", e)
@@ -143,12 +143,12 @@ func TestLife_L05_CloseWritesWhatIsPending(t *testing.T) {
 		t.Run(fmt.Sprint("back ", back), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fake := emporixtest.New(t)
-				fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
-				store := &brittle{ConditionalTokenStore: emporix.NewMemoryStore(0)}
+				fake.AddCustomer(t, emporixtest.Customer{Email: fixture.Jo.Email, Password: fixture.Jo.Password})
+				store := &failingStore{ConditionalTokenStore: emporix.NewMemoryStore(0)}
 				one, two := fake.Client(t, emporix.WithTokenStore(store)), fake.Client(t, emporix.WithTokenStore(store))
 				store.set(nil, errors.New("the store is down"))
 				for i := range 40 {
-					logIn(t, one.Session(fmt.Sprint("jo", i)))
+					fixture.LogIn(t, one.Session(fmt.Sprint("jo", i)))
 				}
 				time.Sleep(2 * time.Minute)
 				if back {
@@ -164,7 +164,7 @@ func TestLife_L05_CloseWritesWhatIsPending(t *testing.T) {
 				}
 				require.NoError(t, err)
 				for i := range 40 {
-					assert.Equal(t, emporix.SessionCustomer, info(t, two.Session(fmt.Sprint("jo", i))).Kind)
+					assert.Equal(t, emporix.SessionCustomer, fixture.Info(t, two.Session(fmt.Sprint("jo", i))).Kind)
 				}
 			})
 		})
@@ -211,7 +211,7 @@ func TestS03_ASharedStoreTakesNoTokenToAnotherHost(t *testing.T) {
 		production.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
 		store := emporix.NewMemoryStore(0)
 		client := production.Client(t, emporix.WithTokenStore(store))
-		_, err := client.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+		_, err := client.Auth.Login(t.Context(), fixture.Jo)
 		require.NoError(t, err)
 
 		elsewhere := staging.Client(t, emporix.WithTokenStore(store), emporix.WithBaseURL("https://staging.emporix.test"))
@@ -272,7 +272,7 @@ func TestARowOfAClockThatIsAhead(t *testing.T) {
 				info, err := fake.Client(t, emporix.WithTokenStore(store)).Session("v").Info(t.Context())
 				require.NoError(t, err)
 				assert.True(t, info.CanRefresh)
-				assert.NoError(t, anonymousCall(t.Context(), client.Session("v")))
+				assert.NoError(t, fixture.AnonymousCall(t.Context(), client.Session("v")))
 			})
 		})
 	}
@@ -309,8 +309,7 @@ func (s *hangingStore) SaveIf(ctx context.Context, key string, data []byte, expe
 // logs nobody in.
 func TestLife_L12_AWriteThatHangsBringsNobodyBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake := emporixtest.New(t)
-		fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "correct horse"})
+		fake := fixture.Fake(t)
 		store := &hangingStore{ConditionalTokenStore: emporix.NewMemoryStore(0), down: true, release: make(chan struct{})}
 		client := fake.Client(t, emporix.WithTokenStore(store))
 		_, err := client.Session("jo").Auth.StartAnonymous(t.Context(), emporix.SessionContext{}) // so that the login's write expects no row
@@ -318,7 +317,7 @@ func TestLife_L12_AWriteThatHangsBringsNobodyBack(t *testing.T) {
 		store.mu.Lock()
 		store.hangs = true
 		store.mu.Unlock()
-		_, err = client.Session("jo").Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+		_, err = client.Session("jo").Auth.Login(t.Context(), fixture.Jo)
 		require.NoError(t, err)
 		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Logout", Status: 503, Times: -1})
 		require.ErrorContains(t, client.Session("jo").Auth.Logout(t.Context()), "the session is removed")

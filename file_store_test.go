@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,8 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
-	"github.com/emporix-community/emporix-go/emporixtest"
-	"github.com/emporix-community/emporix-go/stores/storetest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
 func fileStore(t *testing.T) (emporix.ConditionalTokenStore, string) {
@@ -28,115 +28,6 @@ func fileStore(t *testing.T) (emporix.ConditionalTokenStore, string) {
 	store, err := emporix.NewFileStore(path)
 	require.NoError(t, err)
 	return store, path
-}
-
-func save(t *testing.T, s emporix.TokenStore, key, data string, generation uint64, ttl time.Duration) {
-	t.Helper()
-	require.NoError(t, s.Save(t.Context(), key, []byte(data), generation, ttl))
-}
-
-// load returns the row, "" if there is none.
-func load(t *testing.T, s emporix.TokenStore, key string) string {
-	t.Helper()
-	data, found, err := s.Load(t.Context(), key)
-	require.NoError(t, err)
-	require.Equal(t, found, data != nil)
-	return string(data)
-}
-
-// Both built-in stores keep the contract of TokenStore.
-func TestBuiltInStores(t *testing.T) {
-	t.Parallel()
-	t.Run("memory", func(t *testing.T) {
-		storetest.Run(t, func(*testing.T) storetest.Store { return emporix.NewMemoryStore(0) }, storetest.WithVirtualTime())
-	})
-	t.Run("file", func(t *testing.T) {
-		storetest.Run(t, func(t *testing.T) storetest.Store { s, _ := fileStore(t); return s }, storetest.WithVirtualTime())
-	})
-}
-
-func TestSmallMemoryStoresAreBounded(t *testing.T) {
-	for _, rows := range []int{1, 2, 63, 64, 65, 300, 999} {
-		store := emporix.NewMemoryStore(rows)
-		for i := range 5000 {
-			save(t, store, fmt.Sprint(i), "x", 1, time.Hour)
-		}
-		live := 0
-		for i := range 5000 {
-			if load(t, store, fmt.Sprint(i)) != "" {
-				live++
-			}
-		}
-		assert.LessOrEqual(t, live, rows+63, rows)
-		assert.GreaterOrEqual(t, live, rows, rows)
-	}
-}
-
-func TestMemoryStoreIsBounded(t *testing.T) {
-	const rows = 64 * 20
-	store := emporix.NewMemoryStore(rows)
-	for i := range 10 * rows {
-		save(t, store, fmt.Sprint(i), "x", 1, time.Hour)
-	}
-	live := 0
-	for i := range 10 * rows {
-		if load(t, store, fmt.Sprint(i)) != "" {
-			live++
-		}
-	}
-	assert.LessOrEqual(t, live, rows)
-	assert.Greater(t, live, rows*9/10)
-	assert.Equal(t, "x", load(t, store, fmt.Sprint(10*rows-1)), "the newest has its place")
-}
-
-// What makes room is a row that ends soon, not a customer's.
-func TestMemoryStoreEvictsWhatEndsSoon(t *testing.T) {
-	const rows = 64 * 50
-	store := emporix.NewMemoryStore(rows)
-	for i := range rows / 4 {
-		save(t, store, fmt.Sprint("customer", i), "x", 1, 31*24*time.Hour)
-	}
-	for i := range 4 * rows {
-		save(t, store, fmt.Sprint("guest", i), "x", 1, time.Hour)
-	}
-	kept := 0
-	for i := range rows / 4 {
-		if load(t, store, fmt.Sprint("customer", i)) != "" {
-			kept++
-		}
-	}
-	assert.Greater(t, kept, rows/4*9/10) // the choice is among a few rows
-}
-
-// A full store that is written to gets rid of what has expired before it drops
-// anything else.
-func TestMemoryStoreDropsExpiredRowsFirst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const rows = 64 * 20
-		store := emporix.NewMemoryStore(rows)
-		for i := range rows / 2 {
-			save(t, store, fmt.Sprint("old", i), "x", 1, time.Minute)
-		}
-		time.Sleep(time.Hour)
-		for i := range rows / 2 {
-			save(t, store, fmt.Sprint("new", i), "x", 1, time.Hour)
-		}
-		live := 0
-		for i := range rows / 2 {
-			if load(t, store, fmt.Sprint("new", i)) != "" {
-				live++
-			}
-		}
-		assert.Greater(t, live, rows/2*9/10)
-	})
-}
-
-func TestMemoryStoreShowsNothing(t *testing.T) {
-	store := emporix.NewMemoryStore(0)
-	save(t, store, "KEY-CANARY", "TOKEN-CANARY", 1, time.Hour)
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
-		assert.NotContains(t, fmt.Sprintf(verb, store), "CANARY")
-	}
 }
 
 func TestFileStoreIsReadableByItsOwnerOnly(t *testing.T) {
@@ -264,8 +155,7 @@ func TestFileStoreRefusesWhatIsNoSessionFile(t *testing.T) {
 // A program that is run again goes on where it was.
 func TestASessionSurvivesARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake := emporixtest.New(t)
-		fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password, FirstName: "Jo"})
+		fake := fixture.Fake(t)
 		_, path := fileStore(t)
 		run := func() *emporix.Client {
 			store, err := emporix.NewFileStore(path)
@@ -273,8 +163,8 @@ func TestASessionSurvivesARestart(t *testing.T) {
 			return fake.Client(t, emporix.WithTokenStore(store))
 		}
 		first := run()
-		logIn(t, first.DefaultSession())
-		before := info(t, first.DefaultSession())
+		fixture.LogIn(t, first.DefaultSession())
+		before := fixture.Info(t, first.DefaultSession())
 		require.NoError(t, first.Close(t.Context()))
 
 		time.Sleep(13 * time.Hour)
@@ -288,12 +178,12 @@ func TestASessionSurvivesARestart(t *testing.T) {
 		require.NoError(t, second.Close(t.Context()))
 
 		third := run()
-		after := info(t, third.DefaultSession())
+		after := fixture.Info(t, third.DefaultSession())
 		assert.Equal(t, before.SessionID, after.SessionID)
 		assert.True(t, after.AccessExpires.After(before.AccessExpires))
 		require.NoError(t, third.Auth.Logout(t.Context()))
 		require.NoError(t, third.Close(t.Context()))
-		assert.Equal(t, emporix.SessionNone, info(t, run().DefaultSession()).Kind)
+		assert.Equal(t, emporix.SessionNone, fixture.Info(t, run().DefaultSession()).Kind)
 	})
 }
 
@@ -349,4 +239,204 @@ func TestFileStoreNamesWhatItWrites(t *testing.T) {
 		require.NoError(t, err)
 		return slices.ContainsFunc(entries, func(e os.DirEntry) bool { return seen.MatchString(e.Name()) })
 	}, 10*time.Second, time.Millisecond)
+}
+
+func openFileStore(t *testing.T, path string) emporix.ConditionalTokenStore {
+	t.Helper()
+	store, err := emporix.NewFileStore(path)
+	require.NoError(t, err)
+	return store
+}
+
+// A link is followed, however it leads to the file, and stays a link. No token is
+// left behind it.
+func TestFileStoreFollowsLinks(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		return // links need a right there
+	}
+	for name, link := range map[string]func(t *testing.T, dir, target string) (path string){
+		"absolute": func(t *testing.T, dir, target string) string {
+			require.NoError(t, os.Symlink(target, filepath.Join(dir, "link")))
+			return filepath.Join(dir, "link")
+		},
+		"relative": func(t *testing.T, dir, _ string) string {
+			require.NoError(t, os.Symlink("data/session.json", filepath.Join(dir, "link")))
+			return filepath.Join(dir, "link")
+		},
+		"two": func(t *testing.T, dir, target string) string {
+			require.NoError(t, os.Symlink(target, filepath.Join(dir, "first")))
+			require.NoError(t, os.Symlink("first", filepath.Join(dir, "link")))
+			return filepath.Join(dir, "link")
+		},
+		"a folder": func(t *testing.T, dir, _ string) string {
+			require.NoError(t, os.Symlink("data", filepath.Join(dir, "folder")))
+			return filepath.Join(dir, "folder", "session.json")
+		},
+	} {
+		for _, dangling := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", dangling ", dangling), func(t *testing.T) {
+				dir := t.TempDir()
+				require.NoError(t, os.Mkdir(filepath.Join(dir, "data"), 0o700))
+				target := filepath.Join(dir, "data", "session.json")
+				if !dangling {
+					save(t, openFileStore(t, target), "old", "one", 1, time.Hour)
+				}
+				path := link(t, dir, target)
+				store := openFileStore(t, path)
+				save(t, store, "a", "two", 1, time.Hour)
+				save(t, store, "a", "three", 2, time.Hour)
+				assert.Equal(t, "three", load(t, store, "a"))
+				assert.Equal(t, "three", load(t, openFileStore(t, target), "a"))
+				if !dangling {
+					assert.Equal(t, "one", load(t, store, "old"))
+				}
+				require.NoError(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+					if err == nil && d.Type().IsRegular() {
+						assert.Equal(t, target, path)
+					}
+					return err
+				}))
+				info, err := os.Stat(target)
+				require.NoError(t, err)
+				assert.Equal(t, os.FileMode(0o600), info.Mode())
+			})
+		}
+	}
+	t.Run("in a circle", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "link")
+		require.NoError(t, os.Symlink(path, path))
+		_, err := emporix.NewFileStore(path)
+		require.ErrorContains(t, err, "never end")
+	})
+	t.Run("a second name", func(t *testing.T) {
+		store, path := fileStore(t)
+		save(t, store, "a", strings.Repeat("one", 100), 1, time.Hour)
+		require.NoError(t, os.Link(path, path+".other"))
+		save(t, store, "a", "two", 2, time.Hour)
+		assert.Equal(t, "two", load(t, openFileStore(t, path+".other"), "a"))
+	})
+}
+
+// What would fail at the first write fails at the start.
+func TestFileStoreIsCheckedAtTheStart(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		return // it has no such modes
+	}
+	store, path := fileStore(t)
+	save(t, store, "a", "one", 1, time.Hour)
+	require.NoError(t, os.Chmod(path, 0o400))
+	_, err := emporix.NewFileStore(path)
+	require.ErrorContains(t, err, "can't be written")
+	require.ErrorContains(t, store.Save(t.Context(), "a", []byte("two"), 2, time.Hour), "can't be written")
+	require.NoError(t, os.Chmod(path, 0o600))
+	assert.Equal(t, "one", load(t, store, "a"))
+
+	entries, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	assert.Len(t, entries, 1)
+	if os.Geteuid() != 0 { // root may write everywhere
+		dir := t.TempDir()
+		require.NoError(t, os.Chmod(dir, 0o500))
+		_, err = emporix.NewFileStore(filepath.Join(dir, "session.json"))
+		require.ErrorContains(t, err, "the folder can't be written to")
+	}
+}
+
+// A file of a newer version is refused and kept, whatever else is in it.
+func TestFileStoreKeepsANewerFile(t *testing.T) {
+	for _, content := range []string{
+		`{"emporixSessions":2,"rows":{}}`, `{"emporixSessions":2}`, `{"rows":["CANARY"],"emporixSessions":17}`,
+		`{"emporixSessions":18446744073709551616}`,
+	} {
+		store, path := fileStore(t)
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		_, err := emporix.NewFileStore(path)
+		require.ErrorContains(t, err, "a newer version of the SDK")
+		assert.NotContains(t, err.Error(), "CANARY")
+		require.ErrorContains(t, store.Save(t.Context(), "a", []byte("x"), 1, time.Hour), "nothing is lost")
+		_, err = store.SaveIf(t.Context(), "a", []byte("x"), 0, 1, time.Hour)
+		require.ErrorContains(t, err, "nothing is lost")
+		require.ErrorContains(t, store.Delete(t.Context(), "a"), "nothing is lost")
+		after, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.Equal(t, content, string(after))
+	}
+	for _, content := range []string{`{"emporixSessions":0,"rows":{}}`, `{"emporixSessions":"x","rows":{}}`, `{"emporixSessions":1.5,"rows":{}}`, `{"emporixSessions":-2,"rows":{}}`, `{"rows":{}}`, `{"emporixSessions":1}`} {
+		path := filepath.Join(t.TempDir(), "session.json")
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		_, err := emporix.NewFileStore(path)
+		require.ErrorContains(t, err, "is no session file", content)
+	}
+}
+
+// Several stores over one file lose nothing of each other's.
+func TestFileStoresShareAFile(t *testing.T) {
+	_, path := fileStore(t)
+	link := path + ".link"
+	if runtime.GOOS == "windows" {
+		link = path
+	} else {
+		require.NoError(t, os.Symlink(path, link))
+	}
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	begun := 0
+	for i := range 6 {
+		store := openFileStore(t, []string{path, link}[i%2])
+		all.Go(func() {
+			for round := range 5 {
+				assert.NoError(t, store.Save(t.Context(), fmt.Sprint(i), fmt.Append(nil, round), uint64(round+1), time.Hour))
+			}
+			saved, err := store.SaveIf(t.Context(), "shared", []byte("x"), 0, 1, time.Hour)
+			assert.NoError(t, err)
+			mu.Lock()
+			defer mu.Unlock()
+			if saved {
+				begun++
+			}
+		})
+	}
+	all.Wait()
+	assert.Equal(t, 1, begun)
+	for i := range 6 {
+		assert.Equal(t, "4", load(t, openFileStore(t, path), fmt.Sprint(i)))
+	}
+}
+
+// Deleting nothing makes no file.
+func TestFileStoreMakesNoFileForNothing(t *testing.T) {
+	store, path := fileStore(t)
+	require.NoError(t, store.Delete(t.Context(), "a"))
+	saved, err := store.SaveIf(t.Context(), "a", []byte("x"), 7, 8, time.Hour)
+	require.NoError(t, err)
+	assert.False(t, saved)
+	assert.NoFileExists(t, path)
+}
+
+// Who leaves while another has the file is not kept waiting.
+func TestFileStoreEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, path := fileStore(t)
+		save(t, store, "a", "one", 1, time.Hour)
+		release := holdFile(t, path)
+		if release == nil {
+			return // this system has no such locks
+		}
+		for range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			began := time.Now()
+			require.ErrorIs(t, store.Save(ctx, "a", []byte("two"), 2, time.Hour), context.DeadlineExceeded)
+			_, err := store.SaveIf(ctx, "a", []byte("two"), 1, 2, time.Hour)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.Equal(t, 50*time.Millisecond, time.Since(began))
+			cancel()
+		}
+		began := time.Now()
+		_, err := emporix.NewFileStore(path)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, 5*time.Second, time.Since(began))
+		release()
+		assert.Equal(t, "one", load(t, store, "a"))
+		save(t, store, "a", "two", 2, time.Hour)
+	})
 }

@@ -1,4 +1,4 @@
-package emporix_test
+package acceptance_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
 // Every request that the vendor's tutorial and API description show can be made
@@ -45,15 +46,15 @@ func TestEveryRequestOfTheTutorialCanBeMade(t *testing.T) {
 		body, query  string // as the vendor shows them
 		session      string // the session-id header
 	}{
-		"anonymous login": {"/anonymous/login", anonymousTokens, func(ctx context.Context, c *emporix.Client) error {
+		"anonymous login": {"/anonymous/login", fixture.AnonymousTokens, func(ctx context.Context, c *emporix.Client) error {
 			_, err := c.Session("v").Auth.StartAnonymous(ctx, emporix.SessionContext{Currency: "EUR", SiteCode: "main", Language: "EN", TargetLocation: "DE"})
 			return err
 		}, "", "tenant=acme&client_id=storefront&currency=EUR&siteCode=main&language=EN&targetLocation=DE", ""},
-		"anonymous login, plain": {"/anonymous/login", anonymousTokens, func(ctx context.Context, c *emporix.Client) error {
+		"anonymous login, plain": {"/anonymous/login", fixture.AnonymousTokens, func(ctx context.Context, c *emporix.Client) error {
 			_, err := c.Session("v").Auth.StartAnonymous(ctx, emporix.SessionContext{})
 			return err
 		}, "", "tenant=acme&client_id=storefront", ""},
-		"anonymous refresh": {"/anonymous/refresh", anonymousTokens, func(ctx context.Context, c *emporix.Client) error {
+		"anonymous refresh": {"/anonymous/refresh", fixture.AnonymousTokens, func(ctx context.Context, c *emporix.Client) error {
 			_, err := c.Session("v").Auth.StartAnonymous(ctx, emporix.SessionContext{})
 			require.NoError(t, err)
 			_, err = c.Session("v").Auth.Refresh(ctx)
@@ -68,25 +69,25 @@ func TestEveryRequestOfTheTutorialCanBeMade(t *testing.T) {
 			"customerAddress":{"id":"a1","isDefault":true,"metadata":{"version":1,"mixins":{"m":"https://x.example"}},"mixins":{"m":{}},` + addressJSON + `},
 			"signup":{"email":"signup-example@customer.com","password":"password1234"}}`, "", ""},
 		"activate": {"/customers/13869000", "", func(ctx context.Context, c *emporix.Client) error { return c.Customers.Activate(ctx, "13869000") }, `{"active":true,"onHold":false}`, "", ""},
-		"log in": {"/acme/login", customerTokens, func(ctx context.Context, c *emporix.Client) error {
+		"log in": {"/acme/login", fixture.CustomerTokens, func(ctx context.Context, c *emporix.Client) error {
 			_, err := c.Auth.Login(ctx, emporix.LoginRequest{Email: "customer@customer.com", Password: "password123"})
 			return err
 		}, `{"email":"customer@customer.com","password":"password123"}`, "", ""},
-		"refresh": {"/refreshauthtoken", customerTokens, func(ctx context.Context, c *emporix.Client) error { _, err := c.Auth.Refresh(ctx); return err }, "", "refreshToken=customer-refresh", ""},
-		"refresh for a company": {"/refreshauthtoken", customerTokens, func(ctx context.Context, c *emporix.Client) error {
+		"refresh": {"/refreshauthtoken", fixture.CustomerTokens, func(ctx context.Context, c *emporix.Client) error { _, err := c.Auth.Refresh(ctx); return err }, "", "refreshToken=customer-refresh", ""},
+		"refresh for a company": {"/refreshauthtoken", fixture.CustomerTokens, func(ctx context.Context, c *emporix.Client) error {
 			_, err := c.Auth.SwitchLegalEntity(ctx, "D165356")
 			return err
 		}, "", "refreshToken=customer-refresh&legalEntityId=D165356", ""},
-		"validate": {"/validateauthtoken", `{"email":"e"}`, reads["Auth.Validate"], "", "", ""},
-		"social login": {"/socialLogin", customerTokens, func(ctx context.Context, c *emporix.Client) error {
+		"validate": {"/validateauthtoken", `{"email":"e"}`, fixture.Reads["Auth.Validate"], "", "", ""},
+		"social login": {"/socialLogin", fixture.CustomerTokens, func(ctx context.Context, c *emporix.Client) error {
 			_, err := c.Session("v").Auth.SocialLogin(ctx, emporix.SocialLoginRequest{Code: "c", RedirectURI: "https://x.example/?a=b", CodeVerifier: "v"})
 			return err
 		}, "", "code=c&redirect_uri=https%3A%2F%2Fx.example%2F%3Fa%3Db&code_verifier=v", "s1"},
-		"social login without PKCE and session": {"/socialLogin", customerTokens, func(ctx context.Context, c *emporix.Client) error {
+		"social login without PKCE and session": {"/socialLogin", fixture.CustomerTokens, func(ctx context.Context, c *emporix.Client) error {
 			_, err := c.Session("v").Auth.SocialLogin(ctx, emporix.SocialLoginRequest{Code: "c", RedirectURI: "u", NewSession: true})
 			return err
 		}, "", "code=c&redirect_uri=u", ""},
-		"exchange": {"/exchangeauthtoken", customerTokens, func(ctx context.Context, c *emporix.Client) error {
+		"exchange": {"/exchangeauthtoken", fixture.CustomerTokens, func(ctx context.Context, c *emporix.Client) error {
 			_, err := c.Session("v").Auth.ExchangeToken(ctx, emporix.ExchangeTokenRequest{SubjectAccessToken: "jwt", Config: "site_PL"})
 			return err
 		}, "", "subjectAccessToken=jwt&config=site_PL", ""},
@@ -140,17 +141,17 @@ func TestEveryRequestOfTheTutorialCanBeMade(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tenant, client := answers(t, tt.path, emporix.WithEmployeeCredentials("employee", "secret"))
-			tenant.body = tt.answer
+			tenant, client := fixture.NewServer(t, tt.path, emporix.WithEmployeeCredentials("employee", "secret"))
+			tenant.Body = tt.answer
 			require.NoError(t, tt.call(t.Context(), client))
 			query, err := url.ParseQuery(tt.query)
 			require.NoError(t, err)
-			assert.Equal(t, query, tenant.last.URL.Query())
-			assert.Equal(t, tt.session, tenant.last.Header.Get("Session-Id"))
+			assert.Equal(t, query, tenant.Last.URL.Query())
+			assert.Equal(t, tt.session, tenant.Last.Header.Get("Session-Id"))
 			if tt.body == "" {
-				assert.Empty(t, tenant.sent)
+				assert.Empty(t, tenant.Sent)
 			} else {
-				assert.JSONEq(t, tt.body, tenant.sent)
+				assert.JSONEq(t, tt.body, tenant.Sent)
 			}
 		})
 	}
@@ -159,8 +160,8 @@ func TestEveryRequestOfTheTutorialCanBeMade(t *testing.T) {
 // Every member of a new address and of a new profile can be sent empty.
 func TestEveryMemberCanBeSentEmpty(t *testing.T) {
 	t.Parallel()
-	tenant, client := answers(t, "/signup")
-	tenant.body = `{"id":"1"}`
+	tenant, client := fixture.NewServer(t, "/signup")
+	tenant.Body = `{"id":"1"}`
 	_, err := client.Customers.SignUp(t.Context(), emporix.SignUpRequest{
 		Email: "e", Password: "password",
 		CustomerDetails: emporix.CustomerDetails{FirstName: "Jo", SendEmpty: strings.Fields("title firstName middleName lastName contactEmail contactPhone company preferredLanguage preferredCurrency preferredSite b2b metadata mixins")},
@@ -169,8 +170,8 @@ func TestEveryMemberCanBeSentEmpty(t *testing.T) {
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"email":"e","password":"password",
 		"customerDetails":{"title":"","firstName":"Jo","middleName":"","lastName":"","contactEmail":"","contactPhone":"","company":"","preferredLanguage":"","preferredCurrency":"","preferredSite":"","b2b":{},"metadata":{},"mixins":{}},
-		"customerAddress":{"id":"","contactName":"Jo","companyName":"","street":"","streetNumber":"","streetAppendix":"","extraLine1":"","extraLine2":"","extraLine3":"","extraLine4":"","zipCode":"","city":"","country":"","state":"","contactPhone":"","isDefault":false,"tags":[],"metadata":{},"mixins":{}}}`, tenant.sent)
-	sent := tenant.last
+		"customerAddress":{"id":"","contactName":"Jo","companyName":"","street":"","streetNumber":"","streetAppendix":"","extraLine1":"","extraLine2":"","extraLine3":"","extraLine4":"","zipCode":"","city":"","country":"","state":"","contactPhone":"","isDefault":false,"tags":[],"metadata":{},"mixins":{}}}`, tenant.Sent)
+	sent := tenant.Last
 	for field, call := range map[string]func() error{
 		"customerDetails.SendEmpty": func() error {
 			_, err := client.Customers.SignUp(t.Context(), emporix.SignUpRequest{Email: "e", Password: "p", CustomerDetails: emporix.CustomerDetails{SendEmpty: []string{"MiddleName"}}})
@@ -193,7 +194,7 @@ func TestEveryMemberCanBeSentEmpty(t *testing.T) {
 		require.ErrorAs(t, call(), &argument)
 		assert.Equal(t, field, argument.Field)
 	}
-	assert.Same(t, sent, tenant.last, "nothing was sent")
+	assert.Same(t, sent, tenant.Last, "nothing was sent")
 }
 
 // What was read and is written back is what the server had, odd and unknown
@@ -202,12 +203,12 @@ func TestRoundTripsLoseNothing(t *testing.T) {
 	t.Parallel()
 	const mixins = `{"loyalty":{"level":3,"big":12345678901234567890,"float":1.0,"none":null,"list":[null,1,"x"],"text":"\u00e9\ud83d\ude00"},"empty":{},"flag":true,"count":7}`
 	const schemas = `{"loyalty":"https://x.example/s.json","odd":7,"object":{"a":[1,null]},"list":["u"],"escaped":"a\"b","blank":""}`
-	tenant, client := answers(t, "/me")
+	tenant, client := fixture.NewServer(t, "/me")
 	for _, document := range []string{
 		`{"id":"1","firstName":"Jo","unknown":1,"metadata":{"version":4,"unknown":{"x":1},"mixins":` + schemas + `},"mixins":` + mixins + `,"b2b":{"companyRegistrationId":"123","unknown":true,"legalEntities":[{"id":"1","unknown":2}]}}`,
 		`{"id":1,"firstName":"Jo","unknown":1,"metadata":{"version":"4","unknown":{"x":1},"mixins":` + schemas + `},"mixins":` + mixins + `,"b2b":{"companyRegistrationId":123,"unknown":true}}`,
 	} {
-		tenant.path, tenant.body = "/me", document
+		tenant.Path, tenant.Body = "/me", document
 		me, err := client.Customers.Get(t.Context(), emporix.Expand("mixin:*"))
 		require.NoError(t, err)
 		assert.Equal(t, "https://x.example/s.json", me.Metadata.Mixins.URL("loyalty"))
@@ -217,31 +218,31 @@ func TestRoundTripsLoseNothing(t *testing.T) {
 			B2B:      emporix.Set(emporix.B2BPatch{CompanyRegistrationID: emporix.Set(me.B2B.CompanyRegistrationID)}),
 			Metadata: emporix.Set(emporix.MetadataPatch{Version: emporix.Set(me.Metadata.Version), Mixins: emporix.Set(me.Metadata.Mixins)}),
 		}))
-		assert.Equal(t, "application/json", tenant.last.Header.Get("Content-Type"), "a null inside a mixin is no removal")
+		assert.Equal(t, "application/json", tenant.Last.Header.Get("Content-Type"), "a null inside a mixin is no removal")
 		want := `{"firstName":"Jo","b2b":{"companyRegistrationId":"123"},"metadata":{"version":4,"mixins":` + schemas + `},"mixins":` + mixins + `}`
-		assert.Equal(t, numbers(t, want), numbers(t, tenant.sent))
+		assert.Equal(t, numbers(t, want), numbers(t, tenant.Sent))
 
-		tenant.path, tenant.body = "/me/addresses/a1", strings.Replace(document, `"firstName"`, `"contactName"`, 1)
+		tenant.Path, tenant.Body = "/me/addresses/a1", strings.Replace(document, `"firstName"`, `"contactName"`, 1)
 		address, err := client.Addresses.Get(t.Context(), "a1")
 		require.NoError(t, err)
 		require.NoError(t, client.Addresses.Update(t.Context(), "a1", emporix.AddressPatch{
 			ContactName: emporix.Set(address.ContactName), Mixins: emporix.Set(address.Mixins), Tags: emporix.Set(address.Tags),
 			Metadata: emporix.Set(emporix.MetadataPatch{Version: emporix.Set(address.Metadata.Version), Mixins: emporix.Set(address.Metadata.Mixins)}),
 		}))
-		assert.Equal(t, numbers(t, `{"contactName":"Jo","tags":[],"metadata":{"version":4,"mixins":`+schemas+`},"mixins":`+mixins+`}`), numbers(t, tenant.sent))
+		assert.Equal(t, numbers(t, `{"contactName":"Jo","tags":[],"metadata":{"version":4,"mixins":`+schemas+`},"mixins":`+mixins+`}`), numbers(t, tenant.Sent))
 
-		tenant.path, tenant.body = "/signup", `{"id":"1"}`
+		tenant.Path, tenant.Body = "/signup", `{"id":"1"}`
 		_, err = client.Customers.SignUp(t.Context(), emporix.SignUpRequest{Email: "e", Password: "p", CustomerDetails: emporix.CustomerDetails{B2B: me.B2B, Metadata: me.Metadata, Mixins: me.Mixins}})
 		require.NoError(t, err)
-		assert.Contains(t, tenant.sent, `"level":3`)
+		assert.Contains(t, tenant.Sent, `"level":3`)
 	}
 	// A profile that was read without its mixins does not remove them.
-	tenant.path, tenant.body = "/me", `{"id":"1","firstName":"Jo"}`
+	tenant.Path, tenant.Body = "/me", `{"id":"1","firstName":"Jo"}`
 	me, err := client.Customers.Get(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, client.Customers.Update(t.Context(), emporix.CustomerPatch{FirstName: emporix.Set(me.FirstName), Mixins: emporix.Set(me.Mixins)}))
-	assert.JSONEq(t, `{"firstName":"Jo","mixins":{}}`, tenant.sent)
-	assert.Equal(t, "application/json", tenant.last.Header.Get("Content-Type"))
+	assert.JSONEq(t, `{"firstName":"Jo","mixins":{}}`, tenant.Sent)
+	assert.Equal(t, "application/json", tenant.Last.Header.Get("Content-Type"))
 }
 
 func numbers(t *testing.T, document string) any {
@@ -256,15 +257,15 @@ func numbers(t *testing.T, document string) any {
 // Bytes that are no UTF-8 show as U+FFFD, and can't be written back as that.
 func TestDamagedTextIsNotWrittenBack(t *testing.T) {
 	t.Parallel()
-	tenant, client := answers(t, "/me")
+	tenant, client := fixture.NewServer(t, "/me")
 	for _, text := range []string{"M\xfcller", `M\ud800ller`} {
-		tenant.body = `{"id":"1","lastName":"` + text + `","mixins":{"m":{"text":"` + text + `"}}}`
+		tenant.Body = `{"id":"1","lastName":"` + text + `","mixins":{"m":{"text":"` + text + `"}}}`
 		var raw emporix.RawResponse
 		me, err := client.Customers.Get(emporix.WithRawResponse(t.Context(), &raw))
 		require.NoError(t, err)
 		assert.Equal(t, "M\ufffdller", me.LastName)
-		assert.Equal(t, tenant.body, string(raw.Body()))
-		sent := tenant.last
+		assert.Equal(t, tenant.Body, string(raw.Body()))
+		sent := tenant.Last
 		var argument *emporix.ArgumentError
 		require.ErrorAs(t, client.Customers.Update(t.Context(), emporix.CustomerPatch{LastName: emporix.Set(me.LastName)}), &argument)
 		assert.Equal(t, "lastName", argument.Field)
@@ -272,7 +273,7 @@ func TestDamagedTextIsNotWrittenBack(t *testing.T) {
 		assert.NotContains(t, argument.Error(), "ller")
 		if text[1] == '\\' {
 			require.NoError(t, client.Customers.Update(t.Context(), emporix.CustomerPatch{Mixins: emporix.Set(me.Mixins)}))
-			assert.Equal(t, `{"mixins":{"m":{"text":"`+text+`"}}}`, tenant.sent, "a mixin is kept as it was sent")
+			assert.Equal(t, `{"mixins":{"m":{"text":"`+text+`"}}}`, tenant.Sent, "a mixin is kept as it was sent")
 			continue
 		}
 		require.ErrorAs(t, client.Customers.Update(t.Context(), emporix.CustomerPatch{Mixins: emporix.Set(me.Mixins)}), &argument)
@@ -281,9 +282,9 @@ func TestDamagedTextIsNotWrittenBack(t *testing.T) {
 		require.NoError(t, err)
 		_, err = emporix.SetMixin(me.Mixins, "m", read)
 		require.ErrorAs(t, err, &argument)
-		assert.Same(t, sent, tenant.last, "nothing was sent")
+		assert.Same(t, sent, tenant.Last, "nothing was sent")
 	}
-	tenant.path, tenant.body = "/acme/login", customerTokens
+	tenant.Path, tenant.Body = "/acme/login", fixture.CustomerTokens
 	_, err := client.Auth.Login(t.Context(), emporix.LoginRequest{Email: "e", Password: "a\ufffdb"})
 	assert.NoError(t, err, "a password is its owner's")
 }
@@ -292,12 +293,12 @@ func TestDamagedTextIsNotWrittenBack(t *testing.T) {
 func TestRequestsOverTheLimitAreNotSent(t *testing.T) {
 	t.Parallel()
 	const limit = 10 << 20
-	tenant, client := answers(t, "/me")
+	tenant, client := fixture.NewServer(t, "/me")
 	huge := strings.Repeat("x", limit)
 	fits := emporix.CustomerPatch{Company: emporix.Set(huge[:limit-len(`{"company":""}`)])}
 	require.NoError(t, client.Customers.Update(t.Context(), fits))
-	require.Len(t, tenant.sent, limit)
-	last := tenant.last
+	require.Len(t, tenant.Sent, limit)
+	last := tenant.Last
 	for name, call := range map[string]func() error{
 		"a byte more": func() error {
 			return client.Customers.Update(t.Context(), emporix.CustomerPatch{Company: emporix.Set(huge[:limit-len(`{"company":""}`)+1])})
@@ -316,5 +317,5 @@ func TestRequestsOverTheLimitAreNotSent(t *testing.T) {
 		assert.NotErrorIs(t, err, emporix.ErrOutcomeUnknown, name)
 		assert.Regexp(t, `^emporix: invalid argument: body has \d+ bytes as JSON; the API takes at most 10485760$`, err.Error(), name)
 	}
-	assert.Same(t, last, tenant.last)
+	assert.Same(t, last, tenant.Last)
 }

@@ -1,4 +1,4 @@
-package emporix_test
+package acceptance_test
 
 import (
 	"bytes"
@@ -23,6 +23,7 @@ import (
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixfake"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
 // sink collects everything that anybody could have printed.
@@ -83,7 +84,7 @@ func watched(t *testing.T, fake *emporixtest.Fake, s *sink, opts ...emporix.Opti
 		emporix.WithLogger(both),
 		emporix.WithObserver(func(e emporix.Event) { s.reflected(e) }),
 		emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
-			return roundTripper(func(r *http.Request) (*http.Response, error) {
+			return fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 				fmt.Fprintf(s, "%+v %#v %+v %+v %s\n", r, r.URL, r.Header, r.Context(), r.URL)
 				if raw, err := httputil.DumpRequest(r, true); err == nil {
 					_, _ = s.Write(raw)
@@ -230,20 +231,20 @@ func TestS06_NothingLeaksWhenThingsFail(t *testing.T) {
 	// What is done instead of sending, to all but what begins a session.
 	for name, do := range map[string]func(*http.Request) (*http.Response, error){
 		"an echo as 400": func(r *http.Request) (*http.Response, error) {
-			return reply(400, `{"status":400,"type":"bad","message":`+echo(r)+`,"details":[{"field":"f","message":`+echo(r.Clone(r.Context()))+`}]}`), nil
+			return fixture.Reply(400, `{"status":400,"type":"bad","message":`+echo(r)+`,"details":[{"field":"f","message":`+echo(r.Clone(r.Context()))+`}]}`), nil
 		},
 		"an echo as 401 fault": func(r *http.Request) (*http.Response, error) {
-			return reply(401, `{"fault":{"faultstring":`+echo(r)+`,"detail":{"errorcode":"x"}}}`), nil
+			return fixture.Reply(401, `{"fault":{"faultstring":`+echo(r)+`,"detail":{"errorcode":"x"}}}`), nil
 		},
 		"an echo as 500 page": func(r *http.Request) (*http.Response, error) {
-			return reply(500, "<html>"+echo(r), "Content-Type", "text/html"), nil
+			return fixture.Reply(500, "<html>"+echo(r), "Content-Type", "text/html"), nil
 		},
-		"an echo as 200": func(r *http.Request) (*http.Response, error) { return reply(200, echo(r)), nil },
+		"an echo as 200": func(r *http.Request) (*http.Response, error) { return fixture.Reply(200, echo(r)), nil },
 		"a redirect": func(r *http.Request) (*http.Response, error) {
-			return reply(307, "", "Location", elsewhere.URL+r.URL.RequestURI()), nil
+			return fixture.Reply(307, "", "Location", elsewhere.URL+r.URL.RequestURI()), nil
 		},
 		"a redirect to nowhere": func(r *http.Request) (*http.Response, error) {
-			return reply(302, "", "Location", "http://%zz/"+r.URL.RawQuery), nil
+			return fixture.Reply(302, "", "Location", "http://%zz/"+r.URL.RawQuery), nil
 		},
 		"a transport that tells all": func(r *http.Request) (*http.Response, error) {
 			return nil, &tellAllError{Request: r, Text: fmt.Sprintf("%s %v %s", r.URL, r.Header, echo(r))}
@@ -257,7 +258,7 @@ func TestS06_NothingLeaksWhenThingsFail(t *testing.T) {
 			s, fake := &sink{}, newCanaryFake(t)
 			var mu sync.Mutex
 			calls := 0
-			client := watched(t, fake, s, emporix.WithRetries(emporix.Retries{MaxAttempts: 1}), emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+			client := watched(t, fake, s, emporix.WithRetries(emporix.Retries{MaxAttempts: 1}), emporix.WithTransport(fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 				mu.Lock()
 				calls++
 				n := calls
@@ -353,7 +354,7 @@ func TestS02_NothingLeaksThroughTheHeadersOfAnAnswer(t *testing.T) {
 	t.Cleanup(server.Close)
 	var seen strings.Builder
 	client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL(server.URL), emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(r *http.Request) (*http.Response, error) {
+		return fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 			resp, err := next.RoundTrip(r)
 			if err == nil {
 				fmt.Fprintln(&seen, resp.Status, resp.Header, resp.Trailer)
@@ -450,7 +451,7 @@ func TestTheSearchFindsPlantedLeaks(t *testing.T) {
 		"hex":       func(s *sink) { fmt.Fprintf(s, "%x", canaryPassword) },
 		"testify":   func(s *sink) { assert.Equal(s, holder{canaryPassword}, 1) },
 		"log": func(s *sink) {
-			client := watched(t, fake, s, emporix.WithTransport(roundTripper(func(*http.Request) (*http.Response, error) {
+			client := watched(t, fake, s, emporix.WithTransport(fixture.RoundTripper(func(*http.Request) (*http.Response, error) {
 				return nil, errors.New("planted: " + canaryPassword)
 			})), emporix.WithRetries(emporix.Retries{MaxAttempts: 1}))
 			_, err := client.Customers.Get(t.Context())

@@ -1,4 +1,4 @@
-package emporix_test
+package acceptance_test
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/emporixfake"
 	"github.com/emporix-community/emporix-go/emporixtest"
+	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
 // Whatever the renewal is answered with, short of a definite no, the session
@@ -32,24 +33,24 @@ func TestLife_L06_AnswersThatEndNothing(t *testing.T) {
 	} {
 		for _, operation := range []string{"Auth.Refresh", "Auth.RefreshAnonymous"} {
 			t.Run(fmt.Sprint(operation, " ", fault.String()), func(t *testing.T) {
-				inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
-					own, call := client.DefaultSession(), anonymousCall
-					require.NoError(t, anonymousCall(t.Context(), own))
+				fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *fixture.Watcher) {
+					own, call := client.DefaultSession(), fixture.AnonymousCall
+					require.NoError(t, fixture.AnonymousCall(t.Context(), own))
 					if operation == "Auth.Refresh" {
-						logIn(t, own)
-						call = customerCall
+						fixture.LogIn(t, own)
+						call = fixture.CustomerCall
 					}
-					session := info(t, own).SessionID
+					session := fixture.Info(t, own).SessionID
 					time.Sleep(90 * time.Minute)
-					seen.kinds()
+					seen.Kinds()
 					fault.Operation, fault.Times = operation, -1
 					fake.Fail(t, fault)
 					require.Error(t, call(t.Context(), own))
 					assert.Positive(t, fake.Calls(t, operation))
 					fake.Server().ClearFaults()
 					require.NoError(t, call(t.Context(), own))
-					assert.Equal(t, session, info(t, own).SessionID)
-					events := seen.kinds()
+					assert.Equal(t, session, fixture.Info(t, own).SessionID)
+					events := seen.Kinds()
 					assert.NotContains(t, events, emporix.EventSessionExpired)
 					assert.NotContains(t, events, emporix.EventSessionReplaced)
 				}, emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour}))
@@ -63,27 +64,27 @@ func TestLife_L06_ADefiniteNo(t *testing.T) {
 		assume := emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) { a.RefreshRefusedStatus = status })
 		lives := emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour})
 		t.Run(fmt.Sprint("guest ", status), func(t *testing.T) {
-			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+			fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *fixture.Watcher) {
 				own := client.DefaultSession()
-				require.NoError(t, anonymousCall(t.Context(), own))
-				session := info(t, own).SessionID
+				require.NoError(t, fixture.AnonymousCall(t.Context(), own))
+				session := fixture.Info(t, own).SessionID
 				fake.Server().RevokeRefresh("")
 				time.Sleep(90 * time.Minute)
-				require.NoError(t, anonymousCall(t.Context(), own))
-				assert.NotEqual(t, session, info(t, own).SessionID)
-				assert.Equal(t, []emporix.EventKind{emporix.EventSessionStarted, emporix.EventSessionReplaced}, seen.kinds())
+				require.NoError(t, fixture.AnonymousCall(t.Context(), own))
+				assert.NotEqual(t, session, fixture.Info(t, own).SessionID)
+				assert.Equal(t, []emporix.EventKind{emporix.EventSessionStarted, emporix.EventSessionReplaced}, seen.Kinds())
 			}, assume, lives)
 		})
 		t.Run(fmt.Sprint("customer ", status), func(t *testing.T) {
-			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+			fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *fixture.Watcher) {
 				own := client.DefaultSession()
-				logIn(t, own)
+				fixture.LogIn(t, own)
 				fake.Server().RevokeRefresh("")
 				time.Sleep(90 * time.Minute)
-				require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrSessionExpired)
-				assert.Contains(t, seen.kinds(), emporix.EventSessionExpired)
+				require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrSessionExpired)
+				assert.Contains(t, seen.Kinds(), emporix.EventSessionExpired)
 				fake.AssertCalls(t, "Auth.Refresh", 1)
-				require.ErrorIs(t, customerCall(t.Context(), own), emporix.ErrSessionExpired)
+				require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrSessionExpired)
 				fake.AssertCalls(t, "Auth.Refresh", 1)
 			}, assume, lives)
 		})
@@ -96,36 +97,36 @@ func TestLife_L07_LostAnswers(t *testing.T) {
 		a.AnonymousRefreshRotates, a.ReuseKillsFamily = true, true
 	}
 	graceful := func(a *emporixtest.Assumptions) { strict(a); a.RotationGrace = 30 * time.Second }
-	guest := func(kept bool) func(*testing.T, *emporixtest.Fake, *emporix.Client, *watcher) {
-		return func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+	guest := func(kept bool) func(*testing.T, *emporixtest.Fake, *emporix.Client, *fixture.Watcher) {
+		return func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *fixture.Watcher) {
 			own := client.DefaultSession()
-			require.NoError(t, anonymousCall(t.Context(), own))
-			session := info(t, own).SessionID
+			require.NoError(t, fixture.AnonymousCall(t.Context(), own))
+			session := fixture.Info(t, own).SessionID
 			time.Sleep(90 * time.Minute)
 			fake.Fail(t, emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Cut: emporixfake.CutAfter})
-			require.NoError(t, anonymousCall(t.Context(), own))
+			require.NoError(t, fixture.AnonymousCall(t.Context(), own))
 			fake.AssertCalls(t, "Auth.RefreshAnonymous", 2)
-			assert.Equal(t, kept, info(t, own).SessionID == session)
+			assert.Equal(t, kept, fixture.Info(t, own).SessionID == session)
 			if !kept {
-				assert.Contains(t, seen.kinds(), emporix.EventSessionReplaced)
+				assert.Contains(t, seen.Kinds(), emporix.EventSessionReplaced)
 			}
 		}
 	}
-	t.Run("guest, the server has a grace", func(t *testing.T) { inVirtualTime(t, guest(true), emporixtest.WithAssumptions(graceful)) })
-	t.Run("guest, the server is strict", func(t *testing.T) { inVirtualTime(t, guest(false), emporixtest.WithAssumptions(strict)) })
+	t.Run("guest, the server has a grace", func(t *testing.T) { fixture.InVirtualTime(t, guest(true), emporixtest.WithAssumptions(graceful)) })
+	t.Run("guest, the server is strict", func(t *testing.T) { fixture.InVirtualTime(t, guest(false), emporixtest.WithAssumptions(strict)) })
 	for name, assume := range map[string]func(*emporixtest.Assumptions){"strict": strict, "grace": graceful} {
 		t.Run("customer, "+name, func(t *testing.T) {
-			inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *watcher) {
+			fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, seen *fixture.Watcher) {
 				own := client.DefaultSession()
-				logIn(t, own)
+				fixture.LogIn(t, own)
 				time.Sleep(13 * time.Hour)
 				fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", Cut: emporixfake.CutAfter})
 				for range 28 * 2 {
-					require.NoError(t, customerCall(t.Context(), own), "the access token holds for 30 days")
+					require.NoError(t, fixture.CustomerCall(t.Context(), own), "the access token holds for 30 days")
 					time.Sleep(12 * time.Hour)
 				}
 				fake.AssertCalls(t, "Auth.Refresh", 1)
-				assert.NotContains(t, seen.kinds(), emporix.EventSessionExpired)
+				assert.NotContains(t, seen.Kinds(), emporix.EventSessionExpired)
 			}, emporixtest.WithAssumptions(assume))
 		})
 	}
@@ -138,10 +139,10 @@ func TestLife_L07_APanicAfterARefresh(t *testing.T) {
 		t.Run(where, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fake := emporixtest.New(t)
-				fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
+				fake.AddCustomer(t, emporixtest.Customer{Email: fixture.Jo.Email, Password: fixture.Jo.Password})
 				var armed atomic.Bool
 				wrap := func(next http.RoundTripper) http.RoundTripper {
-					return roundTripper(func(r *http.Request) (*http.Response, error) {
+					return fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 						resp, err := next.RoundTrip(r)
 						if strings.Contains(r.URL.Path, "refreshauthtoken") && armed.Swap(false) {
 							panic("bug")
@@ -154,7 +155,7 @@ func TestLife_L07_APanicAfterARefresh(t *testing.T) {
 					option = emporix.WithTransport(wrap(fake.Transport()))
 				}
 				session := fake.Client(t, option).Session("jo")
-				logIn(t, session)
+				fixture.LogIn(t, session)
 				time.Sleep(20 * time.Hour)
 				armed.Store(true)
 				_, err := session.Auth.Refresh(t.Context())
@@ -162,9 +163,9 @@ func TestLife_L07_APanicAfterARefresh(t *testing.T) {
 				assert.NotContains(t, err.Error(), "bug")
 				for range 20 {
 					time.Sleep(time.Hour)
-					require.NoError(t, customerCall(t.Context(), session))
+					require.NoError(t, fixture.CustomerCall(t.Context(), session))
 				}
-				assert.Equal(t, emporix.SessionCustomer, info(t, session).Kind)
+				assert.Equal(t, emporix.SessionCustomer, fixture.Info(t, session).Kind)
 				fake.AssertCalls(t, "Auth.Refresh", 1)
 			})
 		})
@@ -176,17 +177,17 @@ func TestLife_L07_APanicAfterARefresh(t *testing.T) {
 func TestLife_L07_ALostRenewalLeavesNoWriteInDoubt(t *testing.T) {
 	address := emporix.AddressRequest{ContactName: "Jo Doe", City: "Berlin", Country: "DE"}
 	for _, lost := range []emporixtest.Fault{{Status: 500}, {Status: 502}, {Redirect: "https://elsewhere.example/"}, {Cut: emporixfake.CutBefore}} {
-		inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
+		fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
 			ctx, guest := t.Context(), client.Session("guest")
-			logIn(t, client.DefaultSession())
-			require.NoError(t, anonymousCall(ctx, guest))
+			fixture.LogIn(t, client.DefaultSession())
+			require.NoError(t, fixture.AnonymousCall(ctx, guest))
 			fake.Server().RevokeAccess("")
 			lost.Times = -1
 			for _, lost.Operation = range []string{"Auth.Refresh", "Auth.RefreshAnonymous"} {
 				fake.Fail(t, lost)
 			}
 			_, add := client.Addresses.Add(ctx, address)
-			_, login := guest.Auth.Login(ctx, jo)
+			_, login := guest.Auth.Login(ctx, fixture.Jo)
 			time.Sleep(2 * time.Hour) // the guest's token is over
 			resp, post := guest.HTTPClient().Post(fake.URL()+"/cart/acme/carts", "", nil)
 			assert.Nil(t, resp)
@@ -198,8 +199,8 @@ func TestLife_L07_ALostRenewalLeavesNoWriteInDoubt(t *testing.T) {
 			}
 		})
 	}
-	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-		logIn(t, client.DefaultSession())
+	fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
+		fixture.LogIn(t, client.DefaultSession())
 		id, err := client.Addresses.Add(t.Context(), address)
 		require.NoError(t, err)
 		fake.Server().RevokeAccess("")
@@ -212,11 +213,11 @@ func TestLife_L07_ALostRenewalLeavesNoWriteInDoubt(t *testing.T) {
 
 // Who leaves while the company is being switched is told that it may have been.
 func TestLife_L04_WhoLeavesDuringASwitch(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *watcher) {
-		fake.AddCompany(t, emporixtest.Company{ID: "company", Contacts: []emporixtest.Contact{{Email: jo.Email}}})
+	fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
+		fake.AddCompany(t, emporixtest.Company{ID: "company", Contacts: []emporixtest.Contact{{Email: fixture.Jo.Email}}})
 		own := client.DefaultSession()
-		logIn(t, own)
-		require.NoError(t, anonymousCall(t.Context(), own))         // there is a bearer for the switch
+		fixture.LogIn(t, own)
+		require.NoError(t, fixture.AnonymousCall(t.Context(), own)) // there is a bearer for the switch
 		for _, delay := range []time.Duration{0, 5 * time.Second} { // of a renewal before it, or of the switch itself
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			fake.Fail(t, emporixtest.Fault{Operation: "Auth.Refresh", Delay: 5 * time.Second})
@@ -229,7 +230,7 @@ func TestLife_L04_WhoLeavesDuringASwitch(t *testing.T) {
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			assert.Equal(t, delay != 0, errors.Is(err, emporix.ErrOutcomeUnknown), err)
 			time.Sleep(time.Minute)
-			assert.Equal(t, delay != 0, info(t, own).LegalEntityID == "company")
+			assert.Equal(t, delay != 0, fixture.Info(t, own).LegalEntityID == "company")
 		}
 	})
 }
@@ -240,20 +241,20 @@ func TestLife_ASwitchThatIsNotSent(t *testing.T) {
 		refreshes := 0
 		long := strings.Repeat("r", 9950)
 		tokens := `{"access_token":"customer","refresh_token":"` + long + `","expires_in":2591999,"refresh_token_expires_in":86399,"session_id":"s1"}`
-		client, err := emporix.NewClient("acme", "storefront", emporix.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		client, err := emporix.NewClient("acme", "storefront", emporix.WithTransport(fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 			switch {
 			case strings.HasSuffix(r.URL.Path, "/anonymous/login"):
-				return reply(200, anonymousTokens), nil
+				return fixture.Reply(200, fixture.AnonymousTokens), nil
 			case strings.HasSuffix(r.URL.Path, "/refreshauthtoken"):
 				refreshes++
 			case strings.HasSuffix(r.URL.Path, "/me"):
-				return reply(200, `{"id":"1"}`), nil
+				return fixture.Reply(200, `{"id":"1"}`), nil
 			}
-			return reply(200, tokens), nil
+			return fixture.Reply(200, tokens), nil
 		})))
 		require.NoError(t, err)
 		defer func() { assert.NoError(t, client.Close(t.Context())) }()
-		_, err = client.Auth.Login(t.Context(), jo)
+		_, err = client.Auth.Login(t.Context(), fixture.Jo)
 		require.NoError(t, err)
 		_, err = client.Auth.SwitchLegalEntity(t.Context(), strings.Repeat("e", 256))
 		assert.ErrorIs(t, err, emporix.ErrInvalidRequest)
@@ -274,14 +275,13 @@ func (aloneStore) OneProcess() {}
 // Where no other process can have renewed the session, its end is told at once.
 func TestLife_L14_AStoreOfOneProcessTellsAnEndAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fake := emporixtest.New(t, emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour}))
-		fake.AddCustomer(t, emporixtest.Customer{Email: jo.Email, Password: jo.Password})
+		fake := fixture.Fake(t, emporixtest.WithLifetimes(emporixtest.Lifetimes{Customer: time.Hour}))
 		session := fake.Client(t, emporix.WithTokenStore(aloneStore{emporix.NewMemoryStore(0)})).Session("jo")
-		logIn(t, session)
+		fixture.LogIn(t, session)
 		time.Sleep(61 * time.Minute)
 		require.Positive(t, fake.Server().RevokeRefresh(""))
 		began := time.Now()
-		require.ErrorIs(t, customerCall(t.Context(), session), emporix.ErrSessionExpired)
+		require.ErrorIs(t, fixture.CustomerCall(t.Context(), session), emporix.ErrSessionExpired)
 		assert.Zero(t, time.Since(began))
 	})
 }
