@@ -123,6 +123,8 @@
 //	400, 413, 415, 422                               ErrInvalidRequest
 //	401 with a message or an empty body, on Login,
 //	    ChangePassword and RequestEmailChange        ErrInvalidCredentials, ErrUnauthorized
+//	the same, speaking of an outage, or with a
+//	    status of 500 or more in the body            ErrUnauthorized
 //	401, the gateway's fault about the access token,
 //	    or else an empty body                        renewed once; then ErrUnauthorized
 //	401 with anything else                           ErrUnauthorized

@@ -40,6 +40,22 @@ func TestStatusesOfAnswers(t *testing.T) {
 	}
 }
 
+// A login that an outage refuses is no wrong password.
+func TestTheStatusOfALoginDuringAnOutage(t *testing.T) {
+	for body, want := range map[string]int{
+		`{"status":401,"type":"unauthorized","message":"Identity service temporarily unavailable"}`: http.StatusServiceUnavailable,
+		`{"status":503,"type":"internal_service_error","message":"Try again."}`:                     http.StatusServiceUnavailable,
+		`{"status":401,"type":"unauthorized","message":"The login data are wrong."}`:                http.StatusUnauthorized,
+	} {
+		fake := emporixtest.New(t)
+		client := fake.Client(t)
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Login", Status: 401, RawBody: &body})
+		_, err := client.Auth.Login(t.Context(), emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"})
+		require.ErrorIs(t, err, emporix.ErrUnauthorized)
+		assert.Equal(t, want, bff.Status(err), body)
+	}
+}
+
 // A browser is not sent back to an API that has asked for more time.
 func TestHowLongABrowserIsAskedToWait(t *testing.T) {
 	b, err := bff.New(emporixtest.New(t).Client(t), bff.Options{})

@@ -125,6 +125,14 @@ func TestWhatA401IsAbout(t *testing.T) {
 		gatewayFault("Invalid ApiKey", "oauth.v2.InvalidApiKey"):                           {shop: true},
 		`{"error":"invalid_client"}`:                                                       {},
 		`{"status":401,"message":"Unknown tenant."}`:                                       {password: true, shop: true},
+		`{"status":401,"message":"Too many attempts. Try again later."}`:                   {password: true, shop: true},
+		`{"status":401,"message":"The account is temporarily locked."}`:                    {password: true, shop: true},
+		// An outage says nothing about a password.
+		`{"status":503,"type":"internal_service_error","message":"Try again."}`:                                 {shop: true},
+		`{"status":500,"message":"Bad credentials."}`:                                                           {shop: true},
+		`{"status":401,"type":"unauthorized","message":"Identity service temporarily unavailable"}`:             {shop: true},
+		`{"status":401,"type":"unauthorized","message":"No.","details":[{"message":"upstream timeout"}]}`:       {shop: true},
+		`{"timestamp":1,"status":401,"error":"Unauthorized","message":"Internal server error","path":"/login"}`: {shop: true},
 		`{"ok":false}`: {foreign: true},
 		"<html>":       {foreign: true},
 	} {

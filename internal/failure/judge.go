@@ -54,10 +54,11 @@ func (f *Failure) Sentinel() sentinel.Error {
 }
 
 // isAboutPassword reports whether a 401 of a call with a password is about that:
-// it is empty or the API's own, and not the gateway's, a proxy's or an OAuth error.
+// it is empty or the API's own, and not the gateway's, a proxy's, an OAuth error or
+// one that speaks of an outage.
 func (f *Failure) isAboutPassword() bool {
 	p := f.Problem
-	return f.Op.PasswordCall && f.Status == http.StatusUnauthorized && !p.Fault && !p.HTML && !p.Other && p.About != wire.SubjectOAuth
+	return f.Op.PasswordCall && f.Status == http.StatusUnauthorized && !p.Fault && !p.HTML && !p.Other && !p.Down && p.About != wire.SubjectOAuth
 }
 
 // Effect says whether a request that failed may have been processed all the same.

@@ -28,6 +28,9 @@ type Problem struct {
 	Details  []Detail
 	// About is what the answer is about, as far as it says.
 	About Subject
+	// Down marks an error of the API's or of OAuth that speaks of trouble of the
+	// server's own, or states a status of that.
+	Down bool
 	// Fault marks the gateway's shape.
 	Fault bool
 	// Empty marks a body without content, HTML a page, and Other anything that
@@ -85,6 +88,7 @@ func decodeProblemObject(body []byte) Problem {
 	if broken == nil { // what breaks off may have gone on about something else
 		p.About = p.aboutError(members)
 	}
+	p.Down = p.isDown(members)
 	if p.Code == "" && p.Message == "" && len(p.Details) == 0 {
 		p = Problem{Other: true}
 		p.Code, p.Message = foreignWords(members)

@@ -46,7 +46,7 @@ func TestDecodeProblem(t *testing.T) {
 		"C with a number for a code":   {"", `{"code":400,"message":"bad","errorCode":4711}`, wire.Problem{Code: "4711", Message: "bad"}},
 		"C with its own code":          {"", `{"code":40013,"message":"bad"}`, wire.Problem{Code: "40013", Message: "bad"}},
 		"C with the first status":      {"", `{"code":100,"message":"bad"}`, wire.Problem{Message: "bad"}},
-		"C with the last status":       {"", `{"code":599,"message":"bad"}`, wire.Problem{Message: "bad"}},
+		"C with the last status":       {"", `{"code":599,"message":"bad"}`, wire.Problem{Message: "bad", Down: true}},
 		"C with less than a status":    {"", `{"code":99,"message":"bad"}`, wire.Problem{Code: "99", Message: "bad"}},
 		"C with more than a status":    {"", `{"code":600,"message":"bad"}`, wire.Problem{Code: "600", Message: "bad"}},
 		"C with a number for a text":   {"", `{"code":"E-7","message":17}`, wire.Problem{Code: "E-7", Message: "17"}},

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -46,17 +47,21 @@ var (
 		"saas", "subjecttoken", "subjectaccesstoken", "csrf", "captcha", "database",
 		"exceed", "unexpected", "concurren", "ipaddress", "firewall",
 	}
-	// outageWords say that the server could not tell. They win wherever they stand:
-	// "could not refresh token: upstream timeout" says nothing about the token. A
-	// word that also appears in refusals, as in "refresh token not found in
-	// database", belongs to otherWords, where the first word wins.
-	outageWords = []string{
-		"unavailable", "notavailable", "temporar", "timeout", "timedout", "deadline", "internal", "servererror", "serviceerror", "unexpectederror",
-		"overload", "maintenance", "upstream", "backend", "gateway", "connection", "toconnect", "notconnect", "econn", "socket", "network",
-		"tryagain", "trylater", "retry", "notready", "busy", "wentwrong", "unreachable", "notreachable", "toreach", "outage", "isdown", "shuttingdown",
-		"databaseerror", "databasefail", "deadlock", "circuit",
-		"quota", "ratelimit", "spike", "throttl", "toomany", "limitreached", "limitexceeded",
+	// downWords say that the server had trouble of its own, whatever it was asked for.
+	downWords = []string{
+		"unavailable", "notavailable", "timeout", "timedout", "deadline", "internalerror", "internalserver", "internalservice", "servererror", "serviceerror",
+		"unexpectederror", "overload", "maintenance", "upstream", "badgateway", "toconnect", "notconnect", "econn", "connectionlost", "connectionrefused",
+		"connectionreset", "connectionerror", "connectionfail", "connectionclosed", "networkerror", "backenderror", "databaseerror", "databasefail", "deadlock",
+		"notready", "busy", "wentwrong", "unreachable", "notreachable", "toreach", "outage", "isdown", "shuttingdown",
 	}
+	// outageWords and downWords say that the server could not tell. They win wherever
+	// they stand: "could not refresh token: upstream timeout" says nothing about the
+	// token. A word that also appears in refusals, as in "refresh token not found in
+	// database", belongs to otherWords, where the first word wins.
+	outageWords = append([]string{
+		"temporar", "internal", "backend", "gateway", "connection", "socket", "network", "tryagain", "trylater", "retry", "circuit",
+		"quota", "ratelimit", "spike", "throttl", "toomany", "limitreached", "limitexceeded",
+	}, downWords...)
 )
 
 // squash keeps the letters and digits of ASCII, in small letters.
@@ -188,6 +193,15 @@ func (p *Problem) texts(members object) []string {
 		texts = append(texts, members.text(name))
 	}
 	return texts
+}
+
+// isDown reports an answer that speaks of trouble of the server's own, or states a
+// status of that.
+func (p *Problem) isDown(members object) bool {
+	if status, stated := members.status(); stated && status >= 500 {
+		return true
+	}
+	return slices.ContainsFunc(p.texts(members), func(text string) bool { return names(squash(text), downWords) })
 }
 
 // fieldSubject returns what a field of the request is about: the refresh token may
