@@ -201,6 +201,7 @@ func TestLife_L08_AnAnswerOfTheAPIsOwn(t *testing.T) {
 func TestLife_L08_AWrongPasswordIsTheAPIsWord(t *testing.T) {
 	wrong := map[string]bool{"message": true, "SaaS token": true, "locked": true, "empty": true, "as frameworks answer": true}
 	bodies := map[string]string{
+		"outage": `{"status":401,"type":"unauthorized","message":"Identity service temporarily unavailable"}`, "outage by its status": `{"status":503,"type":"x","message":"Try again."}`,
 		"empty": "", "locked": `{"status":401,"type":"unauthorized","message":"Too many attempts. Try again later."}`,
 		"as frameworks answer": `{"timestamp":1,"status":401,"error":"Unauthorized","message":"Bad credentials","path":"/login"}`,
 	}
