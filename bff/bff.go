@@ -1,6 +1,7 @@
 package bff
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,6 +111,20 @@ type BFF struct {
 	resumptions sync.Map // of *resumption, by a digest of the session's key
 }
 
+// setDefaults fills in what is not set, and refuses what can't be.
+func (o *Options) setDefaults(refuse func(field, reason string)) {
+	if o.Idle < 0 || o.Absolute < 0 {
+		refuse("Idle, Absolute", "must not be negative")
+	}
+	o.Idle = min(cmp.Or(o.Idle, DefaultIdle), longestLife)
+	o.Absolute = min(cmp.Or(o.Absolute, DefaultAbsolute), longestLife)
+	o.MaxSessions = cmp.Or(o.MaxSessions, DefaultMaxSessions)
+	if o.MaxSessions < 1 || o.MaxSessions > sessionsLimit {
+		refuse("MaxSessions", fmt.Sprintf("must be 1 to %d", sessionsLimit))
+	}
+	o.Providers = maps.Clone(o.Providers)
+}
+
 // New returns a BFF over a client. Visitors are kept in the client's token
 // store; if that is a *CookieStore, in their cookies. All mistakes are reported
 // at once.
@@ -121,23 +136,7 @@ func New(client *emporix.Client, opts Options) (*BFF, error) {
 	refuse := func(field, reason string) {
 		problems = append(problems, &emporix.ArgumentError{Field: "bff.Options." + field, Reason: reason})
 	}
-	if opts.Idle < 0 || opts.Absolute < 0 {
-		refuse("Idle, Absolute", "must not be negative")
-	}
-	if opts.Idle == 0 {
-		opts.Idle = DefaultIdle
-	}
-	if opts.Absolute == 0 {
-		opts.Absolute = DefaultAbsolute
-	}
-	opts.Idle, opts.Absolute = min(opts.Idle, longestLife), min(opts.Absolute, longestLife)
-	if opts.MaxSessions == 0 {
-		opts.MaxSessions = DefaultMaxSessions
-	}
-	if opts.MaxSessions < 1 || opts.MaxSessions > sessionsLimit {
-		refuse("MaxSessions", fmt.Sprintf("must be 1 to %d", sessionsLimit))
-	}
-	opts.Providers = maps.Clone(opts.Providers)
+	opts.setDefaults(refuse)
 	settings := client.Settings()
 	base, err := url.Parse(settings.BaseURL)
 	if err != nil { // the client has checked it

@@ -56,14 +56,9 @@ func (v *requestState) change(ctx context.Context, login bool, do func(ctx conte
 		return err
 	}
 	defer v.release()
-	old, err := v.present(ctx)
+	old, err := v.changeable(ctx)
 	if err != nil {
 		return err
-	}
-	if old != nil && old.Customer != "" && v.b.index != nil { // before anything is changed
-		if err := v.b.index.usable(ctx, old.Customer); err != nil {
-			return err
-		}
 	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
@@ -111,6 +106,21 @@ func (v *requestState) change(ctx context.Context, login bool, do func(ctx conte
 		v.leave(ctx, old, next)
 	}
 	return nil
+}
+
+// changeable returns the visitor who is to be changed, or why that can't be done. It
+// changes nothing.
+func (v *requestState) changeable(ctx context.Context) (*visitor, error) {
+	old, err := v.present(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if old != nil && old.Customer != "" && v.b.index != nil {
+		if err := v.b.index.usable(ctx, old.Customer); err != nil {
+			return nil, err
+		}
+	}
+	return old, nil
 }
 
 // errNotKept is what remains of a change that was made at the API and could not

@@ -13,10 +13,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"net/http"
+
 	emporix "github.com/emporix-community/emporix-go"
 	"github.com/emporix-community/emporix-go/bff"
 	"github.com/emporix-community/emporix-go/emporixtest"
-	"net/http"
 )
 
 // lives notes how long the rows of package bff are to live.

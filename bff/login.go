@@ -77,14 +77,8 @@ func plain(result *emporix.LoginResult, err error) (emporix.LoginResult, error) 
 
 func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.Session) (emporix.LoginResult, error)) (*Login, error) {
 	in := v.inner()
-	if hook := in.b.opts.BeforeLogin; hook != nil {
-		guest, err := v.Session(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := runHook(ctx, "BeforeLogin", func() (struct{}, error) { return struct{}{}, hook(ctx, guest) }); err != nil {
-			return nil, err
-		}
+	if err := v.beforeLogin(ctx); err != nil {
+		return nil, err
 	}
 	var login Login
 	var customer *emporix.Session
@@ -101,17 +95,7 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 		if err != nil || !login.LoggedIn {
 			return err
 		}
-		err = timely(ctx, func(ctx context.Context) (err error) {
-			login.Customer, err = s.Customers.Get(ctx)
-			return err
-		})
-		if err == nil && (login.Customer.CustomerNumber == "" || login.Customer.IsAnonymous()) {
-			err = fmt.Errorf("bff: %w: the profile after a login has no customer number", emporix.ErrBadResponse)
-		}
-		if err == nil && in.b.index != nil { // must be readable, for the login to be listed
-			err = in.b.index.usable(ctx, login.Customer.CustomerNumber)
-		}
-		if err != nil {
+		if login.Customer, err = in.loggedIn(ctx, s); err != nil {
 			return spentError{errors.Join(err, endSession(ctx, s))} // who it is must be known
 		}
 		now := time.Now()
@@ -121,24 +105,62 @@ func (v *Visit) login(ctx context.Context, call func(context.Context, *emporix.S
 	if err != nil {
 		return nil, err
 	}
-	if hook := in.b.opts.AfterLogin; hook != nil && login.LoggedIn {
-		detached, cancel := detach(ctx)
-		waiting, left := detached, context.CancelFunc(func() {})
-		if deadline, found := ctx.Deadline(); found { // a browser that has gone is no reason to hurry
-			waiting, left = context.WithDeadline(detached, deadline)
-		}
-		defer left()
-		given := login // the hook may go on when this has returned
-		_, err := runHook(waiting, "AfterLogin", func() (struct{}, error) {
-			defer cancel()
-			return struct{}{}, hook(detached, customer, &given)
-		})
-		if err != nil {
-			return &login, err
-		}
-		login = given
+	return in.afterLogin(ctx, customer, login)
+}
+
+// beforeLogin runs the hook of that name.
+func (v *Visit) beforeLogin(ctx context.Context) error {
+	hook := v.inner().b.opts.BeforeLogin
+	if hook == nil {
+		return nil
 	}
-	return &login, nil
+	guest, err := v.Session(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = runHook(ctx, "BeforeLogin", func() (struct{}, error) { return struct{}{}, hook(ctx, guest) })
+	return err
+}
+
+// loggedIn returns the profile of the customer who has logged in, and makes sure that
+// the login can be listed.
+func (v *requestState) loggedIn(ctx context.Context, s *emporix.Session) (customer *emporix.Customer, err error) {
+	err = timely(ctx, func(ctx context.Context) (err error) {
+		customer, err = s.Customers.Get(ctx)
+		return err
+	})
+	switch {
+	case err != nil:
+		return customer, err
+	case customer.CustomerNumber == "" || customer.IsAnonymous():
+		return customer, fmt.Errorf("bff: %w: the profile after a login has no customer number", emporix.ErrBadResponse)
+	case v.b.index != nil:
+		return customer, v.b.index.usable(ctx, customer.CustomerNumber)
+	}
+	return customer, nil
+}
+
+// afterLogin runs the hook of that name, which may change the login that is returned.
+func (v *requestState) afterLogin(ctx context.Context, customer *emporix.Session, login Login) (*Login, error) {
+	hook := v.b.opts.AfterLogin
+	if hook == nil || !login.LoggedIn {
+		return &login, nil
+	}
+	detached, cancel := detach(ctx)
+	waiting, left := detached, context.CancelFunc(func() {})
+	if deadline, found := ctx.Deadline(); found { // a browser that has gone is no reason to hurry
+		waiting, left = context.WithDeadline(detached, deadline)
+	}
+	defer left()
+	given := login // the hook may go on when this has returned
+	_, err := runHook(waiting, "AfterLogin", func() (struct{}, error) {
+		defer cancel()
+		return struct{}{}, hook(detached, customer, &given)
+	})
+	if err != nil {
+		return &login, err
+	}
+	return &given, nil
 }
 
 // SwitchLegalEntity makes the customer act for a company, and gives them a new

@@ -283,8 +283,8 @@ func (k *sealedVisitors) open(ctx context.Context, value string) (*visitor, erro
 	plain, err := keys.Open(sealed, k.purpose())
 	if !readable || err != nil {
 		// Anybody can send this: it must not fill the log.
-		k.b.tell(ctx, slog.LevelDebug, "a cookie was sealed under another key, or by nobody: the visitor begins anew")
-		return nil, nil
+		k.b.tell(ctx, slog.LevelDebug, "a cookie was sealed under another key, or is damaged: the visitor begins anew")
+		return nil, nil //nolint:nilerr // it names no visitor
 	}
 	if err := tooNew(plain, "the visitor's cookie"); err != nil {
 		return nil, err

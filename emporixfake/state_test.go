@@ -137,7 +137,7 @@ func TestTheJournalShowsRequests(t *testing.T) {
 	}
 	assert.Equal(t, []string{"addresses"}, byOperation["Customers.Get"].Query["expand"])
 	assert.Equal(t, []string{"Bearer " + emporixfake.Masked}, byOperation["Customers.Get"].Header["Authorization"])
-	assert.Equal(t, `{"firstName":"Joanna"}`, byOperation["Customers.Update"].Body)
+	assert.JSONEq(t, `{"firstName":"Joanna"}`, byOperation["Customers.Update"].Body)
 	assert.Equal(t, fmt.Sprintf(`{"email":%q,"password":%q}`, joEmail, emporixfake.Masked), byOperation["Auth.Login"].Body)
 
 	for _, e := range c.fake.JournalWithSecrets() {

@@ -76,7 +76,7 @@ func TestLife_L14_ALogHandlerThatPanicsLosesNothing(t *testing.T) {
 	handlers := map[string]func(panickyHandler) slog.Handler{
 		"handler": func(p panickyHandler) slog.Handler { return p },
 		"level": func(p panickyHandler) slog.Handler {
-			return slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: p})
+			return slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: p}) //nolint:sloglint // which asks the level
 		},
 	}
 	for name, handler := range handlers {

@@ -70,11 +70,11 @@ func (v *Visitor) Start(ctx context.Context, sc SessionContext) error {
 		if err != nil {
 			return nil, err
 		}
-		event := EventStarted
-		switch r.Kind {
-		case Customer:
+		if r.Kind == Customer {
 			return nil, sentinel.LoggedIn
-		case Anonymous:
+		}
+		event := EventStarted
+		if r.Kind == Anonymous {
 			event = EventReplaced
 		}
 		fresh := *r

@@ -141,6 +141,7 @@ func (v *Visitor) save(ctx context.Context, r, next *Record, over []uint64) (how
 			return beaten, nil, nil
 		}
 		v.m().detach(func() { v.writeLate(next) })
+	case beaten:
 	}
 	return how, row, err
 }

@@ -80,22 +80,28 @@ func (v *Visitor) acquire(ctx context.Context, seen *Record) (l *lease, done boo
 		case acquired:
 			return l, false, nil
 		}
-		if seen != nil {
-			row, err := v.stored(ctx)
-			if err != nil {
-				l.forgo(false)
-				return nil, false, v.storeError("reading the session", err)
-			}
-			if row.Generation != seen.Generation {
-				l.forgo(false)
-				return nil, true, nil
-			}
+		if done, err := v.hasChanged(ctx, seen); done || err != nil {
+			l.forgo(false)
+			return nil, done, err
 		}
 		if !pause(ctx, wait/2+mathrand.N(wait)) { // #nosec G404 -- jitter
 			l.forgo(false)
 			return nil, false, fmt.Errorf("%w: another process has been renewing the session for too long: %w", sentinel.Unavailable, context.Cause(ctx))
 		}
 	}
+}
+
+// hasChanged reports whether another process has changed the row since it was seen;
+// nil is not compared.
+func (v *Visitor) hasChanged(ctx context.Context, seen *Record) (bool, error) {
+	if seen == nil {
+		return false, nil
+	}
+	row, err := v.stored(ctx)
+	if err != nil {
+		return false, v.storeError("reading the session", err)
+	}
+	return row.Generation != seen.Generation, nil
 }
 
 // take asks for the lease, a few times while the store fails: who has it

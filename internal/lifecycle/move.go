@@ -23,41 +23,48 @@ func (v *Visitor) MoveTo(caller context.Context, to *Visitor) error {
 			return nil, nil // nothing to carry
 		}
 		begun.Store(true)
-		over, suspect := uint64(0), l.doubtful(r) && r.Kind == Customer
-		var copied, before *Record // at the new key
-		defer func() {
-			if err != nil && copied != nil {
-				to.undoMove(copied, before)
-			}
-		}()
-		for range writeTries { // until the old key's row has stayed as it was
-			next := *r
-			next.Suspect = r.Suspect || suspect
-			next.Generation = nextGeneration(max(r.Generation, over))
-			copied, before = &next, copied
-			switch how, _, err := to.write(v.m().ctx, []uint64{over}, &next); how {
-			case beaten:
-				copied = nil // what is there is another session
-				return nil, fmt.Errorf("%w: the new session key is in use; give a new random one", sentinel.Conflict)
-			case postponed: // the session stays where it is
-				if errors.As(err, new(unreadableRow)) {
-					copied = nil
-				}
-				return nil, err
-			}
-			to.epoch().Add(1)
-			over = next.Generation
-			if moved, ok := v.commit(r, r.tombstone(false), func() {}); ok {
-				return moved, nil
-			}
-			if r, err = v.current(ctx); err != nil {
-				return nil, err
-			}
-			suspect = false // of the tokens that were there
-		}
-		return nil, fmt.Errorf("%w: the session kept changing while it was moved", sentinel.StoreUnavailable)
+		return v.carry(ctx, to, r, l.doubtful(r) && r.Kind == Customer)
 	}))
 	return unfinished(caller, &begun, "the session is still being moved", err)
+}
+
+// carry writes r to the new key, and then a tombstone in its place, until the row there
+// has stayed as it was. If that fails, nothing stays at the new key.
+func (v *Visitor) carry(ctx context.Context, to *Visitor, r *Record, suspect bool) (tell func(), err error) {
+	over := uint64(0)
+	var copied, before *Record // at the new key
+	defer func() {
+		if err != nil && copied != nil {
+			to.undoMove(copied, before)
+		}
+	}()
+	for range writeTries {
+		next := *r
+		next.Suspect = r.Suspect || suspect
+		next.Generation = nextGeneration(max(r.Generation, over))
+		copied, before = &next, copied
+		switch how, _, err := to.write(v.m().ctx, []uint64{over}, &next); how {
+		case beaten:
+			copied = nil // what is there is another session
+			return nil, fmt.Errorf("%w: the new session key is in use; give a new random one", sentinel.Conflict)
+		case postponed: // the session stays where it is
+			if errors.As(err, new(unreadableRowError)) {
+				copied = nil
+			}
+			return nil, err
+		case written:
+		}
+		to.epoch().Add(1)
+		over = next.Generation
+		if moved, ok := v.commit(r, r.tombstone(false), func() {}); ok {
+			return moved, nil
+		}
+		if r, err = v.current(ctx); err != nil {
+			return nil, err
+		}
+		suspect = false // of the tokens that were there
+	}
+	return nil, fmt.Errorf("%w: the session kept changing while it was moved", sentinel.StoreUnavailable)
 }
 
 // undoMove puts a tombstone in the place of what a move that failed has written at v, or
@@ -94,6 +101,7 @@ func (v *Visitor) RenewIfDue(ctx context.Context) error {
 		if now.Before(v.backoff().next) {
 			return nil
 		}
+	case renewNow, replace, expired:
 	}
 	return v.join(ctx, v.renewIfDue(WantCustomer, s.record))
 }

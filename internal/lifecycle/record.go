@@ -102,15 +102,15 @@ func lifeOf(until, issued time.Time) int64 {
 func decode(data []byte) (*Record, error) {
 	r, err := decodeRow(data)
 	if err != nil {
-		return nil, unreadableRow{err}
+		return nil, unreadableRowError{err}
 	}
 	return r, nil
 }
 
-// unreadableRow is the error of a row that this process has not written.
-type unreadableRow struct{ error }
+// unreadableRowError is the error of a row that this process has not written.
+type unreadableRowError struct{ error }
 
-func (u unreadableRow) Unwrap() error { return u.error }
+func (u unreadableRowError) Unwrap() error { return u.error }
 
 func decodeRow(data []byte) (*Record, error) {
 	var in row

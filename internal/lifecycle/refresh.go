@@ -130,6 +130,7 @@ func (v *Visitor) renew(ctx context.Context, r *Record, l *lease, dead bool) (fu
 		return v.begin(ctx, r, EventReplaced)
 	case endCustomer:
 		return v.expire(r, err), nil
+	case unharmed:
 	}
 	if r.Kind == Employee { // their renewal is a login
 		return tell, err
@@ -239,26 +240,31 @@ func (v *Visitor) switchTo(caller context.Context, legalEntity string, begun *at
 			return v.suspend(r)
 		}
 		g, err := v.m().redeemCustomer(ctx, r, l, legalEntity, false)
-		switch {
-		case err == nil:
+		if err == nil {
 			next := r.renew(g)
 			next.LegalEntity = legalEntity
 			return v.refreshed(r, next), next.deadOnArrival()
-		case errors.Is(err, errLeaseShort):
-			return nil, err
-		case outcome(err) == failure.Unknown && !r.Suspect:
-			return v.commitAfterFailure(r, r.suspected(), func() {}), err
 		}
-		if outcome(err) == failure.Refused { // or another process has renewed the session
-			still, _, end, settleErr := v.settled(ctx, r, l, time.Now())
-			end()
-			if settleErr == nil && !still {
-				return nil, errRenewed
-			}
-		}
-		if outcome(err) == failure.Undecided && !aboutCompany(err) {
-			return nil, kept(err)
-		}
-		return nil, err // a refusal may be about the legal entity
+		return v.notSwitched(ctx, r, l, err)
 	})
+}
+
+// notSwitched decides what the failure of a switch means. A refusal may be about the
+// legal entity.
+func (v *Visitor) notSwitched(ctx context.Context, r *Record, l *lease, err error) (func(), error) {
+	switch how := outcome(err); {
+	case errors.Is(err, errLeaseShort):
+		return nil, err
+	case how == failure.Unknown && !r.Suspect:
+		return v.commitAfterFailure(r, r.suspected(), func() {}), err
+	case how == failure.Refused: // or another process has renewed the session
+		still, _, end, settleErr := v.settled(ctx, r, l, time.Now())
+		end()
+		if settleErr == nil && !still {
+			return nil, errRenewed
+		}
+	case how == failure.Undecided && !aboutCompany(err):
+		return nil, kept(err)
+	}
+	return nil, err
 }

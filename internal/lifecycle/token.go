@@ -29,20 +29,11 @@ func (v *Visitor) find(ctx context.Context, want Want) (Token, error) {
 		if v.m().Closed() {
 			return Token{}, sentinel.Closed
 		}
-		s, err := v.snapshot(ctx)
+		s, err := v.snapshotFor(ctx, want, began)
 		if err != nil {
 			return Token{}, err
 		}
 		r := s.record
-		if r.refuses(want) != nil && s.taken.Before(began) {
-			if s, err = v.freshSnapshot(ctx); err != nil {
-				return Token{}, err
-			}
-			r = s.record
-		}
-		if err := r.refuses(want); err != nil {
-			return Token{}, err
-		}
 		if want == WantAnonymous && r.Kind == Customer {
 			v = v.m().utility
 			continue
@@ -68,6 +59,21 @@ func (v *Visitor) find(ctx context.Context, want Want) (Token, error) {
 		}
 	}
 	return Token{}, fmt.Errorf("%w: the session changed again and again while it was being renewed; try again", sentinel.Unavailable)
+}
+
+// snapshotFor returns a snapshot of a session that may have a token of that kind. One
+// that was taken before the call began can't refuse it.
+func (v *Visitor) snapshotFor(ctx context.Context, want Want, began time.Time) (*snapshot, error) {
+	s, err := v.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s.record.refuses(want) != nil && s.taken.Before(began) {
+		if s, err = v.freshSnapshot(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.record.refuses(want)
 }
 
 // renewInBackground starts an early renewal unless the last one failed a moment
