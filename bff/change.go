@@ -110,7 +110,7 @@ func (v *requestState) change(ctx context.Context, login bool, do func(ctx conte
 
 // changeable returns the visitor who is to be changed, or why that can't be done. It
 // changes nothing.
-func (v *requestState) changeable(ctx context.Context) (*visitor, error) {
+func (v *requestState) changeable(ctx context.Context) (*visitorRecord, error) {
 	old, err := v.present(ctx)
 	if err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ var errLateChange = fmt.Errorf("bff: %w: the change was made, but the visitor go
 // change created the session (a login): then the session is ended, because the old ID
 // must not get it. If another request has already ended the old ID, the session is
 // removed too.
-func (v *requestState) withdraw(ctx context.Context, session *emporix.Session, old, next *visitor, r *record, made bool) error {
+func (v *requestState) withdraw(ctx context.Context, session *emporix.Session, old, next *visitorRecord, r *record, made bool) error {
 	ctx, cancel := detach(ctx) // the change's own time may be up
 	defer cancel()
 	failed, key := errLateChange, next.Key
@@ -146,7 +146,7 @@ func (v *requestState) withdraw(ctx context.Context, session *emporix.Session, o
 			v.b.log(ctx, "a login that came too late was not confirmed to be undone", err)
 		}
 	}
-	var kept *visitor
+	var kept *visitorRecord
 	if old == nil {
 		v.discard(ctx, next)
 	} else {
@@ -167,14 +167,14 @@ func (v *requestState) withdraw(ctx context.Context, session *emporix.Session, o
 
 // successor is who the visitor is now, where a request that was faster has given
 // them a new ID.
-func (v *requestState) successor(ctx context.Context) (*visitor, error) {
+func (v *requestState) successor(ctx context.Context) (*visitorRecord, error) {
 	who, err := v.known(ctx)
 	for range saveTries {
 		if err != nil || who == nil || !who.Superseded {
 			return who, err
 		}
 		before := who
-		who, err = v.found(ctx, func() (*visitor, error) { return v.b.keep.successor(ctx, before) })
+		who, err = v.found(ctx, func() (*visitorRecord, error) { return v.b.keep.successor(ctx, before) })
 		if err == nil {
 			who, err = v.recovered(ctx, who)
 		}
@@ -187,7 +187,7 @@ func (v *requestState) successor(ctx context.Context) (*visitor, error) {
 
 // present is the visitor who may be changed: nil for a stranger, and for a
 // visitor who got a new ID a moment ago.
-func (v *requestState) present(ctx context.Context) (*visitor, error) {
+func (v *requestState) present(ctx context.Context) (*visitorRecord, error) {
 	old, err := v.known(ctx)
 	if err == nil && old != nil && old.Superseded {
 		v.become(nil, false)
@@ -198,7 +198,7 @@ func (v *requestState) present(ctx context.Context) (*visitor, error) {
 
 // claimed promises the visitor a new ID, and reserves the old one for this change:
 // steps 1 and 2.
-func (v *requestState) claimed(ctx context.Context, old *visitor, login bool) (claimed, next *visitor, err error) {
+func (v *requestState) claimed(ctx context.Context, old *visitorRecord, login bool) (claimed, next *visitorRecord, err error) {
 	promised := newRecord()
 	promised.State = statePromised
 	if next, err = v.b.keep.issue(ctx, promised); err != nil {
@@ -235,7 +235,7 @@ func (v *requestState) claimed(ctx context.Context, old *visitor, login bool) (c
 
 // from names the session that a login begins over, so that it can be told from
 // the one that the login makes.
-func (v *requestState) from(ctx context.Context, old *visitor) (string, error) {
+func (v *requestState) from(ctx context.Context, old *visitorRecord) (string, error) {
 	const unknown = "?"
 	if old.Customer == "" {
 		return unknown, nil
@@ -258,10 +258,10 @@ func sessionName(info emporix.SessionInfo) string {
 }
 
 // moved takes the session to its new key: step 3.
-func (v *requestState) moved(ctx context.Context, old, next *visitor) (*emporix.Session, error) {
+func (v *requestState) moved(ctx context.Context, old, next *visitorRecord) (*emporix.Session, error) {
 	session := v.b.client.Session(next.Key)
 	if old == nil {
-		return session, v.greet(ctx, next)
+		return session, v.startForSite(ctx, next)
 	}
 	moved, err := inTime(ctx, func(ctx context.Context) (*emporix.Session, error) {
 		return v.b.client.Session(old.Key).MoveTo(ctx, next.Key)
@@ -287,7 +287,7 @@ func (v *requestState) moved(ctx context.Context, old, next *visitor) (*emporix.
 }
 
 // adopt makes next the visitor: steps 5 and 6. A session in a cookie must fit.
-func (v *requestState) adopt(ctx context.Context, old, next *visitor, r record) (*visitor, error) {
+func (v *requestState) adopt(ctx context.Context, old, next *visitorRecord, r record) (*visitorRecord, error) {
 	if v.b.index != nil && r.Customer != "" {
 		listed, err := v.b.index.add(ctx, next.id, &r, old)
 		if err != nil {
@@ -306,7 +306,7 @@ func (v *requestState) adopt(ctx context.Context, old, next *visitor, r record) 
 }
 
 // leave ends the old ID: step 7. If that fails, the next request with the old ID does it.
-func (v *requestState) leave(ctx context.Context, old, next *visitor) {
+func (v *requestState) leave(ctx context.Context, old, next *visitorRecord) {
 	if err := v.b.keep.supersede(ctx, old, next, saveTries); err != nil {
 		v.b.log(ctx, "an ID that is worth nothing could not be removed", err)
 	}
@@ -319,7 +319,7 @@ func (v *requestState) leave(ctx context.Context, old, next *visitor) {
 
 // undo ends a session that must not be: one that nobody could log out
 // everywhere, or that fits into no cookie.
-func (v *requestState) undo(ctx context.Context, session *emporix.Session, next *visitor) {
+func (v *requestState) undo(ctx context.Context, session *emporix.Session, next *visitorRecord) {
 	if err := endSession(ctx, session); err != nil {
 		v.b.log(ctx, "a login that was undone was not confirmed to be", err)
 	}
@@ -335,7 +335,7 @@ func (e spentError) Unwrap() error { return e.error }
 
 // revert leaves the visitor with the old ID for the session, which has moved. Who
 // had none keeps the new one.
-func (v *requestState) revert(ctx context.Context, session *emporix.Session, old, next *visitor, failed error) {
+func (v *requestState) revert(ctx context.Context, session *emporix.Session, old, next *visitorRecord, failed error) {
 	var spent spentError
 	switch {
 	case old != nil && errors.As(failed, &spent):
@@ -358,7 +358,7 @@ func (v *requestState) revert(ctx context.Context, session *emporix.Session, old
 }
 
 // goBack takes a change back for the request that made it.
-func (v *requestState) goBack(ctx context.Context, old, next *visitor, key string) {
+func (v *requestState) goBack(ctx context.Context, old, next *visitorRecord, key string) {
 	ctx, cancel := detach(ctx) // the change's own time may be up
 	defer cancel()
 	kept, err := v.takeBack(ctx, old, next, key)

@@ -39,7 +39,7 @@ func VisitorsOf(store *CookieStore, idle time.Duration) Visitors {
 }
 
 // End ends an ID.
-func (v Visitors) End(key string) { v.k.end(&visitor{record: record{Key: key}}, "") }
+func (v Visitors) End(key string) { v.k.end(&visitorRecord{record: record{Key: key}}, "") }
 
 // HasEnded reports whether the store remembers that.
 func (v Visitors) HasEnded(key string) bool {
@@ -49,6 +49,6 @@ func (v Visitors) HasEnded(key string) bool {
 
 // Claim begins a change of an ID, if none is under way.
 func (v Visitors) Claim(key string) bool {
-	claimed, err := v.k.claim(context.Background(), &visitor{record: record{Key: key}}, nil, "")
+	claimed, err := v.k.claim(context.Background(), &visitorRecord{record: record{Key: key}}, nil, "")
 	return err == nil && claimed != nil
 }

@@ -241,7 +241,7 @@ func stillIn(err error) error {
 
 // logout ends the visitor's ID and then the session. With the ID or
 // the session gone, the ID logs no customer in. It is not done if the record has changed.
-func (v *requestState) logout(ctx context.Context, who *visitor) (done bool, err error) {
+func (v *requestState) logout(ctx context.Context, who *visitorRecord) (done bool, err error) {
 	session := v.b.client.Session(who.Key)
 	info, err := inTime(ctx, session.Info)
 	switch {

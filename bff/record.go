@@ -143,8 +143,8 @@ func digest(purpose, value string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// visitor is a record where it was found. It is never changed, only replaced.
-type visitor struct {
+// visitorRecord is a record where it was found. It is never changed, only replaced.
+type visitorRecord struct {
 	record
 	id    string // of the row; "" in a cookie
 	value string // of the cookie, in store mode
@@ -159,35 +159,35 @@ type visitor struct {
 // visitorStore keeps visitors: in the token store, or in their cookies.
 type visitorStore interface {
 	// open returns the visitor that a cookie's value names; nil if it is none of ours.
-	open(ctx context.Context, value string) (*visitor, error)
+	open(ctx context.Context, value string) (*visitorRecord, error)
 	// issue gives a record a new ID.
-	issue(ctx context.Context, r record) (*visitor, error)
+	issue(ctx context.Context, r record) (*visitorRecord, error)
 	// passing gives a record an ID for one request, and keeps nothing.
-	transient(r record) *visitor
+	transient(r record) *visitorRecord
 	// update changes the record of a visitor who still has this ID and this key.
-	update(ctx context.Context, v *visitor, change func(*record)) (*visitor, error)
+	update(ctx context.Context, v *visitorRecord, change func(*record)) (*visitorRecord, error)
 	// claim reserves the visitor for one change, which gives them next; from is what
 	// record.From says. Nil if another request was faster. After an error the
 	// visitor may be reserved.
-	claim(ctx context.Context, v, next *visitor, from string) (*visitor, error)
+	claim(ctx context.Context, v, next *visitorRecord, from string) (*visitorRecord, error)
 	// underWay reports whether the change that reserved the visitor may still be
 	// going on.
-	underWay(ctx context.Context, v *visitor) (bool, error)
+	underWay(ctx context.Context, v *visitorRecord) (bool, error)
 	// finished tells that the change to next, which could not be taken back, is not
 	// under way any more.
-	finished(ctx context.Context, next *visitor)
+	finished(ctx context.Context, next *visitorRecord)
 	// supersede ends an ID whose visitor has another one now.
-	supersede(ctx context.Context, v, next *visitor, tries int) error
+	supersede(ctx context.Context, v, next *visitorRecord, tries int) error
 	// retire ends an ID without another one; false if the record has changed.
-	retire(ctx context.Context, v *visitor) (bool, error)
+	retire(ctx context.Context, v *visitorRecord) (bool, error)
 	// successor returns who has the ID that follows v's, nil if there is none.
-	successor(ctx context.Context, v *visitor) (*visitor, error)
+	successor(ctx context.Context, v *visitorRecord) (*visitorRecord, error)
 	// discard forgets an ID that nobody has.
-	discard(ctx context.Context, v *visitor) error
+	discard(ctx context.Context, v *visitorRecord) error
 	// prepare is called before the visitor's session is used, once per request.
-	prepare(ctx context.Context, v *visitor, s *emporix.Session) (*visitor, error)
+	prepare(ctx context.Context, v *visitorRecord, s *emporix.Session) (*visitorRecord, error)
 	// cookie returns the value that the browser must be given now, if any.
-	cookie(v *visitor) (value string, changed bool, err error)
+	cookie(v *visitorRecord) (value string, changed bool, err error)
 }
 
 // newerCookie refuses the cookie of a newer program, which begins with its

@@ -11,7 +11,7 @@ import (
 )
 
 // recovered concludes what a change came to whose process has ended; see change.
-func (v *requestState) recovered(ctx context.Context, old *visitor) (*visitor, error) {
+func (v *requestState) recovered(ctx context.Context, old *visitorRecord) (*visitorRecord, error) {
 	if old == nil || old.Superseded || old.Moving == "" {
 		return old, nil
 	}
@@ -29,11 +29,11 @@ func (v *requestState) recovered(ctx context.Context, old *visitor) (*visitor, e
 
 // replaced is the visitor of an ID whose change stands. That is true whether or
 // not it can be written now.
-func (v *requestState) replaced(ctx context.Context, old *visitor) *visitor {
+func (v *requestState) replaced(ctx context.Context, old *visitorRecord) *visitorRecord {
 	over := *old
 	over.end(old.id, old.Next)
 	if !v.readOnly {
-		if err := v.b.keep.supersede(ctx, old, &visitor{id: old.Next}, 1); err != nil && !errors.Is(err, errChanged) {
+		if err := v.b.keep.supersede(ctx, old, &visitorRecord{id: old.Next}, 1); err != nil && !errors.Is(err, errChanged) {
 			v.b.log(ctx, "an ID that is worth nothing could not be removed", err)
 		}
 	}
@@ -43,7 +43,7 @@ func (v *requestState) replaced(ctx context.Context, old *visitor) *visitor {
 // takeBack ends a change that was not settled, so that it can't be any more, and
 // leaves the visitor with the old ID. key is where the session is; "" is unknown.
 // errChanged means that another request has settled it, or taken it back.
-func (v *requestState) takeBack(ctx context.Context, old, next *visitor, key string) (*visitor, error) {
+func (v *requestState) takeBack(ctx context.Context, old, next *visitorRecord, key string) (*visitorRecord, error) {
 	if next.State == statePromised {
 		if _, err := v.b.keep.update(ctx, next, func(r *record) { r.State = stateAbandoned }); err != nil {
 			return nil, err
@@ -65,7 +65,7 @@ func (v *requestState) takeBack(ctx context.Context, old, next *visitor, key str
 
 // whereabouts finds the session of a visitor whose change was taken back. A
 // session that the change has made is not for the old ID: that one is ended.
-func (v *requestState) whereabouts(ctx context.Context, old, next *visitor) (key string, err error) {
+func (v *requestState) whereabouts(ctx context.Context, old, next *visitorRecord) (key string, err error) {
 	look := func(key string) (emporix.SessionInfo, error) {
 		info, err := inTime(ctx, v.b.client.Session(key).Info)
 		if errors.Is(err, emporix.ErrStoreCorrupt) {

@@ -267,7 +267,7 @@ func supersededNote(key string) string { return "superseded/" + key }
 func movedNote(key string) string      { return "moved/" + key }
 func changingNote(key string) string   { return "changing/" + key }
 
-func (k *sealedVisitors) open(ctx context.Context, value string) (*visitor, error) {
+func (k *sealedVisitors) open(ctx context.Context, value string) (*visitorRecord, error) {
 	if len(value) > maxCookie {
 		return nil, nil
 	}
@@ -299,14 +299,14 @@ func (k *sealedVisitors) open(ctx context.Context, value string) (*visitor, erro
 	case time.Unix(c.Issued, 0).After(now.Add(clockSkew)) || now.Sub(time.Unix(c.Issued, 0)) >= k.b.opts.Idle:
 		return nil, nil
 	}
-	v := &visitor{record: c.Record, row: c.Generation, session: c.Session}
+	v := &visitorRecord{record: c.Record, row: c.Generation, session: c.Session}
 	v.Superseded, v.Next, v.Changing = false, "", 0
 	return k.place(v), nil
 }
 
 // place puts the session where the client finds it, unless this process knows a
 // later one: another tab's renewal, or a logout.
-func (k *sealedVisitors) place(v *visitor) *visitor {
+func (k *sealedVisitors) place(v *visitorRecord) *visitorRecord {
 	rows := k.store.inner()
 	if v = k.follow(v); v.Superseded {
 		return v
@@ -319,7 +319,7 @@ func (k *sealedVisitors) place(v *visitor) *visitor {
 }
 
 // follow notices what other requests have made of the visitor meanwhile.
-func (k *sealedVisitors) follow(v *visitor) *visitor {
+func (k *sealedVisitors) follow(v *visitorRecord) *visitorRecord {
 	rows, now := k.store.inner(), *v
 	for range 8 { // failed logins
 		moved, found := rows.get(movedNote(now.Key))
@@ -334,13 +334,15 @@ func (k *sealedVisitors) follow(v *visitor) *visitor {
 	return &now
 }
 
-func (k *sealedVisitors) transient(r record) *visitor { return &visitor{record: r, fresh: true} }
+func (k *sealedVisitors) transient(r record) *visitorRecord {
+	return &visitorRecord{record: r, fresh: true}
+}
 
-func (k *sealedVisitors) issue(_ context.Context, r record) (*visitor, error) {
+func (k *sealedVisitors) issue(_ context.Context, r record) (*visitorRecord, error) {
 	return k.transient(r), nil
 }
 
-func (k *sealedVisitors) update(_ context.Context, v *visitor, change func(*record)) (*visitor, error) {
+func (k *sealedVisitors) update(_ context.Context, v *visitorRecord, change func(*record)) (*visitorRecord, error) {
 	changed := *v
 	change(&changed.record)
 	changed.fresh = true
@@ -354,7 +356,7 @@ func (k *sealedVisitors) update(_ context.Context, v *visitor, change func(*reco
 	return &changed, nil
 }
 
-func (k *sealedVisitors) claim(_ context.Context, v, _ *visitor, _ string) (*visitor, error) {
+func (k *sealedVisitors) claim(_ context.Context, v, _ *visitorRecord, _ string) (*visitorRecord, error) {
 	until := time.Now().Add(changeLimit).UnixMilli()
 	if !k.store.inner().put(changingNote(v.Key), []byte{1}, 0, func(now cookieRow) bool { return now.data == nil }, changeLimit) {
 		return nil, nil
@@ -365,21 +367,21 @@ func (k *sealedVisitors) claim(_ context.Context, v, _ *visitor, _ string) (*vis
 }
 
 // underWay does not look again: place has just found the note of the change.
-func (k *sealedVisitors) underWay(context.Context, *visitor) (bool, error) { return true, nil }
+func (k *sealedVisitors) underWay(context.Context, *visitorRecord) (bool, error) { return true, nil }
 
-func (k *sealedVisitors) finished(context.Context, *visitor) {}
+func (k *sealedVisitors) finished(context.Context, *visitorRecord) {}
 
-func (k *sealedVisitors) supersede(_ context.Context, v, next *visitor, _ int) error {
+func (k *sealedVisitors) supersede(_ context.Context, v, next *visitorRecord, _ int) error {
 	k.end(v, next.Key)
 	return nil
 }
 
-func (k *sealedVisitors) end(v *visitor, next string) {
+func (k *sealedVisitors) end(v *visitorRecord, next string) {
 	// As long as the old cookie could be opened.
 	k.store.inner().put(supersededNote(v.Key), []byte(next), 0, func(cookieRow) bool { return true }, k.b.opts.Idle+clockSkew)
 }
 
-func (k *sealedVisitors) retire(ctx context.Context, v *visitor) (bool, error) {
+func (k *sealedVisitors) retire(ctx context.Context, v *visitorRecord) (bool, error) {
 	claimed, err := k.claim(ctx, v, nil, "")
 	if err != nil || claimed == nil {
 		return false, err
@@ -388,19 +390,19 @@ func (k *sealedVisitors) retire(ctx context.Context, v *visitor) (bool, error) {
 	return true, nil
 }
 
-func (k *sealedVisitors) successor(_ context.Context, v *visitor) (*visitor, error) {
+func (k *sealedVisitors) successor(_ context.Context, v *visitorRecord) (*visitorRecord, error) {
 	if v.Next == "" {
 		return nil, nil
 	}
 	next := newRecord()
 	next.Key, next.Customer = v.Next, v.Customer
-	return k.place(&visitor{record: next}), nil
+	return k.place(&visitorRecord{record: next}), nil
 }
 
-func (k *sealedVisitors) discard(context.Context, *visitor) error { return nil }
+func (k *sealedVisitors) discard(context.Context, *visitorRecord) error { return nil }
 
 // prepare renews what must be in the cookie before the answer begins.
-func (k *sealedVisitors) prepare(ctx context.Context, v *visitor, s *emporix.Session) (*visitor, error) {
+func (k *sealedVisitors) prepare(ctx context.Context, v *visitorRecord, s *emporix.Session) (*visitorRecord, error) {
 	if err := s.RenewIfDue(ctx); err != nil {
 		if ctx.Err() != nil || errors.Is(err, emporix.ErrClosed) {
 			return nil, err
@@ -419,7 +421,7 @@ func (k *sealedVisitors) prepare(ctx context.Context, v *visitor, s *emporix.Ses
 }
 
 // cookie seals the visitor and the session as they are now.
-func (k *sealedVisitors) cookie(v *visitor) (value string, changed bool, err error) {
+func (k *sealedVisitors) cookie(v *visitorRecord) (value string, changed bool, err error) {
 	// A slow page must not bring back the cookie from before a login.
 	if v = k.follow(v); v.Superseded {
 		return "", false, nil

@@ -12,20 +12,20 @@ import (
 // cookie: each would cost a call, and be lost with the answer.
 const tooLargeFor = time.Minute
 
-// startGuest begins a new visitor's session, where that is needed at once: for
+// startGuest starts a new visitor's session, where that is needed at once: for
 // Options.Site, and in a cookie after another guest's did not fit, to see whether
 // they fit by now.
-func (v *requestState) startGuest(ctx context.Context, who *visitor) error {
+func (v *requestState) startGuest(ctx context.Context, who *visitorRecord) error {
 	k, sealed := v.b.keep.(*sealedVisitors)
 	if !sealed {
-		return v.greet(ctx, who)
+		return v.startForSite(ctx, who)
 	}
 	until, now := k.tooLargeUntil.Load(), time.Now()
 	suspected := until != 0
 	if suspected && (now.UnixNano() < until || !k.tooLargeUntil.CompareAndSwap(until, now.Add(tooLargeFor).UnixNano())) {
 		return ErrCookieTooLarge
 	}
-	err := v.greet(ctx, who)
+	err := v.startForSite(ctx, who)
 	if err == nil && suspected && v.site == nil {
 		_, err = v.b.client.Session(who.Key).Auth.StartAnonymous(ctx, emporix.SessionContext{})
 	}
@@ -42,7 +42,7 @@ func (v *requestState) startGuest(ctx context.Context, who *visitor) error {
 
 // refuseGuests begins no guest's session for a while, and forgets this one, which
 // no browser has.
-func (k *sealedVisitors) refuseGuests(ctx context.Context, who *visitor, err error) {
+func (k *sealedVisitors) refuseGuests(ctx context.Context, who *visitorRecord, err error) {
 	k.tooLargeUntil.Store(time.Now().Add(tooLargeFor).UnixNano())
 	k.store.inner().drop(k.row(who.Key))
 	k.b.log(ctx, "a guest's session does not fit into a cookie; no other one is begun for a minute", err)

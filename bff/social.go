@@ -125,7 +125,7 @@ func (v *Visit) BeginSocialLogin(ctx context.Context, provider, returnTo string)
 	}
 	state, verifier := p.newState(), randomValue()
 	now := time.Now()
-	keep := func(others int) (*visitor, error) {
+	keep := func(others int) (*visitorRecord, error) {
 		kept, err := in.b.keep.update(ctx, who, func(r *record) {
 			r.Social = slices.DeleteFunc(slices.Clone(r.Social), func(o pending) bool { return o.Until <= now.Unix() })
 			r.Social = append(slices.Delete(r.Social, 0, max(len(r.Social)-others, 0)), pending{

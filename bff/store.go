@@ -20,7 +20,7 @@ type storeVisitors struct {
 
 func (k *storeVisitors) row(id string) string { return k.rows.key("visitor", id) }
 
-func (k *storeVisitors) open(ctx context.Context, value string) (*visitor, error) {
+func (k *storeVisitors) open(ctx context.Context, value string) (*visitorRecord, error) {
 	if err := newerCookie(value); err != nil {
 		return nil, err
 	}
@@ -35,12 +35,12 @@ func (k *storeVisitors) open(ctx context.Context, value string) (*visitor, error
 	return v, err
 }
 
-func (k *storeVisitors) read(ctx context.Context, id string) (*visitor, error) {
+func (k *storeVisitors) read(ctx context.Context, id string) (*visitorRecord, error) {
 	return k.visitor(ctx, id, k.rows.load)
 }
 
 // visitor returns nil for a row that is absent or damaged.
-func (k *storeVisitors) visitor(ctx context.Context, id string, load func(context.Context, string) ([]byte, bool, error)) (*visitor, error) {
+func (k *storeVisitors) visitor(ctx context.Context, id string, load func(context.Context, string) ([]byte, bool, error)) (*visitorRecord, error) {
 	data, found, err := load(ctx, k.row(id))
 	if err != nil || !found {
 		return nil, err
@@ -53,11 +53,11 @@ func (k *storeVisitors) visitor(ctx context.Context, id string, load func(contex
 	if err != nil {
 		return nil, err
 	}
-	return &visitor{record: r, id: id}, nil
+	return &visitorRecord{record: r, id: id}, nil
 }
 
 // save writes next in place of v's record.
-func (k *storeVisitors) save(ctx context.Context, v *visitor, next record, tries int) (*visitor, error) {
+func (k *storeVisitors) save(ctx context.Context, v *visitorRecord, next record, tries int) (*visitorRecord, error) {
 	next.Generation, next.Write = nextGeneration(v.Generation), rand.Text()
 	saved, err := k.rows.saveIf(ctx, k.row(v.id), next.encode(), v.Generation, next.Generation, next.ttl(&k.b.opts, time.Now()), tries)
 	if err != nil || !saved {
@@ -68,12 +68,12 @@ func (k *storeVisitors) save(ctx context.Context, v *visitor, next record, tries
 	return &changed, nil
 }
 
-func (k *storeVisitors) transient(r record) *visitor {
+func (k *storeVisitors) transient(r record) *visitorRecord {
 	value := randomValue()
-	return &visitor{record: r, id: digest("visitor", value), value: value, fresh: true}
+	return &visitorRecord{record: r, id: digest("visitor", value), value: value, fresh: true}
 }
 
-func (k *storeVisitors) issue(ctx context.Context, r record) (*visitor, error) {
+func (k *storeVisitors) issue(ctx context.Context, r record) (*visitorRecord, error) {
 	v := k.transient(record{})
 	tries := 1 // a stranger's page does not wait for a store that fails
 	if r.State == statePromised {
@@ -86,11 +86,11 @@ func (k *storeVisitors) issue(ctx context.Context, r record) (*visitor, error) {
 	return issued, err
 }
 
-func (k *storeVisitors) update(ctx context.Context, v *visitor, change func(*record)) (*visitor, error) {
+func (k *storeVisitors) update(ctx context.Context, v *visitorRecord, change func(*record)) (*visitorRecord, error) {
 	return k.updateIn(ctx, v, saveTries, change)
 }
 
-func (k *storeVisitors) updateIn(ctx context.Context, v *visitor, tries int, change func(*record)) (*visitor, error) {
+func (k *storeVisitors) updateIn(ctx context.Context, v *visitorRecord, tries int, change func(*record)) (*visitorRecord, error) {
 	for range saveTries {
 		next := v.record
 		change(&next)
@@ -118,7 +118,7 @@ var errChanged = fmt.Errorf("%w: another request of the visitor's has changed th
 // drops it in time, by its own clock.
 func (k *storeVisitors) change(id string) string { return k.rows.key("change", id) }
 
-func (k *storeVisitors) claim(ctx context.Context, v, next *visitor, from string) (*visitor, error) {
+func (k *storeVisitors) claim(ctx context.Context, v, next *visitorRecord, from string) (*visitorRecord, error) {
 	mark := listing{Version: recordVersion, Generation: nextGeneration(0)}
 	if err := k.rows.save(ctx, k.change(next.id), mark.encode(), mark.Generation, changeLimit); err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func (k *storeVisitors) claim(ctx context.Context, v, next *visitor, from string
 	return claimed, err
 }
 
-func (k *storeVisitors) underWay(ctx context.Context, v *visitor) (bool, error) {
+func (k *storeVisitors) underWay(ctx context.Context, v *visitorRecord) (bool, error) {
 	// For a store that keeps rows longer than it was told; the clock that set the
 	// time may be behind this one.
 	if !time.Now().Before(time.UnixMilli(v.Changing).Add(clockSkew)) {
@@ -146,18 +146,18 @@ func (k *storeVisitors) underWay(ctx context.Context, v *visitor) (bool, error) 
 	return next != nil && next.State == statePromised, err
 }
 
-func (k *storeVisitors) finished(ctx context.Context, next *visitor) {
+func (k *storeVisitors) finished(ctx context.Context, next *visitorRecord) {
 	if err := k.rows.delete(ctx, k.change(next.id)); err != nil {
 		k.b.log(ctx, "a visitor stays reserved for a minute", err)
 	}
 }
 
-func (k *storeVisitors) supersede(ctx context.Context, v, next *visitor, tries int) error {
+func (k *storeVisitors) supersede(ctx context.Context, v, next *visitorRecord, tries int) error {
 	_, err := k.updateIn(ctx, v, tries, func(r *record) { r.end(v.id, next.id) })
 	return err
 }
 
-func (k *storeVisitors) retire(ctx context.Context, v *visitor) (bool, error) {
+func (k *storeVisitors) retire(ctx context.Context, v *visitorRecord) (bool, error) {
 	over := v.record
 	over.end(v.id, "")
 	ended, err := k.save(ctx, v, over, saveTries)
@@ -165,7 +165,7 @@ func (k *storeVisitors) retire(ctx context.Context, v *visitor) (bool, error) {
 }
 
 // successor also returns a visitor whose change has not been settled.
-func (k *storeVisitors) successor(ctx context.Context, v *visitor) (*visitor, error) {
+func (k *storeVisitors) successor(ctx context.Context, v *visitorRecord) (*visitorRecord, error) {
 	if v.Next == "" {
 		return nil, nil
 	}
@@ -181,13 +181,13 @@ func (k *storeVisitors) successor(ctx context.Context, v *visitor) (*visitor, er
 	return next, err
 }
 
-func (k *storeVisitors) discard(ctx context.Context, v *visitor) error {
+func (k *storeVisitors) discard(ctx context.Context, v *visitorRecord) error {
 	return k.rows.delete(ctx, k.row(v.id))
 }
 
 // prepare notes the visit, from time to time. That it can't is no reason to turn
 // the visitor away: a store that only reads still serves pages.
-func (k *storeVisitors) prepare(ctx context.Context, v *visitor, s *emporix.Session) (*visitor, error) {
+func (k *storeVisitors) prepare(ctx context.Context, v *visitorRecord, s *emporix.Session) (*visitorRecord, error) {
 	if k.renews {
 		if err := s.RenewIfDue(ctx); err != nil {
 			if ctx.Err() != nil || errors.Is(err, emporix.ErrClosed) {
@@ -209,4 +209,4 @@ func (k *storeVisitors) prepare(ctx context.Context, v *visitor, s *emporix.Sess
 	return v, nil
 }
 
-func (k *storeVisitors) cookie(v *visitor) (string, bool, error) { return v.value, v.fresh, nil }
+func (k *storeVisitors) cookie(v *visitorRecord) (string, bool, error) { return v.value, v.fresh, nil }

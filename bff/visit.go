@@ -30,12 +30,12 @@ type requestState struct {
 	opened  bool             // under busy
 	session *emporix.Session // under busy
 
-	mu        sync.Mutex // guards what the writer looks at; never held across I/O
-	visitor   *visitor   // nil: a stranger
-	dropped   bool       // the browser's cookie is to be removed
-	transient bool       // a guest for this request only
-	begun     bool       // the answer has begun
-	came      string     // customer number of the visitor who came, "" for a guest
+	mu        sync.Mutex     // guards what the writer looks at; never held across I/O
+	visitor   *visitorRecord // nil: a stranger
+	dropped   bool           // the browser's cookie is to be removed
+	transient bool           // a guest for this request only
+	begun     bool           // the answer has begun
+	came      string         // customer number of the visitor who came, "" for a guest
 }
 
 func (v *requestState) hold(ctx context.Context) error {
@@ -52,14 +52,14 @@ func (v *requestState) hold(ctx context.Context) error {
 
 func (v *requestState) release() { <-v.busy }
 
-func (v *requestState) now() *visitor {
+func (v *requestState) now() *visitorRecord {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.visitor
 }
 
 // become makes another visitor of the request, nil for a stranger.
-func (v *requestState) become(other *visitor, dropped bool) {
+func (v *requestState) become(other *visitorRecord, dropped bool) {
 	v.session = nil
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -67,7 +67,7 @@ func (v *requestState) become(other *visitor, dropped bool) {
 }
 
 // becomeInTime is become for a new ID, unless the answer has begun without it.
-func (v *requestState) becomeInTime(other *visitor) bool {
+func (v *requestState) becomeInTime(other *visitorRecord) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.begun {
@@ -79,7 +79,7 @@ func (v *requestState) becomeInTime(other *visitor) bool {
 
 // beTransient makes a guest of a visitor whose cookie may only have been withheld: it
 // must not be overwritten.
-func (v *requestState) beTransient(guest *visitor) {
+func (v *requestState) beTransient(guest *visitorRecord) {
 	v.become(guest, false)
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -93,7 +93,7 @@ func (v *requestState) isTransient() bool {
 }
 
 // replace is become for a newer record of the same visitor and session.
-func (v *requestState) replace(newer *visitor) {
+func (v *requestState) replace(newer *visitorRecord) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.visitor = newer
@@ -160,7 +160,7 @@ func (r *record) ttlOfCookie(o *Options) time.Duration {
 
 // known looks up who is visiting; nil is a stranger. An ID that is not ours is
 // never adopted: it names no record.
-func (v *requestState) known(ctx context.Context) (*visitor, error) {
+func (v *requestState) known(ctx context.Context) (*visitorRecord, error) {
 	if v.opened {
 		return v.now(), nil
 	}
@@ -169,8 +169,8 @@ func (v *requestState) known(ctx context.Context) (*visitor, error) {
 		v.opened = true
 		return nil, nil
 	}
-	open := func() (*visitor, error) { return v.b.keep.open(ctx, cookies[0].Value) }
-	var found *visitor
+	open := func() (*visitorRecord, error) { return v.b.keep.open(ctx, cookies[0].Value) }
+	var found *visitorRecord
 	err := errChanged
 	for try := 0; try < saveTries && errors.Is(err, errChanged); try++ { // another request was faster
 		if found, err = v.found(ctx, open); err == nil {
@@ -202,7 +202,7 @@ var errBusy = fmt.Errorf("bff: %w: another request of the visitor's is logging i
 
 // found finds a visitor, once no other request is giving them a new ID: whose
 // login fails twice by a double click, or who has other tabs, keeps the cart.
-func (v *requestState) found(ctx context.Context, find func() (*visitor, error)) (*visitor, error) {
+func (v *requestState) found(ctx context.Context, find func() (*visitorRecord, error)) (*visitorRecord, error) {
 	waiting, cancel := bounded(ctx, patience) // a logout that is detached too answers at its request's deadline
 	defer cancel()
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
@@ -224,7 +224,7 @@ func (v *requestState) found(ctx context.Context, find func() (*visitor, error))
 }
 
 // end logs out a visitor whose time is up.
-func (v *requestState) end(ctx context.Context, old *visitor) {
+func (v *requestState) end(ctx context.Context, old *visitorRecord) {
 	if v.readOnly {
 		return
 	}
@@ -287,8 +287,8 @@ func (v *requestState) use(ctx context.Context) (*emporix.Session, error) {
 	return session, nil
 }
 
-// greet begins a new visitor's guest session where Options.Site says with what.
-func (v *requestState) greet(ctx context.Context, who *visitor) error {
+// startForSite starts a new visitor's guest session where Options.Site says with what.
+func (v *requestState) startForSite(ctx context.Context, who *visitorRecord) error {
 	if v.site == nil {
 		return nil
 	}
@@ -312,7 +312,7 @@ func (v *requestState) start(ctx context.Context, key string) error {
 // resumed begins the session of a guest anew, with what Options.Site says, where the
 // old one has been forgotten: visitors are known for longer. It gets another key, so
 // that of several requests one begins it.
-func (v *requestState) resumed(ctx context.Context, who *visitor, session *emporix.Session) (*emporix.Session, error) {
+func (v *requestState) resumed(ctx context.Context, who *visitorRecord, session *emporix.Session) (*emporix.Session, error) {
 	if v.site == nil || v.readOnly || v.late() {
 		return session, nil
 	}
@@ -350,7 +350,7 @@ type resumption struct {
 
 // resumeOnce begins the session for all requests in this process that need it: each
 // beginning is a call. errChanged means that another request has dealt with it.
-func (v *requestState) resumeOnce(ctx context.Context, who *visitor) error {
+func (v *requestState) resumeOnce(ctx context.Context, who *visitorRecord) error {
 	own, name := &resumption{done: make(chan struct{})}, digest("resumption", who.Key)
 	first, busy := v.b.resumptions.LoadOrStore(name, own)
 	if !busy {
@@ -373,7 +373,7 @@ func (v *requestState) resumeOnce(ctx context.Context, who *visitor) error {
 	return other.err
 }
 
-func (v *requestState) resume(ctx context.Context, who *visitor) error {
+func (v *requestState) resume(ctx context.Context, who *visitorRecord) error {
 	key := randomValue()
 	if err := v.start(ctx, key); err != nil {
 		return err
@@ -386,7 +386,7 @@ func (v *requestState) resume(ctx context.Context, who *visitor) error {
 }
 
 // discard forgets an ID that no browser has.
-func (v *requestState) discard(ctx context.Context, unused *visitor) {
+func (v *requestState) discard(ctx context.Context, unused *visitorRecord) {
 	ctx, cancel := detach(ctx)
 	defer cancel()
 	if err := v.b.keep.discard(ctx, unused); err != nil {

@@ -146,7 +146,7 @@ func (x *index) replace(ctx context.Context, customer string) (listing, error) {
 // add lists a session beside the one that it follows, and returns the generation
 // of the list in which its login is. A session whose login was listed before its
 // customer was logged out everywhere is refused.
-func (x *index) add(ctx context.Context, id string, r *record, follows *visitor) (listed uint64, err error) {
+func (x *index) add(ctx context.Context, id string, r *record, follows *visitorRecord) (listed uint64, err error) {
 	former := ""
 	if follows != nil {
 		former = follows.id
@@ -235,10 +235,10 @@ type place struct {
 // endID ends an ID. A change that is under way is ended at both its places.
 func (x *index) endID(ctx context.Context, id string) (e ending) {
 	keep := &storeVisitors{b: x.b, rows: x.rows}
-	find := func(id string) (*visitor, error) {
+	find := func(id string) (*visitorRecord, error) {
 		who, err := keep.visitor(ctx, id, x.rows.loadAgain)
 		if errors.Is(err, emporix.ErrStoreCorrupt) { // a sealed row that no key opens can't be used any more
-			return nil, keep.discard(ctx, &visitor{id: id})
+			return nil, keep.discard(ctx, &visitorRecord{id: id})
 		}
 		return who, err
 	}
@@ -249,7 +249,7 @@ func (x *index) endID(ctx context.Context, id string) (e ending) {
 	if who == nil || who.Superseded {
 		return ending{}
 	}
-	found := []*visitor{who}
+	found := []*visitorRecord{who}
 	if who.Moving != "" {
 		next, err := find(who.Next)
 		if err != nil {
