@@ -58,7 +58,7 @@ type LoginResult struct {
 	// what was bound to it, such as a cart, is not in the new one.
 	SessionChanged bool
 	// Scopes are what the customer's token may be used for, without the tenant.
-	// It is nil where the answer does not say; Validate then tells.
+	// It is nil where the response does not say; Validate then tells.
 	Scopes []string
 }
 
@@ -274,7 +274,7 @@ func loginResult(l lifecycle.Login) LoginResult {
 	}
 }
 
-// login runs a request whose answer can hold a customer's tokens.
+// login runs a request whose response can hold a customer's tokens.
 func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error) {
 	call, err := s.prepare(r)
 	if err != nil {
@@ -300,7 +300,7 @@ func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error)
 	return login, nil
 }
 
-// loginGrant is grant for an answer that may hold no tokens.
+// loginGrant is grant for a response that may hold no tokens.
 func (c *core) loginGrant(ctx context.Context, call transport.Prepared, auth transport.Authorization) (lifecycle.Grant, error) {
 	if !call.Op.MayAnswerNothing {
 		return c.grant(ctx, call, auth)
@@ -439,7 +439,7 @@ func (c *core) logout(ctx context.Context, access, bearer Secret) error {
 	return decode(operation.AuthLogout, resp, nil)
 }
 
-// optInGrant reads the answer of a confirmation: tokens, or nothing.
+// optInGrant reads the response of a confirmation: tokens, or nothing.
 func optInGrant(op *operation.Operation, resp *transport.Response, began time.Time) (lifecycle.Grant, error) {
 	body := bytes.TrimSpace(resp.Body)
 	var members map[string]json.RawMessage

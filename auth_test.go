@@ -20,7 +20,7 @@ import (
 	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
-// tokenAnswers are the calls that answer with tokens, and what each documents.
+// tokenAnswers are the calls that response with tokens, and what each documents.
 var tokenAnswers = []struct {
 	name, path, body string
 	call             func(context.Context, *emporix.Client) (session string, initial bool, err error)
@@ -75,7 +75,7 @@ func ofLogin(result *emporix.LoginResult, err error) (string, bool, error) {
 	return result.SessionID, result.InitialPassword, nil
 }
 
-// The same for all answers with tokens: no member but the access token and its
+// The same for all responses with tokens: no member but the access token and its
 // lifetime decides about a login.
 func TestTokenAnswersAreReadMemberByMember(t *testing.T) {
 	for _, tt := range tokenAnswers {
@@ -111,7 +111,7 @@ func TestTokenAnswersAreReadMemberByMember(t *testing.T) {
 						assert.Equal(t, "s1", session, tenant.Body)
 					}
 					if raw.Operation() != tt.name {
-						t.Fatalf("%s is not the answer", raw.Operation())
+						t.Fatalf("%s is not the response", raw.Operation())
 					}
 					require.True(t, json.Valid(raw.Body()), "%s", raw.Body())
 					for _, name := range names {
@@ -125,7 +125,7 @@ func TestTokenAnswersAreReadMemberByMember(t *testing.T) {
 	}
 }
 
-// What is legal or harmless in a token answer costs no login, and is told to
+// What is legal or harmless in a token response costs no login, and is told to
 // the log where it is odd, without a value.
 func TestOddTokenAnswersLogIn(t *testing.T) {
 	for name, members := range map[string]string{
@@ -254,7 +254,7 @@ func TestALogoutWhoseCallerLeaves(t *testing.T) {
 		err := client.Auth.Logout(ctx)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.ErrorIs(t, err, emporix.ErrOutcomeUnknown)
-		assert.ErrorContains(t, err, "emporix: Auth.Logout: the session is removed, but the server did not confirm it: the answer was lost")
+		assert.ErrorContains(t, err, "emporix: Auth.Logout: the session is removed, but the server did not confirm it: the response was lost")
 		assert.Equal(t, emporix.SessionNone, fixture.Info(t, client.DefaultSession()).Kind)
 	})
 }

@@ -337,7 +337,7 @@ type resendActivationRequest struct {
 	Email string `json:"email"`
 }
 
-// createdResource is the answer to creating something: its ID.
+// createdResource is the response to creating something: its ID.
 type createdResource struct{ id string }
 
 func (c *createdResource) UnmarshalJSON(data []byte) (err error) {

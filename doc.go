@@ -21,7 +21,7 @@
 // A customer's refresh token usually lives 24 hours and the access token 30
 // days, so an active customer is renewed in the background about every twelve
 // hours, and one who stays away goes on until the access token ends. A renewal
-// that fails ends no session, unless the answer is a definite no about the
+// that fails ends no session, unless the response is a definite no about the
 // refresh token; see below. An anonymous session that ended is replaced by a new
 // one, which the observer is told about (EventSessionReplaced: the cart is gone).
 // A customer's is [ErrSessionExpired] until the next login or logout. Who stays away longer, a
@@ -32,10 +32,10 @@
 // API's own shape, and names the refresh token or nothing that is known to be
 // something else; or the OAuth error invalid_grant; or a gateway's fault that
 // names the refresh token. A fault about the key, the tenant, the product, a
-// quota or the access token, another OAuth error, an empty answer, another page,
-// no answer, and every other status decide nothing: a call that waits for the
+// quota or the access token, another OAuth error, an empty response, another page,
+// no response, and every other status decide nothing: a call that waits for the
 // renewal fails with [ErrUnavailable], [ErrRateLimited] or what the table below
-// says of lost answers, and the next call tries again.
+// says of lost responses, and the next call tries again.
 //
 // Such a refusal that stays must not lock a visitor out. So it is tested once the
 // access token is over. A guest's session is replaced if a new anonymous
@@ -107,14 +107,14 @@
 // There are three exceptions. A call whose bearer the server rejects is sent once
 // more with a renewed bearer, because the server has refused the first
 // unprocessed; a customer's refresh then once more with the customer's own. A
-// guest's refresh whose answer was lost is sent once more in a renewal of its own,
+// guest's refresh whose response was lost is sent once more in a renewal of its own,
 // because that risks a cart and no login. And one that was refused for an unknown
 // reason is sent once more after the test above.
 //
 // # Errors
 //
 // Errors branch with [errors.Is] on the sentinels below and with [errors.As] on
-// [*APIError] (the server answered no), [*TransportError] (no usable answer),
+// [*APIError] (the server answered no), [*TransportError] (no usable response),
 // [*AuthError] (a token call failed while another call needed its token) and
 // [*ArgumentError] (refused before anything was sent). None holds a request, its
 // URL, a header or a secret.
@@ -144,17 +144,17 @@
 //	    or of another shape                          ErrBadResponse
 //	the same, after something that changes
 //	    something                                    also ErrOutcomeUnknown
-//	no answer, or a success that breaks off, to
+//	no response, or a success that breaks off, to
 //	    something that only reads                    ErrUnavailable
-//	no answer, and the request surely never arrived  ErrUnavailable
-//	no answer, or a success that breaks off, and
+//	no response, and the request surely never arrived  ErrUnavailable
+//	no response, or a success that breaks off, and
 //	    the request may have arrived                 ErrOutcomeUnknown
 //	the same, for what may be sent again             also ErrUnavailable
 //	the caller's context ended                       context.Canceled, context.DeadlineExceeded;
 //	                                                 for what may have arrived also ErrOutcomeUnknown
 //	a definite no about a customer's refresh token   ErrSessionExpired, once the access token is over
 //	a renewal that was refused for another reason    ErrUnavailable, and not what the status says
-//	a renewal whose answer was lost, for the call
+//	a renewal whose response was lost, for the call
 //	    that needed it                               ErrUnavailable; that call was not processed
 //	a new access token that has ended already        ErrBadResponse; no other is asked for in that call
 //	nothing is sent: no customer, or one too many    ErrNotLoggedIn, ErrLoggedIn
@@ -165,11 +165,11 @@
 //
 // # Answers
 //
-// An answer is read member by member. A member that is missing, null or of
+// A response is read member by member. A member that is missing, null or of
 // another JSON type than the documented one costs no other: a number is taken for
 // a string, and a string for a number, a bool or a date, where the meaning is
 // clear, and anything else leaves the field zero. Of two members with one name the
-// last counts. [WithRawResponse] gives a call's answer as it was sent, also what
+// last counts. [WithRawResponse] gives a call's response as it was sent, also what
 // has no field here.
 //
 // Bytes that are not UTF-8 are read as U+FFFD. A request that holds U+FFFD, other

@@ -49,12 +49,12 @@ const (
 	ErrInvalidCredentials Error = "emporix: invalid credentials" // #nosec G101 -- a text
 	// ErrNotRefreshable: the session lives, but no refresh token does.
 	ErrNotRefreshable Error = "emporix: no live refresh token"
-	// ErrOutcomeUnknown: the request may have been processed, but the answer is
+	// ErrOutcomeUnknown: the request may have been processed, but the response is
 	// lost, can't be read, or does not say. Look before sending it again. Together
 	// with ErrUnavailable for Addresses.Delete, AddTags and RemoveTags, which may be
 	// sent again.
 	ErrOutcomeUnknown Error = "emporix: outcome unknown"
-	// ErrBadResponse: the answer is not what the API promises.
+	// ErrBadResponse: the response is not what the API promises.
 	ErrBadResponse Error = "emporix: bad response"
 	// ErrStoreUnavailable: the token store failed. No session was lost.
 	ErrStoreUnavailable Error = "emporix: token store unavailable"
@@ -68,7 +68,7 @@ const (
 	ErrNoEmployee Error = "emporix: no employee credentials" // #nosec G101 -- a text
 )
 
-// APIError is an answer of the server that is no success. It holds no request,
+// APIError is a response of the server that is no success. It holds no request,
 // no header and no secret. Always a pointer:
 //
 //	var apiErr *emporix.APIError
@@ -193,7 +193,7 @@ func (e *APIError) Is(target error) bool {
 	return target == error(f.Sentinel())
 }
 
-// As finds what the SDK itself knows of the answer.
+// As finds what the SDK itself knows of the response.
 func (e *APIError) As(target any) bool { return asFailure(e.failure, target) }
 
 func asFailure(f *failure.Failure, target any) bool {
@@ -212,7 +212,7 @@ func (e *APIError) LogValue() slog.Value {
 		slog.String("message", e.Message), slog.String("request_id", e.RequestID), slog.Int("attempts", e.Attempts))
 }
 
-// TransportError is a call without a usable answer. What it wraps holds no URL.
+// TransportError is a call without a usable response. What it wraps holds no URL.
 type TransportError struct {
 	Operation string
 	Attempts  int // how many requests were sent
@@ -226,7 +226,7 @@ func (e *TransportError) Error() string { return "emporix: " + e.Operation + ": 
 
 // text is Error without the operation.
 func (e *TransportError) text() string {
-	what, end := "no answer", ""
+	what, end := "no response", ""
 	if f := e.failure; f != nil {
 		switch {
 		case f.Kind == failure.KindUnreadable:
@@ -234,7 +234,7 @@ func (e *TransportError) text() string {
 		case f.Kind == failure.KindInvalid:
 			what = "not sent"
 		case f.Effect() != failure.EffectNone:
-			what = "the answer was lost"
+			what = "the response was lost"
 		}
 		if hint := outcomeHints[f.Effect()]; hint != "" {
 			end = "; " + hint

@@ -153,19 +153,19 @@ func TestErrorsWithoutAnAnswer(t *testing.T) {
 		is   []string
 		text string
 	}{
-		"read, refused":  {fixture.Get, refused, []string{"unavailable"}, "emporix: Customers.Get: no answer (3 tries): dial tcp: connection refused"},
-		"write, refused": {fixture.SignUp, refused, []string{"unavailable"}, "emporix: Customers.SignUp: no answer (3 tries): dial tcp: connection refused"},
-		"read, lost":     {fixture.Get, io.ErrUnexpectedEOF, []string{"unavailable"}, "emporix: Customers.Get: no answer (3 tries): unexpected EOF"},
-		"write, lost":    {fixture.SignUp, io.ErrUnexpectedEOF, []string{"outcome unknown"}, "emporix: Customers.SignUp: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
-		"delete, lost":   {fixture.DeleteAddress, io.ErrUnexpectedEOF, []string{"unavailable", "outcome unknown"}, "emporix: Addresses.Delete: the answer was lost (3 tries): unexpected EOF; it may have been processed; sending it again does no harm"},
-		"login, lost":    {fixture.Login, io.ErrUnexpectedEOF, []string{"outcome unknown"}, "emporix: Auth.Login: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
+		"read, refused":  {fixture.Get, refused, []string{"unavailable"}, "emporix: Customers.Get: no response (3 tries): dial tcp: connection refused"},
+		"write, refused": {fixture.SignUp, refused, []string{"unavailable"}, "emporix: Customers.SignUp: no response (3 tries): dial tcp: connection refused"},
+		"read, lost":     {fixture.Get, io.ErrUnexpectedEOF, []string{"unavailable"}, "emporix: Customers.Get: no response (3 tries): unexpected EOF"},
+		"write, lost":    {fixture.SignUp, io.ErrUnexpectedEOF, []string{"outcome unknown"}, "emporix: Customers.SignUp: the response was lost: unexpected EOF; it may have been processed; look before sending it again"},
+		"delete, lost":   {fixture.DeleteAddress, io.ErrUnexpectedEOF, []string{"unavailable", "outcome unknown"}, "emporix: Addresses.Delete: the response was lost (3 tries): unexpected EOF; it may have been processed; sending it again does no harm"},
+		"login, lost":    {fixture.Login, io.ErrUnexpectedEOF, []string{"outcome unknown"}, "emporix: Auth.Login: the response was lost: unexpected EOF; it may have been processed; look before sending it again"},
 		"logout, lost": {func(ctx context.Context, c *emporix.Client) error { return c.Auth.Logout(ctx) }, io.ErrUnexpectedEOF, []string{"outcome unknown"},
-			"emporix: Auth.Logout: the session is removed, but the server did not confirm it: the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
+			"emporix: Auth.Logout: the session is removed, but the server did not confirm it: the response was lost: unexpected EOF; it may have been processed; look before sending it again"},
 		"refresh, lost": {func(ctx context.Context, c *emporix.Client) error { _, err := c.Auth.Refresh(ctx); return err }, io.ErrUnexpectedEOF, []string{"outcome unknown"},
-			"emporix: Auth.Refresh: token (refresh): the answer was lost: unexpected EOF; it may have been processed; look before sending it again"},
+			"emporix: Auth.Refresh: token (refresh): the response was lost: unexpected EOF; it may have been processed; look before sending it again"},
 		"a URL in it": {fixture.Get, errors.New(`Get "https://api.emporix.io/customer/acme/me": proxy said no`), []string{"unavailable"},
-			`emporix: Customers.Get: no answer (3 tries): Get "/customer/{tenant}/me": proxy said no`},
-		"a token in it": {fixture.Get, errors.New("can't send customer-access"), []string{"unavailable"}, "emporix: Customers.Get: no answer (3 tries): can't send [redacted]"},
+			`emporix: Customers.Get: no response (3 tries): Get "/customer/{tenant}/me": proxy said no`},
+		"a token in it": {fixture.Get, errors.New("can't send customer-access"), []string{"unavailable"}, "emporix: Customers.Get: no response (3 tries): can't send [redacted]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -210,7 +210,7 @@ func TestCancelledContexts(t *testing.T) {
 		var timeout net.Error
 		require.ErrorAs(t, fmt.Errorf("%w", &url.Error{Err: err}), &timeout)
 		assert.True(t, timeout.Timeout())
-		assert.Equal(t, "emporix: Customers.Update: the answer was lost: timed out after 10s; it may have been processed; look before sending it again", err.Error())
+		assert.Equal(t, "emporix: Customers.Update: the response was lost: timed out after 10s; it may have been processed; look before sending it again", err.Error())
 		assert.Equal(t, 10*time.Second, time.Since(began))
 		info, err := client.DefaultSession().Info(t.Context())
 		require.NoError(t, err)
@@ -231,30 +231,30 @@ func TestALateDeadlineTellsWhatItMet(t *testing.T) {
 	})
 }
 
-// What an answer is said to be is repeated if it is short.
+// What a response is said to be is repeated if it is short.
 func TestAnAnswerOfAnotherTypeIsNamed(t *testing.T) {
 	for given, want := range map[string]string{
 		"": "unknown type", "text/plain; charset=utf-8": "text/plain", strings.Repeat("t", 64): strings.Repeat("t", 64), strings.Repeat("t", 65): "unknown type",
 	} {
 		err := fixture.Get(t.Context(), fixture.LoggedIn(t, fixture.Always(200, "7x", "Content-Type", given), fixture.Patient))
-		assert.EqualError(t, err, "emporix: Customers.Get: bad response: the answer is not the JSON that the API promises (2 bytes of "+want+")")
+		assert.EqualError(t, err, "emporix: Customers.Get: bad response: the response is not the JSON that the API promises (2 bytes of "+want+")")
 	}
 }
 
-// A write whose answer can't be read was probably done.
+// A write whose response can't be read was probably done.
 func TestABadAnswerToAWriteLeavesTheOutcomeOpen(t *testing.T) {
 	for name, tt := range map[string]struct {
 		status int
 		body   string
 		why    string
 	}{
-		"empty":     {201, "", "the answer is empty"},
-		"null":      {201, "null", "the answer is null"},
-		"an object": {201, "{}", "the answer is {}"},
-		"truncated": {201, `{"id":"1`, "the answer is not the JSON that the API promises (8 bytes of application/json)"},
-		"a page":    {201, fixture.GatewayPage, "the answer is a web page; something between here and the API answered, such as a login page or a firewall"},
-		"a fault":   {201, fixture.GatewayFault, "the answer is an error of the API's gateway, with the status of a success"},
-		"too large": {201, strings.Repeat(" ", 9<<20), "the answer is larger than 8388608 bytes"},
+		"empty":     {201, "", "the response is empty"},
+		"null":      {201, "null", "the response is null"},
+		"an object": {201, "{}", "the response is {}"},
+		"truncated": {201, `{"id":"1`, "the response is not the JSON that the API promises (8 bytes of application/json)"},
+		"a page":    {201, fixture.GatewayPage, "the response is a web page; something between here and the API answered, such as a login page or a firewall"},
+		"a fault":   {201, fixture.GatewayFault, "the response is an error of the API's gateway, with the status of a success"},
+		"too large": {201, strings.Repeat(" ", 9<<20), "the response is larger than 8388608 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := fixture.LoggedIn(t, fixture.Always(tt.status, tt.body), fixture.Patient)

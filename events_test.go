@@ -15,7 +15,7 @@ import (
 	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
-// A token answer that is not as documented is logged. A log handler that does not
+// A token response that is not as documented is logged. A log handler that does not
 // return keeps no caller.
 func TestALogHandlerThatBlocksOnAnOddAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -76,7 +76,7 @@ func (stuckAtWarnings) Enabled(_ context.Context, level slog.Level) bool {
 }
 
 func (h stuckAtWarnings) Handle(_ context.Context, r slog.Record) error {
-	if r.Message == "emporix: odd token answer" {
+	if r.Message == "emporix: odd token response" {
 		<-h.back
 	}
 	return nil

@@ -35,7 +35,7 @@ type hostBinding struct {
 // the gateway's fault about the access token, or that is empty, the bearer is
 // renewed and the request sent once more, if its body can be read again (GetBody).
 // An empty one ends no session. Any other 401, such as "no API product match", is
-// the service's answer and changes nothing. The SDK repeats nothing else; net/http
+// the service's response and changes nothing. The SDK repeats nothing else; net/http
 // may, when a kept connection dies. Redirects are returned as they are, but for a
 // Location that is no URL, which is left out.
 //

@@ -169,7 +169,7 @@ func TestHTTPClientErrors(t *testing.T) {
 		assert.NotEmpty(t, bearer)
 		fake.AssertNoSecrets(t, []byte(fmt.Sprintf("%v %+v %#v", err, err, err)))
 	})
-	t.Run("no answer at all", func(t *testing.T) {
+	t.Run("no response at all", func(t *testing.T) {
 		client := fixture.LoggedIn(t, func(*http.Request) (*http.Response, error) { return nil, nil })
 		_, err := client.HTTPClient().Get("https://api.emporix.io/cart/")
 		assert.Error(t, err)
@@ -185,7 +185,7 @@ func TestHTTPClientErrors(t *testing.T) {
 		assert.Equal(t, fixture.GatewayFault, fixture.Text(t, resp)) //nolint:testifylint // byte for byte
 		assert.Len(t, shop.Seen, 1)
 	})
-	t.Run("an answer without a body", func(t *testing.T) {
+	t.Run("a response without a body", func(t *testing.T) {
 		fake := emporixtest.New(t)
 		client := fake.Client(t, emporix.WithTransport(fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
 			if !strings.HasPrefix(r.URL.Path, "/cart/") {
@@ -226,17 +226,17 @@ func (b *slowBody) Read(p []byte) (int, error) {
 
 func (b *slowBody) Close() error { return nil }
 
-// Somebody's telephone sends a form for longer than an answer may take. The wait for
-// the answer begins with the last piece.
+// Somebody's telephone sends a form for longer than a response may take. The wait for
+// the response begins with the last piece.
 func TestHTTPClientWaitsForABodyThatComes(t *testing.T) {
 	for name, tt := range map[string]struct {
 		stuck bool
 		after time.Duration // how long the server takes with the whole body
 		fails time.Duration // 0: it does not
 	}{
-		"slow":                {false, 9 * time.Second, 0},
-		"slow, and no answer": {false, time.Hour, 70 * time.Second},
-		"it stops":            {true, 0, 70 * time.Second},
+		"slow":                  {false, 9 * time.Second, 0},
+		"slow, and no response": {false, time.Hour, 70 * time.Second},
+		"it stops":              {true, 0, 70 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -121,7 +121,7 @@ func TestS03_HTTPClientBindsBehindMiddleware(t *testing.T) {
 	shop.Fake.AssertNoSecrets(t, []byte(strings.Join(shown, "\n")))
 }
 
-// A service may repeat the Authorization header of a request in its answer: neither
+// A service may repeat the Authorization header of a request in its response: neither
 // middleware nor the caller gets to see it there.
 func TestS02_HTTPClientShowsNoEchoedBearer(t *testing.T) {
 	const bearer = "anonymous-token-of-the-test"
@@ -196,7 +196,7 @@ func TestS03_HTTPClientFollowsNoRedirect(t *testing.T) {
 	assert.Zero(t, reached)
 }
 
-// A lost answer tells of both requests.
+// A lost response tells of both requests.
 func TestHTTPClientCountsItsRequests(t *testing.T) {
 	shop := fixture.NewCartShop(t, rejectFirst, emporix.WithMiddleware(func(next http.RoundTripper) http.RoundTripper {
 		return fixture.RoundTripper(func(r *http.Request) (*http.Response, error) {
@@ -311,7 +311,7 @@ type cartBody struct {
 
 func (b *cartBody) Close() error { b.closed = true; return nil }
 
-// What belongs to an answer is given back: with the end of its body, or when the
+// What belongs to a response is given back: with the end of its body, or when the
 // caller closes it, or when the request is sent once more. Of a connection that
 // the caller writes to, nothing is.
 func TestHTTPClientLetsGoOfAnswers(t *testing.T) {
@@ -356,7 +356,7 @@ func TestHTTPClientLetsGoOfAnswers(t *testing.T) {
 	require.Error(t, got[0].context.Err())
 
 	send(0)
-	require.Error(t, got[0].context.Err(), "there is no answer")
+	require.Error(t, got[0].context.Err(), "there is no response")
 	send(204)
 	require.Error(t, got[0].context.Err(), "there is no body")
 

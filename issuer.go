@@ -118,7 +118,7 @@ func tokenGrant(op *operation.Operation, resp *transport.Response, began time.Ti
 			read = wire.DecodeAnonymousToken
 		}
 		if token, err = read(resp.Body); err != nil {
-			err = fmt.Errorf("no token in the answer (%d bytes of %s): %w", len(resp.Body), media, err)
+			err = fmt.Errorf("no token in the response (%d bytes of %s): %w", len(resp.Body), media, err)
 		}
 	}
 	if err != nil {

@@ -39,8 +39,8 @@ type SessionContext struct {
 // and Client.Close names it.
 type Timeouts struct {
 	Attempt time.Duration // one request and its whole answer; default 10 s
-	// One renewal of a session, from reading the store to the server's answer;
-	// default 30 s. Writing the answer may take 5 s more. While another process
+	// One renewal of a session, from reading the store to the server's response;
+	// default 30 s. Writing the response may take 5 s more. While another process
 	// renews the session, waiting for that may take as long before. Over a store
 	// without leases, a renewal that the server refuses waits for the row of another
 	// process, Attempt and 5 s at most, before it ends or replaces the session.

@@ -10,7 +10,7 @@ import (
 	"github.com/emporix-community/emporix-go/internal/wire"
 )
 
-// RawResponse receives an answer as the server sent it: for members that the
+// RawResponse receives a response as the server sent it: for members that the
 // SDK has no field for, and for values that it could not read. Its zero value is
 // ready to use, for one call at a time:
 //
@@ -19,7 +19,7 @@ import (
 //	var more struct{ LoyaltyLevel int }
 //	err = json.Unmarshal(raw.Body(), &more)
 //
-// It works with every call of a service, and with answers that become an
+// It works with every call of a service, and with responses that become an
 // *APIError. Tokens are masked. Calls without WithRawResponse keep nothing.
 type RawResponse struct {
 	mu        sync.Mutex
@@ -30,31 +30,31 @@ type RawResponse struct {
 
 type rawKey struct{}
 
-// WithRawResponse returns a context whose calls put their answers into raw. Of
-// several answers, such as of a call that needed a new token first, raw holds
+// WithRawResponse returns a context whose calls put their responses into raw. Of
+// several responses, such as of a call that needed a new token first, raw holds
 // the last; a renewal in the background never fills it. Where raw has no
-// Operation, no answer came.
+// Operation, no response came.
 func WithRawResponse(ctx context.Context, raw *RawResponse) context.Context {
 	return context.WithValue(ctx, rawKey{}, raw)
 }
 
 // Operation names the call that was answered, such as "Customers.Get". It is
-// empty while there is no answer.
+// empty while there is no response.
 func (r *RawResponse) Operation() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.operation
 }
 
-// StatusCode is the status of HTTP, or 0 while there is no answer.
+// StatusCode is the status of HTTP, or 0 while there is no response.
 func (r *RawResponse) StatusCode() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.status
 }
 
-// Body returns a copy of the body. Of an answer that holds tokens they are
-// masked, and such an answer is nil if it is not a JSON object. A secret of the
+// Body returns a copy of the body. Of a response that holds tokens they are
+// masked, and such a response is nil if it is not a JSON object. A secret of the
 // request that the server repeats is masked as well.
 func (r *RawResponse) Body() []byte {
 	r.mu.Lock()
@@ -62,7 +62,7 @@ func (r *RawResponse) Body() []byte {
 	return bytes.Clone(r.body)
 }
 
-// keepRaw copies an answer for a caller who asked for it.
+// keepRaw copies a response for a caller who asked for it.
 func keepRaw(ctx context.Context, op *operation.Operation, resp *transport.Response) {
 	raw, _ := ctx.Value(rawKey{}).(*RawResponse)
 	if raw == nil {

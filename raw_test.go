@@ -33,7 +33,7 @@ func TestARenewalInTheBackgroundFillsNoRawResponse(t *testing.T) {
 			fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {
 				begin(t, client)
 				fake.AssertCalls(t, name, 0)
-				fake.Fail(t, emporixtest.Fault{Operation: name, Delay: time.Second}) // its answer comes last
+				fake.Fail(t, emporixtest.Fault{Operation: name, Delay: time.Second}) // its response comes last
 				var raw emporix.RawResponse
 				_, err := client.Customers.Get(emporix.WithRawResponse(t.Context(), &raw))
 				require.NoError(t, err)

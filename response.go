@@ -24,7 +24,7 @@ func decode(op *operation.Operation, resp *transport.Response, into any) error {
 	case into != nil:
 		err = decodeInto(body, media, into)
 	case wire.IsError(body):
-		err = errors.New("the answer is an error, with the status of a success")
+		err = errors.New("the response is an error, with the status of a success")
 	}
 	if err != nil {
 		return badResponse(op, resp, err)
@@ -51,9 +51,9 @@ func badResponse(op *operation.Operation, resp *transport.Response, why error) e
 func foreignBody(body []byte, media string) error {
 	switch {
 	case bytes.HasPrefix(body, []byte("<")), len(body) > 0 && strings.Contains(media, "html"):
-		return errors.New("the answer is a web page; something between here and the API answered, such as a login page or a firewall")
+		return errors.New("the response is a web page; something between here and the API answered, such as a login page or a firewall")
 	case wire.IsFault(body):
-		return errors.New("the answer is an error of the API's gateway, with the status of a success")
+		return errors.New("the response is an error of the API's gateway, with the status of a success")
 	}
 	return nil
 }
@@ -61,20 +61,20 @@ func foreignBody(body []byte, media string) error {
 func decodeInto(body []byte, media string, into any) error {
 	switch {
 	case len(body) == 0:
-		return errors.New("the answer is empty")
+		return errors.New("the response is empty")
 	case bytes.Equal(body, []byte("null")):
-		return errors.New("the answer is null")
+		return errors.New("the response is null")
 	case body[0] == '{' && bytes.Equal(bytes.TrimSpace(body[1:]), []byte("}")):
-		return errors.New("the answer is {}")
+		return errors.New("the response is {}")
 	case wire.Decode(body, into) != nil:
-		return fmt.Errorf("the answer is not the JSON that the API promises (%d bytes of %s)", len(body), media)
+		return fmt.Errorf("the response is not the JSON that the API promises (%d bytes of %s)", len(body), media)
 	}
 	if resp, ok := into.(interface{ tidy() }); ok {
 		resp.tidy()
 	}
 	if resp, ok := into.(interface{ missing() string }); ok {
 		if what := resp.missing(); what != "" {
-			return fmt.Errorf("the answer is not what the API promises: %s", what)
+			return fmt.Errorf("the response is not what the API promises: %s", what)
 		}
 	}
 	return nil
@@ -97,7 +97,7 @@ func (a *Address) missing() string {
 	return ""
 }
 
-// addressList is the answer of Addresses.List.
+// addressList is the response of Addresses.List.
 type addressList []Address
 
 // missing tells a list of other things, which tidy has emptied, from an empty list.

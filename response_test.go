@@ -203,7 +203,7 @@ func without(t *testing.T, value any, path []string) any {
 }
 
 // One member that is absent, null, doubled or of another type costs no other
-// member, and the answer can be read as it was sent. The documents are made from
+// member, and the response can be read as it was sent. The documents are made from
 // the types, so a new field is tested as soon as it exists.
 func TestAnswersAreReadMemberByMember(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -232,7 +232,7 @@ func TestAnswersAreReadMemberByMember(t *testing.T) {
 			}
 			build := func() any { return documentOf(tt.typ, "") }
 			full := get(build())
-			require.JSONEq(t, encodeDocument(build()), mustJSON(t, full), "an answer as documented is read whole")
+			require.JSONEq(t, encodeDocument(build()), mustJSON(t, full), "a response as documented is read whole")
 			eachMemberOf(build, func(path []string, _ any, edit func(change) any) {
 				for _, c := range memberChanges {
 					got := get(edit(c))

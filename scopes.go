@@ -17,7 +17,7 @@ type grantedScopes struct {
 	employee, anonymous atomic.Pointer[[]string]
 }
 
-// keep remembers what a token answer says about scopes. An answer that says
+// keep remembers what a token response says about scopes. A response that says
 // nothing grants what was asked for.
 func (g *grantedScopes) keep(op *operation.Operation, grant lifecycle.Grant) {
 	kept := &g.anonymous

@@ -14,7 +14,7 @@ import (
 	"github.com/emporix-community/emporix-go/internal/fixture"
 )
 
-// granting is a tenant whose token answers grant the given scopes, and that
+// granting is a tenant whose token responses grant the given scopes, and that
 // refuses everything else with a 403.
 type granting struct{ anonymous, employee string }
 
@@ -32,7 +32,7 @@ func (g granting) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // A 403 tells which scope the call needs, and what was granted, as far as the
-// token answers said so.
+// token responses said so.
 func TestForbiddenTellsTheScopes(t *testing.T) {
 	const refused = "emporix: Customers.Activate: 403 Forbidden: User not authorized.; it needs the scope customer.customer_manage"
 	activate := func(ctx context.Context, c *emporix.Client) error { return c.Customers.Activate(ctx, "1") }
@@ -85,7 +85,7 @@ func resend(ctx context.Context, c *emporix.Client) error {
 	return c.Customers.ResendActivation(ctx, "jo@example.com")
 }
 
-// A login tells the scopes that its answer names.
+// A login tells the scopes that its response names.
 func TestLoginsTellTheirScopes(t *testing.T) {
 	t.Parallel()
 	for members, want := range map[string][]string{

@@ -25,7 +25,7 @@ type request struct {
 	body        any      // encoded as JSON; nil for none
 	mergePatch  bool     // send the body as application/merge-patch+json
 	withSession bool     // send the ID of the visitor's session in a header
-	into        any      // what the answer is decoded into; nil if it is not read
+	into        any      // what the response is decoded into; nil if it is not read
 }
 
 var wants = map[operation.Bearer]lifecycle.Want{
@@ -171,7 +171,7 @@ func (c *core) callEmployeeToken(ctx context.Context) (token Secret, err error) 
 	return got.token, got.err
 }
 
-// send carries a call to the server; the answer's status is a success. Which one
+// send carries a call to the server; the response's status is a success. Which one
 // does not matter: a write that is answered 2xx was done, and what the call
 // returns has to be in the body whatever the status.
 func (c *core) send(ctx context.Context, call transport.Prepared, auth transport.Authorization) (*transport.Response, error) {
@@ -304,15 +304,15 @@ func (c *core) log(ctx context.Context, op *operation.Operation, resp *transport
 	c.write(ctx, slog.LevelDebug, "emporix: call", attrs)
 }
 
-// logOdd tells of a token answer that was taken although it is not as documented.
+// logOdd tells of a token response that was taken although it is not as documented.
 func (c *core) logOdd(ctx context.Context, op *operation.Operation, odd []string) {
 	if c.logger != nil && len(odd) > 0 {
-		c.write(ctx, slog.LevelWarn, "emporix: odd token answer", []slog.Attr{slog.String("operation", op.Name), slog.String("odd", strings.Join(odd, "; "))})
+		c.write(ctx, slog.LevelWarn, "emporix: odd token response", []slog.Attr{slog.String("operation", op.Name), slog.String("odd", strings.Join(odd, "; "))})
 	}
 }
 
 // errorAttrs says what a log line may say about an error: not the server's own
-// message, or what a peer sent instead of an answer: both may hold an e-mail address.
+// message, or what a peer sent instead of a response: both may hold an e-mail address.
 func errorAttrs(err error) []slog.Attr {
 	var apiErr *APIError
 	switch {

@@ -197,7 +197,7 @@ func runRequests(t *testing.T, tests map[string]requestTest) {
 			var raw emporix.RawResponse
 			require.NoError(t, tt.call(emporix.WithRawResponse(t.Context(), &raw), client))
 			require.Len(t, server.Seen(), 1)
-			assert.Equal(t, tt.status, raw.StatusCode(), "each call keeps its answer on request")
+			assert.Equal(t, tt.status, raw.StatusCode(), "each call keeps its response on request")
 			assert.NotEmpty(t, raw.Operation())
 			got := server.Seen()[0]
 			if tt.want.Body != "" {

@@ -77,7 +77,7 @@ type ConditionalTokenStore interface {
 // share a visitor refreshes and the others wait for its row; without it, two may
 // send the same refresh token, and the one that is refused reads the row again, for
 // as long as the other may still be writing it: Timeouts.Attempt and 5 s. Only then is
-// the session over; at the latest after twice that time, if the other's answer was
+// the session over; at the latest after twice that time, if the other's response was
 // lost.
 //
 // Leases live beside the rows. A lease is no lock on the row: everybody may

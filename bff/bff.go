@@ -69,7 +69,7 @@ type Options struct {
 	ReadOnly func(*http.Request) bool
 	// BeforeLogin is called before every login; an error refuses the login.
 	BeforeLogin func(ctx context.Context, guest *emporix.Session) error
-	// AfterLogin is called after every login, before the answer; merge the carts
+	// AfterLogin is called after every login, before the response; merge the carts
 	// here. The login stands whatever it returns: the caller gets its error as a
 	// *HookError together with the result. It has a minute, also when the browser
 	// goes away. At the request's own deadline the caller gets a *HookError, and the

@@ -27,7 +27,7 @@ const changeLimit = time.Minute
 // The new row decides, because each of its states follows from one conditional
 // save: promised becomes settled (the change stands), or abandoned (it was taken
 // back), and neither becomes the other. Only the request that has settled it may still
-// take it back, where it finds that its answer has begun without the new ID: it gives
+// take it back, where it finds that its response has begun without the new ID: it gives
 // the old row its session again, unless another request was faster, and removes the
 // new one (withdraw). Who finds a claimed old row concludes:
 //
@@ -42,7 +42,7 @@ const changeLimit = time.Minute
 // The old ID never goes on with a session that the work has made: of a login,
 // the session is compared with the one there was before (record.From), and a
 // customer's session that has moved must still be good at the API. Where a
-// process ends between steps 4 and 6, the answer that would have had the new ID
+// process ends between steps 4 and 6, the response that would have had the new ID
 // is lost too: after a password change or company switch the visitor goes on with
 // the old ID, and after a login as a guest.
 func (v *requestState) change(ctx context.Context, login bool, do func(ctx context.Context, s *emporix.Session, r *record) error) (err error) {

@@ -23,7 +23,7 @@
 // It is written when a handler first asks for the session, and at each login,
 // logout, password change and company switch, which give the visitor a new one
 // and make the old one worthless. It is not written when tokens are renewed, and
-// every answer that writes it says Cache-Control: no-store. The store has a hash
+// every response that writes it says Cache-Control: no-store. The store has a hash
 // of it: who reads the store finds no cookie. An ID that is in no record of ours
 // names nobody, and is replaced rather than adopted.
 //

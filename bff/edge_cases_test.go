@@ -214,7 +214,7 @@ func TestTheBrowserGoesAwayDuringALogin(t *testing.T) {
 	})
 }
 
-// A double click: the browser throws away the first answer.
+// A double click: the browser throws away the first response.
 func TestADoubleClickOnLogin(t *testing.T) {
 	inBothModes(t, func(t *testing.T, sealed bool) {
 		for _, password := range []string{"wrong", "correct+horse"} {

@@ -19,8 +19,8 @@ import (
 var (
 	// ErrReadOnly: a prefetch asked for what would begin or change a session.
 	ErrReadOnly = errors.New("bff: the request is a prefetch and must not begin or change a session")
-	// ErrTooLate: the answer had begun before the visitor's cookie could be written.
-	ErrTooLate = errors.New("bff: the answer has begun, so the visitor's cookie can't be written; ask for the session before writing")
+	// ErrTooLate: the response had begun before the visitor's cookie could be written.
+	ErrTooLate = errors.New("bff: the response has begun, so the visitor's cookie can't be written; ask for the session before writing")
 	// ErrCrossOrigin: the request came from another site.
 	ErrCrossOrigin = errors.New("bff: refused a request that another site may have caused")
 	// ErrState: the state of a social login is unknown, used or too old. Begin anew.
@@ -112,7 +112,7 @@ var texts = map[int]string{
 	http.StatusNotFound:              "There is nothing here.",
 	http.StatusConflict:              "This has changed meanwhile. Load it again.",
 	http.StatusRequestEntityTooLarge: "This is more than can be sent at once.",
-	http.StatusBadGateway:            "The shop's service gave no usable answer. Please look whether your change was made, and try again.",
+	http.StatusBadGateway:            "The shop's service gave no usable response. Please look whether your change was made, and try again.",
 	http.StatusServiceUnavailable:    "The shop can't be reached at the moment. Nothing is lost; please try again in a few seconds.",
 	http.StatusInternalServerError:   "Something went wrong here.",
 }
@@ -185,7 +185,7 @@ func (b *BFF) errorPage(w http.ResponseWriter, r *http.Request, status int, err 
 	return true
 }
 
-// page is an answer that is kept.
+// page is a response that is kept.
 type page struct {
 	header http.Header
 	status int

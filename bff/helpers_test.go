@@ -324,13 +324,13 @@ func (b *browser) raw(method, target, cookies string) answer {
 	for _, c := range out.Cookies() {
 		assert.Nil(b.shop.t, out.set, "the cookie is set once")
 		out.set = c
-		assert.Equal(b.shop.t, "no-store", out.Header.Get("Cache-Control"), "an answer with the cookie is stored by nobody")
+		assert.Equal(b.shop.t, "no-store", out.Header.Get("Cache-Control"), "a response with the cookie is stored by nobody")
 	}
 	var all bytes.Buffer
 	_ = out.Header.Write(&all)
 	all.WriteString(out.body)
 	for _, secret := range b.shop.fake.Server().Secrets() {
-		assert.NotContains(b.shop.t, all.String(), secret, "an answer holds a secret")
+		assert.NotContains(b.shop.t, all.String(), secret, "a response holds a secret")
 	}
 	return out
 }

@@ -97,7 +97,7 @@ func TestAReplicaIsKilledDuringAChange(t *testing.T) {
 }
 
 // After a password change that was cut off, the session is asked whether it is still
-// good. An answer about something else than the token says nothing about it, and
+// good. A response about something else than the token says nothing about it, and
 // must neither end the session nor lock the customer out for as long as it comes.
 func TestWhatTheAPISaysAfterAChangeThatWasCutOff(t *testing.T) {
 	texts := map[string]string{

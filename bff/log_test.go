@@ -79,7 +79,7 @@ func TestWhatTheVisitorNeedNotKnowIsLogged(t *testing.T) {
 			func(s *shop) { s.store.onWrite = func(string) { s.store.failKeys = visitorRows } },
 			func(_ *shop, b *browser, wrong func()) { wrong(); b.do("POST", "/login password=wrong") },
 		}, {
-			"a session is used after the answer had begun: caches and the browser may keep that answer", setup{}, nil,
+			"a session is used after the response had begun: caches and the browser may keep that response", setup{}, nil,
 			func(_ *shop, b *browser, wrong func()) {
 				b.login()
 				b.serve(func(w http.ResponseWriter, r *http.Request) {

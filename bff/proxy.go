@@ -77,7 +77,7 @@ func (b *BFF) Proxy(rules ProxyRules) (http.Handler, error) {
 		limit = 1 << 20
 	}
 	return http.StripPrefix(prefix, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Anything but the proxy is the mux's own answer: not found, or a redirect.
+		// Anything but the proxy is the mux's own response: not found, or a redirect.
 		if found, _ := mux.Handler(r); found != http.Handler(proxy) || !plainPath(r.URL) || private(r.URL.Path) {
 			http.NotFound(w, r)
 			return
@@ -152,7 +152,7 @@ func (proxyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	case err != nil:
 		return nil, err
 	}
-	// Trailers come into the answer after its body: here, into one that nobody passes on.
+	// Trailers come into the response after its body: here, into one that nobody passes on.
 	own := *resp
 	own.Trailer = nil
 	return &own, nil
@@ -174,7 +174,7 @@ type untraced struct {
 // Value returns what the request came with.
 func (c untraced) Value(key any) any { return c.values.Value(key) }
 
-// tameResponse keeps an answer of the API from acting as a page of this site.
+// tameResponse keeps a response of the API from acting as a page of this site.
 func tameResponse(resp *http.Response, passed headers) error {
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.StatusCode != http.StatusNotModified {
 		return fmt.Errorf("bff: %w: the API answered with a redirect", emporix.ErrBadResponse)

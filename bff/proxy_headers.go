@@ -22,7 +22,7 @@ func PassedRequestHeaders() []string {
 	}
 }
 
-// PassedResponseHeaders returns the headers of an answer that Proxy passes on to
+// PassedResponseHeaders returns the headers of a response that Proxy passes on to
 // the browser: what the content is, how many elements there are, and when to come
 // back.
 func PassedResponseHeaders() []string {

@@ -130,7 +130,7 @@ func TestTheTokenProxyPassesQueriesAsTheyAre(t *testing.T) {
 	}
 }
 
-// A request gets no answer: the visitor reads that nothing is lost only where
+// A request gets no response: the visitor reads that nothing is lost only where
 // nothing was done.
 func TestTheTokenProxyWithoutAnAnswer(t *testing.T) {
 	var failure error
@@ -324,7 +324,7 @@ var hostileResponse = []string{
 	"X-DNS-Prefetch-Control", "X-Robots-Tag", "X-Powered-By", "Keep-Alive", "Connection", "Upgrade", "Large-Allocation", "Use-As-Dictionary", "Emporix-Tenant", "X-Unknown",
 }
 
-// Of an answer only what the list names reaches the browser.
+// Of a response only what the list names reaches the browser.
 func TestTheTokenProxyPassesAnswersByAList(t *testing.T) {
 	s, carts := newCartShop(t)
 	b := s.browser()

@@ -74,7 +74,7 @@ func (r *rows) save(ctx context.Context, key string, data []byte, generation uin
 }
 
 // saveIf writes a row in place of the one with the expected generation. It
-// recognises its own row where the store applied a write and lost the answer, or
+// recognises its own row where the store applied a write and lost the response, or
 // applied it twice: data must be unlike that of any other write. An error means
 // that the row may have been written.
 func (r *rows) saveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration, tries int) (bool, error) {

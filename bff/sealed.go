@@ -37,7 +37,7 @@ const clockSkew = 24 * time.Hour
 //
 //   - A session must fit into a cookie of 4096 bytes: ErrCookieTooLarge.
 //   - Tokens are renewed while the visitor's request waits, because they must be
-//     in the cookie before the answer begins. A handler asks for the session, and
+//     in the cookie before the response begins. A handler asks for the session, and
 //     makes its calls, before it writes.
 //   - An old cookie is as good as the present one until it ends: a logout removes
 //     the cookie from the browser, and ends the tokens at the API, but a copy made
@@ -401,7 +401,7 @@ func (k *sealedVisitors) successor(_ context.Context, v *visitorRecord) (*visito
 
 func (k *sealedVisitors) discard(context.Context, *visitorRecord) error { return nil }
 
-// prepare renews what must be in the cookie before the answer begins.
+// prepare renews what must be in the cookie before the response begins.
 func (k *sealedVisitors) prepare(ctx context.Context, v *visitorRecord, s *emporix.Session) (*visitorRecord, error) {
 	if err := s.RenewIfDue(ctx); err != nil {
 		if ctx.Err() != nil || errors.Is(err, emporix.ErrClosed) {

@@ -9,7 +9,7 @@ import (
 )
 
 // tooLargeFor is how long no guest's session is begun after one did not fit into a
-// cookie: each would cost a call, and be lost with the answer.
+// cookie: each would cost a call, and be lost with the response.
 const tooLargeFor = time.Minute
 
 // startGuest starts a new visitor's session, where that is needed at once: for

@@ -26,7 +26,7 @@ import (
 type fault struct {
 	at      int
 	how     string // once, twice, doubled (carried out twice), row (that row, for ever), always
-	applied bool   // the operation is carried out, and its answer is lost
+	applied bool   // the operation is carried out, and its response is lost
 }
 
 // faulty is the shared store as one replica sees it.

@@ -224,7 +224,7 @@ func (v *requestState) take(ctx context.Context, callback url.Values) (pending, 
 		found = pending{}
 		if at := slices.IndexFunc(r.Social, mine); at >= 0 {
 			found = r.Social[at]
-			r.Social = slices.DeleteFunc(slices.Clone(r.Social), mine) // also where a lost answer made it two
+			r.Social = slices.DeleteFunc(slices.Clone(r.Social), mine) // also where a lost response made it two
 		}
 	})
 	if err == nil {

@@ -34,7 +34,7 @@ type requestState struct {
 	visitor   *visitorRecord // nil: a stranger
 	dropped   bool           // the browser's cookie is to be removed
 	transient bool           // a guest for this request only
-	begun     bool           // the answer has begun
+	begun     bool           // the response has begun
 	came      string         // customer number of the visitor who came, "" for a guest
 }
 
@@ -66,7 +66,7 @@ func (v *requestState) become(other *visitorRecord, dropped bool) {
 	v.visitor, v.dropped, v.transient = other, dropped, false
 }
 
-// becomeInTime is become for a new ID, unless the answer has begun without it.
+// becomeInTime is become for a new ID, unless the response has begun without it.
 func (v *requestState) becomeInTime(other *visitorRecord) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -127,7 +127,7 @@ func (v *requestState) left() bool {
 	return v.came != "" && (v.visitor == nil || v.visitor.Customer != v.came)
 }
 
-// begin tells that the answer begins now.
+// begin tells that the response begins now.
 func (v *requestState) begin() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -190,7 +190,7 @@ func (v *requestState) known(ctx context.Context) (*visitorRecord, error) {
 		v.arrived(found.Customer)
 	}
 	if found != nil && v.late() {
-		v.b.log(ctx, "a session is used after the answer had begun: caches and the browser may keep that answer", ErrTooLate)
+		v.b.log(ctx, "a session is used after the response had begun: caches and the browser may keep that response", ErrTooLate)
 	}
 	return found, nil
 }
@@ -396,7 +396,7 @@ func (v *requestState) discard(ctx context.Context, unused *visitorRecord) {
 
 // Session returns the visitor's session, for any number of calls. A stranger
 // becomes a visitor with it: a row is written and the cookie set, so ask before
-// the answer begins. Log in and out with the methods of Visit, not with those of
+// the response begins. Log in and out with the methods of Visit, not with those of
 // the session, which leave the visitor with the old ID. It makes no request of
 // the API, but for Options.Site and for renewals that wait. Errors:
 // emporix.ErrStoreUnavailable (nothing was begun, and nothing is lost),

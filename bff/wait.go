@@ -147,7 +147,7 @@ func inTime[T any](ctx context.Context, do func(context.Context) (T, error)) (T,
 
 // timely runs calls of the API. They hear their context, so they are not left, and
 // they go on when the browser goes away, but not past the request's deadline:
-// after that nobody takes the answer.
+// after that nobody takes the response.
 func timely(ctx context.Context, do func(context.Context) error) error {
 	limited, cancel := bounded(ctx, changeLimit)
 	defer cancel()

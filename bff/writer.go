@@ -22,7 +22,7 @@ type writer struct {
 	before   http.Header // as it was when the handler was called; with sessions in cookies only
 	begun    bool
 	failed   bool // the handler panicked
-	replaced bool // the answer is an error, not the handler's
+	replaced bool // the response is an error, not the handler's
 }
 
 // Unwrap is for http.ResponseController.

@@ -190,7 +190,7 @@ func TestWhatASessionWasUsedForIsStoredNowhere(t *testing.T) {
 	})
 }
 
-// The answer that ends a customer's session in this browser has the browser
+// The response that ends a customer's session in this browser has the browser
 // forget the pages that it keeps.
 func TestTheBrowserForgetsThePagesOfACustomerWhoLeaves(t *testing.T) {
 	inBothModes(t, func(t *testing.T, sealed bool) {
@@ -247,7 +247,7 @@ func TestASessionThatIsUsedAfterTheAnswerBeganIsTold(t *testing.T) {
 	serve(true)
 	assert.Empty(t, log.String())
 	serve(false)
-	assert.Contains(t, log.String(), "after the answer had begun")
+	assert.Contains(t, log.String(), "after the response had begun")
 }
 
 // plain is a ResponseWriter that can do nothing else.

@@ -37,7 +37,7 @@ const (
 //
 // Without After, Cut after or a replaced body the fault comes before the effect:
 // a Status, a Redirect or a Cut then means that nothing was done. With After
-// the operation is done first, and only its answer fails.
+// the operation is done first, and only its response fails.
 type Fault struct {
 	Operation string `json:"operation,omitempty"` // "" is any
 	Call      int    `json:"call,omitempty"`      // which call from now; 0 is the next

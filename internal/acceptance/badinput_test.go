@@ -300,7 +300,7 @@ func TestS05_HugeAnswers(t *testing.T) {
 		fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Body: body})
 		_, err := client.Customers.Get(t.Context())
 		assert.ErrorIs(t, err, emporix.ErrBadResponse)
-		assert.EqualError(t, err, "emporix: Customers.Get: bad response: the answer is larger than 8388608 bytes")
+		assert.EqualError(t, err, "emporix: Customers.Get: bad response: the response is larger than 8388608 bytes")
 		if body == emporixfake.BodyGzipBomb {
 			continue // slow to make
 		}
@@ -320,7 +320,7 @@ func TestAHungServer(t *testing.T) {
 		err := fixture.Get(t.Context(), client)
 		assert.NotErrorIs(t, err, context.DeadlineExceeded, "that is for the caller's own")
 		assert.ErrorIs(t, err, emporix.ErrUnavailable)
-		assert.EqualError(t, err, "emporix: Customers.Get: no answer (3 tries): timed out after 1s")
+		assert.EqualError(t, err, "emporix: Customers.Get: no response (3 tries): timed out after 1s")
 		assert.Less(t, time.Since(began), 4*time.Second)
 		fixture.StillLoggedIn(t, client)
 	})

@@ -31,7 +31,7 @@ func utf16Text(text string) string {
 	return string(out)
 }
 
-// An answer is read in the encoding that it declares, or refused: never as
+// A response is read in the encoding that it declares, or refused: never as
 // something else.
 func TestCharset_OfAnswers(t *testing.T) {
 	profile, list := outcomeOperations["Customers.Get"], outcomeOperations["Addresses.Add"]

@@ -91,7 +91,7 @@ func TestLife_L06_ADefiniteNo(t *testing.T) {
 	}
 }
 
-// The answer to a renewal is lost after the server has rotated.
+// The response to a renewal is lost after the server has rotated.
 func TestLife_L07_LostAnswers(t *testing.T) {
 	strict := func(a *emporixtest.Assumptions) {
 		a.AnonymousRefreshRotates, a.ReuseKillsFamily = true, true

@@ -206,7 +206,7 @@ func TestLife_L12_TheOldKeyIsDeadAfterMoveTo(t *testing.T) {
 	})
 }
 
-// What is not about the legal entity is no answer to the switch.
+// What is not about the legal entity is no response to the switch.
 func TestLife_L11_ARefusedSwitch(t *testing.T) {
 	for body, unavailable := range map[string]bool{
 		notTheBearer["key"]: true, notTheBearer["product"]: true, notTheBearer["OAuth"]: true,
@@ -249,7 +249,7 @@ func TestALoginOverACustomerOfAnotherProcess(t *testing.T) {
 }
 
 // Another process has logged the visitor in since this one last looked. That nobody is
-// logged in is then no answer, least of all to a logout.
+// logged in is then no response, least of all to a logout.
 func TestNobodyIsLoggedInIsLookedUp(t *testing.T) {
 	for name, call := range map[string]func(context.Context, *emporix.Session) error{
 		"a call":   fixture.CustomerCall,

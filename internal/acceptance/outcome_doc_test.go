@@ -268,10 +268,10 @@ func TestOutcome_DocSaysWhatOtherAnswersAre(t *testing.T) {
 			{changes, answer(200, outcomePage, false)},
 			{changes, answer(207, outcomeFault, false)},
 			{[]string{"Customers.SignUp", "Addresses.Add", "Auth.Login"}, answer(202, "", false)}},
-		"no answer, or a success that breaks off, to something that only reads": {
+		"no response, or a success that breaks off, to something that only reads": {
 			{[]string{"safe"}, lost}, {[]string{"safe"}, answer(200, `{"id":"1`, true)}},
-		"no answer, and the request surely never arrived": {{[]string{"safe", "repeatable", "unsent", "once"}, unsent}},
-		"no answer, or a success that breaks off, and the request may have arrived": {
+		"no response, and the request surely never arrived": {{[]string{"safe", "repeatable", "unsent", "once"}, unsent}},
+		"no response, or a success that breaks off, and the request may have arrived": {
 			{changes, lost}, {changes, answer(200, `{"id":"1`, true)}},
 		"the same, for what may be sent again": {
 			{[]string{"repeatable"}, lost}, {[]string{"repeatable"}, answer(200, `{"id":"1`, true)}},

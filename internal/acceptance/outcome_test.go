@@ -119,7 +119,7 @@ func outcomeRefresh(ctx context.Context, s *emporix.Session) error {
 	return err
 }
 
-// outcomeBodies are the bodies that an answer may have.
+// outcomeBodies are the bodies that a response may have.
 var outcomeBodies = map[string]func(op outcomeOperation, status int) string{
 	"documented": func(op outcomeOperation, status int) string {
 		if status >= 300 {
@@ -303,7 +303,7 @@ func TestOutcome_OfEveryAnswer(t *testing.T) {
 }
 
 // Statuses that HTTP does not have as a final answer decide nothing, and a
-// connection that is offered instead of an answer is not read.
+// connection that is offered instead of a response is not read.
 func TestOutcome_OfStatusesThatAreNone(t *testing.T) {
 	classes := classesInDoc(t)
 	for _, status := range []int{-1, 0, 1, 100, 101, 102, 103, 199, 600, 777, 999, 1000} {

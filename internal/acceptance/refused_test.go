@@ -32,7 +32,7 @@ func (p *process) count(kind emporix.EventKind) int {
 }
 
 // processes returns clients over one store, for a server that takes a refresh token
-// once and whose answer to that takes a while.
+// once and whose response to that takes a while.
 func processes(t *testing.T, n int, took time.Duration, plain bool) (fake *emporixtest.Fake, all []*process) {
 	t.Helper()
 	fake = emporixtest.New(t, emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) {

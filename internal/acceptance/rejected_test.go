@@ -146,7 +146,7 @@ func TestLife_L08_OtherServicesEndNoSession(t *testing.T) {
 					resp, err := own.HTTPClient().Get(shop.URL("/cart/acme/carts"))
 					require.NoError(t, err)
 					assert.Equal(t, 401, resp.StatusCode)
-					assert.Equal(t, body, fixture.Text(t, resp), "it is that service's answer")
+					assert.Equal(t, body, fixture.Text(t, resp), "it is that service's response")
 					if name != "empty" || idle > 0 {
 						assert.Len(t, shop.Seen[sent:], 1)
 						shop.Fake.AssertCalls(t, "Auth.Refresh", refreshes)

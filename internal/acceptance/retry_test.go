@@ -36,7 +36,7 @@ func TestTheTablesCoverEveryOperation(t *testing.T) {
 	assert.ElementsMatch(t, emporixfake.Operations(), append(all, "Auth.StartAnonymous", "Auth.RefreshAnonymous"))
 }
 
-// A write whose answer was lost is sent once, over real sockets, and its caller
+// A write whose response was lost is sent once, over real sockets, and its caller
 // is told to look.
 func TestAWriteIsNeverDoubled(t *testing.T) {
 	for name, call := range fixture.Writes {
@@ -85,7 +85,7 @@ func TestReadsAreTriedAgain(t *testing.T) {
 	}
 }
 
-// A lost answer to a delete, and then a 404: it is done. A 404 right away is not.
+// A lost response to a delete, and then a 404: it is done. A 404 right away is not.
 func TestADeleteThatFindsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := fixture.Fake(t)

@@ -126,7 +126,7 @@ func shows(text, value string) string {
 	return ""
 }
 
-// A peer repeats the request's body where an answer's header belongs, and a
+// A peer repeats the request's body where a response's header belongs, and a
 // server repeats a password in its message: no spelling of it is shown.
 func TestScrub_NoSpellingOfASecret(t *testing.T) {
 	for _, password := range passwords {

@@ -72,7 +72,7 @@ func TestLife_L05_TheStoreFails(t *testing.T) {
 		time.Sleep(13 * time.Hour)
 		store.set(nil, down)
 		refreshed, err := client.Session("jo").Auth.Refresh(t.Context())
-		require.NoError(t, err, "the caller gets the answer")
+		require.NoError(t, err, "the caller gets the response")
 		assert.Equal(t, session, refreshed.SessionID)
 		assert.Contains(t, seen.Kinds(), emporix.EventStoreWriteFailed)
 		require.NoError(t, fixture.CustomerCall(t.Context(), client.Session("jo")))
@@ -191,7 +191,7 @@ func TestS06_StoreErrorsNameNoVisitor(t *testing.T) {
 				}
 			}))
 		_, err := client.Session("the-visitors-cookie").Customers.Get(t.Context())
-		require.NoError(t, err, "the caller gets its answer")
+		require.NoError(t, err, "the caller gets its response")
 		closed := client.Close(t.Context())
 		require.ErrorIs(t, closed, emporix.ErrStoreUnavailable)
 

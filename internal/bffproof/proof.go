@@ -138,7 +138,7 @@ type failing struct {
 	armed   bool
 	at      int  // the operation at fault
 	ever    bool // and all after it
-	applied bool // it is carried out, and its answer is lost
+	applied bool // it is carried out, and its response is lost
 	seen    int
 	write   bool // the operation at fault is a write of package bff
 	changes []string
@@ -256,7 +256,7 @@ var changes = map[string]change{
 	"everywhere":            {target: "/everywhere", ends: true},
 }
 
-// SecurityWrites fails operations of the store one by one, for one answer or for
+// SecurityWrites fails operations of the store one by one, for one response or for
 // ever, before and after they apply, while a visitor's ID changes. Afterwards
 // another replica must not know the old ID as the customer's, and must let
 // everybody in. It is a sample of what bff's own test tries over memory.

@@ -19,11 +19,11 @@ const (
 	KindInvalid Kind = iota
 	// KindNotSent: the request surely never reached the server.
 	KindNotSent
-	// KindLost: the request may have been processed; there is no answer.
+	// KindLost: the request may have been processed; there is no response.
 	KindLost
-	// KindUnreadable: there is an answer of success, and it can't be used.
+	// KindUnreadable: there is a response of success, and it can't be used.
 	KindUnreadable
-	// KindAnswered: the answer's status is no success.
+	// KindAnswered: the response's status is no success.
 	KindAnswered
 )
 
@@ -34,9 +34,9 @@ type Failure struct {
 	Field    string // KindInvalid: the argument at fault
 	Attempts int    // how many requests were sent
 	Ended    bool   // the caller's context ended
-	Err      error  // why; may be nil where there is an answer
+	Err      error  // why; may be nil where there is a response
 
-	// Of an answer.
+	// Of a response.
 	Status       int
 	Problem      wire.Problem // what its body says
 	RequestID    string
@@ -46,7 +46,7 @@ type Failure struct {
 
 	// Token is what the failure of a token call means for the token that was sent.
 	Token Outcome
-	// Bearer says whether the answer rejects the bearer of the call.
+	// Bearer says whether the response rejects the bearer of the call.
 	Bearer Rejection
 }
 

@@ -127,7 +127,7 @@ func (f *Failure) IsDone() bool {
 	return f.Op.GoneIsDone && f.MaybeDone && SentinelOf(f.Status) == sentinel.NotFound && !f.Problem.Fault && !f.IsForeign()
 }
 
-// IsForeign reports an answer that is none of the API's: a proxy's page, or anything.
+// IsForeign reports a response that is none of the API's: a proxy's page, or anything.
 func (f *Failure) IsForeign() bool { return f.Problem.HTML || f.Problem.Other }
 
 // IsDeadToken reports a 401 that says that the access token is none any more.
@@ -147,7 +147,7 @@ func (f *Failure) IsNotTheCustomer() bool {
 type Outcome uint8
 
 const (
-	// Unknown: the request may have been processed, the answer is lost.
+	// Unknown: the request may have been processed, the response is lost.
 	Unknown Outcome = iota
 	// Failed: the server answered that it could not; nothing was consumed.
 	Failed
@@ -213,10 +213,10 @@ func (f *Failure) refusal(call operation.TokenCall) Outcome {
 type Rejection uint8
 
 const (
-	// NotTheBearer is an answer of the service that was asked, such as "no
+	// NotTheBearer is a response of the service that was asked, such as "no
 	// product for this key" or "wrong password".
 	NotTheBearer Rejection = iota
-	// PerhapsTheBearer is an empty answer. It is worth a renewal, and ends nothing.
+	// PerhapsTheBearer is an empty response. It is worth a renewal, and ends nothing.
 	PerhapsTheBearer
 	// TheBearer is the gateway's word about the access token.
 	TheBearer
@@ -224,7 +224,7 @@ const (
 
 func (f *Failure) rejection() Rejection { return Rejects(f.Status, f.Problem, f.Op.PasswordCall) }
 
-// Rejects reports whether an answer rejects the bearer of its request. password is
+// Rejects reports whether a response rejects the bearer of its request. password is
 // set where an empty 401 means a wrong password.
 func Rejects(status int, p wire.Problem, password bool) Rejection {
 	switch {

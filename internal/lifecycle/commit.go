@@ -173,7 +173,7 @@ func (v *Visitor) try(ctx context.Context, over []uint64, next *Record) (verdict
 			return written, nil, nil
 		}
 	}
-	// Perhaps an earlier try was applied and only its answer was lost.
+	// Perhaps an earlier try was applied and only its response was lost.
 	row, err := v.stored(ctx)
 	switch {
 	case err != nil:

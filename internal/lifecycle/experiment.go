@@ -134,7 +134,7 @@ func matchesAny(err error, kinds []sentinel.Error) bool {
 	return slices.ContainsFunc(kinds, func(kind sentinel.Error) bool { return errors.Is(err, kind) })
 }
 
-// perhaps reports whether the bearer was refused by an answer that says nothing.
+// perhaps reports whether the bearer was refused by a response that says nothing.
 func perhaps(err error) bool {
 	f := failure.Of(err)
 	return f != nil && f.Bearer == failure.PerhapsTheBearer

@@ -51,7 +51,7 @@ func TestL06_TheSecondRefreshDecides(t *testing.T) {
 		err     bool
 	}{
 		"it works": {kept: true}, "undecided again": {second: failure.Undecided, refused: true}, "a definite no": {second: failure.Refused, refused: true},
-		"no answer": {second: failure.Unknown, refused: true, kept: true, err: true}, "an outage": {second: failure.Failed, refused: true, kept: true, err: true},
+		"no response": {second: failure.Unknown, refused: true, kept: true, err: true}, "an outage": {second: failure.Failed, refused: true, kept: true, err: true},
 		"not sent": {second: failure.NotSent, refused: true, kept: true, err: true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -28,7 +28,7 @@ import (
 var fleetSeeds = flag.Uint64("fleet.seeds", 1, "seeds per cell of the fleet model")
 
 const (
-	stallTime     = 20 * time.Second // a lease outlives one, but not a second one right after it, nor a slow server's answer
+	stallTime     = 20 * time.Second // a lease outlives one, but not a second one right after it, nor a slow server's response
 	fleetTime     = 8 * time.Hour
 	fleetVisitors = 4 // every second is a customer
 )
@@ -459,7 +459,7 @@ func (r *replica) call(ctx context.Context, fam *family, act func() (Grant, erro
 		r.server.mu.Lock()
 		switch {
 		case err != nil:
-		case late && stood: // a standstill ate the time for the answer
+		case late && stood: // a standstill ate the time for the response
 			fam.outlived = true
 		default:
 			fam.answerLost = true

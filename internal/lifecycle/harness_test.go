@@ -140,7 +140,7 @@ type trip uint8
 const (
 	works  trip = iota
 	breaks      // nothing is done
-	loses       // it is done, and the answer is an error
+	loses       // it is done, and the response is an error
 	panics
 )
 

@@ -49,7 +49,7 @@ func TestL02_AnIdleCustomerUsesTheAccessToken(t *testing.T) {
 	})
 }
 
-// Renewals follow the lifetimes of the answer, whatever the flow.
+// Renewals follow the lifetimes of the response, whatever the flow.
 func TestL02_LifetimesComeFromTheAnswer(t *testing.T) {
 	tests := map[string]struct {
 		access, refresh time.Duration

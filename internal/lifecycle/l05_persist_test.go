@@ -66,7 +66,7 @@ func TestL05_AShortHiccupIsNotSeen(t *testing.T) {
 	}
 }
 
-// A store that is gone for longer: the caller gets the answer, this process
+// A store that is gone for longer: the caller gets the response, this process
 // goes on, and the row is written when the store is back.
 func TestL05_ALongOutageLosesNothing(t *testing.T) {
 	acts := map[string]func(*fixture, *Visitor){

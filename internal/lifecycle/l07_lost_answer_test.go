@@ -72,7 +72,7 @@ func TestL07_ACustomersLostRefreshIsHeldBack(t *testing.T) {
 }
 
 // Code of the user's that panics or ends its goroutine while a refresh is under way: the
-// token may have been spent, as after a lost answer.
+// token may have been spent, as after a lost response.
 func TestL07_APanicIsALostAnswer(t *testing.T) {
 	for name, end := range map[string]func(){"panic": func() { panic("R1") }, "Goexit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {

@@ -94,7 +94,7 @@ func TestL10_ARefusedBearerThatCannotBeReplaced(t *testing.T) {
 }
 
 // What is left of a renewal's time when the bearer is there at last may not be
-// enough for the answer: then the refresh token stays for the next time.
+// enough for the response: then the refresh token stays for the next time.
 func TestL10_AUtilityBearerThatComesTooLate(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, w *fixture) {
 		v := w.customer("jo")

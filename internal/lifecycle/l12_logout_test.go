@@ -270,7 +270,7 @@ func TestL12_AnOwedLogoutWins(t *testing.T) {
 	}
 }
 
-// overtaken is a fakeStore on which something happens between a save and its answer.
+// overtaken is a fakeStore on which something happens between a save and its response.
 type overtaken struct {
 	*fakeStore
 	by func()

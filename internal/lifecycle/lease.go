@@ -71,7 +71,7 @@ func (v *Visitor) acquire(ctx context.Context, seen *Record) (l *lease, done boo
 		switch {
 		case err != nil:
 			if !v.m().pending.keepLease(v.key(), l) {
-				l.forgo(true) // perhaps only the answer was lost
+				l.forgo(true) // perhaps only the response was lost
 			}
 			if ctx.Err() != nil {
 				return nil, false, fmt.Errorf("%w: the time for the session's renewal ended before it had the lease: %w", sentinel.Unavailable, context.Cause(ctx))
@@ -105,7 +105,7 @@ func (v *Visitor) hasChanged(ctx context.Context, seen *Record) (bool, error) {
 }
 
 // take asks for the lease, a few times while the store fails: who has it
-// already, because only an answer was lost, extends it.
+// already, because only a response was lost, extends it.
 func (l *lease) take(ctx context.Context) (acquired bool, err error) {
 	for try := range leaseTries {
 		if try > 0 && !pause(ctx, firstPoll<<try) {
@@ -187,7 +187,7 @@ func (l *lease) send(ctx context.Context, call func(context.Context) (Grant, err
 	return contained(ctx, call)
 }
 
-// contained turns a panic or Goexit in a transport or a middleware into a lost answer:
+// contained turns a panic or Goexit in a transport or a middleware into a lost response:
 // the refresh token may have been sent.
 func contained(ctx context.Context, call func(context.Context) (Grant, error)) (g Grant, err error) {
 	done := make(chan struct{})
@@ -238,7 +238,7 @@ func (l *lease) giveBack(ctx context.Context) error {
 }
 
 // doubtful reports that the refresh token of r may have been sent by a process
-// that died before it could write the answer. A record that this process has
+// that died before it could write the response. A record that this process has
 // still to write is no other process's.
 func (l *lease) doubtful(r *Record) bool {
 	return l != nil && l.abandoned && l.v.m().pending.of(l.v.key()).record != r

@@ -13,7 +13,7 @@ import (
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
-// A lost answer of the store is no reason to suspect anybody of having died.
+// A lost response of the store is no reason to suspect anybody of having died.
 func TestFleet_LostAnswersOfTheStore(t *testing.T) {
 	for _, op := range []string{"acquire", "release", "remaining", "save"} {
 		for _, how := range []trip{breaks, loses, panics} {
@@ -121,7 +121,7 @@ func TestFleet_ARowThatIsOwed(t *testing.T) {
 	for _, outage := range []time.Duration{3 * time.Second, 20 * time.Second, 45 * time.Second} {
 		for kind, want := range map[string]Want{"guest": WantAnonymous, "customer": WantCustomer} {
 			if kind == "guest" && outage > leaseTime {
-				continue // sent again, as after any lost answer
+				continue // sent again, as after any lost response
 			}
 			t.Run(fmt.Sprint(kind, " ", outage), func(t *testing.T) {
 				inShop(t, 2, func(t *testing.T, s *shop) {

@@ -87,7 +87,7 @@ func TestFleet_ARenewalIsFiveStoreOperations(t *testing.T) {
 		_, err := s.use(0, "jo", WantAnonymous)
 		require.NoError(t, err)
 		assert.Equal(t, map[string]int{
-			"load":    3, // as the request comes, under the lease, and for the answer
+			"load":    3, // as the request comes, under the lease, and for the response
 			"acquire": 1, "remaining": 1, "save": 1, "release": 1,
 		}, s.links[0].used())
 	})

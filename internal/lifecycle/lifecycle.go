@@ -55,12 +55,12 @@ type SessionContext struct {
 	TargetLocation string `json:"t,omitempty" url:"targetLocation,omitempty"`
 }
 
-// Grant is the answer of a token call, and when the call was sent: lifetimes
+// Grant is the response of a token call, and when the call was sent: lifetimes
 // count from there.
 type Grant struct {
 	wire.Token
 	SentAt time.Time
-	// Date is the server's own time; zero if the answer does not say.
+	// Date is the server's own time; zero if the response does not say.
 	Date time.Time
 }
 

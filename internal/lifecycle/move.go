@@ -68,7 +68,7 @@ func (v *Visitor) carry(ctx context.Context, to *Visitor, r *Record, suspect boo
 }
 
 // undoMove puts a tombstone in the place of what a move that failed has written at v, or
-// may have written: the answer may have been lost, and a write that was left may come
+// may have written: the response may have been lost, and a write that was left may come
 // later. before is what the move had written there before that; nil if nothing.
 func (v *Visitor) undoMove(moved, before *Record) {
 	v.undone.Store(moved.Generation)

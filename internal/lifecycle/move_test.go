@@ -129,10 +129,10 @@ func TestMove_AStoreThatFailsKeepsTheSession(t *testing.T) {
 }
 
 // A move that failed leaves no copy of the session at the new key, also where the store
-// made the write and lost the answer, or makes it later.
+// made the write and lost the response, or makes it later.
 func TestMove_AFailedMoveLeavesNoCopy(t *testing.T) {
 	lasting := map[string]func(*atomic.Bool) trip{
-		"lost answers": func(down *atomic.Bool) trip {
+		"lost responses": func(down *atomic.Bool) trip {
 			if down.Load() {
 				return loses
 			}
@@ -165,7 +165,7 @@ func TestMove_AFailedMoveLeavesNoCopy(t *testing.T) {
 							w.info("new")
 							time.Sleep(20 * time.Minute)
 						}
-						if name == "lost answers" || !closes {
+						if name == "lost responses" || !closes {
 							row := w.row("new")
 							assert.True(t, row == nil || row.Kind == None, "%+v", row)
 						}

@@ -11,7 +11,7 @@ import (
 	"github.com/emporix-community/emporix-go/internal/sentinel"
 )
 
-// Lifetimes used when an answer does not say, and limits on what it says.
+// Lifetimes used when a response does not say, and limits on what it says.
 const (
 	defaultLife = 5 * time.Minute
 	maxLife     = 365 * 24 * time.Hour
@@ -22,7 +22,7 @@ type Record struct {
 	Generation   uint64
 	Kind         Kind
 	Ended        bool // the customer's session ended by itself, and there was no login or logout since
-	Suspect      bool // a refresh got no answer: the refresh token may be spent
+	Suspect      bool // a refresh got no response: the refresh token may be spent
 	Access       secret.Secret
 	Refresh      secret.Secret
 	SaaS         secret.Secret
@@ -180,7 +180,7 @@ func begin(kind Kind, g Grant, previous uint64) *Record {
 	return r
 }
 
-// renew makes the next generation of a session. What the answer leaves out stays.
+// renew makes the next generation of a session. What the response leaves out stays.
 func (r *Record) renew(g Grant) *Record {
 	next := r.next()
 	next.Suspect, next.Refusals = false, refusals{}

@@ -27,7 +27,7 @@ func (m *Manager) redeemAnonymous(ctx context.Context, r *Record, l *lease) (Gra
 	call := func(ctx context.Context) (Grant, error) { return m.cfg.Issuer.RefreshAnonymous(ctx, r.Refresh) }
 	g, err := l.send(ctx, call)
 	if err != nil && outcome(err) == failure.Unknown && m.inTime(ctx) {
-		// The answer was lost. An anonymous session has nothing to fall back on,
+		// The response was lost. An anonymous session has nothing to fall back on,
 		// so the token is sent once more while a server's grace may last.
 		g, err = l.send(ctx, call)
 	}

@@ -159,7 +159,7 @@ func (v *Visitor) refreshed(r, next *Record) func() {
 }
 
 // suspend holds a refresh token back that another process may have spent, like
-// after a lost answer.
+// after a lost response.
 func (v *Visitor) suspend(r *Record) (func(), error) {
 	err := fmt.Errorf("%w: another process may have ended while it renewed the session, which goes on until its access token ends", sentinel.Unavailable)
 	return v.commitAfterFailure(r, r.suspected(), func() { v.notify(EventRefreshFailed, r.Kind, err) }), err

@@ -14,14 +14,14 @@ const forcedPause = 30 * time.Second
 // errTooSoon ends a forced renewal that follows the last one at once.
 var errTooSoon = errors.New("the server rejects new tokens too")
 
-// ReplaceRejected is the answer to a token that the server rejected. It returns the token
+// ReplaceRejected is the response to a token that the server rejected. It returns the token
 // to try again with; ok is false when there is none, because the same session
 // was renewed for the same reason a moment ago.
 func (v *Visitor) ReplaceRejected(ctx context.Context, want Want, rejected Token) (t Token, ok bool, err error) {
 	return v.replaceRejected(ctx, want, rejected, false)
 }
 
-// ReplaceDoubtful is ReplaceRejected for a token that the server perhaps rejected: an answer
+// ReplaceDoubtful is ReplaceRejected for a token that the server perhaps rejected: a response
 // that says nothing ends no session, and what the renewal fails with is no news.
 func (v *Visitor) ReplaceDoubtful(ctx context.Context, want Want, rejected Token) (t Token, ok bool) {
 	t, ok, err := v.replaceRejected(ctx, want, rejected, true)

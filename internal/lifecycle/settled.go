@@ -11,7 +11,7 @@ import (
 
 // A process can't tell alone that a session is over: where a store is shared and
 // does not lend, another process may have sent the same refresh token first, and
-// still be waiting for its answer or writing it. Its row is the newer truth. So a
+// still be waiting for its response or writing it. Its row is the newer truth. So a
 // session is ended or replaced only when no such row has come for as long as one
 // call and the write after it may take.
 

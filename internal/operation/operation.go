@@ -28,11 +28,11 @@ type Operation struct {
 	Secrets []string
 	// Scope is what the bearer needs, where the vendor names one.
 	Scope string
-	// Tokens says which tokens the answer holds, if any.
+	// Tokens says which tokens the response holds, if any.
 	Tokens TokenCall
 	// MayAnswerNothing is set where tokens are documented and an empty success too.
 	MayAnswerNothing bool
-	// GoneIsDone is set where the answer "not found" means success, if an earlier
+	// GoneIsDone is set where the response "not found" means success, if an earlier
 	// try may have arrived.
 	GoneIsDone bool
 	// PasswordCall is set where the request proves who the customer is with a

@@ -79,14 +79,14 @@ func (s *sender) RoundTrip(shown *http.Request) (*http.Response, error) {
 		switch {
 		case x.Context.Err() != nil:
 		case watch.wasRepeated():
-			err = errors.New("the server ended the HTTP/2 stream of the request without an answer")
+			err = errors.New("the server ended the HTTP/2 stream of the request without a response")
 		case ctx.Err() != nil:
 			err = s.ended(shown.Context())
 		}
 		return nil, x.scrub.wireError(explain(err), req, x.op.Path)
 	}
 	if resp == nil {
-		return nil, &unusable{failure.KindUnreadable, errors.New("the transport returned neither an answer nor an error")}
+		return nil, &unusable{failure.KindUnreadable, errors.New("the transport returned neither a response nor an error")}
 	}
 	s.protocol.Store(int32(resp.ProtoMajor)) // #nosec G115 -- 1 or 2
 	body, err := x.read(resp)
@@ -106,7 +106,7 @@ func (s *sender) RoundTrip(shown *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// read reads the whole body of an answer.
+// read reads the whole body of a response.
 func (x *exchange) read(resp *http.Response) (*memoryBody, error) {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		closeBody(resp) // a connection, which never ends by itself
@@ -120,7 +120,7 @@ func (x *exchange) read(resp *http.Response) (*memoryBody, error) {
 	return body, err
 }
 
-// show leaves in an answer what the outer layers may see.
+// show leaves in a response what the outer layers may see.
 func (x *exchange) show(resp *http.Response, body *memoryBody) {
 	resp.Body = body
 	resp.Header = declareUTF8(resp.Header)
@@ -151,7 +151,7 @@ func (s *sender) ended(shown context.Context) error {
 	return TimedOut(s.timeout)
 }
 
-// shownHeader is a header of the answer as the outer layers may see it. A server may
+// shownHeader is a header of the response as the outer layers may see it. A server may
 // repeat there what it was sent, such as the URL, or name a token that it issues.
 func (x *exchange) shownHeader(h http.Header) http.Header { return mapHeader(h, x.shown) }
 

@@ -77,7 +77,7 @@ const keepBuffer = 256 << 10
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// unzipped is the body of an answer, decompressed where net/http has not done that: a
+// unzipped is the body of a response, decompressed where net/http has not done that: a
 // middleware asked for gzip, or a server compresses what was not asked to be.
 func unzipped(resp *http.Response) io.Reader {
 	switch strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))) {
@@ -110,7 +110,7 @@ func (b *zippedBody) Read(p []byte) (n int, err error) {
 		n, err = b.zip.Read(p)
 	}
 	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
-		err = &unusable{failure.KindUnreadable, errors.New("the answer is not compressed as its header says")}
+		err = &unusable{failure.KindUnreadable, errors.New("the response is not compressed as its header says")}
 	}
 	return n, err
 }
@@ -145,11 +145,11 @@ func readBody(resp *http.Response, limit int64) (*memoryBody, error) {
 		body.buffer.Reset()
 		body.cut = errors.New("encoded")
 	case encoded:
-		err = &unusable{failure.KindUnreadable, errors.New("the answer is encoded in a way that was not asked for")}
+		err = &unusable{failure.KindUnreadable, errors.New("the response is encoded in a way that was not asked for")}
 	case n > limit && failed:
 		body.buffer.Truncate(int(limit))
 	case n > limit:
-		err = &unusable{failure.KindUnreadable, fmt.Errorf("the answer is larger than %d bytes", limit)}
+		err = &unusable{failure.KindUnreadable, fmt.Errorf("the response is larger than %d bytes", limit)}
 	}
 	if err == nil {
 		err = body.convert(resp.Header, resp.StatusCode >= 300)

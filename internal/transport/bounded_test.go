@@ -82,7 +82,7 @@ func TestBounded_ABaseThatDoesNotHear(t *testing.T) {
 				assert.Contains(t, calls.String(), "1 call of the transport")
 				time.Sleep(time.Hour)
 				assert.Empty(t, calls.String())
-				assert.True(t, body.closed.Load(), "of the answer that came too late")
+				assert.True(t, body.closed.Load(), "of the response that came too late")
 			})
 		})
 	}
@@ -117,7 +117,7 @@ func TestBounded_Bodies(t *testing.T) {
 			"none":         {resp: &http.Response{StatusCode: 204, Body: http.NoBody}},
 			"nothing":      {resp: &http.Response{StatusCode: 204}},
 			"a connection": {resp: &http.Response{StatusCode: 101, Body: &slowBody{}}},
-			"no answer":    {},
+			"no response":  {},
 			"an error":     {err: io.ErrUnexpectedEOF},
 		} {
 			t.Run(name+", "+what, func(t *testing.T) {
@@ -223,7 +223,7 @@ func TestPassage(t *testing.T) {
 				synctest.Wait()
 				assert.Empty(t, calls.String())
 				assert.Equal(t, tt.reached, reached.Load())
-				assert.Equal(t, tt.after > 0, body.closed.Load(), "of an answer that came too late")
+				assert.Equal(t, tt.after > 0, body.closed.Load(), "of a response that came too late")
 				if name == "before" {
 					assert.ErrorContains(t, late, "after its context had ended")
 				}
@@ -251,7 +251,7 @@ func TestPassage_OnlyWhereThereIsOne(t *testing.T) {
 	}
 }
 
-// The pipeline reads the answers of a base that does not hear within its limits, and
+// The pipeline reads the responses of a base that does not hear within its limits, and
 // can't say of what it left that nothing was sent.
 func TestBounded_InAPipeline(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -269,14 +269,14 @@ func TestBounded_InAPipeline(t *testing.T) {
 		"an error's that breaks off": {func(*http.Request) *http.Response {
 			return &http.Response{StatusCode: 404, Body: broken{}}
 		}, 0, 404, ""},
-		"an answer": {func(*http.Request) *http.Response { return answer(200, "all") }, 0, 200, ""},
+		"a response": {func(*http.Request) *http.Response { return answer(200, "all") }, 0, 200, ""},
 		"a connection": {func(*http.Request) *http.Response {
 			return &http.Response{StatusCode: 101, Body: &slowBody{}}
 		}, 0, 101, ""},
 		"a connection that is closed": {func(*http.Request) *http.Response {
 			return &http.Response{StatusCode: 101, Body: &flood{left: 10}}
 		}, 0, 101, ""},
-		"no answer at all": {func(r *http.Request) *http.Response {
+		"no response at all": {func(r *http.Request) *http.Response {
 			httptrace.ContextClientTrace(r.Context()).GetConn("api.test:443") // and none is obtained
 			time.Sleep(time.Hour)
 			return nil

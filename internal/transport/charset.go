@@ -28,7 +28,7 @@ func toUTF8(body []byte, h http.Header) ([]byte, error) {
 		}
 		return text, nil
 	}
-	return nil, errors.New("the answer is in a character encoding other than UTF-8 and ISO-8859-1; have the server send UTF-8")
+	return nil, errors.New("the response is in a character encoding other than UTF-8 and ISO-8859-1; have the server send UTF-8")
 }
 
 // declareUTF8 is a header after toUTF8: a middleware may wrap the body, which is then

@@ -13,7 +13,7 @@ import (
 	"github.com/emporix-community/emporix-go/internal/transport"
 )
 
-// An answer is read in the encoding that it declares, or refused. Of an error the
+// A response is read in the encoding that it declares, or refused. Of an error the
 // status is kept.
 func TestCharsets(t *testing.T) {
 	const utf8, latin1, ascii, refused = "J\u00f6rg \u007f", "J\xf6rg \x7f", "Jo \x7f", "refused"

@@ -65,7 +65,7 @@ func TestWhereAnEmptyBodyIsAGuard(t *testing.T) {
 	for _, c := range []struct {
 		scheme         string
 		direct, traced bool
-		spoke          int // HTTP's version in the answer before; 0: there was none
+		spoke          int // HTTP's version in the response before; 0: there was none
 		guard          bool
 	}{
 		{"http", true, false, 0, true}, {"https", true, false, 0, false},

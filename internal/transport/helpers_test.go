@@ -129,7 +129,7 @@ const (
 	never       stage = iota
 	atFirstByte       // before the request is read
 	afterHeaders
-	afterBody // the request is processed, and no answer begins
+	afterBody // the request is processed, and no response begins
 	amidStatus
 	amidHeaders
 	amidBody
@@ -137,7 +137,7 @@ const (
 
 var stages = map[string]stage{
 	"at the first byte": atFirstByte, "after the headers": afterHeaders, "after the body": afterBody,
-	"amid the status line": amidStatus, "amid the answer's headers": amidHeaders, "amid the answer's body": amidBody,
+	"amid the status line": amidStatus, "amid the response's headers": amidHeaders, "amid the response's body": amidBody,
 }
 
 // double is a server on a real socket that cuts connections and counts.

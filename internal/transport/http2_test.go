@@ -238,7 +238,7 @@ func TestHTTP2DoublesNothingThatMatters(t *testing.T) {
 				assert.Equal(t, 1, server.count(), "requests on the wire")
 				assert.NotContains(t, err.Error(), "GetBody", "advice to programmers")
 				if end == refused || end == protocol { // which net/http would have sent again
-					assert.ErrorContains(t, err, "ended the HTTP/2 stream of the request without an answer")
+					assert.ErrorContains(t, err, "ended the HTTP/2 stream of the request without a response")
 				}
 			})
 		}
@@ -258,7 +258,7 @@ func TestHTTP2AnnouncesNoBodyWhereThereIsNone(t *testing.T) {
 						cfg.Base, cfg.Direct = through{cfg.Base}, false
 					}
 				})
-				if wrapped { // which does not say what it speaks before the first answer
+				if wrapped { // which does not say what it speaks before the first response
 					warm, err := send(t.Context(), p, callOf(operation.AuthStartAnonymous))
 					require.NoError(t, err)
 					warm.Release()

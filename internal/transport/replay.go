@@ -18,7 +18,7 @@ import (
 // net/http sends some requests again by itself:
 //
 //   - over HTTP/1, a GET without a body, when a connection that was used before
-//     ends without an answer. A body that can't be rewound prevents it, and an
+//     ends without a response. A body that can't be rewound prevents it, and an
 //     empty one changes nothing on the wire.
 //   - over HTTP/2, any request whose stream ends with REFUSED_STREAM or above the
 //     last stream of a GOAWAY, which were not processed, or with PROTOCOL_ERROR,
@@ -177,7 +177,7 @@ func same(a, b net.Conn) bool {
 	return a != nil && reflect.TypeOf(a).Comparable() && a == b
 }
 
-// speaks2 reports whether a connection speaks HTTP/2; otherwise is the answer for
+// speaks2 reports whether a connection speaks HTTP/2; otherwise is the response for
 // a connection that does not say.
 func speaks2(conn net.Conn, otherwise bool) bool {
 	if secured, ok := conn.(interface{ ConnectionState() tls.ConnectionState }); ok {

@@ -60,14 +60,14 @@ func checkRetry(ctx context.Context, resp *http.Response, err error) (bool, erro
 		return false, nil
 	}
 	x.claimed.Store(false)
-	if err == nil { // an answer like 502 does not say what happened behind it
+	if err == nil { // a response like 502 does not say what happened behind it
 		x.sent = status != http.StatusTooManyRequests
 	}
 	return true, nil
 }
 
 // backoff is retryablehttp's second question. There is no way to the exchange
-// when there is no answer; the jitter is then drawn anew.
+// when there is no response; the jitter is then drawn anew.
 func backoff(_, _ time.Duration, attempt int, resp *http.Response) time.Duration {
 	if resp != nil && resp.Request != nil {
 		if x := exchangeOf(resp.Request.Context()); x != nil {
@@ -118,7 +118,7 @@ const longest = 365 * 24 * time.Hour
 
 // retryAfter reads the header in seconds or as a date; 0 when it is absent,
 // past, or makes no sense. A date is the server's, and so is the time that it is
-// measured from, if the answer says it: the two clocks may differ.
+// measured from, if the response says it: the two clocks may differ.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	values := h.Values("Retry-After")
 	if len(values) != 1 {

@@ -463,7 +463,7 @@ func TestTheBudgetEndsRetriesInAnOutage(t *testing.T) {
 	}
 }
 
-// After the outage, five answered calls earn one retry again. An answer that the
+// After the outage, five answered calls earn one retry again. A response that the
 // server is in trouble earns nothing.
 func TestTheBudgetRecovers(t *testing.T) {
 	for answered, tries := range map[int]int{200: 3, 404: 3, 499: 3, 408: 1, 429: 1, 500: 1, 501: 1} {
@@ -619,7 +619,7 @@ func TestFinalErrors(t *testing.T) {
 // An attempt ends in time, whatever the server draws out.
 func TestAnAttemptEndsInTime(t *testing.T) {
 	for name, trickle := range map[string]func(http.ResponseWriter){
-		"no answer": func(http.ResponseWriter) {},
+		"no response": func(http.ResponseWriter) {},
 		"headers only": func(w http.ResponseWriter) {
 			_ = http.NewResponseController(w).Flush()
 		},

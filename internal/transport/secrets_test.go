@@ -225,7 +225,7 @@ func TestS03_RedirectsAreNeverFollowed(t *testing.T) {
 	assert.Error(t, err)
 	assert.Zero(t, reached)
 
-	// One that a middleware makes up is an answer like any other.
+	// One that a middleware makes up is a response like any other.
 	p = pipeline(t, server.URL, middleware(func(*http.Request, http.RoundTripper) (*http.Response, error) {
 		return answer(302, "", "Location", target.URL), nil
 	}))
@@ -633,8 +633,8 @@ func TestS06_OtherNormalForms(t *testing.T) {
 	assert.Equal(t, "a [redacted]", got.Scrub("a Zauberw\u00f6rter"))
 }
 
-// The headers of an answer are no way around it: what repeats the bearer is masked,
-// and in an answer with tokens also what may be one.
+// The headers of a response are no way around it: what repeats the bearer is masked,
+// and in a response with tokens also what may be one.
 func TestS06_HeadersAreScrubbed(t *testing.T) {
 	for op, masked := range map[*operation.Operation]bool{operation.CustomersGet: false, operation.AuthLogin: true, operation.AuthRefresh: true} {
 		given := http.Header{
@@ -888,10 +888,10 @@ func TestStrangeTransports(t *testing.T) {
 	}
 }
 
-// Whatever an answer comes to, the transport gets its connection back.
+// Whatever a response comes to, the transport gets its connection back.
 func TestBodiesAreClosed(t *testing.T) {
 	for name, change := range map[string]func(*http.Response) error{
-		"an answer":           func(*http.Response) error { return nil },
+		"a response":          func(*http.Response) error { return nil },
 		"of an error":         func(r *http.Response) error { r.StatusCode = 404; return nil },
 		"beside an error":     func(*http.Response) error { return io.ErrUnexpectedEOF },
 		"a connection":        func(r *http.Response) error { r.StatusCode = 101; return nil },

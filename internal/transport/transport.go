@@ -8,7 +8,7 @@
 //	Send            builds the request with placeholders where secrets go
 //	retryablehttp   sends it again where the operation's retry class allows (retry.go)
 //	middleware      the user's; sees placeholders only
-//	sender          binds the secrets, sets the attempt's deadline, reads the answer (attempt.go)
+//	sender          binds the secrets, sets the attempt's deadline, reads the response (attempt.go)
 //	base            the network; replay.go keeps it from sending by itself what may be done
 package transport
 
@@ -116,7 +116,7 @@ type Response struct {
 	body       *memoryBody
 }
 
-// Failure is what an answer comes to that is no success.
+// Failure is what a response comes to that is no success.
 func (r *Response) Failure(op *operation.Operation) *failure.Failure {
 	p := wire.DecodeProblem(r.Body, r.Header.Get("Content-Type"))
 	p.Code, p.Message, p.MoreInfo = r.Scrub(p.Code), r.Scrub(p.Message), r.Scrub(p.MoreInfo)
@@ -155,7 +155,7 @@ func (r *Response) Release() {
 // Scrub removes the call's secrets from a text that the server sent.
 func (r *Response) Scrub(text string) string { return r.scrub.clean(text) }
 
-// Send carries the call to the server and returns its answer, of any status.
+// Send carries the call to the server and returns its response, of any status.
 // Its error is a *failure.Failure.
 func (p *Pipeline) Send(ctx context.Context, call Prepared, auth Authorization) (*Response, error) {
 	own := &private{encoded: call.encoded, sessionID: auth.SessionID, pipeline: p}
@@ -187,7 +187,7 @@ func (p *Pipeline) Send(ctx context.Context, call Prepared, auth Authorization) 
 	return &own.result, nil
 }
 
-// bodyOf is the whole body of an answer.
+// bodyOf is the whole body of a response.
 func (h *private) bodyOf(resp *http.Response, op *operation.Operation) (*memoryBody, error) {
 	if body, whole := resp.Body.(*memoryBody); whole {
 		return body, nil

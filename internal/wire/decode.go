@@ -11,23 +11,23 @@ import (
 	"unicode/utf8"
 )
 
-// Decode reads an answer into a struct or a list. An answer as documented costs
+// Decode reads a response into a struct or a list. A response as documented costs
 // one json.Unmarshal. Where that fails, or would mix two members with one name,
 // Decode goes on member by member: a number or a bool may come as a string and a
 // string as a number, and what can't be read stays zero, without a loss for its
-// neighbours. It fails only where the answer is no JSON, or no object or list at
+// neighbours. It fails only where the response is no JSON, or no object or list at
 // all.
 func Decode(body []byte, into any) error {
 	if distinctNames(body) && json.Unmarshal(body, into) == nil {
 		return nil
 	}
 	if !json.Valid(body) {
-		return errors.New("the answer is not JSON")
+		return errors.New("the response is not JSON")
 	}
 	target := reflect.ValueOf(into).Elem()
 	target.SetZero()
 	if !read(target, body) {
-		return errors.New("the answer is JSON of another type")
+		return errors.New("the response is JSON of another type")
 	}
 	return nil
 }

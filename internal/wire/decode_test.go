@@ -26,7 +26,7 @@ type answer struct {
 	Flag    bool              `json:"flag"`
 	Count   int               `json:"count"`
 	Part    *inner            `json:"part"`
-	Whole   inner             `json:"whole"` // its members are not the answer's
+	Whole   inner             `json:"whole"` // its members are not the response's
 	List    []inner           `json:"list"`
 	Names   []string          `json:"names"`
 	Map     map[string]string `json:"map"`

@@ -8,7 +8,7 @@ import (
 	"github.com/emporix-community/emporix-go/internal/secret"
 )
 
-// MaskTokens returns a token answer with its tokens masked, and with all other
+// MaskTokens returns a token response with its tokens masked, and with all other
 // members as they are, also doubled ones. What is no JSON object is dropped
 // whole: nothing tells what in it is a token.
 func MaskTokens(body []byte) []byte {
@@ -19,7 +19,7 @@ func MaskTokens(body []byte) []byte {
 	return maskIn(body, 16)
 }
 
-// maskIn masks a value down to a depth that no token answer has, and as a whole
+// maskIn masks a value down to a depth that no token response has, and as a whole
 // below it.
 func maskIn(raw json.RawMessage, depth int) json.RawMessage {
 	masked := json.RawMessage(`"` + secret.Mask + `"`)

@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-var errNotObject = errors.New("the answer is not a JSON object")
+var errNotObject = errors.New("the response is not a JSON object")
 
 // object holds the members that the caller asked for, by their exact names.
 type object map[string]json.RawMessage
@@ -135,14 +135,14 @@ func DecodeID(body []byte) (string, error) {
 		return "", err
 	}
 	if !o.has("id") {
-		return "", errors.New("the answer holds no id")
+		return "", errors.New("the response holds no id")
 	}
 	id, ok := idOf(o["id"])
 	switch {
 	case !ok:
-		return "", errors.New("the id in the answer is neither a string nor a whole number")
+		return "", errors.New("the id in the response is neither a string nor a whole number")
 	case strings.TrimSpace(id) == "" || len(id) > maxIDLen || hasControl(id):
-		return "", errors.New("the id in the answer is empty, too long or unprintable")
+		return "", errors.New("the id in the response is empty, too long or unprintable")
 	}
 	return id, nil
 }

@@ -26,7 +26,7 @@ type Problem struct {
 	Message  string
 	MoreInfo string
 	Details  []Detail
-	// About is what the answer is about, as far as it says.
+	// About is what the response is about, as far as it says.
 	About Subject
 	// Down marks an error of the API's or of OAuth that speaks of trouble of the
 	// server's own, or states a status of that.
@@ -70,7 +70,7 @@ func DecodeProblem(body []byte, contentType string) Problem {
 }
 
 func decodeProblemObject(body []byte) Problem {
-	// An answer that breaks off may still have said what is wrong.
+	// A response that breaks off may still have said what is wrong.
 	members, broken := readObject(body, "fault", "type", "errorCode", "code", "error", "status",
 		"message", "error_description", "moreInfo", "details", "errors", "title", "detail", "description", "reason")
 	if fault := members.get("fault"); fault != nil && says(fault) && (len(members) == 1 || !isEmptyObject(fault)) {

@@ -11,7 +11,7 @@ type Subject uint8
 
 const (
 	// SubjectUnknown is a body that says nothing known: nothing at all, a foreign
-	// page or JSON, an answer that breaks off, or a gateway's fault of another kind.
+	// page or JSON, a response that breaks off, or a gateway's fault of another kind.
 	SubjectUnknown Subject = iota
 	// SubjectRequest is an error in the API's own shape that names none of the
 	// subjects below.
@@ -195,7 +195,7 @@ func (p *Problem) texts(members object) []string {
 	return texts
 }
 
-// isDown reports an answer that speaks of trouble of the server's own, or states a
+// isDown reports a response that speaks of trouble of the server's own, or states a
 // status of that.
 func (p *Problem) isDown(members object) bool {
 	if status, stated := members.status(); stated && status >= 500 {

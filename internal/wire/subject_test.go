@@ -78,7 +78,7 @@ func TestWhatAnErrorIsAbout(t *testing.T) {
 			`{"status":401,"message":"The access token could not be checked: timeout"}`, fault("Could not check the refresh token: backend timeout", ""),
 			`{"status":400,"message":"Service is not available, please try later"}`, `{"status":400,"message":"Request limit reached"}`,
 			`{"status":400,"message":"Service not ready"}`, `{"status":400,"message":"Failed to connect to the identity service"}`,
-			// The same words wherever the answer has them.
+			// The same words wherever the response has them.
 			`{"status":401,"type":"unauthorized","message":"No.","errorCode":"TENANT_NOT_FOUND"}`, `{"status":401,"type":"unauthorized","message":"No.","code":"QUOTA_EXCEEDED"}`,
 			`{"status":400,"message":"No.","errors":[{"field":"tenant","message":"unknown"}]}`, `{"status":400,"message":"No.","errors":["unknown tenant"]}`,
 			`{"status":401,"message":"Unauthorized","error_description":"The tenant is unknown."}`, `{"status":401,"message":"No.","title":"Unknown tenant"}`,

@@ -11,8 +11,8 @@ import (
 	"github.com/emporix-community/emporix-go/internal/secret"
 )
 
-// Token is any of the token answers: anonymous, customer, refresh, social
-// login, exchange, opt-in, client credentials. What an answer omits is zero.
+// Token is any of the token responses: anonymous, customer, refresh, social
+// login, exchange, opt-in, client credentials. What a response omits is zero.
 type Token struct {
 	Access  secret.Secret
 	Refresh secret.Secret
@@ -33,7 +33,7 @@ type Token struct {
 	// Scopes are what the token may be used for, without the tenant: nil where the
 	// answer does not say, empty where it grants none.
 	Scopes []string
-	// Odd says what about the answer was not as documented, for a log. It holds
+	// Odd says what about the response was not as documented, for a log. It holds
 	// names and no values.
 	Odd []string
 }
@@ -50,10 +50,10 @@ const (
 	maxLifetime = 365 * 24 * time.Hour
 )
 
-// DecodeToken reads a customer's or an employee's token answer. It accepts the deprecated camelCase names
+// DecodeToken reads a customer's or an employee's token response. It accepts the deprecated camelCase names
 // where the snake_case ones are missing or unreadable, and numbers as strings.
 // What it can't read is absent and noted in Odd, but for what a session can't do
-// without: it refuses an answer without a usable access token, one that says it
+// without: it refuses a response without a usable access token, one that says it
 // is an error, and tokens that no request can carry, so that a caller keeps the
 // token that it has.
 func DecodeToken(body []byte) (Token, error) { return decodeToken(body, "session_id", "sessionId") }
@@ -75,7 +75,7 @@ func decodeToken(body []byte, sessionID, otherSessionID string) (Token, error) {
 		return Token{}, err
 	}
 	if says(members.orNull("fault")) || says(members.orNull("error")) {
-		return Token{}, errors.New("the answer holds an error in place of a token")
+		return Token{}, errors.New("the response holds an error in place of a token")
 	}
 	d := tokenDecoder{members: members}
 	t := Token{
@@ -94,7 +94,7 @@ func decodeToken(body []byte, sessionID, otherSessionID string) (Token, error) {
 	t.InitialPassword, _ = boolOf(members.orNull("initialPassword"))
 	t.Scopes = scopesOf(members.get("scope"))
 	if d.err == nil && t.Access.IsZero() {
-		d.err = errors.New("the answer holds no access token")
+		d.err = errors.New("the response holds no access token")
 	}
 	if d.err != nil {
 		return Token{}, d.err
@@ -123,7 +123,7 @@ type tokenDecoder struct {
 
 func (d *tokenDecoder) fail(name, reason string) {
 	if d.err == nil {
-		d.err = errors.New(name + " in the answer " + reason)
+		d.err = errors.New(name + " in the response " + reason)
 	}
 }
 

@@ -349,7 +349,7 @@ func TestScopesAndLifetimesOfOtherAnswers(t *testing.T) {
 func TestDecodeTokenPassesOverManyMembers(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(`{"access_token":"a"`)
-	for i := range 60_000 { // about the 1 MiB that a token answer may have
+	for i := range 60_000 { // about the 1 MiB that a token response may have
 		fmt.Fprintf(&b, `,"member%d":0`, i)
 	}
 	b.WriteString(`}`)

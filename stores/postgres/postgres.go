@@ -83,7 +83,7 @@ func (s *Store) Save(ctx context.Context, key string, data []byte, generation ui
 
 // SaveIf writes the row of key if the present one has the expected generation,
 // or, for 0, if there is none. It reports whether it wrote, also where the driver
-// had to send it twice because an answer was lost, unless another has written or
+// had to send it twice because a response was lost, unless another has written or
 // deleted the row in between.
 func (s *Store) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (saved bool, err error) {
 	call := rand.Text()

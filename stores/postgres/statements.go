@@ -71,7 +71,7 @@ ON CONFLICT (id) DO UPDATE SET data = $2, generation = $3, ends = clock_timestam
 
 		load: `SELECT data FROM ` + name + ` WHERE id = $1 AND ends > clock_timestamp()`,
 		save: insert(`''`, `$5`),
-		// Drivers send a statement again when its answer is lost: it then finds its own
+		// Drivers send a statement again when its response is lost: it then finds its own
 		// call, writes the same and answers the same.
 		saveNew: insert(`$5::text`, `$6`) + `
 WHERE s.ends <= clock_timestamp() OR s.call = $5`,

@@ -118,7 +118,7 @@ func (s *Store) Save(ctx context.Context, key string, data []byte, generation ui
 
 // SaveIf writes the row of key if the present one has the expected generation,
 // or, for 0, if there is none. It reports whether it wrote, also
-// where go-redis had to send it twice because an answer was lost, unless another
+// where go-redis had to send it twice because a response was lost, unless another
 // has written or deleted the row in between.
 func (s *Store) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (saved bool, err error) {
 	return s.save(ctx, key, data, decimal(expected), generation, ttl, rand.Text())
@@ -161,7 +161,7 @@ func (s *Store) run(ctx context.Context, script *redis.Script, key string, args 
 		return refused(ctx, context.Cause(ctx))
 	}
 	// go-redis dials by its own timeouts, and does not hear of a cancellation while
-	// it waits for an answer. The goroutine ends when go-redis does.
+	// it waits for a response. The goroutine ends when go-redis does.
 	done := make(chan *redis.Cmd, 1)
 	go func() {
 		defer func() {

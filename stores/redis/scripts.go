@@ -81,7 +81,7 @@ return false
 `)
 
 	// data, generation, ttl, expected generation or '', a name for this call;
-	// answers 1 if it wrote. go-redis sends a script again when its answer is lost:
+	// answers 1 if it wrote. go-redis sends a script again when its response is lost:
 	// this call then finds its own name, and answers the same.
 	saveScript = newScript(clock + answer + until + `
 if ARGV[4] ~= '' and ARGV[4] ~= generation then
@@ -104,7 +104,7 @@ return 1
 `)
 
 	// owner, ttl; answers 0 if another owner has the lease, 1, or 2 if an earlier
-	// one was abandoned. Sent again because its answer was lost, it answers the same.
+	// one was abandoned. Sent again because its response was lost, it answers the same.
 	acquireScript = newScript(clock + answer + until + `
 if lease_end > now and owner ~= ARGV[1] then return so(0) end
 if lease_end <= now then

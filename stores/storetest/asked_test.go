@@ -82,7 +82,7 @@ var operations = map[string]int64{
 	"a lease is one owner's": 13, "hostile owners": 406, "its owner extends it": 11, "leases run out": 10,
 	"a lease and its row have their own times": 23, "writing ends no lease": 22, "a row that is absent can be lent": 18, "abandoned leases": 266,
 	"one of many acquires": 257, "one of many takes over": 55,
-	"lost answers": 6, "lost answers of save if": 16, "lost answers of leases": 22,
+	"lost responses": 6, "lost responses of save if": 16, "lost responses of leases": 22,
 }
 
 func TestWhatIsAsked(t *testing.T) {

@@ -1,10 +1,10 @@
 package storetest
 
-// lostCases are what a store may say when the answer of its backend was lost: an
+// lostCases are what a store may say when the response of its backend was lost: an
 // error, or the truth.
 func lostCases(lose func()) []testCase {
 	return []testCase{
-		{name: "lost answers", run: func(t *trial) {
+		{name: "lost responses", run: func(t *trial) {
 			lose()
 			if err := t.store.Save(t.Context(), t.key("a"), []byte("one"), 5, long); err == nil {
 				t.has("a", "one")
@@ -12,22 +12,22 @@ func lostCases(lose func()) []testCase {
 			t.has("a", "one")
 			lose()
 			if data, found, err := t.store.Load(t.Context(), t.key("a")); err == nil && (!found || string(data) != "one") {
-				t.Errorf("Load, whose answer was lost, = %s, %t; want an error, or the row", shown(data), found)
+				t.Errorf("Load, whose response was lost, = %s, %t; want an error, or the row", shown(data), found)
 			}
 			lose()
 			_ = t.store.Delete(t.Context(), t.key("a"))
 			t.lacks("a")
 		}},
-		{name: "lost answers of save if", needs: conditional, run: func(t *trial) {
+		{name: "lost responses of save if", needs: conditional, run: func(t *trial) {
 			saveIf := func(data string, expected, generation uint64, could bool) {
 				t.Helper()
 				lose()
 				saved, err := t.conditional().SaveIf(t.Context(), t.key("a"), []byte(data), expected, generation, long)
 				switch {
 				case err == nil && saved && !could:
-					t.Errorf("SaveIf(expected %d), whose answer was lost, = true; it could not", expected)
+					t.Errorf("SaveIf(expected %d), whose response was lost, = true; it could not", expected)
 				case err == nil && !saved && could:
-					t.Errorf("SaveIf(expected %d), whose answer was lost, = false; it wrote", expected)
+					t.Errorf("SaveIf(expected %d), whose response was lost, = false; it wrote", expected)
 				}
 			}
 			saveIf("one", 0, 5, true)
@@ -46,18 +46,18 @@ func lostCases(lose func()) []testCase {
 			t.put("a", "five")
 			t.wantStale("a")
 		}},
-		{name: "lost answers of leases", needs: lending, run: func(t *trial) { lostLeases(t, lose) }},
+		{name: "lost responses of leases", needs: lending, run: func(t *trial) { lostLeases(t, lose) }},
 	}
 }
 
 func lostLeases(t *trial, lose func()) {
-	t.marked = true // but never beside other tests, whose answers might be the lost ones
+	t.marked = true // but never beside other tests, whose responses might be the lost ones
 	acquire := func(name, owner string, could, want bool) {
 		t.Helper()
 		lose()
 		acquired, abandoned, err := t.leases().Acquire(t.Context(), t.key(name), owner, long)
 		if err == nil && (acquired != could || abandoned != want) {
-			t.Errorf("Acquire(%q, %s), whose answer was lost, = acquired %t, abandoned %t; want %t, %t", name, owner, acquired, abandoned, could, want)
+			t.Errorf("Acquire(%q, %s), whose response was lost, = acquired %t, abandoned %t; want %t, %t", name, owner, acquired, abandoned, could, want)
 		}
 		if !could {
 			return
@@ -72,7 +72,7 @@ func lostLeases(t *trial, lose func()) {
 	acquire("a", "ann", false, false)
 	lose()
 	if left, err := t.leases().Remaining(t.Context(), t.key("a"), "jo"); err == nil && left < long/2 {
-		t.Errorf("Remaining, whose answer was lost, = %v, want an error or more than %v", left, long/2)
+		t.Errorf("Remaining, whose response was lost, = %v, want an error or more than %v", left, long/2)
 	}
 	lose()
 	_ = t.leases().Release(t.Context(), t.key("a"), "jo")

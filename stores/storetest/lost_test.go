@@ -15,7 +15,7 @@ import (
 
 var errLost = errors.New("connection reset")
 
-// farModel is a model behind a connection that can lose an answer. way says what
+// farModel is a model behind a connection that can lose a response. way says what
 // the store on this side does then.
 type farModel struct {
 	*model
@@ -123,18 +123,18 @@ func TestLostAnswersAreFound(t *testing.T) {
 	for way, where := range map[string]string{
 		"":                                      "",
 		"knows its own":                         "",
-		"gives up in silence":                   "lost answers",
-		"finds nothing":                         "lost answers",
-		"finds a part":                          "lost answers",
-		"does not delete":                       "lost answers",
-		"asks again":                            "lost answers of save if",
-		"compares what it would write":          "lost answers of save if",
-		"takes the same for its own":            "lost answers of save if",
-		"takes the same for its own, beginning": "lost answers of save if",
-		"acquires as another":                   "lost answers of leases",
-		"thinks that it has it":                 "lost answers of leases",
-		"forgets what was abandoned":            "lost answers of leases",
-		"has nothing left":                      "lost answers of leases",
+		"gives up in silence":                   "lost responses",
+		"finds nothing":                         "lost responses",
+		"finds a part":                          "lost responses",
+		"does not delete":                       "lost responses",
+		"asks again":                            "lost responses of save if",
+		"compares what it would write":          "lost responses of save if",
+		"takes the same for its own":            "lost responses of save if",
+		"takes the same for its own, beginning": "lost responses of save if",
+		"acquires as another":                   "lost responses of leases",
+		"thinks that it has it":                 "lost responses of leases",
+		"forgets what was abandoned":            "lost responses of leases",
+		"has nothing left":                      "lost responses of leases",
 	} {
 		t.Run(way, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -62,8 +62,8 @@ func WithVirtualTime() Option {
 	return func(s *suite) { s.bubble, s.advance = true, time.Sleep }
 }
 
-// WithLostAnswers tells how to lose an answer: after lose, the backend does the next
-// operation of the store, and the answer doesn't arrive, as if the connection had
+// WithLostAnswers tells how to lose a response: after lose, the backend does the next
+// operation of the store, and the response doesn't arrive, as if the connection had
 // broken in between. Run then also proves that the store, or the driver below it
 // that asks again, doesn't take its own write for another's. Nothing else of Run
 // needs it.
