@@ -146,7 +146,7 @@
 //	    something                                    also ErrOutcomeUnknown
 //	no response, or a success that breaks off, to
 //	    something that only reads                    ErrUnavailable
-//	no response, and the request surely never arrived  ErrUnavailable
+//	no response, and the request never arrived       ErrUnavailable
 //	no response, or a success that breaks off, and
 //	    the request may have arrived                 ErrOutcomeUnknown
 //	the same, for what may be sent again             also ErrUnavailable

@@ -270,7 +270,7 @@ func TestOutcome_DocSaysWhatOtherAnswersAre(t *testing.T) {
 			{[]string{"Customers.SignUp", "Addresses.Add", "Auth.Login"}, answer(202, "", false)}},
 		"no response, or a success that breaks off, to something that only reads": {
 			{[]string{"safe"}, lost}, {[]string{"safe"}, answer(200, `{"id":"1`, true)}},
-		"no response, and the request surely never arrived": {{[]string{"safe", "repeatable", "unsent", "once"}, unsent}},
+		"no response, and the request never arrived": {{[]string{"safe", "repeatable", "unsent", "once"}, unsent}},
 		"no response, or a success that breaks off, and the request may have arrived": {
 			{changes, lost}, {changes, answer(200, `{"id":"1`, true)}},
 		"the same, for what may be sent again": {
