@@ -143,19 +143,19 @@ func (s *AddressesService) Get(ctx context.Context, id string) (*Address, error)
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/addresses#post-customer-tenant-me-addresses
 func (s *AddressesService) Add(ctx context.Context, req AddressRequest) (id string, err error) {
 	if err := requireText("contactName", req.ContactName); err != nil {
-		return "", err
+		return "", named(operation.AddressesAdd, err)
 	}
 	if req.ID != "" {
-		return "", &ArgumentError{Field: "id", Reason: "is taken at sign-up only; leave it empty"}
+		return "", named(operation.AddressesAdd, &ArgumentError{Field: "id", Reason: "is taken at sign-up only; leave it empty"})
 	}
 	if err := checkSendEmpty("", req, req.SendEmpty); err != nil {
-		return "", err
+		return "", named(operation.AddressesAdd, err)
 	}
 	if req.IsDefault {
-		return "", &ArgumentError{Field: "isDefault", Reason: "is taken at sign-up only; add the address, then set it with Addresses.Update"}
+		return "", named(operation.AddressesAdd, &ArgumentError{Field: "isDefault", Reason: "is taken at sign-up only; add the address, then set it with Addresses.Update"})
 	}
 	if err := checkTags(req.Tags); err != nil {
-		return "", err
+		return "", named(operation.AddressesAdd, err)
 	}
 	var created createdResource
 	if err := s.session.do(ctx, request{op: operation.AddressesAdd, body: req, into: &created}); err != nil {
@@ -176,19 +176,19 @@ func (s *AddressesService) Add(ctx context.Context, req AddressRequest) (id stri
 func (s *AddressesService) Update(ctx context.Context, id string, patch AddressPatch) error {
 	if tags, ok := patch.Tags.Value(); ok {
 		if err := checkTags(tags); err != nil {
-			return err
+			return named(operation.AddressesUpdate, err)
 		}
 	}
 	body, err := encode(patch)
 	if err != nil {
-		return err
+		return named(operation.AddressesUpdate, err)
 	}
 	empty, null := inspectPatch(body)
 	switch {
 	case empty:
 		return &callError{op: operation.AddressesUpdate.Name, err: ErrEmptyPatch}
 	case null != "" && !strings.HasPrefix(null, "mixins.") && !strings.HasPrefix(null, "metadata.mixins."):
-		return &ArgumentError{Field: null, Reason: "can't be null in an address; set its empty value"}
+		return named(operation.AddressesUpdate, &ArgumentError{Field: null, Reason: "can't be null in an address; set its empty value"})
 	}
 	return s.session.do(ctx, request{op: operation.AddressesUpdate, path: []string{id}, body: body})
 }
@@ -231,10 +231,10 @@ func (s *AddressesService) RemoveTags(ctx context.Context, id string, tags ...st
 
 func (s *AddressesService) changeTags(ctx context.Context, op *operation.Operation, id string, tags []string) error {
 	if len(tags) == 0 {
-		return &ArgumentError{Field: "tags", Reason: "are missing"}
+		return named(op, &ArgumentError{Field: "tags", Reason: "are missing"})
 	}
 	if err := checkTags(tags); err != nil {
-		return err
+		return named(op, err)
 	}
 	return s.session.do(ctx, request{op: op, path: []string{id}, query: tagOptions{Tags: tags}})
 }

@@ -136,10 +136,10 @@ func (s *AuthService) refresh(ctx context.Context, name string, legalEntity *str
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#post-customer-tenant-login
 func (s *AuthService) Login(ctx context.Context, req LoginRequest) (*LoginResult, error) {
 	if err := requireText("email", req.Email); err != nil {
-		return nil, err
+		return nil, named(operation.AuthLogin, err)
 	}
 	if err := requirePassword("password", req.Password); err != nil {
-		return nil, err
+		return nil, named(operation.AuthLogin, err)
 	}
 	login, err := s.session.login(ctx, request{op: operation.AuthLogin, body: req})
 	if err != nil {
@@ -195,13 +195,13 @@ type SocialLoginResult struct {
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#post-customer-tenant-sociallogin
 func (s *AuthService) SocialLogin(ctx context.Context, req SocialLoginRequest) (*SocialLoginResult, error) {
 	if err := identifier("code", req.Code, maxMailToken); err != nil {
-		return nil, err
+		return nil, named(operation.AuthSocialLogin, err)
 	}
 	if err := requireText("redirect_uri", req.RedirectURI); err != nil {
-		return nil, err
+		return nil, named(operation.AuthSocialLogin, err)
 	}
 	if err := optionalIdentifier("code_verifier", req.CodeVerifier, maxIdentifier); err != nil {
-		return nil, err
+		return nil, named(operation.AuthSocialLogin, err)
 	}
 	login, err := s.session.login(ctx, request{op: operation.AuthSocialLogin, query: req, withSession: !req.NewSession})
 	if err != nil {
@@ -253,10 +253,10 @@ type ExchangeTokenResult struct {
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#post-customer-tenant-exchangeauthtoken
 func (s *AuthService) ExchangeToken(ctx context.Context, req ExchangeTokenRequest) (*ExchangeTokenResult, error) {
 	if err := identifier("subjectAccessToken", req.SubjectAccessToken, maxJWT); err != nil {
-		return nil, err
+		return nil, named(operation.AuthExchangeToken, err)
 	}
 	if err := optionalIdentifier("config", req.Config, maxIdentifier); err != nil {
-		return nil, err
+		return nil, named(operation.AuthExchangeToken, err)
 	}
 	login, err := s.session.login(ctx, request{op: operation.AuthExchangeToken, query: req})
 	if err != nil {

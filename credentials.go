@@ -120,12 +120,12 @@ func (s *CredentialsService) RequestPasswordReset(ctx context.Context, email str
 	req := passwordResetRequest{Email: email}
 	for _, opt := range opts {
 		if opt == nil {
-			return nilOption()
+			return named(operation.CredentialsRequestPasswordReset, nilOption())
 		}
 		opt(&req)
 	}
 	if err := requireText("email", req.Email); err != nil {
-		return err
+		return named(operation.CredentialsRequestPasswordReset, err)
 	}
 	return s.session.do(ctx, request{op: operation.CredentialsRequestPasswordReset, body: req})
 }
@@ -139,10 +139,10 @@ func (s *CredentialsService) RequestPasswordReset(ctx context.Context, email str
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/credentials#post-customer-tenant-password-reset-update
 func (s *CredentialsService) ResetPassword(ctx context.Context, req ResetPasswordRequest) error {
 	if err := identifier("token", req.Token, maxMailToken); err != nil {
-		return err
+		return named(operation.CredentialsResetPassword, err)
 	}
 	if err := requirePassword("password", req.Password); err != nil {
-		return err
+		return named(operation.CredentialsResetPassword, err)
 	}
 	return s.session.do(ctx, request{op: operation.CredentialsResetPassword, body: req})
 }
@@ -157,10 +157,10 @@ func (s *CredentialsService) ResetPassword(ctx context.Context, req ResetPasswor
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/credentials#post-customer-tenant-password-change
 func (s *CredentialsService) ChangePassword(ctx context.Context, req ChangePasswordRequest) error {
 	if err := requirePassword("currentPassword", req.CurrentPassword); err != nil {
-		return err
+		return named(operation.CredentialsChangePassword, err)
 	}
 	if err := requirePassword("newPassword", req.NewPassword); err != nil {
-		return err
+		return named(operation.CredentialsChangePassword, err)
 	}
 	return s.session.do(ctx, request{op: operation.CredentialsChangePassword, body: req})
 }
@@ -176,10 +176,10 @@ func (s *CredentialsService) ChangePassword(ctx context.Context, req ChangePassw
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/credentials#post-customer-tenant-me-accounts-internal-email-change
 func (s *CredentialsService) RequestEmailChange(ctx context.Context, req EmailChangeRequest) error {
 	if err := requirePassword("password", req.Password); err != nil {
-		return err
+		return named(operation.CredentialsRequestEmailChange, err)
 	}
 	if err := requireText("newEmail", req.NewEmail); err != nil {
-		return err
+		return named(operation.CredentialsRequestEmailChange, err)
 	}
 	return s.session.do(ctx, request{op: operation.CredentialsRequestEmailChange, body: req})
 }
@@ -194,7 +194,7 @@ func (s *CredentialsService) RequestEmailChange(ctx context.Context, req EmailCh
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/credentials#post-customer-tenant-me-accounts-internal-email-change-confirm
 func (s *CredentialsService) ConfirmEmailChange(ctx context.Context, token string) error {
 	if err := identifier("token", token, maxMailToken); err != nil {
-		return err
+		return named(operation.CredentialsConfirmEmailChange, err)
 	}
 	return s.session.do(ctx, request{
 		op:   operation.CredentialsConfirmEmailChange,

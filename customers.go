@@ -385,7 +385,7 @@ func AsMergePatch() CustomerUpdateOption {
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#post-customer-tenant-signup
 func (s *CustomersService) SignUp(ctx context.Context, req SignUpRequest) (id string, err error) {
 	if err := checkSignUp(req); err != nil {
-		return "", err
+		return "", named(operation.CustomersSignUp, err)
 	}
 	var created createdResource
 	if err := s.session.do(ctx, request{op: operation.CustomersSignUp, body: req, into: &created}); err != nil {
@@ -433,7 +433,7 @@ func checkSignUp(req SignUpRequest) error {
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/double-opt-in#get-customer-tenant-signup-optin-token
 func (s *CustomersService) ConfirmSignUp(ctx context.Context, token string) (*LoginResult, error) {
 	if err := identifier("token", token, maxMailToken); err != nil {
-		return nil, err
+		return nil, named(operation.CustomersConfirmSignUp, err)
 	}
 	login, err := s.session.login(ctx, request{op: operation.CustomersConfirmSignUp, path: []string{token}})
 	if err != nil {
@@ -451,7 +451,7 @@ func (s *CustomersService) ConfirmSignUp(ctx context.Context, token string) (*Lo
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/double-opt-in#post-customer-tenant-signup-optin-refresh_token
 func (s *CustomersService) ResendActivation(ctx context.Context, email string) error {
 	if err := requireText("email", email); err != nil {
-		return err
+		return named(operation.CustomersResendActivation, err)
 	}
 	return s.session.do(ctx, request{
 		op:   operation.CustomersResendActivation,
@@ -472,7 +472,7 @@ func (s *CustomersService) ResendActivation(ctx context.Context, email string) e
 func (s *CustomersService) Get(ctx context.Context, opts ...CustomerGetOption) (*Customer, error) {
 	query, err := expansion(opts)
 	if err != nil {
-		return nil, err
+		return nil, named(operation.CustomersGet, err)
 	}
 	in := new(customerResponse)
 	if err := s.session.do(ctx, request{op: operation.CustomersGet, query: query, into: in}); err != nil {
@@ -517,19 +517,19 @@ func expansion(opts []CustomerGetOption) (query any, err error) {
 func (s *CustomersService) Update(ctx context.Context, patch CustomerPatch, opts ...CustomerUpdateOption) error {
 	body, err := encode(patch)
 	if err != nil {
-		return err
+		return named(operation.CustomersUpdate, err)
 	}
 	empty, null := inspectPatch(body)
 	switch {
 	case empty:
 		return &callError{op: operation.CustomersUpdate.Name, err: ErrEmptyPatch}
 	case patch.ContactEmail.IsNull():
-		return contactEmailNull()
+		return named(operation.CustomersUpdate, contactEmailNull())
 	}
 	o := customerUpdateOptions{mergePatch: null != ""}
 	for _, opt := range opts {
 		if opt == nil {
-			return nilOption()
+			return named(operation.CustomersUpdate, nilOption())
 		}
 		opt(&o)
 	}
@@ -563,14 +563,14 @@ func (s *CustomersService) Activate(ctx context.Context, customerNumber string) 
 func (s *CustomersService) UpdateAsEmployee(ctx context.Context, customerNumber string, patch EmployeeCustomerPatch) error {
 	body, err := encode(patch)
 	if err != nil {
-		return err
+		return named(operation.CustomersActivate, err)
 	}
 	empty, null := inspectPatch(body)
 	switch {
 	case empty:
 		return &callError{op: operation.CustomersActivate.Name, err: ErrEmptyPatch}
 	case patch.ContactEmail.IsNull():
-		return contactEmailNull()
+		return named(operation.CustomersActivate, contactEmailNull())
 	}
 	return s.session.do(ctx, request{
 		op:         operation.CustomersActivate,

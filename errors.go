@@ -122,7 +122,12 @@ func (e *APIError) text() string {
 	if hint := e.hint(); hint != "" {
 		b.WriteString("; " + hint)
 	}
-	if e.RequestID != "" {
+	switch {
+	case e.Attempts > 1 && e.RequestID != "":
+		b.WriteString(" (" + tries(e.Attempts) + ", request ID " + e.RequestID + ")")
+	case e.Attempts > 1:
+		b.WriteString(" (" + tries(e.Attempts) + ")")
+	case e.RequestID != "":
 		b.WriteString(" (request ID " + e.RequestID + ")")
 	}
 	return b.String()
@@ -306,14 +311,21 @@ func (e *AuthError) Unwrap() error { return e.Err }
 // ArgumentError is an input that was refused before anything was sent. It is
 // ErrInvalidRequest. It does not repeat the value, which may be a secret.
 type ArgumentError struct {
-	Field  string // in the API's own words, such as "signup.email"; or the option
-	Reason string
+	Operation string // such as "Customers.SignUp"; "" where it is no operation's
+	Field     string // in the API's own words, such as "signup.email"; or the option
+	Reason    string
 }
 
-// Error names the field and what is wrong with it.
+// Error names the operation, the field and what is wrong with it.
 func (e *ArgumentError) Error() string {
-	return fmt.Sprintf("emporix: invalid argument: %s %s", e.Field, e.Reason)
+	if e.Operation == "" {
+		return "emporix: " + e.text()
+	}
+	return "emporix: " + e.Operation + ": " + e.text()
 }
+
+// text is Error without the operation.
+func (e *ArgumentError) text() string { return "invalid argument: " + e.Field + " " + e.Reason }
 
 // Is matches ErrInvalidRequest.
 func (e *ArgumentError) Is(target error) bool { return target == error(ErrInvalidRequest) }
@@ -339,5 +351,9 @@ func publicError(f *failure.Failure) error {
 }
 
 func argumentError(f *failure.Failure) *ArgumentError {
-	return &ArgumentError{Field: f.Field, Reason: f.Err.Error()}
+	e := &ArgumentError{Field: f.Field, Reason: f.Err.Error()}
+	if f.Op != nil {
+		e.Operation = f.Op.Name
+	}
+	return e
 }

@@ -59,13 +59,13 @@ func TestErrorTable(t *testing.T) {
 		"429":            {fixture.Get, 429, `{"fault":{"faultstring":"Quota","detail":{"errorcode":"p.q.Exceeded"}}}`, []string{"Retry-After", "90"}, []string{"rate limited"}, "emporix: Customers.Get: 429 p.q.Exceeded: Quota; the server asks to wait 1m30s"},
 		"500":            {fixture.Get, 500, shape(500, "internal", "Oops."), nil, []string{"unavailable"}, "emporix: Customers.Get: 500 internal: Oops. [signup.email is taken]"},
 		"500, a page":    {fixture.Get, 500, fixture.GatewayPage, []string{"Content-Type", "text/html", "X-Correlation-Id", "abc-1"}, []string{"unavailable"}, "emporix: Customers.Get: 500 Internal Server Error (request ID abc-1)"},
-		"502":            {fixture.Get, 502, fixture.GatewayPage, nil, []string{"unavailable"}, "emporix: Customers.Get: 502 Bad Gateway"},
+		"502":            {fixture.Get, 502, fixture.GatewayPage, nil, []string{"unavailable"}, "emporix: Customers.Get: 502 Bad Gateway (3 tries)"},
 		"502, a write":   {fixture.SignUp, 502, fixture.GatewayPage, nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 502 Bad Gateway; it may have been processed; look before sending it again"},
 		"503":            {fixture.Get, 503, "Busy", []string{"Retry-After", "60"}, []string{"unavailable"}, "emporix: Customers.Get: 503 Service Unavailable; the server asks to wait 1m0s"},
 		"503, a write":   {fixture.SignUp, 503, "", nil, []string{"unavailable"}, "emporix: Customers.SignUp: 503 Service Unavailable"},
 		"503, cut off":   {fixture.SignUp, 503, cutOff, nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 503 messaging.adaptors.http.flow.ServiceUnavailable: The Service is temporarily unavailable; it may have been processed; look before sending it again"},
-		"503, again":     {fixture.DeleteAddress, 503, cutOff, nil, []string{"unavailable", "outcome unknown"}, "emporix: Addresses.Delete: 503 messaging.adaptors.http.flow.ServiceUnavailable: The Service is temporarily unavailable; it may have been processed; sending it again does no harm"},
-		"503, a read":    {fixture.Get, 503, cutOff, nil, []string{"unavailable"}, "emporix: Customers.Get: 503 messaging.adaptors.http.flow.ServiceUnavailable: The Service is temporarily unavailable"},
+		"503, again":     {fixture.DeleteAddress, 503, cutOff, nil, []string{"unavailable", "outcome unknown"}, "emporix: Addresses.Delete: 503 messaging.adaptors.http.flow.ServiceUnavailable: The Service is temporarily unavailable; it may have been processed; sending it again does no harm (3 tries)"},
+		"503, a read":    {fixture.Get, 503, cutOff, nil, []string{"unavailable"}, "emporix: Customers.Get: 503 messaging.adaptors.http.flow.ServiceUnavailable: The Service is temporarily unavailable (3 tries)"},
 		"503, a policy":  {fixture.SignUp, 503, `{"fault":{"faultstring":"Spike","detail":{"errorcode":"policies.ratelimit.SpikeArrestViolation"}}}`, nil, []string{"unavailable"}, "emporix: Customers.SignUp: 503 policies.ratelimit.SpikeArrestViolation: Spike"},
 		"504, a write":   {fixture.Update, 504, "", []string{"Retry-After", "60"}, []string{"unavailable", "outcome unknown"}, "emporix: Customers.Update: 504 Gateway Timeout; it may have been processed; look before sending it again; the server asks to wait 1m0s"},
 		"408, a write":   {fixture.SignUp, 408, "", nil, []string{"unavailable", "outcome unknown"}, "emporix: Customers.SignUp: 408 Request Timeout; it may have been processed; look before sending it again"},
@@ -449,4 +449,44 @@ func TestAttemptsCountTheRefusedBearer(t *testing.T) {
 	var transportErr *emporix.TransportError
 	require.ErrorAs(t, fixture.Get(t.Context(), client), &transportErr)
 	assert.Equal(t, 2, transportErr.Attempts, "also when the renewed bearer's answer is a success that can't be read")
+}
+
+// An argument's error names the operation, whoever refuses the argument.
+func TestArgumentErrorsNameTheirOperation(t *testing.T) {
+	fake, client := fixture.Shop(t)
+	ctx, calls := t.Context(), len(fake.Journal())
+	for want, call := range map[string]func() error{
+		"emporix: Auth.Login: invalid argument: email is empty": func() error {
+			_, err := client.Auth.Login(ctx, emporix.LoginRequest{})
+			return err
+		},
+		"emporix: Customers.SignUp: invalid argument: signup.password is empty": func() error {
+			_, err := client.Customers.SignUp(ctx, emporix.SignUpRequest{Email: "a", Password: "b", SignUp: emporix.SignUpCredentials{Email: "c"}})
+			return err
+		},
+		"emporix: Customers.Get: invalid argument: option is nil": func() error {
+			_, err := client.Customers.Get(ctx, nil)
+			return err
+		},
+		"emporix: Customers.Activate: invalid argument: customerNumber is empty": func() error { return client.Customers.Activate(ctx, "") },
+		"emporix: Addresses.RemoveTags: invalid argument: tags are missing":      func() error { return client.Addresses.RemoveTags(ctx, "1") },
+		"emporix: Addresses.Get: invalid argument: addressId is a relative path; give the identifier that the API returned": func() error {
+			_, err := client.Addresses.Get(ctx, "..")
+			return err
+		},
+		"emporix: Credentials.ChangePassword: invalid argument: newPassword is not valid UTF-8": func() error {
+			return client.Credentials.ChangePassword(ctx, emporix.ChangePasswordRequest{CurrentPassword: "a", NewPassword: "\xff"})
+		},
+		"emporix: Customers.Update: empty patch; set at least one field, with Set or Null": func() error { return client.Customers.Update(ctx, emporix.CustomerPatch{}) },
+	} {
+		err := call()
+		assert.EqualError(t, err, want)
+		var argument *emporix.ArgumentError
+		if errors.As(err, &argument) {
+			assert.Equal(t, strings.Split(want, ": ")[1], argument.Operation)
+		}
+	}
+	_, err := client.Session("").Customers.Get(ctx)
+	assert.ErrorContains(t, err, "emporix: Customers.Get: invalid argument: session key ")
+	assert.Len(t, fake.Journal(), calls)
 }

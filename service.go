@@ -37,7 +37,7 @@ var wants = map[operation.Bearer]lifecycle.Want{
 func (s *Session) do(ctx context.Context, r request) error {
 	call, err := s.prepare(r)
 	if err != nil {
-		return err
+		return named(r.op, err)
 	}
 	c, began := s.core(), time.Now()
 	resp, err := c.authorized(ctx, &s.visitor, call)
@@ -48,6 +48,17 @@ func (s *Session) do(ctx context.Context, r request) error {
 	}
 	defer resp.Release()
 	return decode(r.op, resp, r.into)
+}
+
+// named adds the operation to an error about one of its arguments.
+func named(op *operation.Operation, err error) error {
+	var argument *ArgumentError
+	if errors.As(err, &argument) && argument.Operation == "" {
+		own := *argument
+		own.Operation = op.Name
+		return &own
+	}
+	return err
 }
 
 // prepare checks and encodes a request, before anything is done to get a bearer.

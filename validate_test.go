@@ -64,12 +64,12 @@ func TestBadInputTokensInBodiesAndQueries(t *testing.T) {
 			var argument *emporix.ArgumentError
 			if assert.ErrorAs(t, err, &argument, "%s %s", op, name) {
 				assert.NotContains(t, err.Error(), "CANARY")
-				assert.Less(t, len(err.Error()), 140)
+				assert.Less(t, len(err.Error()), 170)
 			}
 		}
 	}
 	_, err := client.Customers.Get(ctx, emporix.Expand("addresses,mixin:*"))
-	assert.EqualError(t, err, "emporix: invalid argument: expand with an element that holds a comma, which separates elements")
+	assert.ErrorContains(t, err, ": invalid argument: expand with an element that holds a comma, which separates elements")
 	assert.Len(t, fake.Journal(), before, "not even a token is asked for")
 	fixture.StillLoggedIn(t, client)
 }
@@ -184,7 +184,7 @@ func TestBadInputTextThatIsNoUTF8(t *testing.T) {
 			return err
 		},
 	} {
-		assert.EqualError(t, call(), "emporix: invalid argument: "+field+" is not valid UTF-8")
+		assert.ErrorContains(t, call(), ": invalid argument: "+field+" is not valid UTF-8")
 	}
 	assert.Len(t, fake.Journal(), before)
 	fixture.StillLoggedIn(t, client)
@@ -237,7 +237,7 @@ func TestPatchesAreJudgedAsTheyAreSent(t *testing.T) {
 			assert.ErrorIs(t, err, emporix.ErrEmptyPatch, name)
 			assert.Len(t, server.Seen(), before, name)
 		case "invalid":
-			assert.EqualError(t, err, "emporix: invalid argument: CustomerPatch does not encode as JSON; check its mixins and metadata")
+			assert.ErrorContains(t, err, ": invalid argument: CustomerPatch does not encode as JSON; check its mixins and metadata")
 		default:
 			require.NoError(t, err, name)
 			last := server.Seen()[before]
@@ -251,7 +251,7 @@ func TestPatchesAreJudgedAsTheyAreSent(t *testing.T) {
 		"metadata":        {Metadata: emporix.Null[emporix.MetadataPatch]()},
 		"metadata.mixins": {Metadata: emporix.Set(emporix.MetadataPatch{Mixins: emporix.Null[emporix.MixinSchemas]()})},
 	} {
-		assert.EqualError(t, client.Addresses.Update(ctx, "1", patch), "emporix: invalid argument: "+field+" can't be null in an address; set its empty value")
+		assert.ErrorContains(t, client.Addresses.Update(ctx, "1", patch), ": invalid argument: "+field+" can't be null in an address; set its empty value")
 	}
 	assert.ErrorIs(t, client.Addresses.Update(ctx, "1", emporix.AddressPatch{Metadata: emporix.Set(emporix.MetadataPatch{})}), emporix.ErrEmptyPatch)
 	assert.Len(t, server.Seen(), before)
