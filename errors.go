@@ -284,8 +284,9 @@ type AuthError struct {
 // Error says which token call failed and why.
 func (e *AuthError) Error() string {
 	text := textOf(e.Err)
-	if errors.Is(e.Err, ErrUnauthorized) {
-		text += unauthorizedHint[e.Operation]
+	var apiErr *APIError
+	if errors.As(e.Err, &apiErr) {
+		text += tokenHints[tokenRefusal{e.Operation, apiErr.StatusCode}]
 	}
 	return fmt.Sprintf("emporix: token (%s): %s", e.Operation, text)
 }
@@ -299,10 +300,20 @@ func textOf(err error) string {
 	return strings.TrimPrefix(err.Error(), "emporix: ")
 }
 
-// whoseFault says what to look at when a token call that needs no bearer is 401.
-var unauthorizedHint = map[string]string{
-	"anonymous": "; check the tenant and the storefront's client ID",
-	"employee":  "; check the employee's client ID and secret",
+// tokenRefusal is a token call that needs no bearer, and the status that it got.
+type tokenRefusal struct {
+	call   string
+	status int
+}
+
+// tokenHints say what to check when a token call is refused.
+var tokenHints = map[tokenRefusal]string{
+	{"anonymous", http.StatusBadRequest}:   "; check the tenant's name",
+	{"anonymous", http.StatusUnauthorized}: "; check the tenant and the storefront's client ID",
+	{"anonymous", http.StatusForbidden}:    "; check the tenant and the storefront's client ID",
+	{"anonymous", http.StatusNotFound}:     "; check the base URL: it ends before /customerlogin and /customer",
+	{"employee", http.StatusUnauthorized}:  "; check the employee's client ID and secret",
+	{"employee", http.StatusNotFound}:      "; check the base URL: it ends before /oauth",
 }
 
 // Unwrap returns the cause.

@@ -490,3 +490,23 @@ func TestArgumentErrorsNameTheirOperation(t *testing.T) {
 	assert.ErrorContains(t, err, "emporix: Customers.Get: invalid argument: session key ")
 	assert.Len(t, fake.Journal(), calls)
 }
+
+// What a newcomer gets wrong first says what to check.
+func TestRefusedTokenCallsSayWhatToCheck(t *testing.T) {
+	fake := emporixtest.New(t)
+	for name, tt := range map[string]struct{ tenant, clientID, baseURL, want string }{
+		"client ID": {"acme", "x", fake.URL(), "Invalid ApiKey; check the tenant and the storefront's client ID"},
+		"tenant":    {"other", "storefront", fake.URL(), "is not valid.; check the tenant's name"},
+		"base URL":  {"acme", "storefront", fake.URL() + "/v1", "does not exist.; check the base URL: it ends before /customerlogin and /customer"},
+	} {
+		client, err := emporix.NewClient(tt.tenant, tt.clientID, emporix.WithBaseURL(tt.baseURL), emporix.WithTransport(fake.Transport()))
+		require.NoError(t, err, name)
+		_, err = client.Customers.Get(t.Context())
+		assert.ErrorContains(t, err, tt.want, name)
+		require.NoError(t, client.Close(t.Context()))
+	}
+	client, err := emporix.NewClient("acme", "storefront", emporix.WithBaseURL(fake.URL()), emporix.WithTransport(fake.Transport()), emporix.WithEmployeeCredentials("backend", "wrong"))
+	require.NoError(t, err)
+	assert.ErrorContains(t, client.Customers.Activate(t.Context(), "1"), "check the employee's client ID and secret")
+	require.NoError(t, client.Close(t.Context()))
+}

@@ -315,7 +315,7 @@ func TestRequestsOverTheLimitAreNotSent(t *testing.T) {
 		err := call()
 		require.ErrorIs(t, err, emporix.ErrInvalidRequest, name)
 		assert.NotErrorIs(t, err, emporix.ErrOutcomeUnknown, name)
-		assert.Regexp(t, `^emporix: invalid argument: body has \d+ bytes as JSON; the API takes at most 10485760$`, err.Error(), name)
+		assert.Regexp(t, `^emporix: \w+\.\w+: invalid argument: body has \d+ bytes as JSON; the API takes at most 10485760$`, err.Error(), name)
 	}
 	assert.Same(t, last, tenant.Last)
 }
