@@ -278,7 +278,7 @@ func loginResult(l lifecycle.Login) LoginResult {
 func (s *Session) login(ctx context.Context, r request) (lifecycle.Login, error) {
 	call, err := s.prepare(r)
 	if err != nil {
-		return lifecycle.Login{}, err
+		return lifecycle.Login{}, named(r.op, err)
 	}
 	c, began := s.core(), time.Now()
 	login, err := s.visitor.Login(ctx, func(ctx context.Context, bearer lifecycle.Token) (lifecycle.Grant, error) {

@@ -286,7 +286,9 @@ func (e *AuthError) Error() string {
 	text := textOf(e.Err)
 	var apiErr *APIError
 	if errors.As(e.Err, &apiErr) {
-		text += tokenHints[tokenRefusal{e.Operation, apiErr.StatusCode}]
+		if hint := tokenHints[tokenRefusal{e.Operation, apiErr.StatusCode}]; hint != "" {
+			text = strings.TrimSuffix(text, ".") + "; " + hint
+		}
 	}
 	return fmt.Sprintf("emporix: token (%s): %s", e.Operation, text)
 }
@@ -308,12 +310,12 @@ type tokenRefusal struct {
 
 // tokenHints say what to check when a token call is refused.
 var tokenHints = map[tokenRefusal]string{
-	{"anonymous", http.StatusBadRequest}:   "; check the tenant's name",
-	{"anonymous", http.StatusUnauthorized}: "; check the tenant and the storefront's client ID",
-	{"anonymous", http.StatusForbidden}:    "; check the tenant and the storefront's client ID",
-	{"anonymous", http.StatusNotFound}:     "; check the base URL: it ends before /customerlogin and /customer",
-	{"employee", http.StatusUnauthorized}:  "; check the employee's client ID and secret",
-	{"employee", http.StatusNotFound}:      "; check the base URL: it ends before /oauth",
+	{"anonymous", http.StatusBadRequest}:   "check the tenant's name",
+	{"anonymous", http.StatusUnauthorized}: "check the tenant and the storefront's client ID",
+	{"anonymous", http.StatusForbidden}:    "check the tenant and the storefront's client ID",
+	{"anonymous", http.StatusNotFound}:     "check the base URL: it ends before /customerlogin and /customer",
+	{"employee", http.StatusUnauthorized}:  "check the employee's client ID and secret",
+	{"employee", http.StatusNotFound}:      "check the base URL: it ends before /oauth",
 }
 
 // Unwrap returns the cause.

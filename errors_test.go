@@ -496,8 +496,8 @@ func TestRefusedTokenCallsSayWhatToCheck(t *testing.T) {
 	fake := emporixtest.New(t)
 	for name, tt := range map[string]struct{ tenant, clientID, baseURL, want string }{
 		"client ID": {"acme", "x", fake.URL(), "Invalid ApiKey; check the tenant and the storefront's client ID"},
-		"tenant":    {"other", "storefront", fake.URL(), "is not valid.; check the tenant's name"},
-		"base URL":  {"acme", "storefront", fake.URL() + "/v1", "does not exist.; check the base URL: it ends before /customerlogin and /customer"},
+		"tenant":    {"other", "storefront", fake.URL(), "is not valid; check the tenant's name"},
+		"base URL":  {"acme", "storefront", fake.URL() + "/v1", "does not exist; check the base URL: it ends before /customerlogin and /customer"},
 	} {
 		client, err := emporix.NewClient(tt.tenant, tt.clientID, emporix.WithBaseURL(tt.baseURL), emporix.WithTransport(fake.Transport()))
 		require.NoError(t, err, name)
