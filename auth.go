@@ -130,7 +130,8 @@ func (s *AuthService) refresh(ctx context.Context, name string, legalEntity *str
 // customer who is logged in, nothing of their session is carried over.
 //
 // Bearer: the visitor's own anonymous one. Errors: ErrInvalidCredentials (the
-// session stays as it was), ErrInvalidRequest, ErrRateLimited, ErrUnavailable,
+// session stays as it was), with it ErrAccountInactive for an account that is not
+// activated or on hold, ErrInvalidRequest, ErrRateLimited, ErrUnavailable,
 // ErrOutcomeUnknown.
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#post-customer-tenant-login

@@ -123,7 +123,9 @@
 //	400, 413, 415, 422                               ErrInvalidRequest
 //	401 with a message or an empty body, on Login,
 //	    ChangePassword and RequestEmailChange        ErrInvalidCredentials, ErrUnauthorized
-//	the same, speaking of an outage, or with a
+//	401 or 403 of a login that says that the
+//	    account is not active or on hold             also ErrAccountInactive, ErrInvalidCredentials
+//	the first, speaking of an outage, or with a
 //	    status of 500 or more in the body            ErrUnauthorized
 //	401, the gateway's fault about the access token,
 //	    or else an empty body                        renewed once; then ErrUnauthorized

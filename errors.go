@@ -47,6 +47,11 @@ const (
 	ErrSessionExpired Error = "emporix: session expired"
 	// ErrInvalidCredentials: the e-mail address or the password is wrong.
 	ErrInvalidCredentials Error = "emporix: invalid credentials" // #nosec G101 -- a text
+	// ErrAccountInactive: the account exists, but is not activated, is on hold or is
+	// blocked. The API documents no code for it: it is told by the words of its message.
+	// It is ErrInvalidCredentials too: a shop that must not tell who has an account
+	// looks for that.
+	ErrAccountInactive Error = "emporix: account inactive"
 	// ErrNotRefreshable: the session lives, but no refresh token does.
 	ErrNotRefreshable Error = "emporix: no live refresh token"
 	// ErrOutcomeUnknown: the request may have been processed, but the response is
@@ -188,6 +193,10 @@ func (e *APIError) Is(target error) bool {
 		return e.StatusCode == http.StatusUnauthorized
 	case error(ErrOutcomeUnknown):
 		return f.Effect() != failure.EffectNone
+	case error(ErrAccountInactive):
+		return f.IsAccountInactive()
+	case error(ErrInvalidCredentials):
+		return f.IsAccountInactive() || f.Sentinel() == sentinel.InvalidCredentials
 	case error(sentinel.NotTheCustomer):
 		return f.IsNotTheCustomer()
 	case error(sentinel.DeadToken):

@@ -383,6 +383,7 @@ func TestErrorsAreThoseOfThePackagesBelow(t *testing.T) {
 		sentinel.LoggedIn:           emporix.ErrLoggedIn,
 		sentinel.SessionExpired:     emporix.ErrSessionExpired,
 		sentinel.InvalidCredentials: emporix.ErrInvalidCredentials,
+		sentinel.AccountInactive:    emporix.ErrAccountInactive,
 		sentinel.NotRefreshable:     emporix.ErrNotRefreshable,
 		sentinel.OutcomeUnknown:     emporix.ErrOutcomeUnknown,
 		sentinel.BadResponse:        emporix.ErrBadResponse,
@@ -509,4 +510,46 @@ func TestRefusedTokenCallsSayWhatToCheck(t *testing.T) {
 	require.NoError(t, err)
 	assert.ErrorContains(t, client.Customers.Activate(t.Context(), "1"), "check the employee's client ID and secret")
 	require.NoError(t, client.Close(t.Context()))
+}
+
+// An account that can't be used is told apart from a wrong password, and is one for
+// shops that must not tell.
+func TestAnInactiveAccountAtLogin(t *testing.T) {
+	login := func(client *emporix.Client, email, password string) error {
+		_, err := client.Auth.Login(t.Context(), emporix.LoginRequest{Email: email, Password: password})
+		return err
+	}
+	for _, status := range []int{401, 403} {
+		fake := emporixtest.New(t, emporixtest.WithAssumptions(func(a *emporixtest.Assumptions) { a.InactiveLoginStatus = status }))
+		fake.AddCustomer(t, emporixtest.Customer{Email: "new@example.com", Password: "correct horse", Inactive: true})
+		fake.AddCustomer(t, emporixtest.Customer{Email: "held@example.com", Password: "correct horse", OnHold: true})
+		client := fake.Client(t)
+		for _, email := range []string{"new@example.com", "held@example.com"} {
+			err := login(client, email, "correct horse")
+			assert.ErrorIs(t, err, emporix.ErrAccountInactive, "%s %d", email, status)
+			assert.ErrorIs(t, err, emporix.ErrInvalidCredentials, "%s %d", email, status)
+			assert.NotErrorIs(t, login(client, email, "wrong horse"), emporix.ErrAccountInactive, "%s %d", email, status)
+		}
+	}
+	for message, inactive := range map[string]bool{
+		"Account is not activated": true, "User account has been disabled.": true, "The customer is suspended": true, "Inactive account": true,
+		"Customer account not yet confirmed": true, "Your account is on hold": true, "account_blocked": true,
+		"Wrong e-mail address or password": false, "Inactive API product": false, "The customer does not exist": false, "Active account required": false,
+		"The session is inactive": false,
+	} {
+		fake := emporixtest.New(t)
+		fake.AddCustomer(t, emporixtest.Customer{Email: fixture.Jo.Email, Password: fixture.Jo.Password})
+		body := fmt.Sprintf(`{"status":401,"type":"unauthorized","message":%q}`, message)
+		fake.Fail(t, emporixtest.Fault{Operation: "Auth.Login", Status: 401, RawBody: &body})
+		err := login(fake.Client(t), fixture.Jo.Email, fixture.Jo.Password)
+		assert.Equal(t, inactive, errors.Is(err, emporix.ErrAccountInactive), message)
+		assert.ErrorIs(t, err, emporix.ErrInvalidCredentials, message)
+	}
+	// What else is refused with such words is about something else.
+	fake, client := fixture.Shop(t)
+	body := `{"status":403,"type":"forbidden","message":"The customer account is not active."}`
+	fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Status: 403, RawBody: &body})
+	_, err := client.Customers.Get(t.Context())
+	assert.ErrorIs(t, err, emporix.ErrForbidden)
+	assert.NotErrorIs(t, err, emporix.ErrAccountInactive)
 }

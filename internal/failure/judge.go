@@ -61,6 +61,14 @@ func (f *Failure) isAboutPassword() bool {
 	return f.Op.PasswordCall && f.Status == http.StatusUnauthorized && !p.Fault && !p.HTML && !p.Other && !p.Down && p.About != wire.SubjectOAuth
 }
 
+// IsAccountInactive reports a login that was refused because of the account's state,
+// and not because of what the customer typed.
+func (f *Failure) IsAccountInactive() bool {
+	p := f.Problem
+	return f.Kind == KindAnswered && f.Op.Tokens == operation.CustomerLogin &&
+		(f.Status == http.StatusUnauthorized || f.Status == http.StatusForbidden) && p.Inactive && !p.Fault && !p.Down
+}
+
 // Effect says whether a request that failed may have been processed all the same.
 type Effect uint8
 

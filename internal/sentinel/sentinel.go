@@ -20,6 +20,7 @@ const (
 	LoggedIn           Error = "emporix: a customer is logged in"
 	SessionExpired     Error = "emporix: session expired"
 	InvalidCredentials Error = "emporix: invalid credentials" // #nosec G101 -- a text
+	AccountInactive    Error = "emporix: account inactive"
 	NotRefreshable     Error = "emporix: no live refresh token"
 	OutcomeUnknown     Error = "emporix: outcome unknown"
 	BadResponse        Error = "emporix: bad response"

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +32,9 @@ type Problem struct {
 	// Down marks an error of the API's or of OAuth that speaks of trouble of the
 	// server's own, or states a status of that.
 	Down bool
+	// Inactive marks an error of the API's that says that an account is not active, is
+	// on hold or is blocked.
+	Inactive bool
 	// Fault marks the gateway's shape.
 	Fault bool
 	// Empty marks a body without content, HTML a page, and Other anything that
@@ -47,6 +51,12 @@ type Detail struct {
 	Message  string
 	MoreInfo string
 }
+
+// inactive is how an account is refused that exists and may not be used. The API
+// documents no text for it.
+var inactive = regexp.MustCompile(`(?i)\b(account|customer|user)\b.*\b(inactive|deactivated|disabled|blocked|suspended|on hold|not (yet )?(been )?(active|activated|enabled|confirmed|verified))\b|` +
+	`\b(inactive|deactivated|disabled|blocked|suspended) (customer |user )?(account|customer|user)\b|` +
+	`(account|customer|user)_(inactive|disabled|blocked|suspended|not_active|on_hold)`)
 
 const (
 	maxTextLen = 512
@@ -89,6 +99,7 @@ func decodeProblemObject(body []byte) Problem {
 		p.About = p.aboutError(members)
 	}
 	p.Down = p.isDown(members)
+	p.Inactive = inactive.MatchString(strings.Join([]string{p.Code, p.Message}, " "))
 	if p.Code == "" && p.Message == "" && len(p.Details) == 0 {
 		p = Problem{Other: true}
 		p.Code, p.Message = foreignWords(members)
