@@ -112,7 +112,7 @@ type tagOptions struct {
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/addresses#get-customer-tenant-me-addresses
 func (s *AddressesService) List(ctx context.Context) ([]Address, error) {
 	var addresses addressList
-	if err := s.session.do(ctx, request{op: operation.AddressesList, into: &addresses}); err != nil {
+	if err := s.on().do(ctx, request{op: operation.AddressesList, into: &addresses}); err != nil {
 		return nil, err
 	}
 	return addresses, nil
@@ -126,7 +126,7 @@ func (s *AddressesService) List(ctx context.Context) ([]Address, error) {
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/addresses#get-customer-tenant-me-addresses-addressid
 func (s *AddressesService) Get(ctx context.Context, id string) (*Address, error) {
 	address := new(Address)
-	if err := s.session.do(ctx, request{op: operation.AddressesGet, path: []string{id}, into: address}); err != nil {
+	if err := s.on().do(ctx, request{op: operation.AddressesGet, path: []string{id}, into: address}); err != nil {
 		return nil, err
 	}
 	return address, nil
@@ -158,7 +158,7 @@ func (s *AddressesService) Add(ctx context.Context, req AddressRequest) (id stri
 		return "", named(operation.AddressesAdd, err)
 	}
 	var created createdResource
-	if err := s.session.do(ctx, request{op: operation.AddressesAdd, body: req, into: &created}); err != nil {
+	if err := s.on().do(ctx, request{op: operation.AddressesAdd, body: req, into: &created}); err != nil {
 		return "", err
 	}
 	return created.id, nil
@@ -190,7 +190,7 @@ func (s *AddressesService) Update(ctx context.Context, id string, patch AddressP
 	case null != "" && !strings.HasPrefix(null, "mixins.") && !strings.HasPrefix(null, "metadata.mixins."):
 		return named(operation.AddressesUpdate, &ArgumentError{Field: null, Reason: "can't be null in an address; set its empty value"})
 	}
-	return s.session.do(ctx, request{op: operation.AddressesUpdate, path: []string{id}, body: body})
+	return s.on().do(ctx, request{op: operation.AddressesUpdate, path: []string{id}, body: body})
 }
 
 // Delete removes an address, and with it the accounts that are associated with
@@ -202,7 +202,7 @@ func (s *AddressesService) Update(ctx context.Context, id string, patch AddressP
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/addresses#delete-customer-tenant-me-addresses-addressid
 func (s *AddressesService) Delete(ctx context.Context, id string) error {
-	return s.session.do(ctx, request{op: operation.AddressesDelete, path: []string{id}})
+	return s.on().do(ctx, request{op: operation.AddressesDelete, path: []string{id}})
 }
 
 // AddTags adds tags to an address.
@@ -236,7 +236,7 @@ func (s *AddressesService) changeTags(ctx context.Context, op *operation.Operati
 	if err := checkTags(tags); err != nil {
 		return named(op, err)
 	}
-	return s.session.do(ctx, request{op: op, path: []string{id}, query: tagOptions{Tags: tags}})
+	return s.on().do(ctx, request{op: op, path: []string{id}, query: tagOptions{Tags: tags}})
 }
 
 func checkTags(tags []string) error {

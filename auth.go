@@ -72,16 +72,16 @@ type LoginResult struct {
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customerlogin-auth-anonymous-login
 func (s *AuthService) StartAnonymous(ctx context.Context, sc SessionContext) (SessionInfo, error) {
-	if s.session.invalid != nil {
-		return SessionInfo{}, s.session.invalid
+	if s.on().invalid != nil {
+		return SessionInfo{}, s.on().invalid
 	}
 	if name, reason := sc.refused(); reason != "" {
 		return SessionInfo{}, &ArgumentError{Field: "SessionContext." + name, Reason: reason}
 	}
-	if err := s.session.visitor.Start(ctx, sc.internal()); err != nil {
+	if err := s.on().visitor.Start(ctx, sc.internal()); err != nil {
 		return SessionInfo{}, failedCall(ctx, operation.AuthStartAnonymous.Name, err)
 	}
-	return s.session.Info(ctx)
+	return s.on().Info(ctx)
 }
 
 // Refresh renews the session's tokens now, whichever kind it is. There is
@@ -116,13 +116,13 @@ func (s *AuthService) SwitchLegalEntity(ctx context.Context, legalEntityID strin
 }
 
 func (s *AuthService) refresh(ctx context.Context, name string, legalEntity *string) (SessionInfo, error) {
-	if s.session.invalid != nil {
-		return SessionInfo{}, s.session.invalid
+	if s.on().invalid != nil {
+		return SessionInfo{}, s.on().invalid
 	}
-	if err := s.session.visitor.Refresh(ctx, legalEntity); err != nil {
+	if err := s.on().visitor.Refresh(ctx, legalEntity); err != nil {
 		return SessionInfo{}, failedCall(ctx, name, err)
 	}
-	return s.session.Info(ctx)
+	return s.on().Info(ctx)
 }
 
 // Login logs a customer in with e-mail address and password. The visitor's
@@ -142,7 +142,7 @@ func (s *AuthService) Login(ctx context.Context, req LoginRequest) (*LoginResult
 	if err := requirePassword("password", req.Password); err != nil {
 		return nil, named(operation.AuthLogin, err)
 	}
-	login, err := s.session.login(ctx, request{op: operation.AuthLogin, body: req})
+	login, err := s.on().login(ctx, request{op: operation.AuthLogin, body: req})
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +204,7 @@ func (s *AuthService) SocialLogin(ctx context.Context, req SocialLoginRequest) (
 	if err := optionalIdentifier("code_verifier", req.CodeVerifier, maxIdentifier); err != nil {
 		return nil, named(operation.AuthSocialLogin, err)
 	}
-	login, err := s.session.login(ctx, request{op: operation.AuthSocialLogin, query: req, withSession: !req.NewSession})
+	login, err := s.on().login(ctx, request{op: operation.AuthSocialLogin, query: req, withSession: !req.NewSession})
 	if err != nil {
 		return nil, err
 	}
@@ -259,7 +259,7 @@ func (s *AuthService) ExchangeToken(ctx context.Context, req ExchangeTokenReques
 	if err := optionalIdentifier("config", req.Config, maxIdentifier); err != nil {
 		return nil, named(operation.AuthExchangeToken, err)
 	}
-	login, err := s.session.login(ctx, request{op: operation.AuthExchangeToken, query: req})
+	login, err := s.on().login(ctx, request{op: operation.AuthExchangeToken, query: req})
 	if err != nil {
 		return nil, err
 	}
@@ -374,7 +374,7 @@ func (d *TokenDetails) UnmarshalJSON(data []byte) error {
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customer-tenant-validateauthtoken
 func (s *AuthService) Validate(ctx context.Context) (*TokenDetails, error) {
 	details := new(TokenDetails)
-	if err := s.session.do(ctx, request{op: operation.AuthValidate, into: details}); err != nil {
+	if err := s.on().do(ctx, request{op: operation.AuthValidate, into: details}); err != nil {
 		return nil, err
 	}
 	return details, nil
@@ -396,11 +396,11 @@ type logoutQuery struct {
 //
 // https://developer.emporix.io/api-references/api-guides/companies-and-customers/customer-management/api-reference/authentication-and-authorization#get-customer-tenant-logout
 func (s *AuthService) Logout(ctx context.Context) error {
-	if s.session.invalid != nil {
-		return s.session.invalid
+	if s.on().invalid != nil {
+		return s.on().invalid
 	}
-	c, began := s.session.core(), time.Now()
-	err := s.session.visitor.Logout(ctx, func(ctx context.Context, token lifecycle.Token) error {
+	c, began := s.on().core(), time.Now()
+	err := s.on().visitor.Logout(ctx, func(ctx context.Context, token lifecycle.Token) error {
 		return c.logout(ctx, token.Access, token.Bearer)
 	})
 	c.log(ctx, operation.AuthLogout, nil, err, began)

@@ -127,7 +127,7 @@ func (s *CredentialsService) RequestPasswordReset(ctx context.Context, email str
 	if err := requireText("email", req.Email); err != nil {
 		return named(operation.CredentialsRequestPasswordReset, err)
 	}
-	return s.session.do(ctx, request{op: operation.CredentialsRequestPasswordReset, body: req})
+	return s.on().do(ctx, request{op: operation.CredentialsRequestPasswordReset, body: req})
 }
 
 // ResetPassword sets a new password with the token from the mail.
@@ -144,7 +144,7 @@ func (s *CredentialsService) ResetPassword(ctx context.Context, req ResetPasswor
 	if err := requirePassword("password", req.Password); err != nil {
 		return named(operation.CredentialsResetPassword, err)
 	}
-	return s.session.do(ctx, request{op: operation.CredentialsResetPassword, body: req})
+	return s.on().do(ctx, request{op: operation.CredentialsResetPassword, body: req})
 }
 
 // ChangePassword replaces the password of the logged-in customer.
@@ -162,7 +162,7 @@ func (s *CredentialsService) ChangePassword(ctx context.Context, req ChangePassw
 	if err := requirePassword("newPassword", req.NewPassword); err != nil {
 		return named(operation.CredentialsChangePassword, err)
 	}
-	return s.session.do(ctx, request{op: operation.CredentialsChangePassword, body: req})
+	return s.on().do(ctx, request{op: operation.CredentialsChangePassword, body: req})
 }
 
 // RequestEmailChange has a mail with a token sent to the new address. The login
@@ -181,7 +181,7 @@ func (s *CredentialsService) RequestEmailChange(ctx context.Context, req EmailCh
 	if err := requireText("newEmail", req.NewEmail); err != nil {
 		return named(operation.CredentialsRequestEmailChange, err)
 	}
-	return s.session.do(ctx, request{op: operation.CredentialsRequestEmailChange, body: req})
+	return s.on().do(ctx, request{op: operation.CredentialsRequestEmailChange, body: req})
 }
 
 // ConfirmEmailChange changes the login e-mail address with the token from the
@@ -196,7 +196,7 @@ func (s *CredentialsService) ConfirmEmailChange(ctx context.Context, token strin
 	if err := identifier("token", token, maxMailToken); err != nil {
 		return named(operation.CredentialsConfirmEmailChange, err)
 	}
-	return s.session.do(ctx, request{
+	return s.on().do(ctx, request{
 		op:   operation.CredentialsConfirmEmailChange,
 		body: confirmEmailChangeRequest{Token: token},
 	})

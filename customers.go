@@ -388,7 +388,7 @@ func (s *CustomersService) SignUp(ctx context.Context, req SignUpRequest) (id st
 		return "", named(operation.CustomersSignUp, err)
 	}
 	var created createdResource
-	if err := s.session.do(ctx, request{op: operation.CustomersSignUp, body: req, into: &created}); err != nil {
+	if err := s.on().do(ctx, request{op: operation.CustomersSignUp, body: req, into: &created}); err != nil {
 		return "", err
 	}
 	return created.id, nil
@@ -435,7 +435,7 @@ func (s *CustomersService) ConfirmSignUp(ctx context.Context, token string) (*Lo
 	if err := identifier("token", token, maxMailToken); err != nil {
 		return nil, named(operation.CustomersConfirmSignUp, err)
 	}
-	login, err := s.session.login(ctx, request{op: operation.CustomersConfirmSignUp, path: []string{token}})
+	login, err := s.on().login(ctx, request{op: operation.CustomersConfirmSignUp, path: []string{token}})
 	if err != nil {
 		return nil, err
 	}
@@ -453,7 +453,7 @@ func (s *CustomersService) ResendActivation(ctx context.Context, email string) e
 	if err := requireText("email", email); err != nil {
 		return named(operation.CustomersResendActivation, err)
 	}
-	return s.session.do(ctx, request{
+	return s.on().do(ctx, request{
 		op:   operation.CustomersResendActivation,
 		body: resendActivationRequest{Email: email},
 	})
@@ -475,7 +475,7 @@ func (s *CustomersService) Get(ctx context.Context, opts ...CustomerGetOption) (
 		return nil, named(operation.CustomersGet, err)
 	}
 	in := new(customerResponse)
-	if err := s.session.do(ctx, request{op: operation.CustomersGet, query: query, into: in}); err != nil {
+	if err := s.on().do(ctx, request{op: operation.CustomersGet, query: query, into: in}); err != nil {
 		return nil, err
 	}
 	return in.customer(), nil
@@ -533,7 +533,7 @@ func (s *CustomersService) Update(ctx context.Context, patch CustomerPatch, opts
 		}
 		opt(&o)
 	}
-	return s.session.do(ctx, request{op: operation.CustomersUpdate, body: body, mergePatch: o.mergePatch})
+	return s.on().do(ctx, request{op: operation.CustomersUpdate, body: body, mergePatch: o.mergePatch})
 }
 
 // Activate lets the customer with that number log in: the account becomes
@@ -572,7 +572,7 @@ func (s *CustomersService) UpdateAsEmployee(ctx context.Context, customerNumber 
 	case patch.ContactEmail.IsNull():
 		return named(operation.CustomersActivate, contactEmailNull())
 	}
-	return s.session.do(ctx, request{
+	return s.on().do(ctx, request{
 		op:         operation.CustomersActivate,
 		path:       []string{customerNumber},
 		body:       body,

@@ -53,7 +53,7 @@ type hostBinding struct {
 // with ErrInvalidRequest. A request that brings an Authorization header of its
 // own keeps it.
 func (s *Session) HTTPClient() *http.Client {
-	c := s.core()
+	c := s.made().core()
 	return &http.Client{
 		Transport:     &visitorTransport{session: s, next: c.otherServices},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

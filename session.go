@@ -35,6 +35,28 @@ type Session struct {
 // service is what every service is: a view of its session.
 type service struct{ session *Session }
 
+// on returns the session that a service acts for. A service that was made otherwise, such
+// as that of a zero Client, panics with words.
+func (s *service) on() *Session {
+	if s == nil {
+		return (*Session)(nil).made()
+	}
+	return s.session.made()
+}
+
+func (s *AuthService) on() *Session        { return (*service)(s).on() }
+func (s *CustomersService) on() *Session   { return (*service)(s).on() }
+func (s *AddressesService) on() *Session   { return (*service)(s).on() }
+func (s *CredentialsService) on() *Session { return (*service)(s).on() }
+
+// made returns s if Client.Session has made it, or NewClient for its client.
+func (s *Session) made() *Session {
+	if s == nil || s.core == nil {
+		panic("emporix: a call on a Client, Session or service that NewClient and Client.Session have not made; check the error that NewClient returned")
+	}
+	return s
+}
+
 // visitorPrefix keeps visitors' rows apart from the client's own.
 const visitorPrefix = "visitor/"
 
@@ -106,6 +128,7 @@ type SessionInfo struct {
 // Info tells what the session is now. It makes no request of the API and starts
 // no session. Errors: ErrStoreUnavailable, ErrStoreCorrupt, ErrClosed.
 func (s *Session) Info(ctx context.Context) (SessionInfo, error) {
+	s.made()
 	r, err := s.record(ctx)
 	if err != nil {
 		return SessionInfo{}, failedCall(ctx, "Session.Info", err)
@@ -122,6 +145,7 @@ func (s *Session) Info(ctx context.Context) (SessionInfo, error) {
 // (IsZero) if the login answered none. Errors: ErrNotLoggedIn, ErrSessionExpired,
 // and those of Info.
 func (s *Session) SaaSToken(ctx context.Context) (Secret, error) {
+	s.made()
 	r, err := s.record(ctx)
 	switch {
 	case err != nil:
@@ -145,6 +169,7 @@ func (s *Session) SaaSToken(ctx context.Context) (Secret, error) {
 // the context's: if that ends before it is the move's turn, the session stays;
 // if it ends later, the move goes on, and the error is ErrOutcomeUnknown as well.
 func (s *Session) MoveTo(ctx context.Context, key string) (*Session, error) {
+	s.made()
 	to := newSession(s.core, visitorPrefix, key)
 	if reason := checkKey(key); reason != "" {
 		return nil, &ArgumentError{Field: "session key", Reason: reason}
@@ -163,6 +188,7 @@ func (s *Session) MoveTo(ctx context.Context, key string) (*Session, error) {
 // the session still lives is an error, and no harm is done. Errors: those of
 // Auth.Refresh.
 func (s *Session) RenewIfDue(ctx context.Context) error {
+	s.made()
 	if s.invalid != nil {
 		return s.invalid
 	}

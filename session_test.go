@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	emporix "github.com/emporix-community/emporix-go"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -25,5 +27,32 @@ func TestSaaSTokensTellTheirEnd(t *testing.T) {
 		info, err := client.DefaultSession().Info(t.Context())
 		require.NoError(t, err)
 		assert.True(t, want.Equal(info.SaaSTokenExpires), "%s: %s", claims, info.SaaSTokenExpires)
+	}
+}
+
+// What NewClient has not made says so, instead of a nil pointer.
+func TestWhatNewClientHasNotMadePanicsWithWords(t *testing.T) {
+	ctx := t.Context()
+	var none *emporix.Client
+	var noSession *emporix.Session
+	for name, call := range map[string]func(){
+		"nil client":        func() { none.Session("v") },
+		"zero client":       func() { _, _ = new(emporix.Client).Customers.Get(ctx) },
+		"zero client, auth": func() { _ = new(emporix.Client).Auth.Logout(ctx) },
+		"zero service":      func() { _, _ = new(emporix.AddressesService).List(ctx) },
+		"zero credentials":  func() { _ = new(emporix.CredentialsService).ConfirmEmailChange(ctx, "t") },
+		"nil session":       func() { _, _ = noSession.Info(ctx) },
+		"zero session":      func() { _, _ = new(emporix.Session).SaaSToken(ctx) },
+		"moved":             func() { _, _ = noSession.MoveTo(ctx, "v") },
+		"renewed":           func() { _ = noSession.RenewIfDue(ctx) },
+		"HTTP client":       func() { noSession.HTTPClient() },
+	} {
+		func() {
+			defer func() {
+				text, _ := recover().(string)
+				assert.Contains(t, text, "check the error that NewClient returned", name)
+			}()
+			call()
+		}()
 	}
 }
