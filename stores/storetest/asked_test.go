@@ -87,7 +87,7 @@ var operations = map[string]int64{
 
 func TestWhatIsAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, c := range casesFor(newModel(""), func() {}) {
+		for _, c := range casesFor(t, newModel(""), func() {}) {
 			s := &counted{model: newModel("")}
 			assert.Empty(t, complaints(t, c, s, time.Sleep), c.name)
 			assert.Equal(t, operations[c.name], s.operations.Load(), c.name)
@@ -98,7 +98,7 @@ func TestWhatIsAsked(t *testing.T) {
 // An error where none is due is told, whichever operation it is of.
 func TestEveryErrorIsTold(t *testing.T) {
 	const most = 40 // of a case
-	for _, c := range casesFor(newModel(""), nil) {
+	for _, c := range casesFor(t, newModel(""), nil) {
 		if c.name == "a context that has ended" { // there, errors are due
 			continue
 		}
@@ -121,7 +121,7 @@ func TestRunMovesAClockOn(t *testing.T) {
 		defer s.mu.Unlock()
 		s.ahead += d
 	}))
-	for _, c := range casesFor(s, nil) {
+	for _, c := range casesFor(t, s, nil) {
 		all += operations[c.name]
 	}
 	assert.Equal(t, all, s.operations.Load())

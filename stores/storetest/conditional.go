@@ -31,8 +31,8 @@ var conditionalCases = []testCase{
 	{name: "generations are equal or not", needs: conditional, run: func(t *trial) {
 		// Each of them is another in 32 or 63 bits, and near it as a float. The last goes back.
 		generations := []uint64{math.MaxUint32, math.MaxInt64, math.MaxUint64, math.MaxUint32}
-		t.saveAs("a", "0", 5, long)
 		now := uint64(5)
+		t.saveAs("a", "0", now, long)
 		for i, next := range generations {
 			for _, wrong := range []uint64{0, next, now - 1} {
 				if wrong != now {
@@ -46,14 +46,13 @@ var conditionalCases = []testCase{
 		}
 	}},
 	{name: "a row that has run out is none", needs: conditional, run: func(t *trial) {
-		there := func() bool { _, found := t.load("a"); return found }
-		t.runsOut("a row", func() { t.saveIf("a", "one", 0, math.MaxInt64, soon) }, there)
+		t.runsOut("a row", func() { t.saveIf("a", "one", 0, math.MaxInt64, soon) }, func() bool { return t.there("a") })
 		t.wantReplace("a", "no", false)
 		t.wantBegin("a", "two", true)
 		t.has("a", "two")
 
 		t.put("b", "one")
-		t.runsOut("a row that lasted longer before", func() { t.saveIf("b", "two", t.last["b"], t.last["b"]+1, soon) },
+		t.runsOut("a row that lasted longer before", func() { t.saveIf("b", "two", t.last["b"], t.next("b"), soon) },
 			func() bool { data, found := t.load("b"); return found && string(data) == "two" })
 	}},
 	{name: "one of many saves", needs: conditional, run: func(t *trial) {
@@ -67,8 +66,7 @@ var conditionalCases = []testCase{
 		}
 	}},
 	{name: "one of many begins", needs: conditional, run: func(t *trial) {
-		t.runsOut("a row", func() { t.save("a", "one", soon) },
-			func() bool { _, found := t.load("a"); return found })
+		t.runsOut("a row", func() { t.save("a", "one", soon) }, func() bool { return t.there("a") })
 		winner := oneOf(t, "SaveIf, after a row ran out,", func(i int) (bool, error) {
 			return t.conditional().SaveIf(t.Context(), t.key("a"), fmt.Appendf(nil, "%d", i), 0, uint64(i)+1, long)
 		})

@@ -41,16 +41,15 @@ var leaseCases = []testCase{
 		t.put("a", "one")
 		t.wantAcquire("a", "jo", long, true)
 		t.wantAcquire("a", "jo", 2*long, true)
-		t.wantRemaining("a", "jo", long+1, 2*long)
+		t.wantHeldFor("a", "jo", 2*long)
 		t.wantAcquire("a", "jo", long/2, true)
-		t.wantRemaining("a", "jo", long/4, long/2)
+		t.wantHeldFor("a", "jo", long/2)
 		t.wantAcquire("a", "ann", long, false)
 
 		t.wantAcquire("b", "jo", soon, true)
 		t.wantAcquire("b", "jo", long, true)
 		t.wait(2 * soon)
-		t.wantAcquire("b", "ann", long, false)
-		t.wantHeld("b", "jo")
+		t.wantKept("b", "jo", "ann")
 	}},
 	{name: "leases run out", needs: lending, run: func(t *trial) {
 		t.put("a", "one")
@@ -67,13 +66,10 @@ var leaseCases = []testCase{
 		t.has("a", "one")
 	}},
 	{name: "a lease and its row have their own times", needs: lending, run: func(t *trial) {
-		row := func(name string) func() bool {
-			return func() bool { _, found := t.load(name); return found }
-		}
 		t.runsOut("a row under a lease", func() {
 			t.save("row", "one", soon)
 			t.wantAcquire("row", "jo", long, true)
-		}, row("row"))
+		}, func() bool { return t.there("row") })
 		t.wantHeld("row", "jo")
 		t.wantAcquire("row", "ann", long, false)
 		t.wantReplace("row", "no", false)
@@ -84,13 +80,12 @@ var leaseCases = []testCase{
 		t.runsOut("a row that is written under a lease", func() {
 			t.wantAcquire("later", "jo", long, true)
 			t.save("later", "one", soon)
-		}, row("later"))
+		}, func() bool { return t.there("later") })
 		t.wantHeld("later", "jo")
 
 		t.put("lease", "one")
 		t.runsOut("a lease", func() { t.wantAcquire("lease", "jo", soon, true) },
-			func() bool { return t.remaining("lease", "jo") > 0 })
-		t.wait(rounding)
+			func() bool { return t.lent("lease", "jo") })
 		t.wantFree("lease", "jo")
 		t.has("lease", "one")
 		t.wantReplace("lease", "two", true)
@@ -99,24 +94,17 @@ var leaseCases = []testCase{
 	{name: "writing ends no lease", needs: lending, run: func(t *trial) {
 		t.put("a", "one")
 		t.wantAcquire("a", "jo", long, true)
-		still := func(after string) {
-			t.Helper()
-			if acquired, _ := t.acquire("a", "ann", long); acquired {
-				t.Fatalf("another can acquire after %s", after)
-			}
-			t.wantHeld("a", "jo")
-		}
 		t.wantStale("a")
-		still("a SaveIf that did not save")
+		t.wantKept("a", "jo", "ann")
 		t.wantReplace("a", "two", true) // a lease does not change the generation
-		still("SaveIf")
+		t.wantKept("a", "jo", "ann")
 		t.put("a", "three")
-		still("Save")
+		t.wantKept("a", "jo", "ann")
 		t.delete("a")
 		t.lacks("a")
-		still("Delete")
+		t.wantKept("a", "jo", "ann")
 		t.wantBegin("a", "four", true)
-		still("SaveIf of an absent row")
+		t.wantKept("a", "jo", "ann")
 		t.release("a", "jo")
 		t.has("a", "four")
 		t.wantReplace("a", "five", true) // nor does its end
@@ -158,13 +146,12 @@ var leaseCases = []testCase{
 	{name: "one of many takes over", needs: lending, run: func(t *trial) {
 		t.put("a", "one")
 		t.runsOut("a lease", func() { t.wantAcquire("a", "jo", soon, true) },
-			func() bool { return t.remaining("a", "jo") > 0 })
-		t.wait(rounding)
+			func() bool { return t.lent("a", "jo") })
 		winner := oneOf(t, "Acquire, after a lease ran out,", func(i int) (bool, error) {
 			acquired, _, err := t.leases().Acquire(t.Context(), t.key("a"), fmt.Sprint("racer ", i), long)
 			return acquired, err
 		})
-		t.wantRemaining("a", fmt.Sprint("racer ", winner), long/2, long)
+		t.wantHeld("a", fmt.Sprint("racer ", winner))
 	}},
 }
 
@@ -193,7 +180,7 @@ func abandonedLeases(t *trial) {
 	runOut := func(owner string, begin func()) {
 		t.runsOut(owner+"'s leases", begin, func() bool {
 			for _, s := range stories {
-				if t.remaining(s.name, owner) > 0 {
+				if t.lent(s.name, owner) {
 					return true
 				}
 			}

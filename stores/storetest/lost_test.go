@@ -172,9 +172,9 @@ func TestRunLosesAnswers(t *testing.T) {
 	lost := 0
 	Run(t, func(*testing.T) Store { return f }, WithVirtualTime(), WithLostAnswers(func() { f.lost.Store(true); lost++ }))
 	assert.Equal(t, 16, lost)
-	assert.Len(t, casesFor(f, func() {}), len(casesFor(f, nil))+3)
-	assert.Len(t, casesFor(noLease{f}, func() {}), len(casesFor(noLease{f}, nil))+2)
-	assert.Len(t, casesFor(noSaveIf{f}, func() {}), len(casesFor(noSaveIf{f}, nil))+1)
+	assert.Len(t, casesFor(t, f, func() {}), len(casesFor(t, f, nil))+3)
+	assert.Len(t, casesFor(t, noLease{f}, func() {}), len(casesFor(t, noLease{f}, nil))+2)
+	assert.Len(t, casesFor(t, noSaveIf{f}, func() {}), len(casesFor(t, noSaveIf{f}, nil))+1)
 }
 
 // No other test loses its answers meanwhile.

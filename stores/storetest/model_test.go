@@ -17,6 +17,8 @@ type model struct {
 	mu     sync.Mutex
 	bug    string
 	ahead  time.Duration // of the system's clock
+	late   time.Duration // is what runs out
+	step   time.Duration // in which leases are counted, if not 0
 	rows   map[string]modelRow
 	leases map[string]modelLease
 }
@@ -166,7 +168,7 @@ func (m *model) write(key string, data []byte, generation uint64, ttl time.Durat
 		data = bytes.Clone(data)
 	}
 	generation = m.number(generation)
-	until := m.now().Add(ttl)
+	until := m.now().Add(ttl + m.late)
 	old, found := m.row(key)
 	switch {
 	case m.is("rows never end"):
@@ -305,6 +307,8 @@ func (m *model) SaveIf(ctx context.Context, key string, data []byte, expected, g
 		same = found && now >= expected || same
 	case "0 is anything":
 		same = same || expected == 0
+	case "negative numbers are none":
+		same = same || expected == 0 && int64(now) < 0 // #nosec G115 -- that is the bug
 	case "never begins":
 		same = same && found
 	case "takes its generation for its own write":
@@ -424,7 +428,7 @@ func (m *model) Acquire(ctx context.Context, key, owner string, ttl time.Duratio
 		case "never shortens":
 			ttl = max(ttl, l.until.Sub(now))
 		}
-		l.until = now.Add(ttl)
+		l.until = now.Add(ttl + m.late)
 		m.leases[name] = l
 		if m.is("tells once") {
 			return true, false, nil
@@ -443,7 +447,7 @@ func (m *model) Acquire(ctx context.Context, key, owner string, ttl time.Duratio
 	case "lends for half the time":
 		ttl /= 2
 	}
-	m.leases[name] = modelLease{owner: owner, until: now.Add(ttl), doubted: abandoned}
+	m.leases[name] = modelLease{owner: owner, until: now.Add(ttl + m.late), doubted: abandoned}
 	return true, abandoned, nil
 }
 
@@ -463,7 +467,7 @@ func (m *model) Remaining(ctx context.Context, key, owner string) (time.Duration
 	if !l.named.IsZero() {
 		return max(l.named.Sub(m.now()), 0), nil
 	}
-	return max(l.until.Sub(m.now()), 0), nil
+	return max(l.until.Sub(m.now()), 0).Truncate(m.step), nil
 }
 
 func (m *model) Release(ctx context.Context, key, owner string) error {

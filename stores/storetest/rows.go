@@ -79,19 +79,17 @@ var rowCases = []testCase{
 	}},
 	{name: "hostile keys", run: hostileKeys},
 	{name: "rows run out", run: func(t *trial) {
-		there := func() bool { _, found := t.load("a"); return found }
-		t.runsOut("a row", func() { t.save("a", "one", soon) }, there)
+		t.runsOut("a row", func() { t.save("a", "one", soon) }, func() bool { return t.there("a") })
 		t.put("a", "two")
 		t.has("a", "two")
 	}},
 	{name: "a new row has its own time", run: func(t *trial) {
 		t.save("longer", "one", soon)
 		t.put("longer", "two")
-		there := func() bool { _, found := t.load("shorter"); return found }
 		t.runsOut("a row that lasted longer before", func() {
 			t.put("shorter", "one")
 			t.save("shorter", "two", soon)
-		}, there)
+		}, func() bool { return t.there("shorter") })
 		t.has("longer", "two")
 	}},
 	{name: "rows that last for months", run: func(t *trial) {
@@ -216,35 +214,29 @@ func endedContext(t *trial) {
 	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
 	for name, ctx := range map[string]context.Context{"cancelled": cancelled, "late": late} {
-		fails := func(operation string, err error) {
-			t.Helper()
-			if err == nil {
-				t.Errorf("%s with a context that is %s: no error", operation, name)
-			}
-		}
 		_, found, err := t.store.Load(ctx, t.key("a"))
-		fails("Load", err)
+		t.wantError("Load", name, err)
 		if found {
 			t.Errorf("Load with a context that is %s found a row", name)
 		}
-		fails("Save", t.store.Save(ctx, t.key("a"), []byte("two"), 2, long))
-		fails("Delete", t.store.Delete(ctx, t.key("a")))
+		t.wantError("Save", name, t.store.Save(ctx, t.key("a"), []byte("two"), 2, long))
+		t.wantError("Delete", name, t.store.Delete(ctx, t.key("a")))
 		if s, ok := t.store.(conditionalStore); ok {
 			saved, err := s.SaveIf(ctx, t.key("a"), []byte("two"), 1, 2, long)
-			fails("SaveIf", err)
+			t.wantError("SaveIf", name, err)
 			if saved {
 				t.Errorf("SaveIf with a context that is %s saved", name)
 			}
 		}
 		if s, ok := t.store.(leaseStore); ok {
 			acquired, _, err := s.Acquire(ctx, t.key("a"), "me", long)
-			fails("Acquire", err)
+			t.wantError("Acquire", name, err)
 			if acquired {
 				t.Errorf("Acquire with a context that is %s acquired", name)
 			}
 			_, err = s.Remaining(ctx, t.key("a"), "me")
-			fails("Remaining", err)
-			fails("Release", s.Release(ctx, t.key("a"), "me"))
+			t.wantError("Remaining", name, err)
+			t.wantError("Release", name, s.Release(ctx, t.key("a"), "me"))
 		}
 	}
 	t.has("a", "one")

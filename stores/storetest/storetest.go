@@ -81,12 +81,7 @@ func Run(t *testing.T, newStore func(t *testing.T) Store, options ...Option) {
 	for _, option := range options {
 		option(&s)
 	}
-	probe := newStore(t)
-	if probe == nil {
-		t.Fatal("newStore returned nil")
-	}
-	checkMethods(t, probe)
-	for _, c := range casesFor(probe, s.lose) {
+	for _, c := range casesFor(t, newStore(t), s.lose) {
 		t.Run(c.name, func(t *testing.T) {
 			if s.bubble {
 				synctest.Test(t, func(t *testing.T) { c.run(newTrial(t, newStore(t), s.advance)) })
@@ -122,7 +117,14 @@ func kindOf(s Store) kind {
 	return plain
 }
 
-func casesFor(s Store, lose func()) []testCase {
+// casesFor returns the promises of a store. It fails where there is none, or where
+// upgrades were meant and missed: the SDK would not see them.
+func casesFor(t reporter, s Store, lose func()) []testCase {
+	t.Helper()
+	if s == nil {
+		t.Fatalf("newStore returned nil")
+	}
+	checkMethods(t, s)
 	groups := [][]testCase{rowCases, conditionalCases, leaseCases}
 	if lose != nil {
 		groups = append(groups, lostCases(lose))
@@ -138,8 +140,6 @@ func casesFor(s Store, lose func()) []testCase {
 	return out
 }
 
-// checkMethods finds upgrades that were meant and missed: the SDK would not see
-// them.
 func checkMethods(t reporter, s Store) {
 	t.Helper()
 	var has []string

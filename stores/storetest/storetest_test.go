@@ -78,6 +78,7 @@ var broken = map[string]string{
 	"deletes all":                            "save, overwrite, delete",
 	"deleting nothing is an error":           "absent",
 	"does not compare":                       "save if",
+	"negative numbers are none":              "generations are equal or not",
 	"expired rows have generations":          "a row that has run out is none",
 	"orders":                                 "generations are equal or not",
 	"takes its generation for its own write": "generations are equal or not",
@@ -172,7 +173,8 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.said = append(r.said, fmt.Sprintf(format, args...))
 	for _, frame := range r.callers() {
 		if !r.helpers[frame.Function] {
-			shared := filepath.Base(frame.File) == "trial.go" || strings.HasSuffix(frame.Function, ".oneOf")
+			file := filepath.Base(frame.File)
+			shared := file == "trial.go" || file == "storetest.go" || strings.HasSuffix(frame.Function, ".oneOf")
 			assert.False(r.t, shared, "%s is no helper: %s", frame.Function, r.said)
 			break
 		}
@@ -207,14 +209,14 @@ func TestTheModelPasses(t *testing.T) {
 	}
 	t.Run("with a clock of its own", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			for _, c := range casesFor(newModel(""), nil) {
+			for _, c := range casesFor(t, newModel(""), nil) {
 				assert.Empty(t, complaints(t, c, newModel(""), time.Sleep), c.name)
 			}
 		})
 	})
 	t.Run("polled", func(t *testing.T) { // time is virtual, but the suite does not know
 		synctest.Test(t, func(t *testing.T) {
-			for _, c := range casesFor(newModel(""), nil) {
+			for _, c := range casesFor(t, newModel(""), nil) {
 				began, r := time.Now(), &recorder{t: t, ctx: t.Context()}
 				assert.Empty(t, r.complaints(c, newModel(""), nil), c.name)
 				assert.Equal(t, time.Since(began) > 0, r.waits == 1, "%s waits, and in parallel", c.name)
@@ -227,13 +229,49 @@ func TestTheModelPasses(t *testing.T) {
 	})
 }
 
+// What runs out may be seen late: by two seconds of a clock that is moved on, and by
+// more of a real one. It must not be over early, but for what looking takes.
+func TestHowLateARowMayRunOut(t *testing.T) {
+	at := slices.IndexFunc(rowCases, func(c testCase) bool { return c.name == "rows run out" })
+	for _, way := range []struct {
+		name        string
+		advance     func(time.Duration)
+		early, late time.Duration // the first that is too early, and the last that isn't too late
+	}{
+		{"advanced", time.Sleep, -100 * time.Millisecond, 2 * time.Second},
+		{"polled", nil, -20 * time.Millisecond, 8020 * time.Millisecond},
+	} {
+		for late, says := range map[time.Duration]string{way.early: "a row: over ", way.early + 1: "", way.late: "", way.late + 1: "a row: still there "} {
+			synctest.Test(t, func(t *testing.T) {
+				m := newModel("")
+				m.late = late
+				said := strings.Join(complaints(t, rowCases[at], m, way.advance), "\n")
+				assert.Equal(t, says != "", said != "", "%s, %v late: %s", way.name, late, said)
+				assert.Contains(t, said, says, "%s, %v late", way.name, late)
+			})
+		}
+	}
+}
+
+// A lease of which nothing remains may still end a moment later: the backend has a
+// clock of its own, and counts in milliseconds.
+func TestALeaseMayEndAMomentLater(t *testing.T) {
+	for _, c := range append(casesFor(t, newModel(""), nil), lostCases(func() {})...) {
+		synctest.Test(t, func(t *testing.T) {
+			m := newModel("")
+			m.late, m.step = 9*time.Millisecond, 10*time.Millisecond
+			assert.Empty(t, complaints(t, c, m, nil), c.name)
+		})
+	}
+}
+
 // A store with a clock of its own is told how much time passes.
 func TestTheClockIsMovedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var moved time.Duration
 		var s suite
 		WithClock(func(d time.Duration) { time.Sleep(d); moved += d })(&s)
-		for _, c := range casesFor(newModel(""), nil) {
+		for _, c := range casesFor(t, newModel(""), nil) {
 			assert.Empty(t, complaints(t, c, newModel(""), s.advance), c.name)
 		}
 		assert.Greater(t, moved, 10*time.Second)
@@ -256,7 +294,7 @@ func TestLargeRowsAreToldInShort(t *testing.T) {
 func TestBrokenStoresAreFound(t *testing.T) {
 	for bug, where := range broken {
 		t.Run(bug, func(t *testing.T) {
-			cases := casesFor(newModel(""), nil)
+			cases := casesFor(t, newModel(""), nil)
 			at := slices.IndexFunc(cases, func(c testCase) bool { return c.name == where })
 			require.GreaterOrEqual(t, at, 0, where)
 			for way, advance := range map[string]func(time.Duration){"advanced": time.Sleep, "polled": nil} {
@@ -299,14 +337,16 @@ func TestUpgradesAreFound(t *testing.T) {
 		"no lease":     {store: noLease{m}, cases: len(rowCases) + len(conditionalCases)},
 		"no save if":   {store: noSaveIf{m}, cases: len(rowCases)},
 		"mistyped":     {store: mistyped{m}, says: "the store has SaveIf, but"},
+		"none":         {says: "newStore returned nil"},
 		"only acquire": {store: onlyAcquire{m}, says: "the store has SaveIf, Acquire, but"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &recorder{t: t, ctx: t.Context()}
+			var cases []testCase
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				checkMethods(r, tt.store)
+				cases = casesFor(r, tt.store, nil)
 			}()
 			<-done
 			if tt.says != "" {
@@ -315,7 +355,7 @@ func TestUpgradesAreFound(t *testing.T) {
 				return
 			}
 			assert.Empty(t, r.said)
-			assert.Len(t, casesFor(tt.store, nil), tt.cases)
+			assert.Len(t, cases, tt.cases)
 		})
 	}
 }

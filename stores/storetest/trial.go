@@ -46,10 +46,17 @@ func (t *trial) saveAs(name, data string, generation uint64, ttl time.Duration) 
 	t.last[name] = generation
 }
 
+// next is a generation after the row's.
+func (t *trial) next(name string) uint64 {
+	generation := t.last[name]
+	generation++
+	return generation
+}
+
 // save writes the row's next generation.
 func (t *trial) save(name, data string, ttl time.Duration) {
 	t.Helper()
-	t.saveAs(name, data, t.last[name]+1, ttl)
+	t.saveAs(name, data, t.next(name), ttl)
 }
 
 func (t *trial) put(name, data string) {
@@ -71,6 +78,12 @@ func (t *trial) load(name string) ([]byte, bool) {
 		t.Fatalf("Load(%q): %v", name, err)
 	}
 	return data, found
+}
+
+func (t *trial) there(name string) bool {
+	t.Helper()
+	_, found := t.load(name)
+	return found
 }
 
 func (t *trial) has(name, want string) {
@@ -115,20 +128,20 @@ func (t *trial) wantSaveIf(name, data string, expected, generation uint64, want 
 // wantReplace saves over the generation that was last written.
 func (t *trial) wantReplace(name, data string, want bool) {
 	t.Helper()
-	t.wantSaveIf(name, data, t.last[name], t.last[name]+1, want)
+	t.wantSaveIf(name, data, t.last[name], t.next(name), want)
 }
 
 // wantBegin saves where no row is to be.
 func (t *trial) wantBegin(name, data string, want bool) {
 	t.Helper()
-	t.wantSaveIf(name, data, 0, t.last[name]+1, want)
+	t.wantSaveIf(name, data, 0, t.next(name), want)
 }
 
 // wantStale does not save: the generations before and after are not that of the row.
 func (t *trial) wantStale(name string) {
 	t.Helper()
 	for _, wrong := range []uint64{t.last[name] - 1, t.last[name] + 1} {
-		t.wantSaveIf(name, "no", wrong, t.last[name]+1, false)
+		t.wantSaveIf(name, "no", wrong, t.next(name), false)
 	}
 }
 
@@ -158,23 +171,46 @@ func (t *trial) remaining(name, owner string) time.Duration {
 	return left
 }
 
-// wantRemaining: between the bounds, both inclusive.
-func (t *trial) wantRemaining(name, owner string, least, most time.Duration) {
+// lent: owner has a lease.
+func (t *trial) lent(name, owner string) bool {
 	t.Helper()
-	if left := t.remaining(name, owner); left < least || left > most {
-		t.Errorf("Remaining(%q, %s) = %v, want %v to %v", name, owner, left, least, most)
+	return t.remaining(name, owner) > 0
+}
+
+// wantHeldFor: owner has a lease that was taken for ttl a moment ago.
+func (t *trial) wantHeldFor(name, owner string, ttl time.Duration) {
+	t.Helper()
+	if left := t.remaining(name, owner); left < ttl-ttl/4 || left > ttl {
+		t.Errorf("Remaining(%q, %s) = %v, want almost %v", name, owner, left, ttl)
 	}
 }
 
 // wantHeld: owner has a lease that was taken for long.
 func (t *trial) wantHeld(name, owner string) {
 	t.Helper()
-	t.wantRemaining(name, owner, long/2, long)
+	t.wantHeldFor(name, owner, long)
 }
 
 func (t *trial) wantFree(name, owner string) {
 	t.Helper()
-	t.wantRemaining(name, owner, 0, 0)
+	if left := t.remaining(name, owner); left != 0 {
+		t.Errorf("Remaining(%q, %s) = %v, want 0", name, owner, left)
+	}
+}
+
+// wantKept: owner has the lease, and other can't have it.
+func (t *trial) wantKept(name, owner, other string) {
+	t.Helper()
+	t.wantAcquire(name, other, long, false)
+	t.wantHeld(name, owner)
+}
+
+// wantError of an operation with a context that is ended.
+func (t *trial) wantError(operation, ended string, err error) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("%s with a context that is %s: no error", operation, ended)
+	}
 }
 
 func (t *trial) release(name, owner string) {
@@ -184,10 +220,10 @@ func (t *trial) release(name, owner string) {
 	}
 }
 
-// What runs out, and how long it may take until it is seen. Stores that count in
-// whole seconds are up to two late.
+// What runs out, and how long it may take until it is seen.
 const (
 	soon     = 400 * time.Millisecond
+	late     = 2 * time.Second // of a store that counts in whole seconds
 	patience = 8 * time.Second
 	pollPace = 20 * time.Millisecond
 	rounding = 10 * time.Millisecond // clocks of two machines, and milliseconds cut
@@ -204,7 +240,7 @@ func (t *trial) runsOut(what string, begin func(), there func() bool) {
 		if !there() {
 			t.Fatalf("%s: over before its time", what)
 		}
-		t.advance(soon/4 + 2*time.Second)
+		t.advance(soon/4 + late)
 		if there() {
 			t.Fatalf("%s: still there after its time", what)
 		}
@@ -220,6 +256,7 @@ func (t *trial) runsOut(what string, begin func(), there func() bool) {
 		case !is && time.Since(before) < soon-rounding:
 			t.Fatalf("%s: over after %v, of %v", what, time.Since(before), soon)
 		case !is:
+			time.Sleep(rounding)
 			return
 		case time.Since(begun) > soon+patience:
 			t.Fatalf("%s: still there %v after its time", what, patience)
