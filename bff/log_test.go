@@ -3,6 +3,7 @@ package bff_test
 import (
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -151,4 +152,38 @@ func logInTooLate(s *shop, then func()) {
 		s.store.delay = 0
 		s.store.mu.Unlock()
 	}
+}
+
+// An ID whose change stands is worth nothing, and each request that comes with it
+// tries to remove it.
+func TestAnIDThatCouldNotBeRemovedIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{})
+		b, tab := s.browser(), s.browser()
+		b.ok("GET", "/page")
+		tab.cookie = b.cookie
+		old := ""
+		for key := range s.store.keys {
+			if strings.Contains(key, visitorRows) {
+				old = key
+			}
+		}
+		s.store.onWrite = func(key string) {
+			if key == old { // reserved for the change, which can't remove it
+				s.store.failKeys = old
+			}
+		}
+		b.login()
+		for _, fails := range []bool{true, true, false} {
+			if !fails {
+				s.store.failKeys, s.store.onWrite = "", nil
+			}
+			var said sync.Map
+			s.open(setup{options: bff.Options{Logger: slog.New(honest{t: t, said: &said})}})
+			assert.NotContains(t, tab.ok("GET", "/info"), s.number)
+			_, found := said.Load("bff: an ID that is worth nothing could not be removed")
+			assert.Equal(t, fails, found)
+		}
+		assert.Equal(t, s.number, b.ok("GET", "/page"))
+	})
 }

@@ -147,7 +147,7 @@ func digest(purpose, value string) string {
 type visitorRecord struct {
 	record
 	id    string // of the row; "" in a cookie
-	value string // of the cookie, in store mode
+	value string // of a new cookie, in store mode
 	// fresh: the browser must be given the cookie.
 	fresh bool
 	// session is the session in the cookie that came, and row its generation, in

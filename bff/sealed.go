@@ -232,7 +232,7 @@ func (c *cookieRows) put(key string, data []byte, generation uint64, agrees func
 // forgetEnded removes the notes about IDs that have had their time, and the oldest of
 // those that are too many. The caller has c.mu.
 func (c *cookieRows) forgetEnded(now time.Time) {
-	for len(c.order) > c.limit || len(c.order) > 0 && !now.Before(c.ended[c.order[0]].until) {
+	for len(c.order) > c.limit || !now.Before(c.ended[c.order[0]].until) { // the one that was just written stays
 		delete(c.ended, c.order[0])
 		c.order = c.order[1:]
 	}

@@ -48,14 +48,13 @@ func (k *sealedVisitors) refuseGuests(ctx context.Context, who *visitorRecord, e
 	k.b.log(ctx, "a guest's session does not fit into a cookie; no other one is begun for a minute", err)
 }
 
-// lost reports that err leaves the browser without a guest's session that this
-// request has begun.
-func (v *requestState) lost(err error) bool {
-	k, sealed := v.b.keep.(*sealedVisitors)
-	who := v.now()
-	if !sealed || !errors.Is(err, ErrCookieTooLarge) || who == nil || who.Customer != "" || who.row != 0 {
+// lost reports that err, of the cookie of who, leaves the browser without a guest's
+// session that this request has begun.
+func (v *requestState) lost(who *visitor, err error) bool {
+	if !errors.Is(err, ErrCookieTooLarge) || who.Customer != "" || who.row != 0 {
 		return false
 	}
+	k := v.b.keep.(*sealedVisitors) //nolint:forcetypeassert // other cookies are short
 	if len(v.presented()) == 0 {
 		k.refuseGuests(context.Background(), who, err)
 	}

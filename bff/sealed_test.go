@@ -558,7 +558,7 @@ func TestSealedSessionsInMemory(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		sessions, _ := bff.Kept(store)
-		assert.LessOrEqual(t, sessions, 10)
+		assert.Equal(t, 10, sessions)
 		for _, b := range visitors {
 			assert.Contains(t, b.ok("GET", "/info"), "anonymous")
 		}

@@ -127,7 +127,7 @@ func TestStatesThatNameTheirConfiguration(t *testing.T) {
 	})
 	for state, want := range map[string]string{
 		"google--ABC": "google", "my-shop--ABC": "my-shop", "g--a--b": "g", "ABC": "", "": "", "--ABC": "", "a b--ABC": "", "google-ABC": "", "-a--ABC": "",
-		strings.Repeat("a", 101) + "--ABC": "",
+		strings.Repeat("a", 100) + "--ABC": strings.Repeat("a", 100), strings.Repeat("a", 101) + "--ABC": "",
 	} {
 		assert.Equal(t, want, bff.StateConfiguration(state), state)
 	}

@@ -31,8 +31,7 @@ func (k *storeVisitors) open(ctx context.Context, value string) (*visitorRecord,
 	if v == nil || v.State != stateSettled { // no browser was given that one
 		return nil, err
 	}
-	v.value = value
-	return v, err
+	return v, nil
 }
 
 func (k *storeVisitors) read(ctx context.Context, id string) (*visitorRecord, error) {

@@ -88,35 +88,43 @@ func TestALogoutWithTheIDBeforeAChange(t *testing.T) {
 }
 
 // A login over a customer had succeeded, and nobody has the new ID: the old one
-// does not go on with the session of that login.
+// does not go on with the session of that login. Sessions without an ID are as
+// good as any, and can't be told apart.
 func TestAReplicaIsKilledRightAfterALoginOverACustomer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newShop(t, setup{})
-		process := &mortal{ledger: s.store}
-		s.open(setup{client: withStore(process)})
-		b := s.browser()
-		b.login()
-		session := regexp.MustCompile(sessionRows)
-		s.store.onWrite = func(key string) {
-			if session.MatchString(key) && s.fake.Calls(t, "Auth.Login") > 1 {
-				process.killed.Store(true) // this one write, of the new tokens, is the last
+	for _, nameless := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShop(t, setup{})
+			process := &mortal{ledger: s.store}
+			s.open(setup{client: withStore(process)})
+			b := s.browser()
+			if nameless {
+				for operation, field := range map[string]string{"Auth.StartAnonymous": "sessionId", "Auth.Login": "session_id"} {
+					s.fake.Fail(t, emporixtest.Fault{Operation: operation, Set: map[string]json.RawMessage{field: json.RawMessage(`""`)}, Times: -1})
+				}
 			}
-		}
-		s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Logout", Status: 500, Times: -1}) // nor does it log out
-		b.serve(func(_ http.ResponseWriter, r *http.Request) {
-			_, err := bff.From(r).Login(r.Context(), jo)
-			assert.Error(t, err)
+			b.login()
+			session := regexp.MustCompile(sessionRows)
+			s.store.onWrite = func(key string) {
+				if session.MatchString(key) && s.fake.Calls(t, "Auth.Login") > 1 {
+					process.killed.Store(true) // this one write, of the new tokens, is the last
+				}
+			}
+			s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Logout", Status: 500, Times: -1}) // nor does it log out
+			b.serve(func(_ http.ResponseWriter, r *http.Request) {
+				_, err := bff.From(r).Login(r.Context(), jo)
+				assert.Error(t, err)
+			})
+			require.True(t, process.killed.Load())
+			s.store.onWrite = nil
+			var said sync.Map
+			s.open(setup{options: bff.Options{Logger: slog.New(honest{t: t, said: &said})}})
+			time.Sleep(3 * time.Minute)
+			assert.NotContains(t, b.ok("GET", "/info"), "customer")
+			_, logged := said.Load("bff: the session of a login that reached nobody was not logged out")
+			assert.True(t, logged)
+			assert.Equal(t, nobody, b.ok("GET", "/page"))
 		})
-		require.True(t, process.killed.Load())
-		s.store.onWrite = nil
-		var said sync.Map
-		s.open(setup{options: bff.Options{Logger: slog.New(honest{t: t, said: &said})}})
-		time.Sleep(3 * time.Minute)
-		assert.NotContains(t, b.ok("GET", "/info"), "customer")
-		_, logged := said.Load("bff: the session of a login that reached nobody was not logged out")
-		assert.True(t, logged)
-		assert.Equal(t, nobody, b.ok("GET", "/page"))
-	})
+	}
 }
 
 // The session of a change that is under way is ended where it has moved to.

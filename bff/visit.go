@@ -134,24 +134,24 @@ func (v *requestState) begin() {
 	v.begun = true
 }
 
-// seal returns the cookie to write, if any.
-func (v *requestState) seal() (*http.Cookie, error) {
+// seal returns the cookie to write, if any, and whose it is, or would have been.
+func (v *requestState) seal() (*http.Cookie, *visitor, error) {
 	v.mu.Lock()
 	visitor, dropped, transient := v.visitor, v.dropped, v.transient
 	v.mu.Unlock()
 	switch {
 	case v.readOnly || transient:
-		return nil, nil
+		return nil, visitor, nil
 	case visitor == nil && dropped:
-		return v.b.newCookie("", 0), nil
+		return v.b.newCookie("", 0), nil, nil
 	case visitor == nil || visitor.Superseded:
-		return nil, nil
+		return nil, visitor, nil
 	}
 	value, changed, err := v.b.keep.cookie(visitor)
 	if err != nil || !changed {
-		return nil, err
+		return nil, visitor, err
 	}
-	return v.b.newCookie(value, visitor.ttlOfCookie(&v.b.opts)), nil
+	return v.b.newCookie(value, visitor.ttlOfCookie(&v.b.opts)), visitor, nil
 }
 
 func (r *record) ttlOfCookie(o *Options) time.Duration {

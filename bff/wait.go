@@ -171,10 +171,8 @@ func runHook[T any](ctx context.Context, name string, hook func() (T, error)) (T
 
 // pause waits; false if ctx ended first.
 func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	case <-ctx.Done():
 		return false

@@ -70,7 +70,7 @@ func (w *writer) Flush() { _ = w.FlushError() }
 // cookie: begin the session with a page.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if !w.begun {
-		if cookie, err := w.state.seal(); cookie != nil || err != nil {
+		if cookie, _, err := w.state.seal(); cookie != nil || err != nil {
 			return nil, nil, errors.Join(errHijacked, err)
 		}
 	}
@@ -87,9 +87,9 @@ func (w *writer) begin() {
 	w.begun = true
 	w.state.begin()
 	h := w.Header()
-	cookie, err := w.state.seal()
+	cookie, who, err := w.state.seal()
 	if err != nil {
-		if !w.failed && w.state.lost(err) {
+		if !w.failed && w.state.lost(who, err) {
 			w.replace(err)
 			return
 		}
