@@ -156,10 +156,8 @@ func (v *requestState) withdraw(ctx context.Context, session *emporix.Session, o
 			v.undo(ctx, session, next)
 		}
 	}
-	if v.b.index != nil && r.Customer != "" && next.State == stateSettled {
-		if err := v.b.index.remove(ctx, r.Customer, next.id); err != nil {
-			v.b.log(ctx, "the list of a customer's sessions could not be updated", err)
-		}
+	if next.State == stateSettled {
+		v.unlist(ctx, r.Customer, next.id)
 	}
 	v.become(kept, false)
 	return failed
@@ -310,10 +308,16 @@ func (v *requestState) leave(ctx context.Context, old, next *visitorRecord) {
 	if err := v.b.keep.supersede(ctx, old, next, saveTries); err != nil {
 		v.b.log(ctx, "an ID that is worth nothing could not be removed", err)
 	}
-	if v.b.index != nil && old.Customer != "" {
-		if err := v.b.index.remove(ctx, old.Customer, old.id); err != nil {
-			v.b.log(ctx, "the list of a customer's sessions could not be updated", err)
-		}
+	v.unlist(ctx, old.Customer, old.id)
+}
+
+// unlist takes an ID from the list of a customer's sessions; "" is nobody.
+func (v *requestState) unlist(ctx context.Context, customer, id string) {
+	if v.b.index == nil || customer == "" {
+		return
+	}
+	if err := v.b.index.remove(ctx, customer, id); err != nil {
+		v.b.log(ctx, "the list of a customer's sessions could not be updated", err)
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 )
 
 func TestVisitsAreNotedOnceAnHour(t *testing.T) {
-	for idle, pace := range map[time.Duration]time.Duration{0: time.Hour, 5 * time.Minute: 10 * time.Second} {
+	for idle, pace := range map[time.Duration]time.Duration{0: time.Hour, 30 * time.Minute: time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newShop(t, setup{sealed: true, options: bff.Options{Idle: idle}})
 			b := s.browser()

@@ -266,11 +266,7 @@ func (v *requestState) logout(ctx context.Context, who *visitorRecord) (done boo
 	if idErr != nil {
 		v.b.log(ctx, "the ID of a customer who has logged out could not be removed", idErr)
 	}
-	if v.b.index != nil && who.Customer != "" {
-		if err := v.b.index.remove(ctx, who.Customer, who.id); err != nil {
-			v.b.log(ctx, "the list of a customer's sessions could not be updated", err)
-		}
-	}
+	v.unlist(ctx, who.Customer, who.id)
 	v.become(nil, true)
 	return true, err
 }

@@ -60,7 +60,7 @@ func TestTheStatusOfALoginDuringAnOutage(t *testing.T) {
 func TestHowLongABrowserIsAskedToWait(t *testing.T) {
 	b, err := bff.New(emporixtest.New(t).Client(t), bff.Options{})
 	require.NoError(t, err)
-	for asked, want := range map[time.Duration]string{0: "5", time.Second: "5", 61500 * time.Millisecond: "62", 1000 * time.Hour: "3600"} {
+	for asked, want := range map[time.Duration]string{0: "5", time.Second: "5", 61500 * time.Millisecond: "62", time.Minute: "60", time.Minute + 1: "61", 1000 * time.Hour: "3600"} {
 		fake := emporixtest.New(t)
 		client := fake.Client(t)
 		fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Status: 503, RetryAfter: "3000000", Times: -1})
