@@ -137,6 +137,25 @@ func TestFileStoreRefusesWhatIsNoSessionFile(t *testing.T) {
 		_, err := emporix.NewFileStore(path)
 		require.ErrorContains(t, err, "has 67108865 bytes; that is no session file")
 	})
+	t.Run("as large as may be", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { // where the time has always as many digits
+			store, path := fileStore(t)
+			save(t, store, "a", "", 1, time.Hour)
+			empty, err := os.Stat(path)
+			require.NoError(t, err)
+			room := 64<<20 - int(empty.Size())
+			key, big := "a"+strings.Repeat("a", room%4), bytes.Repeat([]byte("x"), room/4*3)
+			require.NoError(t, store.Delete(t.Context(), "a"))
+			require.ErrorContains(t, store.Save(t.Context(), key+"a", big, 1, time.Hour), "64 MiB")
+			require.NoError(t, store.Save(t.Context(), key, big, 1, time.Hour))
+			full, err := os.Stat(path)
+			require.NoError(t, err)
+			assert.EqualValues(t, 64<<20, full.Size())
+			again, err := emporix.NewFileStore(path)
+			require.NoError(t, err)
+			assert.Len(t, load(t, again, key), len(big))
+		})
+	})
 	t.Run("no path", func(t *testing.T) {
 		_, err := emporix.NewFileStore("")
 		var wrong *emporix.ArgumentError
