@@ -287,7 +287,7 @@ func unsent(err error) error {
 type unsentError struct{ err error }
 
 func (e *unsentError) Error() string {
-	return strings.Replace(e.err.Error(), outcomeHints[failure.EffectUnknown], "the call itself was not processed", 1)
+	return strings.ReplaceAll(e.err.Error(), outcomeHints[failure.EffectUnknown], "the call itself was not processed")
 }
 
 // Is matches ErrUnavailable, or else ErrBadResponse, instead of ErrOutcomeUnknown.

@@ -162,7 +162,7 @@ func wasSeen(v reflect.Value, seen map[reference]bool) bool {
 	var at reference
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Map:
-		at = reference{v.Type(), v.Pointer(), 0}
+		at = reference{typ: v.Type(), pointer: v.Pointer()}
 	case reflect.Slice:
 		at = reference{v.Type(), v.Pointer(), v.Len()}
 	default:
