@@ -97,10 +97,10 @@ func (b *BFF) allow(mux *http.ServeMux, pattern string, to http.Handler) (err er
 	refused := func(reason string) error {
 		return &emporix.ArgumentError{Field: fmt.Sprintf("bff.ProxyRules.Allow %q", pattern), Reason: reason}
 	}
-	method, path, found := strings.Cut(pattern, " ")
+	method, path, _ := strings.Cut(pattern, " ")
 	path = strings.ReplaceAll(strings.TrimSpace(path), "{tenant}", b.tenant)
 	switch {
-	case !found || method == "" || method != strings.ToUpper(method) || !strings.HasPrefix(path, "/"):
+	case method == "" || method != strings.ToUpper(method) || !strings.HasPrefix(path, "/"):
 		return refused("needs a method and a path, such as GET /cart/{tenant}/carts/{id}")
 	case private(path):
 		return refused("is a service that hands out or takes tokens; call it through the SDK")

@@ -373,7 +373,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	b, err := bff.New(client, bff.Options{})
 	require.NoError(t, err)
 	for _, rules := range []bff.ProxyRules{
-		{}, {Allow: []string{"/cart/"}}, {Allow: []string{"GET cart"}}, {Allow: []string{"get /cart/x"}}, {Allow: []string{"GET /{service}/x"}}, {Allow: []string{"GET /"}}, {Allow: []string{"GET /customer/{tenant}/me"}},
+		{}, {Allow: []string{"/cart/"}}, {Allow: []string{"GET cart"}}, {Allow: []string{"get /cart/x"}}, {Allow: []string{" /cart/x"}}, {Allow: []string{"GET /{service}/x"}}, {Allow: []string{"GET /"}}, {Allow: []string{"GET /customer/{tenant}/me"}},
 		{Allow: []string{"POST /OAuth/token"}}, {Allow: []string{"GET /a/{", "GET /b"}}, {Allow: []string{"GET /a", "GET /a"}}, {Allow: []string{"GET /a"}, Prefix: "x"},
 	} {
 		_, err := b.Proxy(rules)

@@ -293,8 +293,10 @@ func TestALoggerThatReturnsLate(t *testing.T) {
 			s.rewrite(visitorRows, func(string) string { return "{" })
 			b.ok("GET", "/page")
 		}
-		damaged()
-		damaged()
+		for range 5 {
+			damaged()
+			synctest.Wait()
+		}
 		close(release)
 		synctest.Wait()
 		assert.Equal(t, 1, strings.Count(lines.String(), "begins anew"), "lines are dropped while one does not return")
