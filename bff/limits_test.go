@@ -339,3 +339,35 @@ func TestAGuestOfASiteWhoFitsIntoNoCookie(t *testing.T) {
 		}
 	})
 }
+
+// What fits into no cookie is not kept in memory either, where it would stay for an
+// hour.
+func TestAGuestWhoFitsIntoNoCookieIsForgotten(t *testing.T) {
+	s := newShop(t, setup{})
+	store := newCookieStore(t, cookieKey)
+	s.open(setup{client: []emporix.Option{emporix.WithTokenStore(store), emporix.WithForegroundRenewal()}})
+	huge, err := json.Marshal("x." + strings.Repeat("y", 5000))
+	require.NoError(t, err)
+	s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.StartAnonymous", Set: map[string]json.RawMessage{"refresh_token": huge}})
+	assert.Equal(t, 500, s.browser().do("GET", "/page").StatusCode)
+	sessions, _ := bff.Kept(store)
+	assert.Zero(t, sessions)
+}
+
+// A session is kept for an hour after its last use.
+func TestHowLongACookieStoreKeepsASession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newCookieStore(t, cookieKey)
+		require.NoError(t, store.Save(t.Context(), "a", []byte("session"), 1, time.Minute))
+		for range 3 {
+			time.Sleep(time.Hour - 1)
+			_, found, err := store.Load(t.Context(), "a")
+			require.NoError(t, err)
+			assert.True(t, found)
+		}
+		time.Sleep(time.Hour)
+		_, found, err := store.Load(t.Context(), "a")
+		require.NoError(t, err)
+		assert.False(t, found)
+	})
+}

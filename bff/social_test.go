@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -418,4 +419,12 @@ func TestHooksOfEveryLogin(t *testing.T) {
 		login(b)
 		assert.Equal(t, []string{"before", "after"}, heard, what)
 	}
+}
+
+// What a shop does with its map of providers later changes nothing.
+func TestProvidersAreThoseOfTheStart(t *testing.T) {
+	given := maps.Clone(providers)
+	s := newShop(t, setup{options: bff.Options{Providers: given}})
+	clear(given)
+	assert.NotEmpty(t, begin(t, s.browser(), "").Get("state"))
 }
