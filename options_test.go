@@ -530,7 +530,12 @@ func TestInsecureHTTP(t *testing.T) {
 		assert.Equal(t, warned, strings.Contains(log.String(), "requests are not encrypted"), "%s: %s", base, &log)
 		require.NoError(t, client.Close(t.Context()))
 	}
-	for _, host := range []string{"", "http://emporix-fake", "emporix-fake:8787", "*", "a b", strings.Repeat("x", 256)} {
+	for _, host := range []string{"A-Z.example", "a-z.example", "0-9_.example", strings.Repeat("x", 255)} {
+		client, err := emporix.NewClient("acme", "storefront", emporix.WithInsecureHTTP(host))
+		require.NoError(t, err, host)
+		require.NoError(t, client.Close(t.Context()))
+	}
+	for _, host := range []string{"", "http://emporix-fake", "emporix-fake:8787", "*", "a b", "a/b", "a@b", "a[b", "a`b", "a{b", strings.Repeat("x", 256)} {
 		_, err := emporix.NewClient("acme", "storefront", emporix.WithInsecureHTTP(host))
 		assert.Equal(t, []string{"WithInsecureHTTP"}, fields(t, err), host)
 	}
