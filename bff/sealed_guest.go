@@ -50,7 +50,7 @@ func (k *sealedVisitors) refuseGuests(ctx context.Context, who *visitorRecord, e
 
 // lost reports that err, of the cookie of who, leaves the browser without a guest's
 // session that this request has begun.
-func (v *requestState) lost(who *visitor, err error) bool {
+func (v *requestState) lost(who *visitorRecord, err error) bool {
 	if !errors.Is(err, ErrCookieTooLarge) || who.Customer != "" || who.row != 0 {
 		return false
 	}

@@ -135,7 +135,7 @@ func (v *requestState) begin() {
 }
 
 // seal returns the cookie to write, if any, and whose it is, or would have been.
-func (v *requestState) seal() (*http.Cookie, *visitor, error) {
+func (v *requestState) seal() (*http.Cookie, *visitorRecord, error) {
 	v.mu.Lock()
 	visitor, dropped, transient := v.visitor, v.dropped, v.transient
 	v.mu.Unlock()

@@ -72,7 +72,7 @@ func lostLeases(t *trial, lose func()) {
 	acquire("a", "ann", false, false)
 	lose()
 	if left, err := t.leases().Remaining(t.Context(), t.key("a"), "jo"); err == nil && left <= 0 {
-		t.Errorf("Remaining, whose answer was lost, = %v; want an error, or what is left", left)
+		t.Errorf("Remaining, whose response was lost, = %v; want an error, or what is left", left)
 	}
 	lose()
 	_ = t.leases().Release(t.Context(), t.key("a"), "jo")
