@@ -20,10 +20,10 @@ import (
 // Version is the SDK's own version, as sent in the User-Agent header.
 const Version = "0.1.0"
 
-// Client is a tenant's storefront. It is made once, by NewClient, and used by any
-// number of goroutines, for any number of visitors: see Session. The services on
-// the Client itself act for the client's default session, which is what scripts and
-// tests with one visitor need. A nil or zero Client panics.
+// Client calls the API for one storefront of a tenant. Make it once, with NewClient; any
+// number of goroutines can use it, for any number of visitors (see Session). The
+// services on the Client itself act for the client's default session, which is what
+// scripts and tests with one visitor need. The methods of a nil or zero Client panic.
 type Client struct {
 	// Auth logs customers in and out and keeps their tokens.
 	Auth *AuthService
@@ -224,14 +224,16 @@ func (c *Client) mustCore() *core {
 
 // Close refuses new calls (ErrClosed), waits for renewals and events under way until
 // ctx ends, and cuts the rest short. It does not wait for calls that other goroutines
-// have begun. It returns when ctx ends, at most 100 ms later, and leaves no goroutine
-// and no idle connection of the client's own behind, but for one goroutine for each
-// call of a token store, transport, middleware, observer, token function or log
-// handler that does not return although its context has ended, or, of an observer,
-// after two seconds. The error then names these calls; they end when that code
-// returns. Sessions stay in the token store; changes that it has not taken yet are
-// tried once more, and ErrStoreUnavailable says how many sessions are lost. A second
-// Close tells what is still left running.
+// have begun. It returns at most 100 ms after ctx has ended.
+//
+// Close leaves no goroutine and no idle connection of the client behind, with one
+// exception: a call of a token store, transport, middleware, token function or log
+// handler that does not return although its context has ended, or of an observer that
+// takes more than two seconds, keeps its goroutine until it returns. The error names
+// these calls. A second Close tells which of them are still running.
+//
+// Sessions stay in the token store. Close tries once more to save what the store has
+// not taken yet; ErrStoreUnavailable says how many sessions are lost.
 func (c *Client) Close(ctx context.Context) error {
 	inner := c.mustCore()
 	err := inner.sessions.Close(ctx)

@@ -107,10 +107,10 @@ func (r confirmEmailChangeRequest) masked() any {
 	return confirmEmailChange(r)
 }
 
-// RequestPasswordReset asks for a mail with a reset token to the customer with that
-// login e-mail address. The response is the same whether or not the server knows the address. It is not repeated once it may
-// have been sent: then the error is ErrOutcomeUnknown, and asking again may
-// send a second mail.
+// RequestPasswordReset has the API send a mail with a reset token to the customer with
+// that login e-mail address. The result is the same whether or not the server knows the
+// address. The request is not repeated once it may have been sent: then the error is
+// ErrOutcomeUnknown, and a second call may send a second mail.
 //
 // Bearer: anonymous. Errors: *ArgumentError without an e-mail address,
 // ErrInvalidRequest, ErrUnauthorized, ErrForbidden.

@@ -14,9 +14,9 @@
 // Auth.Login upgrades it to the customer's, both are renewed before they end,
 // and both live in the [TokenStore]. A Client has a session of its own, for
 // scripts and tests; a BFF makes a [Session] for each visitor and request with
-// [Client.Session]. Sessions of one key share one renewal: however many callers
-// wait, one request is made, it belongs to none of them, and each leaves when
-// its own context ends.
+// [Client.Session]. Sessions of one key share one renewal: it is one request, however
+// many callers wait for it. Each caller stops waiting when its own context ends, and
+// the renewal goes on for the others.
 //
 // A customer's refresh token usually lives 24 hours and the access token 30
 // days, so an active customer is renewed in the background about every twelve
@@ -24,9 +24,9 @@
 // that fails ends no session, unless the response is a definite no about the
 // refresh token; see below. An anonymous session that ended is replaced by a new
 // one, which the observer is told about (EventSessionReplaced: the cart is gone).
-// A customer's is [ErrSessionExpired] until the next login or logout. Who stays away longer, a
-// guest for a day and a customer for 30 days after the last token ended, is
-// forgotten, and comes back as a new guest.
+// A customer's session that ended is [ErrSessionExpired] until the next login or logout.
+// Sessions are dropped one day (guest) or 30 days (customer) after their last token
+// ended; the visitor then starts as a new guest.
 //
 // A definite no is a 400 or 401 of a refresh call whose body is an error in the
 // API's own shape, and names the refresh token or nothing that is known to be
@@ -37,11 +37,11 @@
 // renewal fails with [ErrUnavailable], [ErrRateLimited] or what the table below
 // says of lost responses, and the next call tries again.
 //
-// Such a refusal that stays must not lock a visitor out. So it is tested once the
-// access token is over. A guest's session is replaced if a new anonymous
-// session can be had and a second refresh is refused as well. A customer's ends
-// when the same refusal has come three times over at least two minutes, each time
-// while an anonymous token could be had.
+// A refusal that decides nothing must not lock a visitor out for good. If the refresh is
+// still refused when the access token has ended, the SDK tests it. A guest's session is
+// replaced if the SDK gets a new anonymous session and a second refresh is refused as
+// well. A customer's session ends when the same refusal has come three times over at
+// least two minutes, each time while the SDK could get an anonymous token.
 //
 // # Operations
 //
@@ -52,7 +52,7 @@
 // a request is sent again.
 //
 //	operation                         request                                                            bearer                 class
-//	Auth.StartAnonymous                    GET /customerlogin/auth/anonymous/login                            none                   safe
+//	Auth.StartAnonymous               GET /customerlogin/auth/anonymous/login                            none                   safe
 //	Auth.RefreshAnonymous             GET /customerlogin/auth/anonymous/refresh                          none                   once
 //	Auth.Login                        POST /customer/{tenant}/login                                      anonymous              unsent
 //	Auth.SocialLogin                  POST /customer/{tenant}/socialLogin                                anonymous              unsent
@@ -95,21 +95,21 @@
 //	unsent      everything else that writes       only if the request surely never arrived, or after 429
 //	once        refreshes, Logout                 never, but for the exceptions below
 //
-// What surely never arrived is told by types, such as a dial that failed or an
-// HTTP/2 stream that was refused, and not by what an error or a peer says. A write
-// that an HTTP/2 server leaves behind with a GOAWAY has an unknown outcome.
+// The SDK decides by types that a request surely never arrived, such as a dial that
+// failed or an HTTP/2 stream that was refused, and not by the text of an error or of a
+// peer. A write that is under way when an HTTP/2 server sends GOAWAY has an unknown
+// outcome.
 //
 // There are up to three tries with full jitter. Retry-After is honoured up to
-// 30 seconds and otherwise returned with the error. Nothing outlives the
-// caller's context, and a budget per client keeps an outage from doubling the
-// load.
+// 30 seconds and otherwise returned with the error. No try outlives the caller's
+// context, and a budget per client keeps an outage from doubling the load.
 //
 // There are three exceptions. A call whose bearer the server rejects is sent once
 // more with a renewed bearer, because the server has refused the first
 // unprocessed; a customer's refresh then once more with the customer's own. A
 // guest's refresh whose response was lost is sent once more in a renewal of its own,
-// because that risks a cart and no login. And one that was refused for an unknown
-// reason is sent once more after the test above.
+// because that risks a cart and no login. A guest's refresh that was refused for an
+// unknown reason is sent once more in the test above.
 //
 // # Errors
 //
@@ -165,7 +165,7 @@
 //	    the client was closed                        ErrClosed
 //	the token store failed, or its row is damaged    ErrStoreUnavailable, ErrStoreCorrupt
 //
-// # Answers
+// # Responses
 //
 // A response is read member by member. A member that is missing, null or of
 // another JSON type than the documented one costs no other: a number is taken for
@@ -184,12 +184,12 @@
 // Tokens are of type [Secret], which no printer, logger or encoder shows. The
 // API puts tokens into URLs; the SDK puts them in at the last moment, behind
 // every logger and middleware. Request types hold passwords and mail tokens as
-// plain strings, because that is how the program got them. They mask them for
-// every verb of fmt but %p and %w, also in slices, maps and exported fields of other
-// structs, and as an attribute of slog. What doesn't ask a value how to print itself
-// shows them: json.Marshal, and thus slog's JSON handler for a request inside
-// another value, fmt for an unexported field, and the verbs %p and %w, which are for
-// pointers and errors. The SDK itself logs no request and no body.
+// plain strings, because that is how the program got them. These types mask the
+// strings for every verb of fmt but %p and %w, also in slices, maps and exported fields
+// of other structs, and as an attribute of slog. Exceptions show them in clear:
+// json.Marshal, and thus slog's JSON handler for a request inside another value; fmt
+// for an unexported field; and the verbs %p and %w, which are for pointers and errors.
+// The SDK itself logs no request and no body.
 //
 // # Tests
 //

@@ -55,13 +55,14 @@ const (
 	// ErrNotRefreshable: the session lives, but no refresh token does.
 	ErrNotRefreshable Error = "emporix: no live refresh token"
 	// ErrOutcomeUnknown: the request may have been processed, but the response is
-	// lost, can't be read, or does not say. Look before sending it again. Together
-	// with ErrUnavailable for Addresses.Delete, AddTags and RemoveTags, which may be
-	// sent again.
+	// lost, can't be read, or does not say. Look before sending it again. Addresses.Delete,
+	// AddTags and RemoveTags may be sent again; where they get no response, the error
+	// is ErrUnavailable as well.
 	ErrOutcomeUnknown Error = "emporix: outcome unknown"
 	// ErrBadResponse: the response is not what the API promises.
 	ErrBadResponse Error = "emporix: bad response"
-	// ErrStoreUnavailable: the token store failed. No session was lost.
+	// ErrStoreUnavailable: the token store failed. No session was lost, unless
+	// Client.Close returned the error.
 	ErrStoreUnavailable Error = "emporix: token store unavailable"
 	// ErrStoreCorrupt: the stored row can't be read. Logout discards it.
 	ErrStoreCorrupt Error = "emporix: token store row unreadable"

@@ -122,15 +122,16 @@ func (c *core) write(ctx context.Context, level slog.Level, text string, attrs [
 	}, nil)
 }
 
-// contained ends a panic in the log handler: what a line is about, such as new tokens,
-// must not be lost with it.
+// contained runs do, and stops a panic of the log handler: the call that is logged must
+// not lose its result, such as new tokens.
 func contained(do func()) {
 	defer func() { _ = recover() }()
 	do()
 }
 
-// logs reports whether a call is worth a line. A plain handler says so at once, though
-// by a level that may be the user's code.
+// logs reports whether a call is to be logged. It asks a handler of log/slog's own,
+// which answers at once; its level may still be the user's code, and panic. Any other
+// handler may block, so write asks it.
 func (c *core) logs(ctx context.Context, level slog.Level) (enabled bool) {
 	switch {
 	case c.logger == nil:

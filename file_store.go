@@ -287,8 +287,8 @@ func write(path string, now fs.FileInfo, rows map[string]fileRow) error {
 	return nil
 }
 
-// overwrite writes to the file as it lies there, and takes it back if that fails:
-// the old bytes still have their room on a full disk.
+// overwrite writes into the existing file. If that fails, it writes the old bytes back:
+// a full disk still has room for them.
 func overwrite(path string, data []byte) (err error) {
 	file, err := os.OpenFile(path, os.O_RDWR, 0) // #nosec G304 -- the caller's own
 	if err != nil {
@@ -317,9 +317,9 @@ func overwrite(path string, data []byte) (err error) {
 // temporary begins the names of files that are about to take the place of path.
 func temporary(path string) string { return "." + filepath.Base(path) + ".emporix-" }
 
-// removeLeftovers removes what processes left that were killed before they had
-// replaced the file: it holds tokens, also of those who have logged out since. The
-// caller has the lock, so none is being written.
+// removeLeftovers removes the temporary files of processes that were killed before they
+// had replaced the file. They hold tokens, also of visitors who have logged out since.
+// The caller has the lock, so no temporary file is being written.
 func removeLeftovers(path string) {
 	entries, _ := os.ReadDir(filepath.Dir(path)) // best effort
 	for _, entry := range entries {

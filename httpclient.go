@@ -44,10 +44,10 @@ type hostBinding struct {
 // error is a *TransportError: ErrUnavailable, or ErrOutcomeUnknown for a request that
 // may change something and may have arrived. Reading the response's body is bounded by
 // the request's context only, because its size is unknown: give each request the
-// context of the visitor's request. A 401 is
-// looked into for as long again; if its body has not ended then, it is returned as it
-// is, and nothing is renewed. All of this holds also for a transport or a middleware
-// that does not hear its context.
+// context of the visitor's request. Timeouts.Attempt also bounds how long
+// the SDK reads the body of a 401. A 401 whose body has not ended by then is returned
+// as it is, and nothing is renewed. All of this also holds when a transport or a middleware ignores
+// its context.
 //
 // Requests to any other scheme, host or port than the base URL's are refused
 // with ErrInvalidRequest. A request that brings an Authorization header of its
@@ -112,9 +112,9 @@ func (s *sending) trace() *httptrace.ClientTrace {
 	return trace
 }
 
-// surelyNot reports whether a request that failed with err never arrived, nor an
-// earlier try of net/http's, of a middleware's or of the transport's own: the error is
-// only the last one's. A request whose context has ended may still be under way.
+// surelyNot reports whether no try of a request that failed with err has arrived. Besides
+// the last try, which err is about, net/http, a middleware or the transport may have made
+// earlier ones. A request whose context has ended may still be under way.
 func (s *sending) surelyNot(ctx context.Context, err error) bool {
 	noConnection := s.asked.Load() && !s.connected.Load() && ctx.Err() == nil && s.connects.Explain(err) // such as TLS that failed
 	return !s.written.Load() && (noConnection || transport.IsDial(err))
@@ -276,8 +276,8 @@ func (b *heardBody) Read(data []byte) (int, error) {
 	return n, err
 }
 
-// isSaid reports an error of the SDK's, or of a middleware in its words. It stays as it
-// is, unless the request had been sent by then.
+// isSaid reports whether err is one of the SDK's own errors, perhaps returned by a
+// middleware. The caller gets it unchanged, unless the request has been sent.
 func isSaid(err error) bool {
 	var known sentinel.Error
 	var argument *ArgumentError

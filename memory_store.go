@@ -149,8 +149,8 @@ func (m *memoryRows) drop(shard *memoryShard, hash uint64) {
 // makeRoom counts the row that is about to be written, and looks at a few others:
 // expired ones go, and if the store is full, so does the one of them that ends first.
 //
-// Should two keys share all 64 bits of their hash, the later one is the one that
-// stays; with a million rows that happens in one process of some 40 million.
+// If two keys have the same 64-bit hash, the row that is written later replaces the
+// other; with a million rows that happens in one process of some 40 million.
 func (m *memoryRows) makeRoom(shard *memoryShard, hash uint64) {
 	now := time.Now()
 	var first uint64

@@ -33,8 +33,8 @@ func GetMixin[T any](m Mixins, name string) (T, error) {
 	return v, nil
 }
 
-// SetMixin returns the mixins with one more, or with one replaced. Like append,
-// it leaves m as it is and takes nil for empty:
+// SetMixin returns a copy of m with one mixin added or replaced. It does not change m,
+// which may be nil:
 //
 //	mixins, err := emporix.SetMixin(me.Mixins, "loyalty", Loyalty{Level: 3})
 //

@@ -34,11 +34,11 @@ type SessionContext struct {
 
 // Timeouts bound what the SDK does. A zero field keeps its default. The
 // deadline of the caller's context always counts as well: a call is back at most
-// 100 ms after it. All of this also holds where a store, a transport or other code
-// that was given to the client does not hear its context; it is then left behind,
-// and Client.Close names it.
+// 100 ms after it. This also holds when a store, a transport or other code that was
+// given to the client ignores its context: the SDK stops waiting for that code, and
+// Client.Close names it.
 type Timeouts struct {
-	Attempt time.Duration // one request and its whole answer; default 10 s
+	Attempt time.Duration // one request and its whole response; default 10 s
 	// One renewal of a session, from reading the store to the server's response;
 	// default 30 s. Writing the response may take 5 s more. While another process
 	// renews the session, waiting for that may take as long before. Over a store
@@ -167,8 +167,8 @@ func networkOf(base http.RoundTripper) (*http.Transport, bool) {
 // place for tracing and metrics. A middleware sees every attempt, with
 // placeholders where tokens, passwords and codes go, and without a body. It may
 // add headers, which win over the SDK's own. A request whose method or URL it
-// changes is refused, and so is one that it sends twice. Answers of calls that
-// carry secrets show no body. An httptrace.ClientTrace in the context of a call,
+// changes is refused, and so is one that it sends twice. It sees no response body
+// of calls that carry secrets. An httptrace.ClientTrace in the context of a call,
 // also one that a middleware puts there, sees the real headers, Authorization
 // among them (WroteHeaderField): keep their values out of traces.
 func WithMiddleware(middleware func(http.RoundTripper) http.RoundTripper) Option {
@@ -303,18 +303,20 @@ func WithForegroundRenewal() Option { return func(c *config) { c.foreground = tr
 func WithUserAgent(suffix string) Option { return func(c *config) { c.userAgent = suffix } }
 
 // WithObserver sets a function that is told what happens to sessions. It is called
-// outside every lock, in a goroutine of its own; the events of one session one after
-// the other, in their order, those of different sessions at once, up to 64. It may
+// outside every lock, in a goroutine of its own; events of one session come one after
+// the other, in order, and those of up to 64 different sessions at once. It may
 // call the SDK. A panic in it is contained. Events of renewals in the background
 // arrive after the call that began them.
 //
-// The call that caused an event waits until the observer has returned, so it should
-// be quick: but not longer than its context lasts, nor than two seconds, nor behind
-// another event of the session, and not at all while an earlier event has taken
-// longer than that. So an observer that does not return holds up nothing but further
-// events of that session, and, when it does so 64 times, all events. Up to 1024
-// events wait then; further ones are dropped, and Client.Close says how many. A log
-// handler (WithLogger) that does not return has the same effect.
+// The call that caused an event waits until the observer has returned, so the observer
+// should be quick. The wait ends after two seconds, or when the call's context ends.
+// The call does not wait behind another event of the session, and it does not wait at
+// all while the observer has taken longer than two seconds for an earlier event.
+//
+// An observer that does not return holds up further events of that session; 64 such
+// calls hold up all events. Up to 1024 events wait then. Further ones are dropped, and
+// Client.Close says how many. A log handler (WithLogger) that does not return has the
+// same effect.
 func WithObserver(observer func(Event)) Option { return func(c *config) { c.observer = observer } }
 
 // DefaultBaseURL is where the API is.

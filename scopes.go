@@ -11,8 +11,8 @@ import (
 	"github.com/emporix-community/emporix-go/internal/operation"
 )
 
-// grantedScopes are those of the client's own API keys, as their last token
-// answers told them. A customer's scopes are in LoginResult and TokenDetails.
+// grantedScopes are the scopes that the last token responses granted to the client's own
+// API keys. A customer's scopes are in LoginResult and TokenDetails.
 type grantedScopes struct {
 	employee, anonymous atomic.Pointer[[]string]
 }

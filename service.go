@@ -182,9 +182,8 @@ func (c *core) callEmployeeToken(ctx context.Context) (token Secret, err error) 
 	return got.token, got.err
 }
 
-// send carries a call to the server; the response's status is a success. Which one
-// does not matter: a write that is answered 2xx was done, and what the call
-// returns has to be in the body whatever the status.
+// send sends a call and returns its response if the status is 2xx. Which 2xx it is does
+// not matter: the write was done, and the body must hold the result with any of them.
 func (c *core) send(ctx context.Context, call transport.Prepared, auth transport.Authorization) (*transport.Response, error) {
 	resp, err := c.pipeline.Send(ctx, call, auth)
 	if err != nil {
@@ -230,7 +229,7 @@ var hints = map[sentinel.Error]string{
 	sentinel.NoEmployee:     "configure WithEmployeeCredentials or WithEmployeeToken",
 }
 
-// Unwrap returns the cause, but not that of a limit: Is and As speak for it.
+// Unwrap returns the cause. It returns nil for a limit: Is and As look into its cause.
 func (e *callError) Unwrap() error {
 	if e.limit {
 		return nil
@@ -238,8 +237,8 @@ func (e *callError) Unwrap() error {
 	return e.err
 }
 
-// Is says that a limit is an outage, of the token endpoint if nothing else is named,
-// and no end of the caller's context.
+// Is looks into the cause of a limit. A limit is not the end of the caller's context. It
+// matches ErrUnavailable for a token call, and where its cause has no sentinel.
 func (e *callError) Is(target error) bool {
 	switch {
 	case !e.limit, target == context.DeadlineExceeded, target == context.Canceled:
@@ -257,10 +256,10 @@ func (e *callError) Is(target error) bool {
 // As finds the cause of a limit.
 func (e *callError) As(target any) bool { return e.limit && errors.As(e.err, target) }
 
-// failedCall is the error of a call that failed. A context that ended for a cause of
-// the caller's own ended all the same. As long as it has not ended, the end of
-// another context is a limit of the SDK's or of a store's: token calls and renewals
-// belong to no caller.
+// failedCall returns the error of a call that failed, with the operation's name. If the
+// caller ended its context with a cause of its own, the error also is ctx.Err(). If the
+// caller's context has not ended but err says that a context has, a limit of the SDK or
+// of a store has ended: token calls and renewals do not run in a caller's context.
 func failedCall(ctx context.Context, op string, err error) error {
 	switch err.(type) { //nolint:errorlint // they name their operation, and say whose context ended
 	case *APIError, *TransportError, *ArgumentError, *callError:

@@ -165,9 +165,9 @@ func (s *Session) SaaSToken(ctx context.Context) (Secret, error) {
 // its visitor a new key at login, logout, password change and company switch, so
 // that the old one is of no use to others who knew it. Errors: ErrConflict (the key is
 // in use), ErrStoreUnavailable (the session stays where it is, and what the store may
-// have written at the new key is replaced by a tombstone), ErrClosed, and
-// the context's: if that ends before it is the move's turn, the session stays;
-// if it ends later, the move goes on, and the error is ErrOutcomeUnknown as well.
+// have written at the new key is replaced by a tombstone), ErrClosed, and the
+// context's. If ctx ends before the move has begun, the session stays. If ctx ends
+// later, the move goes on, and the error is ErrOutcomeUnknown as well.
 func (s *Session) MoveTo(ctx context.Context, key string) (*Session, error) {
 	s.made()
 	to := newSession(s.core, visitorPrefix, key)
@@ -183,10 +183,10 @@ func (s *Session) MoveTo(ctx context.Context, key string) (*Session, error) {
 	return to, nil
 }
 
-// RenewIfDue renews the session's tokens if it is time to, and waits for it. There is
-// a reason to call it only with WithForegroundRenewal. A renewal that fails while
-// the session still lives is an error, and no harm is done. Errors: those of
-// Auth.Refresh.
+// RenewIfDue renews the session's tokens if it is time to, and waits for the renewal.
+// It is of use only with WithForegroundRenewal. If a renewal fails while the access
+// token lives, RenewIfDue returns an error, and the session goes on. Errors: those
+// of Auth.Refresh.
 func (s *Session) RenewIfDue(ctx context.Context) error {
 	s.made()
 	if s.invalid != nil {

@@ -19,18 +19,16 @@ import (
 // Implementations are used by many goroutines at once. They keep the bytes as
 // they are, never look into them, and never log them: a row holds tokens. Keys
 // are 1 to 512 bytes of UTF-8 without control characters, and differ if a byte
-// does; who reads a key can take over the session in a BFF, so they are no
-// log data either. Rows are 1 byte to 64 KiB, mostly under 2 KiB. Generations
+// does. In a BFF a key gives access to the session, so do not log keys either. Rows are 1 byte to 64 KiB, mostly under 2 KiB. Generations
 // are positive. Times to live are positive too; a row may be dropped a moment
 // after its end, but not before.
 //
 // A failed operation returns an error and changes nothing, or is a write whose
 // fate is unknown; the SDK then reads before it goes on. An operation whose
 // context has ended fails. An error shows no key and no row. Operations run in
-// goroutines of their own. One that does not return when its context ends is left:
-// the SDK takes it for failed, and Client.Close names it. What it does later loses
-// nothing: a lease is given back, and a row that was written out of turn is written
-// again.
+// goroutines of their own. If one does not return when its context ends, the SDK stops
+// waiting and treats it as failed, and Client.Close names it. If it succeeds later,
+// nothing is lost: the SDK gives the lease back, or writes the newer row again.
 //
 // Where several processes share a store without SaveIf, one can overwrite what
 // another has written since it looked: a login, a renewal or a logout may be undone,
@@ -41,8 +39,8 @@ import (
 type TokenStore interface {
 	// Load returns the row of key. A row that is absent or has expired is
 	// found == false with a nil error. The caller may keep data and change it. It
-	// reads what was written last, also by another process: a store that answers
-	// from a lagging copy makes visitors meet sessions of the past.
+	// reads what was written last, also by another process: a store that reads from
+	// a lagging replica returns old sessions.
 	Load(ctx context.Context, key string) (data []byte, found bool, err error)
 
 	// Save writes the row of key, whatever is there. generation numbers the
@@ -66,32 +64,35 @@ type ConditionalTokenStore interface {
 	// SaveIf writes the row only if the present row has the expected generation;
 	// expected 0 means that there is no row, or an expired one. It reports
 	// whether it wrote. Generations are compared for equality, all 64 bits of
-	// them, and never ordered. Of many at once with one expectation, one writes.
-	// Only what could have written may say false: a copy that lags, or may only be
-	// read, fails.
+	// them, and never ordered. Of several calls at once that expect the same
+	// generation, one writes. A replica that lags or is read-only returns an error and
+	// not false: false means that the row that counts has another generation.
 	SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (saved bool, err error)
 }
 
 // LeaseTokenStore is a ConditionalTokenStore that lends a row to one owner at a
 // time. The SDK finds it by type assertion. With it, one of the processes that
-// share a visitor refreshes and the others wait for its row; without it, two may
-// send the same refresh token, and the one that is refused reads the row again, for
-// as long as the other may still be writing it: Timeouts.Attempt and 5 s. Only then is
+// share a visitor refreshes, and the others wait for its row. Without it, two processes
+// may send the same refresh token. The one that is refused then reads the row again
+// for Timeouts.Attempt and 5 s, because the other may still be writing it. Only then is
 // the session over; at the latest after twice that time, if the other's response was
 // lost.
 //
-// Leases live beside the rows. A lease is no lock on the row: everybody may
-// read and write it. A row that is absent can be lent; Load finds nothing there.
-// Save, SaveIf and Delete end no lease, and the end of a row does not either; a
-// lease keeps no row alive. The store's own clock counts, so that processes need
-// not agree on the time. An owner is at most 64 bytes of printable ASCII.
+// Leases live beside the rows. A lease does not lock the row: anyone may still read or
+// write it. A missing row can be leased; Load finds nothing there. Save, SaveIf and
+// Delete do not end a lease, and neither does the end of the row. A lease does not keep
+// a row alive. The store's own clock counts, so that processes need not agree on the
+// time. An owner is at most 64 bytes of printable ASCII.
 //
-// A simple way is to keep four things beside the row: the owner and the end of the
-// lease; unwritten, which Acquire sets where no owner has the row, and which each
-// write clears, Delete too; and abandoned, which such an Acquire sets to the
-// unwritten that it found. What Acquire reports is whether both are set. Release
-// ends the lease, and clears unwritten unless abandoned is set. Each method is one
-// atomic step.
+// A simple way is to keep four values beside the row (owner, end, unwritten and
+// abandoned) and to make each method one atomic step:
+//
+//	Acquire   another owner's lease has not ended: return acquired = false
+//	          no lease runs: abandoned = unwritten, then unwritten = true
+//	          set owner and end; return acquired = true, and unwritten && abandoned
+//	Save      unwritten = false; the same for Delete, and for a SaveIf that writes
+//	Release   the owner's lease has not ended: end it, and unless abandoned is set,
+//	          unwritten = false
 type LeaseTokenStore interface {
 	ConditionalTokenStore
 

@@ -30,7 +30,7 @@ func requirePassword(field, value string) error {
 	return nil
 }
 
-// What identifiers and tokens can sensibly be long, in bytes.
+// The longest identifiers and tokens that the SDK sends, in bytes.
 const (
 	maxIdentifier = 256
 	maxMailToken  = 4 << 10

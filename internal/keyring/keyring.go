@@ -18,10 +18,10 @@ import (
 )
 
 // What is sealed is: version, length of the key ID, key ID, salt, nonce, ciphertext
-// with its tag. Each has a key of its own, derived from the salt, and a random nonce,
-// so that no amount of data under one key of the ring makes a pair of them repeat. The
-// nonce is chosen by crypto/cipher, as FIPS 140 asks. What is before the salt is
-// authenticated together with what the data is for.
+// with its tag. Each piece of data has a key of its own, derived from a random salt, and
+// a random nonce. So the same pair of key and nonce does not come again, however much
+// data one key of the ring seals. crypto/cipher chooses the nonce, as FIPS 140 asks. The
+// bytes before the salt are authenticated together with the context of the data.
 const (
 	version   = 1
 	saltSize  = 20
@@ -34,7 +34,7 @@ const (
 	lastVersion = 31
 )
 
-// MaxID is how long the ID of a key is at most.
+// MaxID is the longest ID of a key, in bytes.
 const MaxID = 32
 
 // The reasons why data can't be opened.
@@ -63,7 +63,7 @@ type KeyError struct {
 	Reason string
 }
 
-// Error says it of the place of the key, counted from 1.
+// Error names the key by its position, counted from 1.
 func (e *KeyError) Error() string { return fmt.Sprintf("key %d of the ring %s", e.Index+1, e.Reason) }
 
 // New returns a ring. Rings of different purposes can't open each other's data, also
@@ -153,9 +153,9 @@ func (r *Ring) Open(sealed []byte, context string) ([]byte, error) {
 	return data, nil
 }
 
-// Newer reports data that a later version has sealed with a key of the ring, which
-// every version writes in the same place. Open knows later versions also by data of
-// keys that the ring does not have.
+// Newer reports whether a later version has sealed the data with a key of the ring. All
+// versions write the key's ID in the same place. Open, other than Newer, returns ErrNewer
+// for keys that the ring does not have as well.
 func (r *Ring) Newer(sealed []byte) bool {
 	id := KeyID(sealed)
 	return id != "" && sealed[0] > version && r.find(id) >= 0

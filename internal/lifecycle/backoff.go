@@ -14,8 +14,8 @@ type backoff struct {
 	forced   time.Time // the last renewal that a rejected token asked for
 }
 
-// manyBackoffs is how many more there are before those of visitors who did
-// not come back are looked for.
+// manyBackoffs says how often old entries are dropped: whenever the number of entries
+// is a multiple of it.
 const manyBackoffs = 1024
 
 func (v *Visitor) backoff() backoff {

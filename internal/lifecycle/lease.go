@@ -14,11 +14,11 @@ import (
 )
 
 // Where several processes share a store, one of them at a time may send a
-// session's refresh token: the one that has the row's lease. The lease outlives one
-// call and the write after it; what of it must be left before the token is sent
-// covers them again, because a process can stall between taking and sending.
-// What a lease can't prevent (a failover that forgets it, a stall in the last
-// step) the generations sort out: the row is written by comparing them.
+// session's refresh token: the one that has the row's lease. leaseTime is longer than
+// one call and the write after it. leaseSpare must be left when the token is sent, and
+// covers both as well: a process can stall between acquiring and sending. A lease can't
+// prevent everything (a failover may forget it, a process may stall in the last step);
+// then the row is still written by comparing generations.
 const (
 	leaseTime  = 30 * time.Second
 	leaseSpare = 15 * time.Second

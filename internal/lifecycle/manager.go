@@ -18,8 +18,8 @@ type Config struct {
 	Issuer       Issuer
 	Notify       func(Event)    // called outside every lock, in a goroutine of its own; may be nil
 	Context      SessionContext // what anonymous sessions start with
-	Foreground   bool           // no renewal in the background; see Due
-	RefreshLimit time.Duration  // a whole renewal, from reading the row to having written it; before that, as much for the wait for one's turn
+	Foreground   bool           // no renewal in the background; see RenewIfDue
+	RefreshLimit time.Duration  // one renewal, from reading the row to the response; the wait for the lease before it has the same limit
 	CallLimit    time.Duration  // one token call; 0: no other process uses the store
 	StoreLimit   time.Duration  // one store operation
 	PromptStore  bool           // Store is the SDK's own memory, and always answers at once

@@ -44,7 +44,8 @@ func (d pendingWrite) writable() (over []uint64) {
 	return over
 }
 
-// manyPending is how many more there are before old ones are looked for.
+// manyPending says how often old writes are dropped: whenever their number is a multiple
+// of it.
 const manyPending = 1024
 
 // pendingWrites are the writes that this process still has to make, by the row's

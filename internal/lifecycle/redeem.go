@@ -99,8 +99,8 @@ func (m *Manager) withUtility(ctx context.Context, send func(secret.Secret) (Gra
 	return send(again.Access)
 }
 
-// callTime must be left for a call, or half of all the time that a renewal has:
-// a call that is cut short is a refresh token spent for nothing.
+// callTime returns how much of a renewal's time must be left to begin a call, at most
+// half of it. A call that is cut short may spend the refresh token for nothing.
 func (m *Manager) callTime() time.Duration { return min(leaseSpare-writeLimit, m.cfg.RefreshLimit/2) }
 
 func (m *Manager) inTime(ctx context.Context) bool {

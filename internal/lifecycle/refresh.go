@@ -20,12 +20,15 @@ import (
 //	4  acquire     one process at a time has the lease                    lease.go
 //	5  underLease  is the row still the one to renew?                     here
 //	6  beforeSend  does enough of the lease remain?                       lease.go
-//	7  redeem      one request; what does its outcome mean?               redeem.go, here
-//	8  commit      write by comparing generations; what fails is pending  commit.go, pending.go
-//	9  release     give the lease back; then the flight ends              lease.go, flight.go
+//	7  redeem      one request                                            redeem.go
+//	8  renew       what does its outcome mean?                            here, redeem.go
+//	9  commit      write by comparing generations; what fails is pending  commit.go, pending.go
+//	10 release     give the lease back; then the flight ends              lease.go, flight.go
+//
+// ARCHITECTURE.md describes the same steps.
 
 // withLease acquires the lease, loads the row, runs act and releases the lease (steps
-// 4, 5 and 9). If another process writes the row first, so that it is not the one that
+// 4, 5 and 10). If another process writes the row first, so that it is not the one that
 // was seen, there is nothing left to do; without seen act runs all the same.
 func (v *Visitor) withLease(seen *Record, act func(context.Context, *Record, *lease) (func(), error)) work {
 	return func(ctx context.Context) (tell func(), err error) {
@@ -58,9 +61,9 @@ func (v *Visitor) underLease(flight context.Context, l *lease, act func(context.
 	return act(ctx, r, l)
 }
 
-// renewIfDue does what the row, as it is now, asks for. Where the row is gone, it
-// begins an anonymous session only for a caller whom that would serve. seen is
-// the row as the caller knows it: to renew that one takes the lease.
+// renewIfDue does what the present row asks for. Where the row is gone, it begins an
+// anonymous session unless the caller needs a customer's. seen is the row as the caller
+// knows it; renewing it takes the lease.
 func (v *Visitor) renewIfDue(want Want, seen *Record) work {
 	if v.plan(seen).renews() || v.m().closing(seen) {
 		return v.withLease(seen, func(ctx context.Context, r *Record, l *lease) (func(), error) {
@@ -93,7 +96,7 @@ func (v *Visitor) apply(ctx context.Context, want Want, r *Record, l *lease) (fu
 	}
 }
 
-// renew is steps 6 to 8 for r. dead says that its access token is of no use any
+// renew is steps 6 to 9 for r. dead says that its access token is of no use any
 // more.
 func (v *Visitor) renew(ctx context.Context, r *Record, l *lease, dead bool) (func(), error) {
 	if l.doubtful(r) && r.Kind == Customer && !r.Suspect && !dead {
@@ -222,8 +225,8 @@ func (v *Visitor) refresh() work {
 	})
 }
 
-// switchTo tells with begun that the caller may not leave any more and be sure that
-// nothing is switched.
+// switchTo sets begun when the switch begins. A caller who leaves after that does not
+// know whether the legal entity was switched.
 func (v *Visitor) switchTo(caller context.Context, legalEntity string, begun *atomic.Bool) work {
 	return v.withLease(nil, func(ctx context.Context, r *Record, l *lease) (func(), error) {
 		begun.Store(true)

@@ -14,9 +14,9 @@ const forcedPause = 30 * time.Second
 // errTooSoon ends a forced renewal that follows the last one at once.
 var errTooSoon = errors.New("the server rejects new tokens too")
 
-// ReplaceRejected is the response to a token that the server rejected. It returns the token
-// to try again with; ok is false when there is none, because the same session
-// was renewed for the same reason a moment ago.
+// ReplaceRejected renews a session whose token the server rejected. It returns the token
+// to try again with; ok is false when there is none, because the same session was renewed
+// for the same reason a moment ago.
 func (v *Visitor) ReplaceRejected(ctx context.Context, want Want, rejected Token) (t Token, ok bool, err error) {
 	return v.replaceRejected(ctx, want, rejected, false)
 }

@@ -24,16 +24,16 @@ func (m *Manager) settleTime() time.Duration {
 	return min(m.cfg.CallLimit, m.cfg.RefreshLimit) + writeLimit
 }
 
-// closing reports whether r has ended so recently, if it has a refresh token at all,
-// that another process may still be writing what it got for that.
+// closing reports whether the refresh token of r lives, or ended so recently that another
+// process may still be writing what it got for it.
 func (m *Manager) closing(r *Record) bool {
 	return time.Now().Before(r.RefreshUntil.Add(m.settleTime()))
 }
 
-// settled waits until no other process can be writing what follows r any more,
-// whose refresh token was of no use from since on. It reports whether r is still
-// the row: only then is there a verdict on it. The context is one to go on with,
-// because the wait may have taken as long as a whole renewal; end it.
+// settled waits until no other process can still be writing a row that follows r. since
+// is when the refresh token of r stopped working. still says that r is still the row;
+// otherwise the session must not be ended. The caller goes on with the returned context,
+// because the wait may have used up the time of its own, and calls end.
 func (v *Visitor) settled(ctx context.Context, r *Record, l *lease, since time.Time) (still bool, next context.Context, end context.CancelFunc, err error) {
 	until := since.Add(v.m().settleTime())
 	if v.private || l != nil && !l.doubtful(r) || since.IsZero() || !time.Now().Before(until) {
@@ -44,7 +44,7 @@ func (v *Visitor) settled(ctx context.Context, r *Record, l *lease, since time.T
 	return still, next, end, err
 }
 
-// watch reads the row until it is another one, or until then.
+// watch reads the row again and again, until it has changed or the time is until.
 func (v *Visitor) watch(r *Record, l *lease, until time.Time) (still bool, err error) {
 	ctx, cancel := context.WithDeadline(v.m().ctx, until.Add(v.m().cfg.StoreLimit))
 	defer cancel()
@@ -71,7 +71,7 @@ func (v *Visitor) watch(r *Record, l *lease, until time.Time) (still bool, err e
 	}
 }
 
-// whenSettled is act on r if r is still the row once it is settled.
+// whenSettled waits as settled does, and then runs act if r is still the row.
 func (v *Visitor) whenSettled(ctx context.Context, r *Record, l *lease, since time.Time, act func(context.Context) (func(), error)) (func(), error) {
 	still, ctx, end, err := v.settled(ctx, r, l, since)
 	defer end()

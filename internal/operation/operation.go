@@ -1,5 +1,5 @@
 // Package operation is the whole API on one page: which requests exist, what
-// authorises each, which may be repeated, what answers mean success, which of them
+// authorises each, which may be repeated, which statuses mean success, which responses
 // hold tokens and which inputs are secret. Everything that has to know an operation
 // reads this table.
 package operation

@@ -17,8 +17,8 @@ import (
 	"github.com/emporix-community/emporix-go/internal/secret"
 )
 
-// sender is the innermost round tripper of ours: only behind it does a request
-// hold its secrets, and only for the scheme, host and path they are for.
+// sender is the SDK's innermost round tripper. It puts the secrets into a request, if
+// scheme, host and path are those that the secrets are for.
 type sender struct {
 	base    http.RoundTripper
 	timeout time.Duration
@@ -26,15 +26,15 @@ type sender struct {
 	direct bool
 	// secure is set where the base URL is https.
 	secure bool
-	// protocol is the major version of HTTP that the last answer came in.
+	// protocol is the major version of HTTP of the last response.
 	protocol atomic.Int32
 	// traced is set when base has called net/http's hooks.
 	traced atomic.Bool
 }
 
-// watch prepares what keeps net/http from sending by itself what may have been
-// done. An empty body as a guard is only for HTTP/1, and for transports that do
-// not say what they speak.
+// watch returns the hooks that keep net/http from sending a request again by itself, and
+// whether the request also needs an empty body as a guard. That is for HTTP/1, and for
+// transports whose protocol is not known.
 func (s *sender) watch(op *operation.Operation, cancel context.CancelFunc) (*attempt, bool) {
 	protocol := s.protocol.Load()
 	bare := op.Method == http.MethodGet && !op.Retry.Repeatable()
@@ -47,7 +47,7 @@ func (s *sender) watch(op *operation.Operation, cancel context.CancelFunc) (*att
 	return a, guard
 }
 
-// RoundTrip sends one attempt and reads its whole answer.
+// RoundTrip sends one attempt and reads its whole response.
 func (s *sender) RoundTrip(shown *http.Request) (*http.Response, error) {
 	x := exchangeOf(shown.Context())
 	if x == nil {

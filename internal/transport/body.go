@@ -14,7 +14,7 @@ import (
 	"github.com/emporix-community/emporix-go/internal/operation"
 )
 
-// Answers are read up to these sizes, counted after decompression.
+// Responses are read up to these sizes, counted after decompression.
 const (
 	smallBody = 1 << 20
 	largeBody = 8 << 20
@@ -29,7 +29,7 @@ func bodyLimit(op *operation.Operation, status int) int64 {
 
 func issuesTokens(op *operation.Operation) bool { return op.Tokens != operation.NoTokens }
 
-// memoryBody is a whole answer in pooled memory.
+// memoryBody is a whole response body in pooled memory.
 type memoryBody struct {
 	buffer *bytes.Buffer
 	reader bytes.Reader
@@ -115,8 +115,8 @@ func (b *zippedBody) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// readBody reads a whole answer. Of an error it keeps what fits and what came: the
-// status alone says enough.
+// readBody reads a whole response body. Of an error it keeps what fits and what came:
+// the status alone says enough.
 func readBody(resp *http.Response, limit int64) (*memoryBody, error) {
 	switch ahead := resp.Body.(type) {
 	case *memoryBody:

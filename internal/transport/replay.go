@@ -46,7 +46,7 @@ func setBody(req *http.Request, data []byte, guard bool) {
 type attempt struct {
 	cancel  context.CancelFunc
 	passive bool // net/http may send the request again
-	expect2 bool // the last answer came over HTTP/2
+	expect2 bool // the last response came over HTTP/2
 	bare    bool // a GET without a body: HTTP/1 would repeat it on a used connection
 	// connects is nil where there is no other transport than net/http's.
 	connects *Connects
@@ -177,8 +177,8 @@ func same(a, b net.Conn) bool {
 	return a != nil && reflect.TypeOf(a).Comparable() && a == b
 }
 
-// speaks2 reports whether a connection speaks HTTP/2; otherwise is the response for
-// a connection that does not say.
+// speaks2 reports whether a connection speaks HTTP/2. It returns otherwise for a
+// connection that does not tell.
 func speaks2(conn net.Conn, otherwise bool) bool {
 	if secured, ok := conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
 		return secured.ConnectionState().NegotiatedProtocol == "h2"

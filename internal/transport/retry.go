@@ -28,7 +28,7 @@ func ceiling(attempt int) time.Duration {
 }
 
 // checkRetry is retryablehttp's question after each try. It never returns an
-// error of its own: the last answer or error is the call's.
+// error of its own: the last response or error is the call's.
 func checkRetry(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	x := exchangeOf(ctx)
 	if x == nil || ctx.Err() != nil {

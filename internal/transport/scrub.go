@@ -102,9 +102,9 @@ func cutOut(text string, form form) string {
 	return out.String() + text[done:]
 }
 
-// stillIn reports whether a secret comes to light when escapes are undone, several
-// times over. One of letters alone may be a part of a word of the server's own, which
-// was there before.
+// stillIn reports whether undoing escapes, several times, shows a secret. A secret of
+// letters alone can be part of a word of the server's own; it counts if it is in the
+// text more often than before.
 func (s *scrubber) stillIn(text string) bool {
 	if !strings.ContainsAny(text, `%&\`) {
 		return false
@@ -230,7 +230,7 @@ func (s *scrubber) forms() []form {
 	for i, list := range [][]secret.Secret{s.secrets, s.chosen} {
 		for _, hidden := range list {
 			written := []string{bare(hidden)}
-			if i == 1 { // in other letters a token is none, but a password is told
+			if i == 1 { // a token in other case is of no use, but a password would be known
 				written = append(written, strings.ToLower(written[0]), strings.ToUpper(written[0]))
 				written = append(written, inLatin1(written[0])...)
 			}

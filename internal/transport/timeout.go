@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TimedOut is the end of the SDK's own patience. It is a timeout, but no
-// context.DeadlineExceeded: that is for the caller's deadline alone.
+// TimedOut returns the error of a time limit of the SDK. It is a timeout, but not
+// context.DeadlineExceeded, which stands for the caller's deadline.
 func TimedOut(limit time.Duration) error { return timedOut(fmt.Sprintf("timed out after %s", limit)) }
 
 type timedOut string

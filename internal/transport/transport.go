@@ -170,7 +170,7 @@ func (p *Pipeline) Send(ctx context.Context, call Prepared, auth Authorization) 
 	}
 	own.request.Request = req
 	// Beside an error there is no response: redirects are not followed.
-	resp, err := p.client.Do(&own.request) //nolint:bodyclose // Answer.Release closes it
+	resp, err := p.client.Do(&own.request) //nolint:bodyclose // Response.Release closes it
 	if err != nil {
 		return nil, x.failure(err)
 	}
