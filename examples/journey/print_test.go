@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emporix-community/emporix-go/emporixfake"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -62,9 +63,9 @@ func TestResultCountsEachOperationOnce(t *testing.T) {
 	r := b.result()
 	assert.Equal(t, 2, r.done)
 	assert.Equal(t, 1, r.failed)
-	assert.Equal(t, 23, r.skipped)
+	assert.Equal(t, len(emporixfake.Operations())-3, r.skipped)
 	assert.Equal(t, 5, r.calls)
-	require.Len(t, r.notes, 24)
+	require.Len(t, r.notes, len(emporixfake.Operations())-2)
 	assert.Contains(t, r.notes, line{operation: "Auth.Login", outcome: failed, note: "the second time", called: true})
 	assert.Contains(t, r.notes, line{operation: "Addresses.Get", outcome: skipped, note: "needs an address"})
 	assert.False(t, b.succeeded("Auth.Login"))

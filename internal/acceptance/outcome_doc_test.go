@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	emporix "github.com/emporix-community/emporix-go"
+	"github.com/emporix-community/emporix-go/internal/operation"
 )
 
 // classesInDoc reads the retry classes from doc.go's table of operations.
@@ -29,7 +30,10 @@ func classesInDoc(t *testing.T) map[string]string {
 	for _, row := range docTable(t, "operation                         request                                                            bearer                 class") {
 		classes[row[0]] = row[3]
 	}
-	require.Len(t, classes, len(outcomeOperations))
+	for _, op := range operation.All() {
+		require.Contains(t, classes, op.Name, "doc.go's table of operations has no row for it")
+	}
+	require.Len(t, classes, len(operation.All()), "doc.go's table of operations has a row for what is none")
 	return classes
 }
 
@@ -83,7 +87,7 @@ func TestOutcome_DocSaysWhatIsSentAgain(t *testing.T) {
 					if endsSession(name, 400) && failure == "400" {
 						continue // whether the session is over is a question of its own
 					}
-					assert.Equal(t, want, server.count(), "%s: %v", failure, err)
+					assert.Equal(t, want, server.count(), "doc.go says how often a request of class %s is sent after %s; it ended with %v", classes[name], failure, err)
 				}
 			})
 		})
@@ -124,10 +128,10 @@ func TestOutcome_DocsTablesAgreeOnTheClasses(t *testing.T) {
 	}
 	for name, class := range classesInDoc(t) {
 		if class == "unsent" {
-			assert.NotContains(t, named, name, "everything else")
+			assert.NotContains(t, named, name, "doc.go's table of classes names it, and it belongs to everything else")
 			continue
 		}
-		assert.Equal(t, class, named[name], name)
+		assert.Equal(t, class, named[name], "%s in doc.go's table of classes", name)
 	}
 }
 

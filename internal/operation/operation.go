@@ -100,7 +100,7 @@ const (
 	// Repeatable is Safe for requests that change something but end in the same
 	// state however often they arrive.
 	Repeatable
-	// Safe repeats on connection errors, 408, 429, 502, 503 and 504.
+	// Safe repeats on connection errors and on the statuses of failure.IsRetryable.
 	Safe
 )
 

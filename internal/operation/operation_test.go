@@ -7,63 +7,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/emporix-community/emporix-go/internal/operation"
 )
-
-// contract holds, in the vendor's words, what the API description says about
-// each operation: method, path, bearer and the documented success.
-var contract = []struct {
-	op      *operation.Operation
-	name    string
-	request string
-	bearer  operation.Bearer
-	retry   operation.Class
-	success int
-}{
-	{operation.AuthStartAnonymous, "Auth.StartAnonymous", "GET /customerlogin/auth/anonymous/login", operation.None, operation.Safe, 200},
-	{operation.AuthRefreshAnonymous, "Auth.RefreshAnonymous", "GET /customerlogin/auth/anonymous/refresh", operation.None, operation.Once, 200},
-	{operation.AuthLogin, "Auth.Login", "POST /customer/{tenant}/login", operation.Anonymous, operation.Unsent, 200},
-	{operation.AuthSocialLogin, "Auth.SocialLogin", "POST /customer/{tenant}/socialLogin", operation.Anonymous, operation.Unsent, 200},
-	{operation.AuthExchangeToken, "Auth.ExchangeToken", "POST /customer/{tenant}/exchangeauthtoken", operation.Anonymous, operation.Unsent, 200},
-	{operation.AuthRefresh, "Auth.Refresh", "GET /customer/{tenant}/refreshauthtoken", operation.Anonymous, operation.Once, 200},
-	{operation.AuthValidate, "Auth.Validate", "GET /customer/{tenant}/validateauthtoken", operation.Customer, operation.Safe, 200},
-	{operation.AuthLogout, "Auth.Logout", "GET /customer/{tenant}/logout", operation.Customer, operation.Once, 204},
-	{operation.CustomersSignUp, "Customers.SignUp", "POST /customer/{tenant}/signup", operation.Anonymous, operation.Unsent, 201},
-	{operation.CustomersConfirmSignUp, "Customers.ConfirmSignUp", "GET /customer/{tenant}/signup/optin/{token}", operation.Anonymous, operation.Unsent, 200},
-	{operation.CustomersResendActivation, "Customers.ResendActivation", "POST /customer/{tenant}/signup/optin/refresh_token", operation.Anonymous, operation.Unsent, 202},
-	{operation.CustomersGet, "Customers.Get", "GET /customer/{tenant}/me", operation.CustomerOrAnonymous, operation.Safe, 200},
-	{operation.CustomersUpdate, "Customers.Update", "PATCH /customer/{tenant}/me", operation.Customer, operation.Unsent, 200},
-	{operation.CustomersActivate, "Customers.Activate", "PATCH /customer/{tenant}/customers/{customerNumber}", operation.Employee, operation.Unsent, 200},
-	{operation.AddressesList, "Addresses.List", "GET /customer/{tenant}/me/addresses", operation.Customer, operation.Safe, 200},
-	{operation.AddressesGet, "Addresses.Get", "GET /customer/{tenant}/me/addresses/{addressId}", operation.Customer, operation.Safe, 200},
-	{operation.AddressesAdd, "Addresses.Add", "POST /customer/{tenant}/me/addresses", operation.Customer, operation.Unsent, 201},
-	{operation.AddressesUpdate, "Addresses.Update", "PATCH /customer/{tenant}/me/addresses/{addressId}", operation.Customer, operation.Unsent, 200},
-	{operation.AddressesDelete, "Addresses.Delete", "DELETE /customer/{tenant}/me/addresses/{addressId}", operation.Customer, operation.Repeatable, 204},
-	{operation.AddressesAddTags, "Addresses.AddTags", "POST /customer/{tenant}/me/addresses/{addressId}/tags", operation.Customer, operation.Repeatable, 204},
-	{operation.AddressesRemoveTags, "Addresses.RemoveTags", "DELETE /customer/{tenant}/me/addresses/{addressId}/tags", operation.Customer, operation.Repeatable, 204},
-	{operation.CredentialsRequestPasswordReset, "Credentials.RequestPasswordReset", "POST /customer/{tenant}/password/reset", operation.Anonymous, operation.Unsent, 204},
-	{operation.CredentialsResetPassword, "Credentials.ResetPassword", "POST /customer/{tenant}/password/reset/update", operation.Anonymous, operation.Unsent, 204},
-	{operation.CredentialsChangePassword, "Credentials.ChangePassword", "POST /customer/{tenant}/password/change", operation.Customer, operation.Unsent, 204},
-	{operation.CredentialsRequestEmailChange, "Credentials.RequestEmailChange", "POST /customer/{tenant}/me/accounts/internal/email/change", operation.Customer, operation.Unsent, 204},
-	{operation.CredentialsConfirmEmailChange, "Credentials.ConfirmEmailChange", "POST /customer/{tenant}/me/accounts/internal/email/change/confirm", operation.Anonymous, operation.Unsent, 204},
-}
-
-func TestTableSaysWhatTheContractSays(t *testing.T) {
-	all := operation.All()
-	require.Len(t, all, len(contract))
-	for _, want := range contract {
-		t.Run(want.name, func(t *testing.T) {
-			assert.Contains(t, all, want.op)
-			assert.Equal(t, want.name, want.op.Name)
-			assert.Equal(t, want.request, want.op.Method+" "+want.op.Path)
-			assert.Equal(t, want.bearer, want.op.Bearer)
-			assert.Equal(t, want.retry, want.op.Retry)
-			assert.Equal(t, want.success, want.op.Success[0], "the documented success comes first")
-		})
-	}
-}
 
 func TestOperationsAreUnique(t *testing.T) {
 	names, requests := map[string]bool{}, map[string]bool{}

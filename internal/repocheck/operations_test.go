@@ -38,6 +38,30 @@ func TestTheNumberOfOperations(t *testing.T) {
 	assert.Greater(t, looked, 200)
 }
 
+// doc.go's table of operations says what the table of the code does: this is the
+// second place, and the only one, where an operation is written down.
+func TestDocListsTheOperations(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "doc.go"))
+	require.NoError(t, err)
+	bearers := map[operation.Bearer]string{
+		operation.None: "none", operation.Anonymous: "anonymous", operation.Customer: "customer",
+		operation.CustomerOrAnonymous: "customer or anonymous", operation.Employee: "employee",
+	}
+	classes := map[operation.Class]string{
+		operation.Once: "once", operation.Unsent: "unsent", operation.Repeatable: "repeatable", operation.Safe: "safe",
+	}
+	table := regexp.MustCompile(`(?m)^//\t([A-Z]\w+\.\w+) +((?:GET|POST|PATCH|DELETE|PUT) \S+) +(\S.*?) +(\w+)$`).FindAllStringSubmatch(string(text), -1)
+	documented := map[string]string{}
+	for _, row := range table {
+		documented[row[1]] = strings.Join(row[2:], "  ")
+	}
+	for _, op := range operation.All() {
+		want := strings.Join([]string{op.Method + " " + op.Path, bearers[op.Bearer], classes[op.Retry]}, "  ")
+		assert.Equal(t, want, documented[op.Name], "the row of %s in doc.go's table of operations", op.Name)
+	}
+	assert.Len(t, table, len(operation.All()), "doc.go's table of operations has a row for what is none")
+}
+
 // Every operation has a method that sends it, and the tour of the package names the
 // services.
 func TestOperationsAreUsed(t *testing.T) {
