@@ -198,11 +198,11 @@ func (t *trial) wantFree(name, owner string) {
 	}
 }
 
-// wantKept: owner has the lease, and other can't have it.
-func (t *trial) wantKept(name, owner, other string) {
+// wantKept: jo has the lease, and other can't have it.
+func (t *trial) wantKept(name, other string) {
 	t.Helper()
 	t.wantAcquire(name, other, long, false)
-	t.wantHeld(name, owner)
+	t.wantHeld(name, "jo")
 }
 
 // wantError of an operation with a context that is ended.
