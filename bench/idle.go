@@ -219,8 +219,8 @@ func gcCost(collections int, do func() error) (perCall float64, calls int, err e
 	return float64(least) / float64(calls), calls, nil
 }
 
-// passing measures a store and lets it go.
-func passing(sessions int, begin func(*emporix.Session) error) (memory, objects float64, err error) {
+// measureStore measures a store and lets it go.
+func measureStore(sessions int, begin func(*emporix.Session) error) (memory, objects float64, err error) {
 	client, memory, objects, err := crowdedStore(sessions, begin)
 	if err == nil {
 		closeClient(client)
@@ -262,11 +262,11 @@ func idleRows(cfg config) ([]row, error) {
 
 // memoryRows measures row 13 with n sessions in the store.
 func memoryRows(n int) ([]row, error) {
-	customer, customerObjects, err := passing(n, asCustomer)
+	customer, customerObjects, err := measureStore(n, asCustomer)
 	if err != nil {
 		return nil, err
 	}
-	guest, guestObjects, err := passing(n, asGuest)
+	guest, guestObjects, err := measureStore(n, asGuest)
 	if err != nil {
 		return nil, err
 	}

@@ -24,8 +24,8 @@ import (
 
 var jo = emporix.LoginRequest{Email: "jo@example.com", Password: "correct horse"}
 
-// ledger is a token store that counts, keeps everything to look at, and fails on demand.
-type ledger struct {
+// countingStore is a token store that counts, keeps everything to look at, and fails on demand.
+type countingStore struct {
 	emporix.ConditionalTokenStore
 	mu                    sync.Mutex
 	reads, writes         int
@@ -37,13 +37,13 @@ type ledger struct {
 	failKeys              string
 }
 
-func newLedger() *ledger {
-	return &ledger{ConditionalTokenStore: emporix.NewMemoryStore(0), keys: map[string]string{}}
+func newLedger() *countingStore {
+	return &countingStore{ConditionalTokenStore: emporix.NewMemoryStore(0), keys: map[string]string{}}
 }
 
 var errDown = errors.New("the store is down")
 
-func (l *ledger) begin(ctx context.Context, write bool) error {
+func (l *countingStore) begin(ctx context.Context, write bool) error {
 	l.mu.Lock()
 	delay, err := l.delay, l.failReads
 	if write {
@@ -63,14 +63,14 @@ func (l *ledger) begin(ctx context.Context, write bool) error {
 	return err
 }
 
-func (l *ledger) Load(ctx context.Context, key string) ([]byte, bool, error) {
+func (l *countingStore) Load(ctx context.Context, key string) ([]byte, bool, error) {
 	if err := l.begin(ctx, false); err != nil {
 		return nil, false, err
 	}
 	return l.ConditionalTokenStore.Load(ctx, key)
 }
 
-func (l *ledger) note(key string, data []byte) {
+func (l *countingStore) note(key string, data []byte) {
 	l.mu.Lock()
 	l.keys[key] = string(data)
 	l.mu.Unlock()
@@ -79,7 +79,7 @@ func (l *ledger) note(key string, data []byte) {
 	}
 }
 
-func (l *ledger) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
+func (l *countingStore) Save(ctx context.Context, key string, data []byte, generation uint64, ttl time.Duration) error {
 	if err := l.begin(ctx, true); err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (l *ledger) Save(ctx context.Context, key string, data []byte, generation u
 	return l.ConditionalTokenStore.Save(ctx, key, data, generation, ttl)
 }
 
-func (l *ledger) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
+func (l *countingStore) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
 	if err := l.begin(ctx, true); err != nil {
 		return false, err
 	}
@@ -101,7 +101,7 @@ func (l *ledger) SaveIf(ctx context.Context, key string, data []byte, expected, 
 	return l.ConditionalTokenStore.SaveIf(ctx, key, data, expected, generation, ttl)
 }
 
-func (l *ledger) Delete(ctx context.Context, key string) error {
+func (l *countingStore) Delete(ctx context.Context, key string) error {
 	if err := l.begin(ctx, true); err != nil {
 		return err
 	}
@@ -109,14 +109,14 @@ func (l *ledger) Delete(ctx context.Context, key string) error {
 }
 
 // fail makes reads and writes fail, or work again.
-func (l *ledger) fail(reads, writes error) {
+func (l *countingStore) fail(reads, writes error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.failReads, l.failWrites = reads, writes
 }
 
 // cost returns reads and writes since the last call.
-func (l *ledger) cost() (reads, writes int) {
+func (l *countingStore) cost() (reads, writes int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	reads, writes = l.reads, l.writes
@@ -125,7 +125,7 @@ func (l *ledger) cost() (reads, writes int) {
 }
 
 // dump is everything that was ever written.
-func (l *ledger) dump() string {
+func (l *countingStore) dump() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var all []string
@@ -137,7 +137,7 @@ func (l *ledger) dump() string {
 }
 
 // live counts the rows that there are now, of those whose key has part in it.
-func (l *ledger) live(t *testing.T, part string) (n int) {
+func (l *countingStore) live(t *testing.T, part string) (n int) {
 	t.Helper()
 	for line := range strings.SplitSeq(l.dump(), "\n") {
 		key, _, _ := strings.Cut(line, " ")
@@ -156,7 +156,7 @@ type shop struct {
 	fake    *emporixtest.Fake
 	client  *emporix.Client
 	b       *bff.BFF
-	store   *ledger
+	store   *countingStore
 	mux     *http.ServeMux
 	handler http.Handler
 	number  string // Jo's

@@ -21,7 +21,7 @@ import (
 
 // mortal is the store as one process sees it, until that process is killed.
 type mortal struct {
-	*ledger
+	*countingStore
 	killed atomic.Bool
 	keeps  string // a row that it can't write
 }
@@ -30,21 +30,21 @@ func (m *mortal) Load(ctx context.Context, key string) ([]byte, bool, error) {
 	if m.killed.Load() {
 		return nil, false, errDown
 	}
-	return m.ledger.Load(ctx, key)
+	return m.countingStore.Load(ctx, key)
 }
 
 func (m *mortal) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, ttl time.Duration) (bool, error) {
 	if m.killed.Load() || key == m.keeps {
 		return false, errDown
 	}
-	return m.ledger.SaveIf(ctx, key, data, expected, generation, ttl)
+	return m.countingStore.SaveIf(ctx, key, data, expected, generation, ttl)
 }
 
 func (m *mortal) Delete(ctx context.Context, key string) error {
 	if m.killed.Load() || key == m.keeps {
 		return errDown
 	}
-	return m.ledger.Delete(ctx, key)
+	return m.countingStore.Delete(ctx, key)
 }
 
 // A replica that is killed in the middle of a change of the ID loses nobody.
@@ -58,7 +58,7 @@ func TestAReplicaIsKilledDuringAChange(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newShop(t, setup{})
-			process := &mortal{ledger: s.store}
+			process := &mortal{countingStore: s.store}
 			s.open(setup{client: []emporix.Option{emporix.WithTokenStore(process)}})
 			b := s.browser()
 			b.ok("GET", "/page")
@@ -125,7 +125,7 @@ func TestWhatTheAPISaysAfterAChangeThatWasCutOff(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newShop(t, setup{})
-			process := &mortal{ledger: s.store}
+			process := &mortal{countingStore: s.store}
 			s.open(setup{client: []emporix.Option{emporix.WithTokenStore(process)}})
 			b := s.browser()
 			b.login()
@@ -160,7 +160,7 @@ func TestAReplicaIsKilledRightAfterALogin(t *testing.T) {
 	for _, ended := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newShop(t, setup{})
-			process := &mortal{ledger: s.store}
+			process := &mortal{countingStore: s.store}
 			s.open(setup{client: []emporix.Option{emporix.WithTokenStore(process)}})
 			b := s.browser()
 			b.ok("GET", "/page")

@@ -94,7 +94,7 @@ func TestAReplicaIsKilledRightAfterALoginOverACustomer(t *testing.T) {
 	for _, nameless := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newShop(t, setup{})
-			process := &mortal{ledger: s.store}
+			process := &mortal{countingStore: s.store}
 			s.open(setup{client: withStore(process)})
 			b := s.browser()
 			if nameless {
@@ -131,7 +131,7 @@ func TestAReplicaIsKilledRightAfterALoginOverACustomer(t *testing.T) {
 func TestALogoutEverywhereDuringAChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t, setup{})
-		process := &mortal{ledger: s.store}
+		process := &mortal{countingStore: s.store}
 		s.open(setup{client: withStore(process)})
 		b := s.browser()
 		b.login()
@@ -240,7 +240,7 @@ func TestAChangeThatAnotherRequestTakesBack(t *testing.T) {
 	for _, target := range []string{"/info", "/logout"} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newShop(t, setup{})
-			process := &mortal{ledger: s.store}
+			process := &mortal{countingStore: s.store}
 			s.open(setup{client: withStore(process)})
 			b, other := s.browser(), s.browser()
 			b.login()

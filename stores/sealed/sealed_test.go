@@ -40,20 +40,20 @@ func keys(ids ...string) sealed.Keys {
 	return out
 }
 
-// dump is a plain store whose rows a thief can read and move.
-type dump struct {
+// mapStore is a plain store whose rows a thief can read and move.
+type mapStore struct {
 	mu   sync.Mutex
 	rows map[string][]byte
 }
 
-func (d *dump) Load(_ context.Context, key string) ([]byte, bool, error) {
+func (d *mapStore) Load(_ context.Context, key string) ([]byte, bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	row, found := d.rows[key]
 	return bytes.Clone(row), found, nil
 }
 
-func (d *dump) Save(_ context.Context, key string, data []byte, _ uint64, _ time.Duration) error {
+func (d *mapStore) Save(_ context.Context, key string, data []byte, _ uint64, _ time.Duration) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.rows == nil {
@@ -63,7 +63,7 @@ func (d *dump) Save(_ context.Context, key string, data []byte, _ uint64, _ time
 	return nil
 }
 
-func (d *dump) Delete(_ context.Context, key string) error {
+func (d *mapStore) Delete(_ context.Context, key string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.rows, key)
@@ -71,7 +71,7 @@ func (d *dump) Delete(_ context.Context, key string) error {
 }
 
 // only returns the one row and its key.
-func (d *dump) only(t *testing.T) (key string, row []byte) {
+func (d *mapStore) only(t *testing.T) (key string, row []byte) {
 	t.Helper()
 	require.Len(t, d.rows, 1)
 	for key, row = range d.rows {
@@ -127,7 +127,7 @@ func TestSealedStoresAreStores(t *testing.T) {
 
 // A dump shows neither rows nor keys, and no two rows are alike.
 func TestADumpShowsNothing(t *testing.T) {
-	thief := &dump{}
+	thief := &mapStore{}
 	store := seal(t, thief, keys("2026-11"))
 	seen := map[string]bool{}
 	for range 50 {
@@ -158,7 +158,7 @@ func TestADumpShowsNothing(t *testing.T) {
 }
 
 func TestARowThatWasMovedOrChangedIsRefused(t *testing.T) {
-	thief := &dump{}
+	thief := &mapStore{}
 	store := seal(t, thief, keys("a", "b"))
 	put := func(key string) (string, []byte) {
 		clear(thief.rows)
@@ -239,7 +239,7 @@ var validID = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 // A process meets rows that a newer one has sealed, in another format or with a
 // key that it does not have yet: unavailable, whatever follows.
 func TestRowsOfARollOutAreUnavailable(t *testing.T) {
-	thief := &dump{}
+	thief := &mapStore{}
 	require.NoError(t, seal(t, thief, keys("new")).Save(t.Context(), "acme/jo", []byte("the row"), 1, time.Hour))
 	at, row := thief.only(t)
 	_, err := load(t, seal(t, thief, keys("old")), "acme/jo")
@@ -337,7 +337,7 @@ func TestWeakKeysAreRefused(t *testing.T) {
 		_, err := sealed.New(emporix.NewMemoryStore(0), with(change))
 		require.NoError(t, err, what)
 	}
-	for _, store := range []emporix.TokenStore{nil, (*dump)(nil), (*plainOnly)(nil)} {
+	for _, store := range []emporix.TokenStore{nil, (*mapStore)(nil), (*plainOnly)(nil)} {
 		_, err := sealed.New(store, keys("a"))
 		require.ErrorContains(t, err, "is nil")
 	}
@@ -360,7 +360,7 @@ func TestErrorsOfTheInnerStoreComeThrough(t *testing.T) {
 func TestAClientKeepsARowThatItCannotOpen(t *testing.T) {
 	fake := emporixtest.New(t)
 	fake.AddCustomer(t, emporixtest.Customer{Email: "jo@example.com", Password: "Secret-123", FirstName: "Jo"})
-	thief := &dump{}
+	thief := &mapStore{}
 	open := func(ids ...string) *emporix.Session {
 		return fake.Client(t, emporix.WithTokenStore(seal(t, thief, keys(ids...)))).Session("jo")
 	}
@@ -405,7 +405,7 @@ func TestAClientKeepsARowThatItCannotOpen(t *testing.T) {
 func TestFIPS(t *testing.T) {
 	if os.Getenv("SEALED_TEST_FIPS") != "" {
 		require.True(t, fips140.Enforced())
-		store := seal(t, &dump{}, keys("a", "b"))
+		store := seal(t, &mapStore{}, keys("a", "b"))
 		require.NoError(t, store.Save(t.Context(), "acme/jo", []byte("the row"), 1, time.Hour))
 		got, err := load(t, store, "acme/jo")
 		require.NoError(t, err)

@@ -85,19 +85,19 @@ func (o *tokenServer) close() { _ = o.server.Close() }
 
 func email(i int) string { return fmt.Sprintf("visitor%d@example.com", i) }
 
-// keeper keeps an answer for the ledger while it goes out.
-type keeper struct {
+// responseCopy keeps a response for the list while it goes out.
+type responseCopy struct {
 	http.ResponseWriter
 	status int
 	body   bytes.Buffer
 }
 
-func (k *keeper) WriteHeader(status int) {
+func (k *responseCopy) WriteHeader(status int) {
 	k.status = status
 	k.ResponseWriter.WriteHeader(status)
 }
 
-func (k *keeper) Write(data []byte) (int, error) {
+func (k *responseCopy) Write(data []byte) (int, error) {
 	k.body.Write(data)
 	return k.ResponseWriter.Write(data)
 }
@@ -111,7 +111,7 @@ func (o *tokenServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	sent := query.Get("refresh_token") + query.Get("refreshToken")
 	owner := o.loginName(r)
-	keep := &keeper{ResponseWriter: w, status: http.StatusOK}
+	keep := &responseCopy{ResponseWriter: w, status: http.StatusOK}
 	o.fake.ServeHTTP(keep, r)
 
 	o.mu.Lock()
