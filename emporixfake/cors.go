@@ -29,8 +29,8 @@ var headerNames = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+( *, *[!#$%&'*
 // the internet has no business with a fake on this machine.
 func (s *Server) servePreflight(w http.ResponseWriter, r *http.Request) {
 	var methods []string
-	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete} {
-		if op, _ := s.route(r, method); op != nil {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		if op, _ := s.route(r, method); op != nil || s.hasService(r, method) {
 			methods = append(methods, method)
 		}
 	}

@@ -19,6 +19,14 @@ func (s *Server) Handle(pattern string, handler http.HandlerFunc) {
 	s.services.Handle(pattern, handler)
 }
 
+// hasService reports whether a handler was given for a path and method.
+func (s *Server) hasService(r *http.Request, method string) bool {
+	asked := r.Clone(r.Context())
+	asked.Method = method
+	_, pattern := s.services.Handler(asked)
+	return pattern != ""
+}
+
 // serveService serves a request that is none of the API's, and reports whether a
 // handler was given for it.
 func (s *Server) serveService(w http.ResponseWriter, r *http.Request) bool {

@@ -123,6 +123,8 @@ func TestAServiceBesideTheAPI(t *testing.T) {
 	assert.Equal(t, []string{
 		"POST /cart/{tenant}/carts anonymous 200", "POST /cart/{tenant}/carts customer 200", "POST /cart/{tenant}/carts unknown 401",
 	}, seen)
+	preflight := c.send("OPTIONS", "/cart/acme/carts", nil, "Origin", "https://shop.example", "Access-Control-Request-Method", "POST")
+	assert.Equal(t, "POST", preflight.header.Get("Access-Control-Allow-Methods"), "web pages may call it too")
 	assert.Panics(t, func() { c.fake.Handle("not a pattern {", func(http.ResponseWriter, *http.Request) {}) })
 }
 
