@@ -51,6 +51,7 @@ type core struct {
 	logger         *slog.Logger
 	scopes         grantedScopes
 	plainLogger    bool
+	troubleLog     paced // lines at warn about calls that failed
 	observer       func(Event)
 	employeeID     string
 	employeeSecret Secret

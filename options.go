@@ -207,7 +207,9 @@ func (noTransport) RoundTrip(*http.Request) (*http.Response, error) {
 }
 
 // WithLogger sets where the SDK logs to: calls at debug, logins and logouts at
-// info, what endangers a session at warn. No line holds a secret, an e-mail
+// info, what endangers a session at warn, and calls that fail for a reason of the API,
+// the store or the configuration at warn too, one a second with the number of those
+// left out. No line holds a secret, an e-mail
 // address or a URL. Without it nothing is logged. A call waits for its handler no
 // longer than its context lasts; while 16 lines about calls are left in a handler that
 // does not return, further ones are dropped.

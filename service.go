@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/emporix-community/emporix-go/internal/bounded"
@@ -42,12 +43,14 @@ func (s *Session) do(ctx context.Context, r request) error {
 	c, began := s.core(), time.Now()
 	resp, err := c.authorized(ctx, &s.visitor, call)
 	c.explainScopes(r.op, err)
-	c.log(ctx, r.op, resp, err, began)
 	if err != nil {
-		return failedCall(ctx, r.op.Name, err)
+		err = failedCall(ctx, r.op.Name, err)
+	} else {
+		defer resp.Release()
+		err = decode(r.op, resp, r.into)
 	}
-	defer resp.Release()
-	return decode(r.op, resp, r.into)
+	c.log(ctx, r.op, resp, err, began)
+	return err
 }
 
 // named adds the operation to an error about one of its arguments.
@@ -302,8 +305,19 @@ func (e *unsentError) Is(target error) bool {
 
 func (e *unsentError) As(target any) bool { return errors.As(e.err, target) }
 
+// log tells of a call: at debug, and at warn of one that failed for a reason that an
+// operator has to know, but not more often than every second.
 func (c *core) log(ctx context.Context, op *operation.Operation, resp *transport.Response, err error, began time.Time) {
-	if !c.logs(ctx, slog.LevelDebug) {
+	if c.logger == nil {
+		return
+	}
+	level, leftOut := slog.LevelDebug, 0
+	if isTrouble(ctx, err) {
+		if due, n := c.troubleLog.due(time.Now()); due {
+			level, leftOut = slog.LevelWarn, n
+		}
+	}
+	if !c.logs(ctx, level) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("operation", op.Name), slog.Duration("duration", time.Since(began))}
@@ -311,7 +325,52 @@ func (c *core) log(ctx context.Context, op *operation.Operation, resp *transport
 		attrs = append(attrs, slog.Int("status", resp.Status), slog.Int("attempts", resp.Attempts))
 	}
 	attrs = append(attrs, errorAttrs(err)...)
-	c.write(ctx, slog.LevelDebug, "emporix: call", attrs)
+	text := "emporix: call"
+	if level == slog.LevelWarn {
+		text = "emporix: call failed"
+	}
+	if leftOut > 0 {
+		attrs = append(attrs, slog.Int("left_out", leftOut))
+	}
+	c.write(ctx, level, text, attrs)
+}
+
+// isTrouble reports a failure of the API, of the store or of the configuration, and
+// none that a visitor causes: a wrong password, input that is refused, a page that is
+// left.
+func isTrouble(ctx context.Context, err error) bool {
+	if err == nil || ctx.Err() != nil {
+		return false
+	}
+	var token *AuthError
+	for _, trouble := range []error{ErrUnavailable, ErrBadResponse, ErrOutcomeUnknown, ErrRateLimited, ErrForbidden, ErrStoreUnavailable, ErrStoreCorrupt, ErrNoEmployee} {
+		if errors.Is(err, trouble) {
+			return !errors.Is(err, ErrAccountInactive)
+		}
+	}
+	return errors.As(err, &token) && !errors.Is(err, ErrSessionExpired)
+}
+
+// logPace is how often a trouble is logged at warn.
+const logPace = time.Second
+
+// paced says when a line is due, and how many were left out since the last one.
+type paced struct {
+	mu      sync.Mutex
+	next    time.Time
+	leftOut int
+}
+
+func (p *paced) due(now time.Time) (bool, int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Before(p.next) {
+		p.leftOut++
+		return false, 0
+	}
+	leftOut := p.leftOut
+	p.next, p.leftOut = now.Add(logPace), 0
+	return true, leftOut
 }
 
 // logOdd tells of a token response that was taken although it is not as documented.

@@ -1,10 +1,13 @@
 package emporix_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -207,4 +210,71 @@ func runRequests(t *testing.T, tests map[string]requestTest) {
 			assert.Equal(t, tt.want, got)
 		})
 	}
+}
+
+// At the default level an operator sees what fails, and how much of it was left out,
+// and not what visitors do.
+func TestCallsThatFailAreLoggedAtWarn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		fake := fixture.Fake(t)
+		client := fake.Client(t, emporix.WithLogger(slog.New(slog.NewTextHandler(&log, nil))), emporix.WithRetries(emporix.Retries{MaxAttempts: 1}))
+		fixture.LogIn(t, client.DefaultSession())
+		lines := func(do func()) []string {
+			log.Reset()
+			do()
+			var warned []string
+			for line := range strings.Lines(log.String()) {
+				if strings.Contains(line, "level=WARN") {
+					warned = append(warned, line)
+				}
+			}
+			return warned
+		}
+		get := func() { _, _ = client.Customers.Get(t.Context()) }
+
+		assert.Empty(t, lines(get), "what works is logged at debug")
+		fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Status: 503, Times: 6})
+		first := lines(get)
+		require.Len(t, first, 1)
+		for _, want := range []string{`msg="emporix: call failed"`, "operation=Customers.Get", "status=503", "attempts=1"} {
+			assert.Contains(t, first[0], want)
+		}
+		assert.Empty(t, lines(func() { get(); get(); get() }), "within a second")
+		time.Sleep(time.Second)
+		next := lines(get)
+		require.Len(t, next, 1)
+		assert.Contains(t, next[0], "left_out=3")
+		time.Sleep(time.Second)
+		again := lines(get)
+		require.Len(t, again, 1)
+		assert.NotContains(t, again[0], "left_out")
+
+		for name, tt := range map[string]struct {
+			fault emporixtest.Fault
+			call  func()
+			warns bool
+		}{
+			"forbidden":   {emporixtest.Fault{Operation: "Customers.Get", Status: 403}, get, true},
+			"limited":     {emporixtest.Fault{Operation: "Customers.Get", Status: 429}, get, true},
+			"bad":         {emporixtest.Fault{Operation: "Customers.Get", Body: emporixfake.BodyHTML}, get, true},
+			"not found":   {emporixtest.Fault{Operation: "Customers.Get", Status: 404}, get, false},
+			"conflict":    {emporixtest.Fault{Operation: "Customers.Get", Status: 409}, get, false},
+			"bad request": {emporixtest.Fault{Operation: "Customers.Get", Status: 400}, get, false},
+			"wrong password": {emporixtest.Fault{Operation: "Customers.Get", Status: 404}, func() {
+				_, _ = client.Session("v").Auth.Login(t.Context(), emporix.LoginRequest{Email: fixture.Jo.Email, Password: "wrong horse"})
+				get()
+			}, false},
+			"gone": {emporixtest.Fault{Operation: "Customers.Get", Status: 404}, func() {
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				_, _ = client.Customers.Get(ctx)
+				get()
+			}, false},
+		} {
+			time.Sleep(time.Second)
+			fake.Fail(t, tt.fault)
+			assert.Equal(t, tt.warns, len(lines(tt.call)) == 1, "%s: %s", name, &log)
+		}
+	})
 }
