@@ -275,7 +275,10 @@ func TestDefaultLimits(t *testing.T) {
 		fake.Fail(t, emporixtest.Fault{Operation: "Auth.StartAnonymous", Delay: time.Hour, Times: 9})
 		began := time.Now()
 		require.ErrorIs(t, fixture.Get(t.Context(), fake.Client(t)), emporix.ErrUnavailable)
-		assert.Equal(t, 30*time.Second, time.Since(began).Truncate(time.Second))
+		assert.Equal(t, 30*time.Second, time.Since(began).Truncate(time.Second), "three attempts of ten seconds")
+		began = time.Now()
+		require.ErrorIs(t, fixture.Get(t.Context(), fake.Client(t, emporix.WithTimeouts(emporix.Timeouts{Attempt: time.Hour}))), emporix.ErrUnavailable)
+		assert.Equal(t, 30*time.Second, time.Since(began), "one renewal")
 
 		client := fake.Client(t, emporix.WithTokenStore(stuckStore{emporix.NewMemoryStore(0)}))
 		began = time.Now()
