@@ -189,3 +189,16 @@ func TestAnIDThatCouldNotBeRemovedIsLogged(t *testing.T) {
 		assert.Equal(t, s.number, b.ok("GET", "/page"))
 	})
 }
+
+// A login that came too late takes no place among the sessions of its customer.
+func TestALoginThatCameTooLateIsInNoList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t, setup{options: bff.Options{MaxSessions: 2}})
+		b := s.browser()
+		b.login()
+		logInTooLate(s, func() {})
+		assert.Equal(t, s.number, b.ok("GET", "/page"), "the older session goes on")
+		s.browser().login()
+		assert.Equal(t, s.number, b.ok("GET", "/page"), "the older session goes on")
+	})
+}
