@@ -16,10 +16,8 @@ var fileGuards sync.Map // of *sync.Mutex, by path
 // the system can lock files, in others. It asks again and again, because a wait for
 // a lock of the system can't be ended.
 func lockFile(ctx context.Context, file *os.File, path string) (unlock func(), err error) {
-	if whole, err := filepath.Abs(path); err == nil {
-		path = whole
-	}
-	entry, _ := fileGuards.LoadOrStore(path, new(sync.Mutex))
+	// Clean, because a link may lead to it by another way.
+	entry, _ := fileGuards.LoadOrStore(filepath.Clean(path), new(sync.Mutex))
 	guard := entry.(*sync.Mutex) //nolint:forcetypeassert // nothing else is in there
 	if err := poll(ctx, guard.TryLock); err != nil {
 		return nil, err
