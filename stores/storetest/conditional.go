@@ -7,7 +7,7 @@ import (
 )
 
 var conditionalCases = []testCase{
-	{name: "save if", needs: conditional, run: func(t *trial) {
+	{name: "save if", needs: conditional, run: func(t *fixture) {
 		t.wantStale("a")
 		t.wantBegin("a", "one", true)
 		t.wantBegin("a", "no", false)
@@ -16,7 +16,7 @@ var conditionalCases = []testCase{
 		t.wantBegin("b", "another row", true)
 		t.has("a", "two")
 	}},
-	{name: "save if, after save and delete", needs: conditional, run: func(t *trial) {
+	{name: "save if, after save and delete", needs: conditional, run: func(t *fixture) {
 		t.put("a", "one")
 		t.wantBegin("a", "no", false)
 		t.wantReplace("a", "two", true)
@@ -28,7 +28,7 @@ var conditionalCases = []testCase{
 		t.wantBegin("a", "five", true)
 		t.has("a", "five")
 	}},
-	{name: "generations are equal or not", needs: conditional, run: func(t *trial) {
+	{name: "generations are equal or not", needs: conditional, run: func(t *fixture) {
 		// Each of them is another in 32 or 63 bits, and near it as a float. The last goes back.
 		generations := []uint64{math.MaxUint32, math.MaxInt64, math.MaxUint64, math.MaxUint32}
 		now := uint64(5)
@@ -45,7 +45,7 @@ var conditionalCases = []testCase{
 			now = next
 		}
 	}},
-	{name: "a row that has run out is none", needs: conditional, run: func(t *trial) {
+	{name: "a row that has run out is none", needs: conditional, run: func(t *fixture) {
 		t.runsOut("a row", func() { t.saveIf("a", "one", 0, math.MaxInt64, soon) }, func() bool { return t.there("a") })
 		t.wantReplace("a", "no", false)
 		t.wantBegin("a", "two", true)
@@ -55,7 +55,7 @@ var conditionalCases = []testCase{
 		t.runsOut("a row that lasted longer before", func() { t.saveIf("b", "two", t.last["b"], t.next("b"), soon) },
 			func() bool { data, found := t.load("b"); return found && string(data) == "two" })
 	}},
-	{name: "one of many saves", needs: conditional, run: func(t *trial) {
+	{name: "one of many saves", needs: conditional, run: func(t *fixture) {
 		now := uint64(0)
 		for round := range 5 {
 			winner := oneOf(t, "SaveIf", func(i int) (bool, error) {
@@ -65,7 +65,7 @@ var conditionalCases = []testCase{
 			now += uint64(winner) + 1
 		}
 	}},
-	{name: "one of many begins", needs: conditional, run: func(t *trial) {
+	{name: "one of many begins", needs: conditional, run: func(t *fixture) {
 		t.runsOut("a row", func() { t.save("a", "one", soon) }, func() bool { return t.there("a") })
 		winner := oneOf(t, "SaveIf, after a row ran out,", func(i int) (bool, error) {
 			return t.conditional().SaveIf(t.Context(), t.key("a"), fmt.Appendf(nil, "%d", i), 0, uint64(i)+1, long)
@@ -77,7 +77,7 @@ var conditionalCases = []testCase{
 const racers = 50
 
 // oneOf lets many try at once, and returns which one it was that could.
-func oneOf(t *trial, operation string, try func(i int) (bool, error)) int {
+func oneOf(t *fixture, operation string, try func(i int) (bool, error)) int {
 	t.Helper()
 	var all sync.WaitGroup
 	start := make(chan struct{})

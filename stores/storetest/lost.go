@@ -4,7 +4,7 @@ package storetest
 // error, or the truth.
 func lostCases(lose func()) []testCase {
 	return []testCase{
-		{name: "lost responses", run: func(t *trial) {
+		{name: "lost responses", run: func(t *fixture) {
 			lose()
 			if err := t.store.Save(t.Context(), t.key("a"), []byte("one"), 5, long); err == nil {
 				t.has("a", "one")
@@ -18,7 +18,7 @@ func lostCases(lose func()) []testCase {
 			_ = t.store.Delete(t.Context(), t.key("a"))
 			t.lacks("a")
 		}},
-		{name: "lost responses of save if", needs: conditional, run: func(t *trial) {
+		{name: "lost responses of save if", needs: conditional, run: func(t *fixture) {
 			saveIf := func(data string, expected, generation uint64, could bool) {
 				t.Helper()
 				lose()
@@ -46,11 +46,11 @@ func lostCases(lose func()) []testCase {
 			t.put("a", "five")
 			t.wantStale("a")
 		}},
-		{name: "lost responses of leases", needs: lending, run: func(t *trial) { lostLeases(t, lose) }},
+		{name: "lost responses of leases", needs: lending, run: func(t *fixture) { lostLeases(t, lose) }},
 	}
 }
 
-func lostLeases(t *trial, lose func()) {
+func lostLeases(t *fixture, lose func()) {
 	t.marked = true // but never beside other tests, whose responses might be the lost ones
 	acquire := func(name, owner string, could, want bool) {
 		t.Helper()

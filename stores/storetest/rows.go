@@ -10,12 +10,12 @@ import (
 )
 
 var rowCases = []testCase{
-	{name: "absent", run: func(t *trial) {
+	{name: "absent", run: func(t *fixture) {
 		t.lacks("a")
 		t.delete("a")
 		t.lacks("a")
 	}},
-	{name: "save, overwrite, delete", run: func(t *trial) {
+	{name: "save, overwrite, delete", run: func(t *fixture) {
 		t.put("a", "one")
 		t.put("b", "two")
 		t.has("a", "one")
@@ -30,7 +30,7 @@ var rowCases = []testCase{
 		t.put("a", "again")
 		t.has("a", "again")
 	}},
-	{name: "bytes stay as they are", run: func(t *trial) {
+	{name: "bytes stay as they are", run: func(t *fixture) {
 		all := make([]byte, 256)
 		for i := range all {
 			all[i] = byte(i)
@@ -58,7 +58,7 @@ var rowCases = []testCase{
 			}
 		}
 	}},
-	{name: "bytes belong to nobody else", run: func(t *trial) {
+	{name: "bytes belong to nobody else", run: func(t *fixture) {
 		data := []byte("one")
 		if err := t.store.Save(t.Context(), t.key("a"), data, 1, long); err != nil {
 			t.Fatalf("Save: %v", err)
@@ -78,12 +78,12 @@ var rowCases = []testCase{
 		}
 	}},
 	{name: "hostile keys", run: hostileKeys},
-	{name: "rows run out", run: func(t *trial) {
+	{name: "rows run out", run: func(t *fixture) {
 		t.runsOut("a row", func() { t.save("a", "one", soon) }, func() bool { return t.there("a") })
 		t.put("a", "two")
 		t.has("a", "two")
 	}},
-	{name: "a new row has its own time", run: func(t *trial) {
+	{name: "a new row has its own time", run: func(t *fixture) {
 		t.save("longer", "one", soon)
 		t.put("longer", "two")
 		t.runsOut("a row that lasted longer before", func() {
@@ -92,7 +92,7 @@ var rowCases = []testCase{
 		}, func() bool { return t.there("shorter") })
 		t.has("longer", "two")
 	}},
-	{name: "rows that last for months", run: func(t *trial) {
+	{name: "rows that last for months", run: func(t *fixture) {
 		const day = 24 * time.Hour
 		// Milliseconds in 32 bits end after 25 days; some servers take more than 30 for a date.
 		for _, life := range []time.Duration{25 * day, 31 * day, 91 * day, 3650 * day} {
@@ -112,7 +112,7 @@ var rowCases = []testCase{
 }
 
 // hostileKeys are kept apart, and found again, whatever they are made of.
-func hostileKeys(t *trial) {
+func hostileKeys(t *fixture) {
 	names := []string{
 		"plain", "Plain", "PLAIN", "plain ", " plain", "plain/", "/plain", "plain/../other", "other", "..", ".", "plain\\", "plain%", "plain_", "pl_in", "pl%", "%s%d%!",
 		"plain%00", "plain%2e", "a:b", "a::b", "a*", "a?", "[a]", "{a}", "{a", "a}", "{}", "{a}b", "{b}a", "a b", "a  b", "a+b", "a&b=c", "a#b", "a;b", "a,b",
@@ -158,7 +158,7 @@ const writers = 64
 
 // manyAtOnce: rows of their own stay whole, and a row that all write is one of
 // those that were written.
-func manyAtOnce(t *trial) {
+func manyAtOnce(t *fixture) {
 	row := func(i int) string { return strings.Repeat(fmt.Sprintf("writer %02d ", i), 50) }
 	var all sync.WaitGroup
 	for i := range writers {
@@ -176,7 +176,7 @@ func manyAtOnce(t *trial) {
 
 // writeBesideOthers writes a row of its own and the shared one, reads both back, and
 // reports whether they are as they should be.
-func writeBesideOthers(t *trial, i int, row func(int) string) bool {
+func writeBesideOthers(t *fixture, i int, row func(int) string) bool {
 	mine := fmt.Sprint("own ", i)
 	for _, name := range []string{mine, "shared"} {
 		if err := t.store.Save(t.Context(), t.key(name), []byte(row(i)), math.MaxInt64, long); err != nil {
@@ -207,7 +207,7 @@ func isOneOf(data string, row func(int) string) bool {
 }
 
 // endedContext: every operation fails, and changes nothing.
-func endedContext(t *trial) {
+func endedContext(t *fixture) {
 	t.put("a", "one")
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()

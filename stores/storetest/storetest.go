@@ -96,7 +96,7 @@ func Run(t *testing.T, newStore func(t *testing.T) Store, options ...Option) {
 type testCase struct {
 	name  string
 	needs kind
-	run   func(*trial)
+	run   func(*fixture)
 }
 
 type kind uint8

@@ -16,8 +16,8 @@ type reporter interface {
 	Context() context.Context
 }
 
-// trial is one test of one store. Its helpers fail the test on any error.
-type trial struct {
+// fixture is one test of one store. Its helpers fail the test on any error.
+type fixture struct {
 	reporter
 	store   Store
 	own     string            // part of every key: other tests may share the data
@@ -26,19 +26,19 @@ type trial struct {
 	advance func(time.Duration)
 }
 
-func newTrial(t reporter, s Store, advance func(time.Duration)) *trial {
-	return &trial{reporter: t, store: s, own: "acme/" + rand.Text() + "/", advance: advance, last: map[string]uint64{}}
+func newTrial(t reporter, s Store, advance func(time.Duration)) *fixture {
+	return &fixture{reporter: t, store: s, own: "acme/" + rand.Text() + "/", advance: advance, last: map[string]uint64{}}
 }
 
-func (t *trial) conditional() conditionalStore { return t.store.(conditionalStore) } //nolint:forcetypeassert // as the case needs
-func (t *trial) leases() leaseStore            { return t.store.(leaseStore) }       //nolint:forcetypeassert // as the case needs
+func (t *fixture) conditional() conditionalStore { return t.store.(conditionalStore) } //nolint:forcetypeassert // as the case needs
+func (t *fixture) leases() leaseStore            { return t.store.(leaseStore) }       //nolint:forcetypeassert // as the case needs
 
-func (t *trial) key(name string) string { return t.own + name }
+func (t *fixture) key(name string) string { return t.own + name }
 
 // long is a time to live that no test outlives.
 const long = time.Hour
 
-func (t *trial) saveAs(name, data string, generation uint64, ttl time.Duration) {
+func (t *fixture) saveAs(name, data string, generation uint64, ttl time.Duration) {
 	t.Helper()
 	if err := t.store.Save(t.Context(), t.key(name), []byte(data), generation, ttl); err != nil {
 		t.Fatalf("Save(%q): %v", name, err)
@@ -47,31 +47,31 @@ func (t *trial) saveAs(name, data string, generation uint64, ttl time.Duration) 
 }
 
 // next is a generation after the row's.
-func (t *trial) next(name string) uint64 {
+func (t *fixture) next(name string) uint64 {
 	generation := t.last[name]
 	generation++
 	return generation
 }
 
 // save writes the row's next generation.
-func (t *trial) save(name, data string, ttl time.Duration) {
+func (t *fixture) save(name, data string, ttl time.Duration) {
 	t.Helper()
 	t.saveAs(name, data, t.next(name), ttl)
 }
 
-func (t *trial) put(name, data string) {
+func (t *fixture) put(name, data string) {
 	t.Helper()
 	t.save(name, data, long)
 }
 
-func (t *trial) delete(name string) {
+func (t *fixture) delete(name string) {
 	t.Helper()
 	if err := t.store.Delete(t.Context(), t.key(name)); err != nil {
 		t.Fatalf("Delete(%q): %v", name, err)
 	}
 }
 
-func (t *trial) load(name string) ([]byte, bool) {
+func (t *fixture) load(name string) ([]byte, bool) {
 	t.Helper()
 	data, found, err := t.store.Load(t.Context(), t.key(name))
 	if err != nil {
@@ -80,13 +80,13 @@ func (t *trial) load(name string) ([]byte, bool) {
 	return data, found
 }
 
-func (t *trial) there(name string) bool {
+func (t *fixture) there(name string) bool {
 	t.Helper()
 	_, found := t.load(name)
 	return found
 }
 
-func (t *trial) has(name, want string) {
+func (t *fixture) has(name, want string) {
 	t.Helper()
 	data, found := t.load(name)
 	switch {
@@ -97,7 +97,7 @@ func (t *trial) has(name, want string) {
 	}
 }
 
-func (t *trial) lacks(name string) {
+func (t *fixture) lacks(name string) {
 	t.Helper()
 	if data, found := t.load(name); found {
 		t.Errorf("Load(%q) = %s, want nothing", name, shown(data))
@@ -106,7 +106,7 @@ func (t *trial) lacks(name string) {
 
 func shown(data []byte) string { return fmt.Sprintf("%.40q (%d bytes)", data, len(data)) }
 
-func (t *trial) saveIf(name, data string, expected, generation uint64, ttl time.Duration) bool {
+func (t *fixture) saveIf(name, data string, expected, generation uint64, ttl time.Duration) bool {
 	t.Helper()
 	saved, err := t.conditional().SaveIf(t.Context(), t.key(name), []byte(data), expected, generation, ttl)
 	if err != nil {
@@ -118,7 +118,7 @@ func (t *trial) saveIf(name, data string, expected, generation uint64, ttl time.
 	return saved
 }
 
-func (t *trial) wantSaveIf(name, data string, expected, generation uint64, want bool) {
+func (t *fixture) wantSaveIf(name, data string, expected, generation uint64, want bool) {
 	t.Helper()
 	if saved := t.saveIf(name, data, expected, generation, long); saved != want {
 		t.Fatalf("SaveIf(%q, expected %d, generation %d) = %t, want %t", name, expected, generation, saved, want)
@@ -126,26 +126,26 @@ func (t *trial) wantSaveIf(name, data string, expected, generation uint64, want 
 }
 
 // wantReplace saves over the generation that was last written.
-func (t *trial) wantReplace(name, data string, want bool) {
+func (t *fixture) wantReplace(name, data string, want bool) {
 	t.Helper()
 	t.wantSaveIf(name, data, t.last[name], t.next(name), want)
 }
 
 // wantBegin saves where no row is to be.
-func (t *trial) wantBegin(name, data string, want bool) {
+func (t *fixture) wantBegin(name, data string, want bool) {
 	t.Helper()
 	t.wantSaveIf(name, data, 0, t.next(name), want)
 }
 
 // wantStale does not save: the generations before and after are not that of the row.
-func (t *trial) wantStale(name string) {
+func (t *fixture) wantStale(name string) {
 	t.Helper()
 	for _, wrong := range []uint64{t.last[name] - 1, t.last[name] + 1} {
 		t.wantSaveIf(name, "no", wrong, t.next(name), false)
 	}
 }
 
-func (t *trial) acquire(name, owner string, ttl time.Duration) (acquired, abandoned bool) {
+func (t *fixture) acquire(name, owner string, ttl time.Duration) (acquired, abandoned bool) {
 	t.Helper()
 	acquired, abandoned, err := t.leases().Acquire(t.Context(), t.key(name), owner, ttl)
 	if err != nil {
@@ -155,14 +155,14 @@ func (t *trial) acquire(name, owner string, ttl time.Duration) (acquired, abando
 }
 
 // wantAcquire: nothing was abandoned.
-func (t *trial) wantAcquire(name, owner string, ttl time.Duration, want bool) {
+func (t *fixture) wantAcquire(name, owner string, ttl time.Duration, want bool) {
 	t.Helper()
 	if acquired, abandoned := t.acquire(name, owner, ttl); acquired != want || abandoned {
 		t.Fatalf("Acquire(%q, %s) = acquired %t, abandoned %t; want %t, false", name, owner, acquired, abandoned, want)
 	}
 }
 
-func (t *trial) remaining(name, owner string) time.Duration {
+func (t *fixture) remaining(name, owner string) time.Duration {
 	t.Helper()
 	left, err := t.leases().Remaining(t.Context(), t.key(name), owner)
 	if err != nil {
@@ -172,13 +172,13 @@ func (t *trial) remaining(name, owner string) time.Duration {
 }
 
 // lent: owner has a lease.
-func (t *trial) lent(name, owner string) bool {
+func (t *fixture) lent(name, owner string) bool {
 	t.Helper()
 	return t.remaining(name, owner) > 0
 }
 
 // wantHeldFor: owner has a lease that was taken for ttl a moment ago.
-func (t *trial) wantHeldFor(name, owner string, ttl time.Duration) {
+func (t *fixture) wantHeldFor(name, owner string, ttl time.Duration) {
 	t.Helper()
 	if left := t.remaining(name, owner); left < ttl-ttl/4 || left > ttl {
 		t.Errorf("Remaining(%q, %s) = %v, want almost %v", name, owner, left, ttl)
@@ -186,34 +186,34 @@ func (t *trial) wantHeldFor(name, owner string, ttl time.Duration) {
 }
 
 // wantHeld: owner has a lease that was taken for long.
-func (t *trial) wantHeld(name, owner string) {
+func (t *fixture) wantHeld(name, owner string) {
 	t.Helper()
 	t.wantHeldFor(name, owner, long)
 }
 
-func (t *trial) wantFree(name, owner string) {
+func (t *fixture) wantFree(name, owner string) {
 	t.Helper()
 	if left := t.remaining(name, owner); left != 0 {
 		t.Errorf("Remaining(%q, %s) = %v, want 0", name, owner, left)
 	}
 }
 
-// wantKept: jo has the lease, and other can't have it.
-func (t *trial) wantKept(name, other string) {
+// wantKept: jo has the lease, and ann can't have it.
+func (t *fixture) wantKept(name string) {
 	t.Helper()
-	t.wantAcquire(name, other, long, false)
+	t.wantAcquire(name, "ann", long, false)
 	t.wantHeld(name, "jo")
 }
 
 // wantError of an operation with a context that is ended.
-func (t *trial) wantError(operation, ended string, err error) {
+func (t *fixture) wantError(operation, ended string, err error) {
 	t.Helper()
 	if err == nil {
 		t.Errorf("%s with a context that is %s: no error", operation, ended)
 	}
 }
 
-func (t *trial) release(name, owner string) {
+func (t *fixture) release(name, owner string) {
 	t.Helper()
 	if err := t.leases().Release(t.Context(), t.key(name), owner); err != nil {
 		t.Fatalf("Release(%q, %s): %v", name, owner, err)
@@ -232,7 +232,7 @@ const (
 // runsOut begins something that lasts for soon, and sees that it is there until then
 // and gone soon after. While the store's clock is real, a test may be too slow to
 // look in time; what it saw too late says nothing.
-func (t *trial) runsOut(what string, begin func(), there func() bool) {
+func (t *fixture) runsOut(what string, begin func(), there func() bool) {
 	t.Helper()
 	if t.advance != nil {
 		begin()
@@ -266,7 +266,7 @@ func (t *trial) runsOut(what string, begin func(), there func() bool) {
 }
 
 // wait lets d of the store's time pass.
-func (t *trial) wait(d time.Duration) {
+func (t *fixture) wait(d time.Duration) {
 	if t.advance != nil {
 		t.advance(d)
 		return
@@ -276,7 +276,7 @@ func (t *trial) wait(d time.Duration) {
 }
 
 // parallel lets the other tests that wait in real time do so meanwhile.
-func (t *trial) parallel() {
+func (t *fixture) parallel() {
 	if test, real := t.reporter.(interface{ Parallel() }); real && !t.marked {
 		t.marked = true
 		test.Parallel()
