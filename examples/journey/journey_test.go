@@ -17,6 +17,18 @@ import (
 	"github.com/emporix-community/emporix-go/emporixfake"
 )
 
+func TestEveryOperationHasAStep(t *testing.T) {
+	steps := map[string]bool{}
+	for _, c := range new(journey).chapters() {
+		for _, s := range c.steps {
+			steps[s.operation] = true
+		}
+	}
+	for _, operation := range emporixfake.Operations() {
+		assert.True(t, steps[operation], "chapters in steps.go has no step for %s", operation)
+	}
+}
+
 func TestWithoutEnvironment(t *testing.T) {
 	status, stdout, stderr := travel(t.Context(), t, nil)
 	assert.Equal(t, exitWhole, status, stdout)

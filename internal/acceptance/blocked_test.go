@@ -221,7 +221,7 @@ func methods(t *testing.T) map[string]func(*emporix.Session, context.Context) {
 			add(f.Type, f.Name)
 		}
 	}
-	require.Empty(t, missing, "give these methods arguments, so that they are tried too")
+	require.Empty(t, missing, "give these methods arguments in blocked_test.go, so that they are tried too")
 	require.Len(t, all, len(arguments))
 	return all
 }

@@ -279,7 +279,7 @@ func actualOutcome(err error) outcome {
 // have been done wherever it may have been, and that it was where it was.
 func TestOutcome_OfEveryAnswer(t *testing.T) {
 	classes := classesInDoc(t)
-	assert.ElementsMatch(t, emporixfake.Operations(), outcomeNames())
+	assert.ElementsMatch(t, emporixfake.Operations(), outcomeNames(), "outcomeOperations in outcome_test.go")
 	for name, op := range outcomeOperations {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -295,7 +295,9 @@ func TestOutcome_OfEveryAnswer(t *testing.T) {
 						assert.NotEqual(t, unknown, got, "%d, %s: %v", status, kind, err)
 						continue
 					}
-					assert.Equal(t, want, got, "%d, %s: %v", status, kind, err)
+					if !assert.Equal(t, want, got, "%d, %s: %v; if the response is a struct, give it a method missing in response.go", status, kind, err) {
+						return // the other statuses would say the same
+					}
 				}
 			}
 		})

@@ -33,7 +33,7 @@ func TestTheTablesCoverEveryOperation(t *testing.T) {
 	for name := range fixture.Reads {
 		all = append(all, name)
 	}
-	assert.ElementsMatch(t, emporixfake.Operations(), append(all, "Auth.StartAnonymous", "Auth.RefreshAnonymous"))
+	assert.ElementsMatch(t, emporixfake.Operations(), append(all, "Auth.StartAnonymous", "Auth.RefreshAnonymous"), "Reads and Writes in internal/fixture/calls.go")
 }
 
 // A write whose response was lost is sent once, over real sockets, and its caller
