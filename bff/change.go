@@ -10,7 +10,7 @@ import (
 )
 
 // changeLimit bounds a login and everything around it. It goes on when the
-// browser goes away: half a login helps nobody.
+// browser goes away: half a login is of no use.
 const changeLimit = time.Minute
 
 // A change gives the visitor a new ID. It takes these steps, each of which may
@@ -311,7 +311,7 @@ func (v *requestState) leave(ctx context.Context, old, next *visitorRecord) {
 	v.unlist(ctx, old.Customer, old.id)
 }
 
-// unlist takes an ID from the list of a customer's sessions; "" is nobody.
+// unlist takes an ID from the list of a customer's sessions; "" is no customer.
 func (v *requestState) unlist(ctx context.Context, customer, id string) {
 	if v.b.index == nil || customer == "" {
 		return
@@ -321,7 +321,7 @@ func (v *requestState) unlist(ctx context.Context, customer, id string) {
 	}
 }
 
-// undo ends a session that must not be: one that nobody could log out
+// undo ends a session that must not be: one that could not be logged out
 // everywhere, or that fits into no cookie.
 func (v *requestState) undo(ctx context.Context, session *emporix.Session, next *visitorRecord) {
 	if err := endSession(ctx, session); err != nil {

@@ -25,7 +25,7 @@
 // and make the old one worthless. It is not written when tokens are renewed, and
 // every response that writes it says Cache-Control: no-store. The store has a hash
 // of it: who reads the store finds no cookie. An ID that is in no record of ours
-// names nobody, and is replaced rather than adopted.
+// names no visitor, and is replaced rather than adopted.
 //
 // # What it costs
 //

@@ -31,7 +31,7 @@ var (
 	ErrNoProvider = errors.New("bff: there is no identity provider of that name")
 	// ErrCookieTooLarge: the session does not fit into a cookie; use a token store.
 	ErrCookieTooLarge = errors.New("bff: the session does not fit into a cookie of 4096 bytes; keep sessions in a token store instead")
-	// ErrNeedsStore: with sessions in cookies nobody knows all sessions of a customer.
+	// ErrNeedsStore: with sessions in cookies there is no list of a customer's sessions.
 	ErrNeedsStore = errors.New("bff: logging out everywhere needs a token store; sessions in cookies can't be found")
 )
 

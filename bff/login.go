@@ -21,14 +21,14 @@ type Login struct {
 
 // Login logs the visitor in, and gives them a new ID. The session goes on as the
 // customer's, with the cart. A wrong password changes nothing. The login ends as
-// it should even when the browser goes away meanwhile, but not past the deadline of
-// ctx: what is cut off then logs nobody in. It costs two calls of the
+// it should even when the browser goes away before it is done, but not past the deadline of
+// ctx: what is cut off then is no login. It costs two calls of the
 // API: the login, and the profile, whose customer number is what logging out
-// everywhere goes by. A *HookError of BeforeLogin means that nobody is logged
+// everywhere goes by. A *HookError of BeforeLogin means that no customer is logged
 // in; one of AfterLogin comes with the result, and the login stands. Where the
-// profile can't be read, or the login can't be listed, nobody is logged in, and
+// profile can't be read, or the login can't be listed, no customer is logged in, and
 // the guest's session is over with it. Other errors: those of
-// emporix.AuthService.Login, emporix.ErrStoreUnavailable (nobody is logged in),
+// emporix.AuthService.Login, emporix.ErrStoreUnavailable (no customer is logged in),
 // ErrTooLate, ErrReadOnly.
 func (v *Visit) Login(ctx context.Context, req emporix.LoginRequest) (*Login, error) {
 	return v.login(ctx, func(ctx context.Context, s *emporix.Session) (emporix.LoginResult, error) {
@@ -193,7 +193,7 @@ func (v *Visit) ChangePassword(ctx context.Context, req emporix.ChangePasswordRe
 }
 
 // Logout logs the customer out, here whatever the server says, and removes the
-// cookie: whoever comes next is a new visitor. At the deadline of ctx the call of
+// cookie: the next request is of a new visitor. At the deadline of ctx the call of
 // the server goes on, and the error is emporix.ErrUnavailable. Errors: those of
 // emporix.AuthService.Logout, ErrTooLate, ErrReadOnly. After
 // emporix.ErrStoreUnavailable, also of a request that had to wait for another one,
@@ -214,7 +214,7 @@ func (v *Visit) Logout(ctx context.Context) error {
 	}
 	defer in.release()
 	for range saveTries {
-		// Whoever switched the company a moment ago is logged out all the same.
+		// A customer who switched the company a moment ago is logged out all the same.
 		who, err := in.successor(ctx)
 		if err != nil {
 			return stillIn(err)

@@ -152,7 +152,7 @@ func (proxyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	case err != nil:
 		return nil, err
 	}
-	// Trailers come into the response after its body: here, into one that nobody passes on.
+	// Trailers come into the response after its body: here, into one that is not passed on.
 	own := *resp
 	own.Trailer = nil
 	return &own, nil

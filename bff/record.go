@@ -55,7 +55,7 @@ func newRecord() record {
 	return record{Version: recordVersion, Key: randomValue(), Began: now.Unix(), Seen: now.Unix()}
 }
 
-// end makes an ID worth nothing. Whoever presents it gets a session that never
+// end makes an ID worth nothing. A request with it gets a session that never
 // was a customer's, also where the old one could not be removed.
 func (r *record) end(id, next string) {
 	*r = record{
@@ -182,7 +182,7 @@ type visitorStore interface {
 	retire(ctx context.Context, v *visitorRecord) (bool, error)
 	// successor returns who has the ID that follows v's, nil if there is none.
 	successor(ctx context.Context, v *visitorRecord) (*visitorRecord, error)
-	// discard forgets an ID that nobody has.
+	// discard forgets an ID that no browser has.
 	discard(ctx context.Context, v *visitorRecord) error
 	// prepare is called before the visitor's session is used, once per request.
 	prepare(ctx context.Context, v *visitorRecord, s *emporix.Session) (*visitorRecord, error)

@@ -48,7 +48,7 @@ const clockSkew = 24 * time.Hour
 //     once, one of them loses. Keep a visitor on one replica.
 //   - A prefetch writes no cookie, but a token that the API rejects is renewed all
 //     the same: another process then has the old one.
-//   - Nobody can find all sessions of a customer: ErrNeedsStore.
+//   - The sessions of a customer can't be found: ErrNeedsStore.
 type CookieStore struct {
 	inner func() *cookieRows // printers can't look into it
 }
@@ -131,7 +131,7 @@ func (s *CookieStore) Save(ctx context.Context, key string, data []byte, generat
 	return nil
 }
 
-// SaveIf keeps a session if nobody has changed it meanwhile.
+// SaveIf keeps a session if it has not been changed since it was read.
 func (s *CookieStore) SaveIf(ctx context.Context, key string, data []byte, expected, generation uint64, _ time.Duration) (bool, error) {
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
@@ -318,7 +318,7 @@ func (k *sealedVisitors) place(v *visitorRecord) *visitorRecord {
 	return v
 }
 
-// follow notices what other requests have made of the visitor meanwhile.
+// follow notices what other requests have made of the visitor since.
 func (k *sealedVisitors) follow(v *visitorRecord) *visitorRecord {
 	rows, now := k.store.inner(), *v
 	for range 8 { // failed logins

@@ -41,7 +41,7 @@ var configurationName = regexp.MustCompile(`^[A-Za-z0-9._]+(-[A-Za-z0-9._]+)*$`)
 
 const maxConfiguration = 100
 
-// newState returns a state that nobody guesses.
+// newState returns a state that can't be guessed.
 func (p Provider) newState() string {
 	if p.Configuration == "" {
 		return rand.Text()

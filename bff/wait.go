@@ -58,7 +58,7 @@ func requestOf(ctx context.Context) *request {
 }
 
 // detach returns a context for work that goes on when the browser goes away:
-// half a login helps nobody. The store is still bounded by the request's
+// half a login is of no use. The store is still bounded by the request's
 // deadline, because a store may not return at all.
 func detach(ctx context.Context) (context.Context, context.CancelFunc) {
 	r, found := ctx.Value(requestKey{}).(*request)
@@ -147,7 +147,7 @@ func inTime[T any](ctx context.Context, do func(context.Context) (T, error)) (T,
 
 // timely runs calls of the API. They hear their context, so they are not left, and
 // they go on when the browser goes away, but not past the request's deadline:
-// after that nobody takes the response.
+// after that the response is not read.
 func timely(ctx context.Context, do func(context.Context) error) error {
 	limited, cancel := bounded(ctx, changeLimit)
 	defer cancel()

@@ -65,7 +65,7 @@ func (w *writer) FlushError() error {
 // Flush is for streams that know no http.ResponseController.
 func (w *writer) Flush() { _ = w.FlushError() }
 
-// Hijack hands over the connection, for web sockets. Whoever takes it writes
+// Hijack hands over the connection, for web sockets. The handler that takes it writes
 // headers of their own, so it is refused while the browser must be given a
 // cookie: begin the session with a page.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {

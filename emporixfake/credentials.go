@@ -9,7 +9,7 @@ func wrongPassword() answer {
 	return problem(http.StatusUnauthorized, "The current password is wrong.")
 }
 
-// requestPasswordReset answers the same for everybody, so that nobody learns
+// requestPasswordReset answers the same for every address, so that a stranger does not learn
 // who has an account.
 func (t *tenant) requestPasswordReset(c *call) answer {
 	if cu := t.byLogin(c.text("email")); cu != nil {

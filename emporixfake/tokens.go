@@ -91,7 +91,7 @@ func (t *tenant) issueCustomer(cu *customer, session string, accessLife, refresh
 	return access, t.issueRefresh(customerToken, f, access, now.Add(refreshLife))
 }
 
-// saasToken is a real JWT; nobody checks its signature.
+// saasToken is a real JWT; its signature is not checked.
 func (t *tenant) saasToken(cu *customer, life time.Duration, now time.Time) string {
 	return t.signed(object{"sub": cu.number, "exp": now.Add(life).Unix(), "iat": now.Unix(), "jti": randomUUID()})
 }

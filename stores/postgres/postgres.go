@@ -236,7 +236,7 @@ func wait(ctx context.Context) string {
 
 const longestWait = 2 * time.Second
 
-// id hides key: whoever reads it could take the session over.
+// id hides key: a reader of the key could take the session over.
 func id(key string) []byte {
 	sum := sha256.Sum256([]byte(key))
 	return sum[:]

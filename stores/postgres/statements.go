@@ -99,7 +99,7 @@ FROM ` + name + ` WHERE id = $1 AND owner = $2 AND lease_ends > clock_timestamp(
 		releaseIfHeld: `UPDATE ` + name + ` SET owner = '', lease_ends = '-infinity', unwritten = unwritten AND abandoned
 WHERE id = $1 AND owner = $2 AND lease_ends > clock_timestamp() AND ` + bound(`$3`),
 
-		// It waits for nobody: what others hold, others sweep.
+		// It does not wait: rows that others hold are swept by them.
 		sweep: `DELETE FROM ` + name + ` WHERE id = ANY (ARRAY(
 	SELECT id FROM ` + name + ` WHERE ends <= now() AND lease_ends <= now()
 	ORDER BY ends LIMIT 100 FOR UPDATE SKIP LOCKED))`,

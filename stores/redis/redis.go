@@ -190,7 +190,7 @@ func refused(ctx context.Context, err error) *redis.Cmd {
 	return cmd
 }
 
-// name hides key: whoever reads it could take the session over. The braces keep
+// name hides key: a reader of the key could take the session over. The braces keep
 // whatever is named after one visitor in one slot.
 func (s *Store) name(key string) string {
 	sum := sha256.Sum256([]byte(key))

@@ -275,7 +275,7 @@ func (t *fixture) wait(d time.Duration) {
 	time.Sleep(d)
 }
 
-// parallel lets the other tests that wait in real time do so meanwhile.
+// parallel lets the other tests that wait in real time do so at the same time.
 func (t *fixture) parallel() {
 	if test, real := t.reporter.(interface{ Parallel() }); real && !t.marked {
 		t.marked = true

@@ -221,7 +221,7 @@ func abandonedLeases(t *fixture) {
 			t.release(s.name, owner)
 		}
 	}
-	// Whoever extends is told again: it may not have heard. So is the next one,
+	// An owner that extends is told again: it may not have heard. So is the next one,
 	// if ann gives back what she has not written.
 	tell("ann", long, wanted)
 	tell("ann", long, wanted)

@@ -62,7 +62,7 @@ func lostLeases(t *fixture, lose func()) {
 		if !could {
 			return
 		}
-		// Whoever asks again, for it doesn't know, has it and hears the same.
+		// An owner that asks again, because it does not know, has it and hears the same.
 		if acquired, abandoned := t.acquire(name, owner, long); !acquired || abandoned != want {
 			t.Errorf("Acquire(%q, %s), again, = acquired %t, abandoned %t; want true, %t", name, owner, acquired, abandoned, want)
 		}
