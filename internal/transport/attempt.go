@@ -41,7 +41,7 @@ func (s *sender) watch(op *operation.Operation, cancel context.CancelFunc) (*att
 	hooks := s.direct || s.traced.Load()
 	guard := bare && (protocol == 1 || !hooks || protocol == 0 && !s.secure)
 	a := &attempt{cancel: cancel, passive: op.Retry.Repeatable(), expect2: protocol == 2, bare: bare && !guard}
-	if !s.direct {
+	if !s.direct && op.Retry != operation.Safe { // of a read it does not matter whether it arrived
 		a.connects = new(Connects)
 	}
 	return a, guard

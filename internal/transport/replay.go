@@ -48,7 +48,7 @@ type attempt struct {
 	passive bool // net/http may send the request again
 	expect2 bool // the last response came over HTTP/2
 	bare    bool // a GET without a body: HTTP/1 would repeat it on a used connection
-	// connects is nil where there is no other transport than net/http's.
+	// connects is nil where there is no other transport than net/http's, and for reads.
 	connects *Connects
 
 	mu       sync.Mutex
