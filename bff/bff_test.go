@@ -147,6 +147,7 @@ func TestIDsThatAreNotOurs(t *testing.T) {
 			assert.Equal(t, 200, out.StatusCode)
 			assert.Equal(t, nobody, out.body, "it is nobody's")
 			require.NotNil(t, out.set)
+			require.Len(t, out.set.Value, 43, "it is an ID of ours")
 			for _, part := range strings.FieldsFunc(cookies, func(r rune) bool { return r == '=' || r == ';' || r == ' ' }) {
 				assert.NotEqual(t, part, out.set.Value, "nothing is adopted")
 			}
