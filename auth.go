@@ -75,7 +75,7 @@ func (s *AuthService) StartAnonymous(ctx context.Context, sc SessionContext) (Se
 	if s.on().invalid != nil {
 		return SessionInfo{}, s.on().invalid
 	}
-	if name, reason := sc.refused(); reason != "" {
+	if name, reason := sc.invalidField(); reason != "" {
 		return SessionInfo{}, &ArgumentError{Field: "SessionContext." + name, Reason: reason}
 	}
 	if err := s.on().visitor.Start(ctx, sc.internal()); err != nil {

@@ -93,7 +93,7 @@ func NewClient(tenant, clientID string, opts ...Option) (*Client, error) {
 	}
 	_, direct := networkOf(c.base)
 	if !direct && c.logger != nil {
-		contained(func() {
+		withRecover(func() {
 			c.logger.Warn("emporix: the transport sees tokens in URLs, and is none of net/http's; if it records requests, put the recording into WithMiddleware instead",
 				"transport", fmt.Sprintf("%T", c.base))
 		})

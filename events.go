@@ -71,7 +71,7 @@ func (c *core) notify(e lifecycle.Event) {
 	if c.observer != nil {
 		defer func() {
 			if p := recover(); p != nil && c.logger != nil {
-				contained(func() {
+				withRecover(func() {
 					c.logger.Error("emporix: the event observer panicked", slog.String("event", string(event.Kind)))
 				})
 			}
@@ -88,7 +88,7 @@ func (c *core) notify(e lifecycle.Event) {
 			level = slog.LevelInfo
 		}
 		attrs := append([]slog.Attr{slog.String("session", string(event.Session))}, errorAttrs(event.Err)...)
-		contained(func() { c.logger.LogAttrs(context.Background(), level, "emporix: "+string(event.Kind), attrs...) })
+		withRecover(func() { c.logger.LogAttrs(context.Background(), level, "emporix: "+string(event.Kind), attrs...) })
 	}
 	if c.observer != nil {
 		c.observer(event)
@@ -113,7 +113,7 @@ func (c *core) write(ctx context.Context, level slog.Level, text string, attrs [
 		line = later
 	}
 	_, _ = bounded.Do(line, &c.calls, logHandler, func() struct{} {
-		contained(func() {
+		withRecover(func() {
 			if c.logger.Enabled(ctx, level) {
 				c.logger.LogAttrs(ctx, level, text, attrs...)
 			}
@@ -122,9 +122,9 @@ func (c *core) write(ctx context.Context, level slog.Level, text string, attrs [
 	}, nil)
 }
 
-// contained runs do, and stops a panic of the log handler: the call that is logged must
+// withRecover runs do, and stops a panic of the log handler: the call that is logged must
 // not lose its result, such as new tokens.
-func contained(do func()) {
+func withRecover(do func()) {
 	defer func() { _ = recover() }()
 	do()
 }
@@ -139,7 +139,7 @@ func (c *core) logs(ctx context.Context, level slog.Level) (enabled bool) {
 	case !c.plainLogger:
 		return true
 	}
-	contained(func() { enabled = c.logger.Enabled(ctx, level) })
+	withRecover(func() { enabled = c.logger.Enabled(ctx, level) })
 	return enabled
 }
 

@@ -353,7 +353,7 @@ func (c *config) check() (*url.URL, error) {
 	if reason := headerText(c.userAgent, 256); reason != "" {
 		c.refuse("WithUserAgent", reason)
 	}
-	if name, reason := c.context.refused(); reason != "" {
+	if name, reason := c.context.invalidField(); reason != "" {
 		c.refuse("WithSessionContext", name+" "+reason)
 	}
 	c.employeeFromEnv()
@@ -412,8 +412,8 @@ func isNil(v any) bool {
 	return false
 }
 
-// refused names the first field that can't be sent, and why.
-func (sc SessionContext) refused() (field, reason string) {
+// invalidField names the first field that can't be sent, and why.
+func (sc SessionContext) invalidField() (field, reason string) {
 	for _, f := range [][2]string{
 		{"Currency", sc.Currency}, {"SiteCode", sc.SiteCode}, {"Language", sc.Language}, {"TargetLocation", sc.TargetLocation},
 	} {

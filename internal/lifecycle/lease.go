@@ -184,12 +184,12 @@ func (l *lease) send(ctx context.Context, call func(context.Context) (Grant, err
 		return Grant{}, &failure.Failure{Token: failure.NotSent, Err: err}
 	}
 	defer cancel()
-	return contained(ctx, call)
+	return callRecovered(ctx, call)
 }
 
-// contained turns a panic or Goexit in a transport or a middleware into a lost response:
+// callRecovered turns a panic or Goexit in a transport or a middleware into a lost response:
 // the refresh token may have been sent.
-func contained(ctx context.Context, call func(context.Context) (Grant, error)) (g Grant, err error) {
+func callRecovered(ctx context.Context, call func(context.Context) (Grant, error)) (g Grant, err error) {
 	done := make(chan struct{})
 	err = &failure.Failure{Kind: failure.KindLost, Token: failure.Unknown, Err: fmt.Errorf("%w: %w", sentinel.Unavailable, errPanic)}
 	go func() {

@@ -93,7 +93,7 @@ func (r *runner) each(ctx context.Context, trees []string, mutants []mutant) {
 
 func (r *runner) try(ctx context.Context, tree string, b *mutant) {
 	began := time.Now()
-	v, err := r.trial(ctx, tree, b)
+	v, err := r.tryMutant(ctx, tree, b)
 	if ctx.Err() != nil { // it was cut short
 		return
 	}
@@ -122,8 +122,8 @@ func (r *runner) try(ctx context.Context, tree string, b *mutant) {
 	}
 }
 
-// trial runs a mutant's tests with the mutant.
-func (r *runner) trial(ctx context.Context, tree string, b *mutant) (v verdict, err error) {
+// tryMutant runs a mutant's tests with the mutant.
+func (r *runner) tryMutant(ctx context.Context, tree string, b *mutant) (v verdict, err error) {
 	if b.File != "" {
 		restore, plantErr := b.plant(tree)
 		if plantErr != nil {

@@ -58,7 +58,7 @@ func sample(ctx context.Context, root, pkg string, n int, seed uint64, out io.Wr
 			return err
 		}
 		if i == 0 { // a test that fails without a mutant proves nothing with one
-			v, err := s.trial(ctx, tree, &mutant{Package: pkg, Run: ".", then: moreTests(root, pkg)})
+			v, err := s.tryMutant(ctx, tree, &mutant{Package: pkg, Run: ".", then: moreTests(root, pkg)})
 			if err != nil || v.kind != survived {
 				return fmt.Errorf("%s: the tests don't pass without a mutant: %s%s: %w", pkg, v.says, v.output, errors.Join(err, errNotAllCaught))
 			}
@@ -107,7 +107,7 @@ func (s *sampler) deal(ctx context.Context, tree string) {
 			return
 		}
 		began := time.Now()
-		v, err := s.trial(ctx, tree, &b)
+		v, err := s.tryMutant(ctx, tree, &b)
 		if ctx.Err() != nil {
 			return
 		}

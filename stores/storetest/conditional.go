@@ -24,7 +24,7 @@ var conditionalCases = []testCase{
 		t.wantStale("a")
 		t.delete("a")
 		t.wantReplace("a", "no", false)
-		t.lacks("a")
+		t.absent("a")
 		t.wantBegin("a", "five", true)
 		t.has("a", "five")
 	}},

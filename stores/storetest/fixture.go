@@ -97,7 +97,7 @@ func (t *fixture) has(name, want string) {
 	}
 }
 
-func (t *fixture) lacks(name string) {
+func (t *fixture) absent(name string) {
 	t.Helper()
 	if data, found := t.load(name); found {
 		t.Errorf("Load(%q) = %s, want nothing", name, shown(data))

@@ -101,7 +101,7 @@ var leaseCases = []testCase{
 		t.put("a", "three")
 		t.wantKept("a")
 		t.delete("a")
-		t.lacks("a")
+		t.absent("a")
 		t.wantKept("a")
 		t.wantBegin("a", "four", true)
 		t.wantKept("a")
@@ -112,7 +112,7 @@ var leaseCases = []testCase{
 	{name: "a row that is absent can be lent", needs: lending, run: func(t *fixture) {
 		t.release("a", "jo")
 		t.wantAcquire("a", "jo", long, true)
-		t.lacks("a")
+		t.absent("a")
 		t.wantAcquire("a", "ann", long, false)
 		t.wantStale("a")
 		t.delete("a")
@@ -127,9 +127,9 @@ var leaseCases = []testCase{
 			return !acquired
 		}
 		t.runsOut("a lease of an absent row", func() { t.wantAcquire("b", "jo", soon, true) }, taken)
-		t.lacks("b")
+		t.absent("b")
 		t.release("b", "ann")
-		t.lacks("b")
+		t.absent("b")
 	}},
 	{name: "abandoned leases", needs: lending, run: abandonedLeases},
 	{name: "one of many acquires", needs: lending, run: func(t *fixture) {

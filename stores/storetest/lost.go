@@ -16,7 +16,7 @@ func lostCases(lose func()) []testCase {
 			}
 			lose()
 			_ = t.store.Delete(t.Context(), t.key("a"))
-			t.lacks("a")
+			t.absent("a")
 		}},
 		{name: "lost responses of save if", needs: conditional, run: func(t *fixture) {
 			saveIf := func(data string, expected, generation uint64, could bool) {

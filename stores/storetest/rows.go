@@ -11,9 +11,9 @@ import (
 
 var rowCases = []testCase{
 	{name: "absent", run: func(t *fixture) {
-		t.lacks("a")
+		t.absent("a")
 		t.delete("a")
-		t.lacks("a")
+		t.absent("a")
 	}},
 	{name: "save, overwrite, delete", run: func(t *fixture) {
 		t.put("a", "one")
@@ -25,7 +25,7 @@ var rowCases = []testCase{
 		t.has("a", "an older generation, whatever is there")
 		t.has("b", "two")
 		t.delete("a")
-		t.lacks("a")
+		t.absent("a")
 		t.has("b", "two")
 		t.put("a", "again")
 		t.has("a", "again")
@@ -137,7 +137,7 @@ func hostileKeys(t *fixture) {
 	}
 	for i, name := range names {
 		if i%2 == 0 {
-			t.lacks(name)
+			t.absent(name)
 		} else {
 			t.has(name, fmt.Sprint("row ", i))
 		}

@@ -18,9 +18,9 @@ import (
 	"github.com/emporix-community/emporix-go/test/contract"
 )
 
-// trial is a fresh tenant behind a judge, with a customer who is logged in, and
+// fixture is a fresh tenant behind a judge, with a customer who is logged in, and
 // with what a valid request of each operation needs.
-type trial struct {
+type fixture struct {
 	t        *testing.T
 	document *contract.Document
 	fake     *emporixfake.Server
@@ -32,30 +32,30 @@ type trial struct {
 	tokens                        map[string]string // others
 }
 
-func newTrial(t *testing.T, d *contract.Document, assumptions emporixfake.Assumptions) *trial {
+func newFixture(t *testing.T, d *contract.Document, assumptions emporixfake.Assumptions) *fixture {
 	t.Helper()
 	fake := emporixfake.New(emporixfake.Config{Assumptions: &assumptions})
-	p := &trial{t: t, document: d, fake: fake, judge: contract.NewJudge(d, fake), tokens: map[string]string{}}
+	p := &fixture{t: t, document: d, fake: fake, judge: contract.NewJudge(d, fake), tokens: map[string]string{}}
 	added, err := fake.AddCustomer(emporixfake.Customer{Email: joEmail, Password: joFirst, FirstName: "Jo", LastName: "Doe", Company: "Emporix"})
 	require.NoError(t, err)
 	p.number = added.CustomerNumber
 	require.NoError(t, fake.AddCompany(emporixfake.Company{ID: "D1", Contacts: []emporixfake.Contact{{Email: joEmail}}}))
 	require.NoError(t, fake.AddSubjectToken("a.subject.token", emporixfake.Identity{Email: "ex@example.com"}, "site_PL"))
 
-	guest := p.answer(contract.Request{Method: "GET", Path: "/customerlogin/auth/anonymous/login", Query: url.Values{"tenant": {"acme"}, "client_id": {"storefront"}}})
+	guest := p.response(contract.Request{Method: "GET", Path: "/customerlogin/auth/anonymous/login", Query: url.Values{"tenant": {"acme"}, "client_id": {"storefront"}}})
 	p.anonymous, p.tokens["anonymous refresh"] = text(guest, "access_token"), text(guest, "refresh_token")
-	login := p.answer(p.request("POST", "/customer/{tenant}/login", p.anonymous, map[string]any{"email": joEmail, "password": joFirst}))
+	login := p.response(p.request("POST", "/customer/{tenant}/login", p.anonymous, map[string]any{"email": joEmail, "password": joFirst}))
 	p.customer, p.tokens["refresh"] = text(login, "access_token"), text(login, "refresh_token")
-	p.employee = text(p.answer(contract.Request{
+	p.employee = text(p.response(contract.Request{
 		Method: "POST", Path: "/oauth/token", Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}},
 		RawBody: []byte("grant_type=client_credentials&client_id=backend&client_secret=backend-secret-for-tests"),
 	}), "access_token")
-	p.addr = text(p.answer(p.request("POST", "/customer/{tenant}/me/addresses", p.customer, map[string]any{"contactName": "Jo", "tags": []any{"A"}})), "id")
+	p.addr = text(p.response(p.request("POST", "/customer/{tenant}/me/addresses", p.customer, map[string]any{"contactName": "Jo", "tags": []any{"A"}})), "id")
 	return p
 }
 
 // request is one for the tenant, with a JSON body unless it is nil.
-func (p *trial) request(method, path, bearer string, body any) contract.Request {
+func (p *fixture) request(method, path, bearer string, body any) contract.Request {
 	r := contract.Request{Method: method, Path: path, Vars: map[string]string{"tenant": "acme"}, Header: http.Header{}, Body: body}
 	if bearer != "" {
 		r.Header.Set("Authorization", "Bearer "+bearer)
@@ -67,28 +67,28 @@ func (p *trial) request(method, path, bearer string, body any) contract.Request 
 }
 
 // send answers what came back, and what the judge says.
-func (p *trial) send(r contract.Request) (*httptest.ResponseRecorder, contract.Exchange) {
+func (p *fixture) send(r contract.Request) (*httptest.ResponseRecorder, contract.Exchange) {
 	w := httptest.NewRecorder()
 	p.judge.ServeHTTP(w, r.HTTP())
 	all := p.judge.Exchanges()
 	return w, all[len(all)-1]
 }
 
-func (p *trial) answer(r contract.Request) map[string]any {
+func (p *fixture) response(r contract.Request) map[string]any {
 	p.t.Helper()
 	w, _ := p.send(r)
 	require.Equal(p.t, 2, w.Code/100, "%s %s: %s", r.Method, r.Path, w.Body)
 	return decoded(p.t, w)
 }
 
-func (p *trial) mail(kind, path, bearer string, body map[string]any) string {
+func (p *fixture) mail(kind, path, bearer string, body map[string]any) string {
 	p.t.Helper()
-	p.answer(p.request("POST", path, bearer, body))
+	p.response(p.request("POST", path, bearer, body))
 	return p.fake.Outbox(emporixfake.MailFilter{Kind: kind})[0].Token
 }
 
-// bearers of the trial by the schemes of the description.
-func (p *trial) bearers() map[string]string {
+// bearers of the fixture by the schemes of the description.
+func (p *fixture) bearers() map[string]string {
 	return map[string]string{"AnonymousAccessToken": p.anonymous, "CustomerAccessToken": p.customer, "TenantManagedOAuth2": p.employee}
 }
 
@@ -96,7 +96,7 @@ const signUpPath, servicePath, changePath = "/customer/{tenant}/signup", "/custo
 
 // valid is a request of an operation that succeeds, with every member that the
 // description has, and every parameter that is not deprecated.
-func (p *trial) valid(op *operation.Operation, mediaType string) contract.Request {
+func (p *fixture) valid(op *operation.Operation, mediaType string) contract.Request {
 	p.t.Helper()
 	d := p.document
 	schemes := d.Security(d.Find(op.Method, op.Path))
@@ -112,14 +112,14 @@ func (p *trial) valid(op *operation.Operation, mediaType string) contract.Reques
 	r.Query = p.query(op)
 	r.Vars["addressId"], r.Vars["customerNumber"] = p.addr, p.number
 	if op == operation.CustomersConfirmSignUp {
-		p.answer(p.request("POST", signUpPath, p.anonymous, map[string]any{"email": "opt@example.com", "password": joFirst}))
+		p.response(p.request("POST", signUpPath, p.anonymous, map[string]any{"email": "opt@example.com", "password": joFirst}))
 		r.Vars["token"] = p.mail(emporixfake.MailOptIn, signUpPath+"/optin/refresh_token", p.anonymous, map[string]any{"email": "opt@example.com"})
 	}
 	return r
 }
 
 // values are the members of a body that a made up text does not do for.
-func (p *trial) values(op *operation.Operation) map[string]any {
+func (p *fixture) values(op *operation.Operation) map[string]any {
 	switch op {
 	case operation.AuthLogin:
 		return map[string]any{"email": joEmail, "password": joFirst}
@@ -140,7 +140,7 @@ func (p *trial) values(op *operation.Operation) map[string]any {
 	}
 }
 
-func (p *trial) query(op *operation.Operation) url.Values {
+func (p *fixture) query(op *operation.Operation) url.Values {
 	switch op {
 	case operation.AuthStartAnonymous:
 		return url.Values{"tenant": {"acme"}, "client_id": {"storefront"}, "currency": {"EUR"}, "siteCode": {"main"}, "language": {"de"}, "targetLocation": {"DE"}}
@@ -164,7 +164,7 @@ func (p *trial) query(op *operation.Operation) url.Values {
 }
 
 // wrongBearers are requests whose one fault is the bearer.
-func (p *trial) wrongBearers(valid contract.Request, foreign map[string]string) []contract.Breach {
+func (p *fixture) wrongBearers(valid contract.Request, foreign map[string]string) []contract.Breach {
 	d := p.document
 	accepted := d.Security(d.Find(valid.Method, valid.Path))
 	var all []contract.Breach
@@ -237,7 +237,7 @@ func strictest() emporixfake.Assumptions {
 // was made from succeeds after it.
 func TestInvalidRequestsAreRefused(t *testing.T) {
 	d := document(t)
-	foreign := newTrial(t, d, emporixfake.DefaultAssumptions()).bearers()
+	foreign := newFixture(t, d, emporixfake.DefaultAssumptions()).bearers()
 	for name, assumptions := range map[string]emporixfake.Assumptions{"by default": emporixfake.DefaultAssumptions(), "at its strictest": strictest()} {
 		t.Run(name, func(t *testing.T) {
 			made, accepted := map[string]int{}, map[string]int{}
@@ -248,7 +248,7 @@ func TestInvalidRequestsAreRefused(t *testing.T) {
 				}
 				for _, mediaType := range mediaTypes {
 					for i, more := 0, true; more; i++ {
-						p := newTrial(t, d, assumptions)
+						p := newFixture(t, d, assumptions)
 						valid := p.valid(op, mediaType)
 						all := append(d.Breaches(valid), p.wrongBearers(valid, foreign)...)
 						more = i+1 < len(all)
@@ -290,7 +290,7 @@ func count(t *testing.T, made, accepted map[string]int) {
 
 // refuses sends a breach and says whether it was refused. Then it sends the valid
 // request.
-func (p *trial) refuses(op *operation.Operation, b contract.Breach, valid contract.Request) bool {
+func (p *fixture) refuses(op *operation.Operation, b contract.Breach, valid contract.Request) bool {
 	p.t.Helper()
 	w, exchange := p.send(b.Request)
 	if !unseen(b) {
