@@ -164,7 +164,9 @@ func (c *cookieRows) table(key string) map[string]cookieRow {
 	return c.rows
 }
 
-func isEnded(key string) bool { return strings.HasPrefix(key, supersededNote("")) }
+func isEnded(key string) bool {
+	return strings.HasPrefix(key, supersededNote("")) || strings.HasPrefix(key, movedNote(""))
+}
 
 func (c *cookieRows) drop(key string) {
 	c.mu.Lock()
@@ -321,14 +323,17 @@ func (k *sealedVisitors) place(v *visitorRecord) *visitorRecord {
 // follow notices what other requests have made of the visitor since.
 func (k *sealedVisitors) follow(v *visitorRecord) *visitorRecord {
 	rows, now := k.store.inner(), *v
+	moved, found := rows.get(movedNote(now.Key))
 	for range 8 { // failed logins
-		moved, found := rows.get(movedNote(now.Key))
 		if !found {
 			break
 		}
 		now.Key, now.row, now.session, now.fresh = string(moved.data), 0, nil, true
+		moved, found = rows.get(movedNote(now.Key))
 	}
-	if note, over := rows.get(supersededNote(now.Key)); over {
+	if found { // no browser's cookie is that old
+		now.Superseded, now.Next = true, ""
+	} else if note, over := rows.get(supersededNote(now.Key)); over {
 		now.Superseded, now.Next = true, string(note.data)
 	}
 	return &now
@@ -351,7 +356,7 @@ func (k *sealedVisitors) update(_ context.Context, v *visitorRecord, change func
 	}
 	if changed.Key != v.Key {
 		changed.row, changed.session = 0, nil
-		k.store.inner().put(movedNote(v.Key), []byte(changed.Key), 0, func(cookieRow) bool { return true }, memoryLife)
+		k.note(movedNote(v.Key), changed.Key)
 	}
 	return &changed, nil
 }
@@ -376,9 +381,11 @@ func (k *sealedVisitors) supersede(_ context.Context, v, next *visitorRecord, _ 
 	return nil
 }
 
-func (k *sealedVisitors) end(v *visitorRecord, next string) {
-	// As long as the old cookie could be opened.
-	k.store.inner().put(supersededNote(v.Key), []byte(next), 0, func(cookieRow) bool { return true }, k.b.opts.Idle+clockSkew)
+func (k *sealedVisitors) end(v *visitorRecord, next string) { k.note(supersededNote(v.Key), next) }
+
+// note is kept as long as a cookie from before it can be opened.
+func (k *sealedVisitors) note(key, text string) {
+	k.store.inner().put(key, []byte(text), 0, func(cookieRow) bool { return true }, k.b.opts.Idle+clockSkew)
 }
 
 func (k *sealedVisitors) retire(ctx context.Context, v *visitorRecord) (bool, error) {

@@ -590,3 +590,35 @@ func TestSealedSessionsInMemory(t *testing.T) {
 		assert.Less(t, ended, 8, "and what could not be presented any more")
 	})
 }
+
+// An ID that was replaced because a change had failed names nobody either, as long as
+// its cookie can be opened.
+func TestNoOlderCookieNamesACustomer(t *testing.T) {
+	for _, failures := range []int{0, 1, 5, 9, 20} {
+		for _, last := range []string{"/logout", "/password password=correct+horse", "/login password=correct+horse"} {
+			t.Run(fmt.Sprintf("%d failures, %s", failures, last), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := newShop(t, setup{sealed: true})
+					b := s.browser()
+					b.login()
+					old := []string{b.cookie}
+					for range failures {
+						assert.NotEqual(t, "200 OK", b.do("POST", "/password password=incorrect").Status)
+						old = append(old, b.cookie)
+					}
+					b.ok("POST", last)
+					for _, later := range []time.Duration{0, 59 * time.Minute, 2 * time.Minute, 3 * time.Hour} {
+						time.Sleep(later)
+						for i, cookie := range old {
+							thief := s.browser()
+							thief.cookie = cookie
+							assert.NotContains(t, thief.do("GET", "/info").body, s.number, "cookie %d after %s", i, later)
+							thief.cookie = cookie
+							assert.NotEqual(t, s.number, thief.do("GET", "/page").body, "cookie %d after %s", i, later)
+						}
+					}
+				})
+			})
+		}
+	}
+}

@@ -26,5 +26,5 @@ func TestFaults(t *testing.T) {
 			checkTests(t, known, tests, "FAULTS.md")
 		}
 	}
-	assert.Equal(t, map[string]int{"| F-": 67, "| `": 13}, rows, "a row leaves the list with the code that it is about, not before")
+	assert.Equal(t, map[string]int{"| F-": 68, "| `": 13}, rows, "a row leaves the list with the code that it is about, not before")
 }
