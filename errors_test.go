@@ -452,7 +452,7 @@ func TestAttemptsCountTheRefusedBearer(t *testing.T) {
 	assert.Equal(t, 2, transportErr.Attempts, "also when the renewed bearer's answer is a success that can't be read")
 }
 
-// An argument's error names the operation, whoever refuses the argument.
+// An argument's error names the operation, wherever the argument is refused.
 func TestArgumentErrorsNameTheirOperation(t *testing.T) {
 	fake, client := fixture.Shop(t)
 	ctx, calls := t.Context(), len(fake.Journal())

@@ -43,7 +43,7 @@ func TestHTTPClientWritesThatWereTriedTwice(t *testing.T) {
 					return
 				}
 				written <- string(body)
-				_ = server.Listener.Close() // the next one finds nobody
+				_ = server.Listener.Close() // the next one finds no server
 				panic(http.ErrAbortHandler)
 			})
 			server.Start()
@@ -226,7 +226,7 @@ func (b *slowBody) Read(p []byte) (int, error) {
 
 func (b *slowBody) Close() error { return nil }
 
-// Somebody's telephone sends a form for longer than a response may take. The wait for
+// A telephone sends a form for longer than a response may take. The wait for
 // the response begins with the last piece.
 func TestHTTPClientWaitsForABodyThatComes(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -454,8 +454,8 @@ func TestHTTPClientLeavesABodyThatDoesNotEnd(t *testing.T) {
 	})
 }
 
-// A middleware can't make another request of one, and can't send one twice, whoever's
-// credentials it has.
+// A middleware can't make another request of one, and can't send one twice, also where
+// the caller has set the Authorization header.
 func TestHTTPClientRefusesWhatAMiddlewareMakesOfARequest(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(r *http.Request) (again bool)

@@ -476,7 +476,7 @@ type closedBody struct {
 
 func (b *closedBody) Close() error { b.closed.Store(true); return nil }
 
-// A body that GetBody brings when nobody waits for it any more is closed.
+// A body that GetBody brings when no caller waits for it any more is closed.
 func TestHTTPClientClosesABodyThatComesLate(t *testing.T) {
 	for _, comes := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Nobody can provoke two keys with one hash from outside. Should it happen, no
+// No visitor can provoke two keys with one hash from outside. Should it happen, no
 // visitor may get the other's row.
 func TestMemorySlabTellsKeysOfOneHashApart(t *testing.T) {
 	const hash = 7

@@ -96,7 +96,7 @@ func WithBaseURL(baseURL string) Option {
 }
 
 // WithInsecureHTTP allows a base URL with http for one host by its name, such as
-// "emporix-fake", where a fake runs in another container. Whoever is on the way can
+// "emporix-fake", where a fake runs in another container. A machine on the way can
 // read tokens and passwords: it is for tests only. The client logs it once, at warn.
 func WithInsecureHTTP(host string) Option {
 	return func(c *config) { c.insecureHost, c.insecureName = host, "WithInsecureHTTP" }

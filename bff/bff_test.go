@@ -82,13 +82,13 @@ func TestTheIDChanges(t *testing.T) {
 			thief := s.browser()
 			thief.cookie = old
 			out := thief.do("GET", "/page")
-			assert.Equal(t, nobody, out.body, "after %s the old ID is a guest's", step)
+			assert.Equal(t, guestNumber, out.body, "after %s the old ID is a guest's", step)
 			assert.Nil(t, out.set, "and a request that was under way gets no cookie to overwrite the new one with")
 			assert.NotContains(t, thief.ok("GET", "/info"), s.number)
 		}
 		assert.Empty(t, b.cookie, "a logout removes it")
 		assert.Equal(t, "none  ", b.ok("GET", "/info"))
-		assert.Equal(t, nobody, b.ok("GET", "/page"))
+		assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 		assert.NotEmpty(t, b.cookie)
 		s.fake.AssertCalls(t, "Auth.Logout", 1)
 	})
@@ -111,7 +111,7 @@ func TestAWrongPasswordChangesNothing(t *testing.T) {
 		assert.Contains(t, b.ok("GET", "/info"), s.number)
 		thief := s.browser()
 		thief.cookie = planted
-		assert.Equal(t, nobody, thief.ok("GET", "/page"))
+		assert.Equal(t, guestNumber, thief.ok("GET", "/page"))
 		s.fake.AssertCalls(t, "Auth.StartAnonymous", 2) // Jo's and the thief's
 	})
 }
@@ -145,7 +145,7 @@ func TestIDsThatAreNotOurs(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			out := s.browser().raw("GET", "/page", cookies)
 			assert.Equal(t, 200, out.StatusCode)
-			assert.Equal(t, nobody, out.body, "it is nobody's")
+			assert.Equal(t, guestNumber, out.body, "it is nobody's")
 			require.NotNil(t, out.set)
 			require.Len(t, out.set.Value, 43, "it is an ID of ours")
 			for _, part := range strings.FieldsFunc(cookies, func(r rune) bool { return r == '=' || r == ';' || r == ' ' }) {
@@ -178,8 +178,8 @@ func TestLifetimes(t *testing.T) {
 				synctest.Wait()
 			}
 			time.Sleep(6 * time.Hour)
-			assert.Equal(t, nobody, active.ok("GET", "/page"), "absolute: 90 days after the login")
-			assert.Equal(t, nobody, idle.ok("GET", "/page"))
+			assert.Equal(t, guestNumber, active.ok("GET", "/page"), "absolute: 90 days after the login")
+			assert.Equal(t, guestNumber, idle.ok("GET", "/page"))
 			assert.NotEqual(t, first, idle.cookie, "idle: 30 days")
 		})
 	})
@@ -201,7 +201,7 @@ func TestLivesWithoutAnEnd(t *testing.T) {
 		}
 		out := b.do("POST", "/password password=correct+horse")
 		assert.Equal(t, 401, out.StatusCode, out.Header.Get("X-Error"))
-		assert.Equal(t, nobody, b.ok("GET", "/page"))
+		assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 		assert.InDelta(t, 50*365*24*3600, s.browser().do("GET", "/page").set.MaxAge, 5)
 	})
 }
@@ -366,7 +366,7 @@ func TestLogoutEverywhere(t *testing.T) {
 	browsers[0].ok("POST", "/everywhere")
 	assert.Empty(t, browsers[0].cookie)
 	for _, b := range append(browsers, late) {
-		assert.Equal(t, nobody, b.ok("GET", "/page"))
+		assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 		assert.NotContains(t, b.ok("GET", "/info"), s.number)
 	}
 	s.fake.AssertCalls(t, "Auth.Logout", 13)
@@ -376,10 +376,10 @@ func TestLogoutEverywhere(t *testing.T) {
 	require.NoError(t, s.b.LogoutEverywhere(t.Context(), "12345678"), "somebody else")
 	assert.Equal(t, s.number, late.ok("GET", "/page"))
 	require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
-	assert.Equal(t, nobody, late.ok("GET", "/page"))
+	assert.Equal(t, guestNumber, late.ok("GET", "/page"))
 	for _, number := range []string{"", " ", "\t", "\x00", s.number + " ", " " + s.number, s.number + "\n", "\u00a0" + s.number, s.number + "\u200b", "..", "\xff", strings.Repeat("1", 1<<20)} {
 		err := s.b.LogoutEverywhere(t.Context(), number)
-		require.ErrorIs(t, err, emporix.ErrInvalidRequest, "%.40q ends nobody's session", number)
+		require.ErrorIs(t, err, emporix.ErrInvalidRequest, "%.40q ends no session", number)
 		var argument *emporix.ArgumentError
 		require.ErrorAs(t, err, &argument)
 		assert.Equal(t, "customerNumber", argument.Field)
@@ -464,7 +464,7 @@ func TestStoreOutages(t *testing.T) {
 
 			s.store.fail(nil, nil)
 			assert.Equal(t, before, s.store.dump(), "nothing was written")
-			assert.Equal(t, nobody, guest.ok("GET", "/page"))
+			assert.Equal(t, guestNumber, guest.ok("GET", "/page"))
 			assert.Equal(t, s.number, customer.ok("GET", "/page"))
 			assert.Equal(t, []string{guest.cookie, customer.cookie}, cookies)
 		})

@@ -83,7 +83,7 @@ func TestDamagedRows(t *testing.T) {
 				assert.Equal(t, s.number, b.ok("GET", "/page"), "nothing is lost")
 				return
 			}
-			assert.Equal(t, nobody, b.ok("GET", "/page"))
+			assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 			assert.NotEqual(t, old, b.cookie)
 		})
 	}
@@ -106,7 +106,7 @@ func TestAStoreWithoutConditionalSave(t *testing.T) {
 		b.login()
 		assert.Equal(t, s.number, b.ok("GET", "/page"))
 		b.ok("POST", "/everywhere")
-		assert.Equal(t, nobody, b.ok("GET", "/page"))
+		assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 		time.Sleep(2 * time.Millisecond)
 	}
 	synctest.Test(t, func(t *testing.T) { // writes of one row take turns
@@ -123,7 +123,7 @@ func TestAStoreWithoutConditionalSave(t *testing.T) {
 		all.Wait()
 		require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
 		for _, b := range browsers {
-			assert.Equal(t, nobody, b.ok("GET", "/page"))
+			assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 		}
 	})
 }
@@ -265,7 +265,7 @@ func TestALoginWhoseProfileFails(t *testing.T) {
 				s.restart(cookieKey) // all there is is in the cookie
 			}
 			assert.Equal(t, "none  ", b.ok("GET", "/info"), "the guest's session is over with it")
-			assert.Equal(t, nobody, b.ok("GET", "/page"), "nobody is logged in without being listed")
+			assert.Equal(t, guestNumber, b.ok("GET", "/page"), "no customer is logged in without being listed")
 			s.fake.AssertCalls(t, "Auth.Logout", i+1)
 		}
 		b.login()
@@ -284,7 +284,7 @@ func TestLogoutThatTheServerDoesNotConfirm(t *testing.T) {
 	s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.Logout", Status: 500})
 	assert.Equal(t, 502, b.do("POST", "/logout").StatusCode, "it may have been done")
 	assert.Empty(t, b.cookie, "here it is done")
-	assert.Equal(t, nobody, b.ok("GET", "/page"))
+	assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 }
 
 func TestVisitorsAtOnce(t *testing.T) {
@@ -358,7 +358,7 @@ func TestLogoutEverywhereDuringAChange(t *testing.T) {
 			time.Sleep(time.Second)
 			require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
 			change.Wait()
-			assert.Equal(t, nobody, b.ok("GET", "/page"), "none escapes")
+			assert.Equal(t, guestNumber, b.ok("GET", "/page"), "none escapes")
 			assert.NotContains(t, b.ok("GET", "/info"), s.number)
 		})
 	}
@@ -374,7 +374,7 @@ func TestLogoutEverywhereWhileTheStoreFails(t *testing.T) {
 		s.store.fail(nil, nil)
 		assert.Equal(t, s.number, b.ok("GET", "/page"))
 		require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
-		assert.Equal(t, nobody, b.ok("GET", "/page"))
+		assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 	})
 }
 

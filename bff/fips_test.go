@@ -24,7 +24,7 @@ func TestFIPS(t *testing.T) {
 			b.ok("POST", "/password password=correct+horse")
 			begin(t, b, "/")
 			b.ok("POST", "/logout")
-			assert.Equal(t, nobody, b.ok("GET", "/page"))
+			assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 		}
 		return
 	}

@@ -324,7 +324,7 @@ func (b *browser) raw(method, target, cookies string) answer {
 	for _, c := range out.Cookies() {
 		assert.Nil(b.shop.t, out.set, "the cookie is set once")
 		out.set = c
-		assert.Equal(b.shop.t, "no-store", out.Header.Get("Cache-Control"), "a response with the cookie is stored by nobody")
+		assert.Equal(b.shop.t, "no-store", out.Header.Get("Cache-Control"), "no cache stores a response with the cookie")
 	}
 	var all bytes.Buffer
 	_ = out.Header.Write(&all)
@@ -359,7 +359,7 @@ func (b *browser) ok(method, target string) string {
 
 func (b *browser) login() { b.shop.t.Helper(); b.ok("POST", "/login password=correct+horse") }
 
-const nobody = "00000000" // the customer number of a guest
+const guestNumber = "00000000" // the customer number of a guest
 
 func newJar() http.CookieJar {
 	jar, err := cookiejar.New(nil)

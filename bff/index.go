@@ -158,7 +158,7 @@ func (x *index) add(ctx context.Context, id string, r *record, follows *visitorR
 			listed = l.Generation
 		}
 		if listed <= l.Ended {
-			return fmt.Errorf("bff: %w: the customer was logged out everywhere meanwhile", emporix.ErrSessionExpired)
+			return fmt.Errorf("bff: %w: the customer was logged out everywhere during this login", emporix.ErrSessionExpired)
 		}
 		dead := time.Now().Add(-x.b.opts.Absolute - listSlack).UnixMilli()
 		l.Sessions = slices.DeleteFunc(l.Sessions, func(e entry) bool { return e.At < dead || e.ID == id })
@@ -255,7 +255,7 @@ func (x *index) endID(ctx context.Context, id string) (e ending) {
 		if err != nil {
 			return ending{unwritten: stillIn(err)}
 		}
-		if next != nil && next.State != stateSettled { // a settled one is listed itself, perhaps for somebody else
+		if next != nil && next.State != stateSettled { // a settled one is listed itself, perhaps for another customer
 			found = append(found, next)
 		}
 	}

@@ -147,14 +147,14 @@ func TestWhatTheAPISaysAfterAChangeThatWasCutOff(t *testing.T) {
 			s.fake.Server().ClearFaults()
 			want := s.number
 			if tt.ends {
-				want = nobody
+				want = guestNumber
 			}
 			assert.Equal(t, want, b.ok("GET", "/page"), name)
 		})
 	}
 }
 
-// The login had succeeded, and nobody has the new ID: who knows the old one gains
+// The login had succeeded, and no browser has the new ID: who knows the old one gains
 // nothing by that. A guest's session whose row could not be ended goes on.
 func TestAReplicaIsKilledRightAfterALogin(t *testing.T) {
 	for _, ended := range []bool{true, false} {
@@ -188,7 +188,7 @@ func TestAReplicaIsKilledRightAfterALogin(t *testing.T) {
 			info := b.ok("GET", "/info")
 			assert.NotContains(t, info, "customer")
 			assert.Equal(t, !ended, info == before)
-			assert.Equal(t, nobody, b.ok("GET", "/page"))
+			assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 			time.Sleep(2 * time.Minute)
 		})
 	}
@@ -235,9 +235,9 @@ func TestALogoutEverywhereOfTheCustomerBefore(t *testing.T) {
 		s.open(setup{})
 		require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
 		assert.Equal(t, number, b.ok("GET", "/page"))
-		assert.Equal(t, nobody, old.ok("GET", "/page"))
+		assert.Equal(t, guestNumber, old.ok("GET", "/page"))
 		require.NoError(t, s.b.LogoutEverywhere(t.Context(), number))
-		assert.Equal(t, nobody, b.ok("GET", "/page"))
+		assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 		time.Sleep(2 * time.Minute)
 	})
 }

@@ -46,7 +46,7 @@ func TestAChangeThatEndsAfterTheAnswer(t *testing.T) {
 					assert.True(t, strings.HasPrefix(b.ok("GET", "/info"), "customer "+s.number))
 					if !sealed {
 						require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
-						assert.Equal(t, nobody, b.ok("GET", "/page"))
+						assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 						s.fake.AssertCalls(t, "Auth.Logout", 1)
 					}
 				})
@@ -62,7 +62,7 @@ func TestAChangeThatEndsAfterTheAnswer(t *testing.T) {
 						loggedIn := func(e emporixtest.Entry) bool { return e.Bearer == "customer" }
 						assert.False(t, slices.ContainsFunc(s.fake.Journal(), loggedIn))
 					}
-					assert.Equal(t, nobody, b.ok("GET", "/page"))
+					assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 				})
 			})
 		}

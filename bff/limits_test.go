@@ -223,7 +223,7 @@ func TestALogoutEverywhereOverASlowAPI(t *testing.T) {
 		require.ErrorIs(t, err, emporix.ErrUnavailable)
 		require.NotErrorIs(t, err, emporix.ErrStoreUnavailable)
 		for _, b := range browsers {
-			assert.Equal(t, nobody, b.ok("GET", "/page"))
+			assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 		}
 		time.Sleep(time.Minute) // what goes on ends
 		s.fake.AssertCalls(t, "Auth.Logout", len(browsers))
@@ -330,7 +330,7 @@ func TestAGuestOfASiteWhoFitsIntoNoCookie(t *testing.T) {
 			for range 3 {
 				out := s.browser().do("GET", "/page")
 				assert.Equal(t, calls == 2, out.set != nil)
-				assert.Equal(t, calls == 2, out.body == nobody)
+				assert.Equal(t, calls == 2, out.body == guestNumber)
 			}
 			if calls < 2 {
 				s.fake.AssertCalls(t, "Auth.StartAnonymous", calls+1)

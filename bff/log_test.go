@@ -182,7 +182,7 @@ func TestAnIDThatCouldNotBeRemovedIsLogged(t *testing.T) {
 			s.open(setup{options: bff.Options{Logger: slog.New(honest{t: t, said: &said})}})
 			began := time.Now()
 			assert.NotContains(t, tab.ok("GET", "/info"), s.number)
-			assert.Zero(t, time.Since(began), "once: nobody waits for that")
+			assert.Zero(t, time.Since(began), "once: no request waits for that")
 			_, found := said.Load("bff: an ID that is worth nothing could not be removed")
 			assert.Equal(t, fails, found)
 		}

@@ -40,7 +40,7 @@ func TestTheBrowserGoesAwayDuringALogout(t *testing.T) {
 						assert.NoError(t, logout(bff.From(r), ctx), "%s, %s", what, where)
 					})
 					s.fake.AssertCalls(t, "Auth.Logout", 1)
-					assert.Equal(t, nobody, copied.ok("GET", "/page"))
+					assert.Equal(t, guestNumber, copied.ok("GET", "/page"))
 				})
 			})
 		}
@@ -73,7 +73,7 @@ func TestTheDeadlineOfALogout(t *testing.T) {
 				})
 				require.Len(t, w.Result().Cookies(), 1)
 				assert.Negative(t, w.Result().Cookies()[0].MaxAge)
-				assert.Equal(t, nobody, copied.ok("GET", "/page"))
+				assert.Equal(t, guestNumber, copied.ok("GET", "/page"))
 				time.Sleep(5 * time.Second)
 				journal := s.fake.Journal()
 				assert.True(t, slices.ContainsFunc(journal, func(e emporixtest.Entry) bool { return e.Operation == "Auth.Logout" && e.Status == 204 }), "the server has heard of it")
@@ -165,7 +165,7 @@ func TestALogoutDuringAChange(t *testing.T) {
 				other.ok("POST", target)
 				assert.Empty(t, other.cookie)
 				change.Wait()
-				assert.Equal(t, nobody, b.ok("GET", "/page"), "whoever pressed %s is logged out", target)
+				assert.Equal(t, guestNumber, b.ok("GET", "/page"), "whoever pressed %s is logged out", target)
 				s.fake.AssertCalls(t, "Auth.Logout", 1)
 			})
 		})
@@ -188,7 +188,7 @@ func TestALogoutThatAChangeOvertakes(t *testing.T) {
 		})
 		require.Len(t, w.Result().Cookies(), 1)
 		assert.Negative(t, w.Result().Cookies()[0].MaxAge)
-		assert.Equal(t, nobody, b.ok("GET", "/page"))
+		assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 		s.fake.AssertCalls(t, "Auth.Logout", 1)
 	})
 }
@@ -244,7 +244,7 @@ func TestTheCallerGoesAwayDuringALogoutEverywhere(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.NoError(t, s.b.LogoutEverywhere(ctx, s.number))
-	assert.Equal(t, nobody, b.ok("GET", "/page"))
+	assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 }
 
 // A log-out that the store's failure keeps from being looked at is unavailable: the
@@ -271,7 +271,7 @@ func TestALogoutWhileTheStoreFails(t *testing.T) {
 				assert.Equal(t, s.number, b.ok("GET", "/page"), what)
 			}
 			b.do("POST", "/logout")
-			assert.Equal(t, nobody, b.ok("GET", "/page"), what)
+			assert.Equal(t, guestNumber, b.ok("GET", "/page"), what)
 			time.Sleep(2 * time.Minute)
 		})
 	}
@@ -314,7 +314,7 @@ func TestALoginThatHasNoTimeToBegin(t *testing.T) {
 			time.Sleep(2 * time.Hour)
 			s.fake.Fail(t, emporixtest.Fault{Operation: "Auth.RefreshAnonymous", Delay: 20 * time.Second})
 			var page sync.WaitGroup
-			page.Go(func() { assert.Equal(t, nobody, tab.ok("GET", "/page")) })
+			page.Go(func() { assert.Equal(t, guestNumber, tab.ok("GET", "/page")) })
 			time.Sleep(time.Second)
 			status, took := b.timed("POST /login password=correct+horse")
 			assert.Equal(t, 503, status)

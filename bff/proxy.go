@@ -122,7 +122,7 @@ func private(path string) bool {
 	return first == "oauth" || first == "customer" || first == "customerlogin"
 }
 
-// plainPath refuses paths that somebody behind us might read differently.
+// plainPath refuses paths that a server behind the proxy might read differently.
 func plainPath(u *url.URL) bool {
 	for segment := range strings.SplitSeq(strings.TrimPrefix(u.EscapedPath(), "/"), "/") {
 		text, err := url.PathUnescape(segment)

@@ -98,7 +98,7 @@ func (v *requestState) whereabouts(ctx context.Context, old, next *visitorRecord
 		}
 	}
 	if err := endSession(ctx, session); err != nil {
-		v.b.log(ctx, "the session of a login that reached nobody was not logged out", err)
+		v.b.log(ctx, "the session of a login that reached no browser was not logged out", err)
 	}
 	return randomValue(), nil
 }

@@ -75,7 +75,7 @@ func TestSealedKeysRotate(t *testing.T) {
 	s.restart(next)
 	assert.Equal(t, s.number, b.ok("GET", "/page"), "the new one seals")
 	s.restart(cookieKey)
-	assert.Equal(t, nobody, b.ok("GET", "/page"), "a key that was taken out opens nothing")
+	assert.Equal(t, guestNumber, b.ok("GET", "/page"), "a key that was taken out opens nothing")
 }
 
 // Each cookie has a key of its own, from twenty random bytes behind the key's ID.
@@ -127,14 +127,14 @@ func TestACookieOfAnotherKeyIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	s.open(setup{sealed: true, options: bff.Options{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))},
 		client: []emporix.Option{emporix.WithTokenStore(newCookieStore(t, []byte("a new key, a new key, a new key, a")))}})
-	assert.Equal(t, nobody, b.ok("GET", "/page"))
+	assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 	assert.Contains(t, log.String(), "sealed under another key")
 	for _, size := range []int{0, 1, 4, 20, 21, 22, 60} {
 		s.browser().raw("GET", "/info", "__Host-emporix="+base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{1}, size)))
 	}
 	assert.NotContains(t, log.String(), "level=WARN", "anybody can cause it")
 	b.cookie = bff.Reseal(s.b, b.cookie, func([]byte) []byte { return []byte("{") })
-	assert.Equal(t, nobody, b.ok("GET", "/page"))
+	assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 	assert.Contains(t, log.String(), "level=WARN msg=\"bff: a visitor begins anew\"", "only the shop can cause it")
 }
 
@@ -167,7 +167,7 @@ func TestSealedCookiesAreTamperProof(t *testing.T) {
 		t.Helper()
 		out := s.browser().raw("GET", "/page", "__Host-emporix="+value)
 		require.Equal(t, 200, out.StatusCode, what)
-		require.Equal(t, nobody, out.body, what)
+		require.Equal(t, guestNumber, out.body, what)
 	}
 	text := base64.RawURLEncoding.EncodeToString
 	for i := range good {
@@ -254,7 +254,7 @@ func TestSealedReplay(t *testing.T) {
 		old := s.browser()
 		old.cookie = b.cookie
 		b.ok("POST", "/logout")
-		assert.Equal(t, nobody, old.ok("GET", "/page"), "this process remembers a logout")
+		assert.Equal(t, guestNumber, old.ok("GET", "/page"), "this process remembers a logout")
 		b.login()
 		old.cookie = b.cookie
 		time.Sleep(30 * 24 * time.Hour)
@@ -286,7 +286,7 @@ func TestASessionThatFitsIntoNoCookie(t *testing.T) {
 	out := b.do("POST", "/login password=correct+horse")
 	assert.Equal(t, 500, out.StatusCode)
 	assert.Contains(t, out.Header.Get("X-Error"), bff.ErrCookieTooLarge.Error())
-	assert.Equal(t, nobody, b.ok("GET", "/page"), "nobody is logged in")
+	assert.Equal(t, guestNumber, b.ok("GET", "/page"), "nobody is logged in")
 	s.fake.AssertCalls(t, "Auth.Logout", 1)
 	b.login()
 	assert.Equal(t, s.number, b.ok("GET", "/page"))
@@ -322,7 +322,7 @@ func TestAGuestWhoFitsIntoNoCookie(t *testing.T) {
 			out := b.do("GET", "/page")
 			assert.Equal(t, 500, out.StatusCode)
 			assert.Nil(t, out.set)
-			assert.NotContains(t, out.body, nobody, "of the handler's page nothing is left")
+			assert.NotContains(t, out.body, guestNumber, "of the handler's page nothing is left")
 			require.NotEmpty(t, errs)
 			assert.ErrorIs(t, errs[len(errs)-1], bff.ErrCookieTooLarge)
 			errs = nil
@@ -349,7 +349,7 @@ func TestAGuestWhoFitsIntoNoCookie(t *testing.T) {
 
 		time.Sleep(time.Minute) // the tenant's tokens are shorter now
 		for _, b := range all {
-			assert.Equal(t, nobody, b.ok("GET", "/page"))
+			assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 			assert.NotEmpty(t, b.cookie)
 		}
 		s.fake.AssertCalls(t, "Auth.StartAnonymous", 3+len(all))
@@ -423,7 +423,7 @@ func TestThePageOfAGuestWhoFitsIntoNoCookie(t *testing.T) {
 	}
 }
 
-// A page is shown, although the tokens that were renewed meanwhile don't fit any more
+// A page is shown, although the tokens that were renewed during it do not fit any more
 // into the cookie that the visitor has.
 func TestTokensThatDoNotFitAnyMore(t *testing.T) {
 	huge, err := json.Marshal("x." + strings.Repeat("y", 5000))
@@ -449,7 +449,7 @@ func TestTokensThatDoNotFitAnyMore(t *testing.T) {
 		assert.Nil(t, out.set, who)
 		assert.Contains(t, log.String(), "the visitor's cookie could not be written", who)
 		s.fake.AssertCalls(t, renewal.Operation, 1)
-		assert.Equal(t, nobody, s.browser().ok("GET", "/page"), "%s: others are guests all the same", who)
+		assert.Equal(t, guestNumber, s.browser().ok("GET", "/page"), "%s: others are guests all the same", who)
 		if who == "customer" { // also with the page of the login
 			s.fake.Fail(t, emporixtest.Fault{Operation: "Customers.Get", Status: 401, RawBody: &nothing, Call: 1})
 			s.fake.Fail(t, renewal)
@@ -493,7 +493,7 @@ func TestAGuestInACookieCostsOneCall(t *testing.T) {
 	b := s.browser()
 	for range 3 {
 		b.serve(func(_ http.ResponseWriter, r *http.Request) { _, _ = bff.From(r).Info(r.Context()) })
-		assert.Equal(t, nobody, b.ok("GET", "/page"))
+		assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 	}
 	s.fake.AssertCalls(t, "Auth.StartAnonymous", 1)
 }
@@ -574,7 +574,7 @@ func TestSealedSessionsInMemory(t *testing.T) {
 		}
 		for _, after := range []time.Duration{0, time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 2 * time.Hour, 24 * time.Hour, 29 * 24 * time.Hour} {
 			time.Sleep(after)
-			assert.Equal(t, nobody, old.raw("GET", "/page", "__Host-emporix="+old.cookie).body, "%s: this process remembers", after)
+			assert.Equal(t, guestNumber, old.raw("GET", "/page", "__Host-emporix="+old.cookie).body, "%s: this process remembers", after)
 		}
 		for range 100 { // each look at a few
 			s.browser().ok("GET", "/page")
@@ -591,7 +591,7 @@ func TestSealedSessionsInMemory(t *testing.T) {
 	})
 }
 
-// An ID that was replaced because a change had failed names nobody either, as long as
+// An ID that was replaced because a change had failed names no customer either, as long as
 // its cookie can be opened.
 func TestNoOlderCookieNamesACustomer(t *testing.T) {
 	for _, failures := range []int{0, 1, 5, 9, 20} {

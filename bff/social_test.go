@@ -223,10 +223,10 @@ func TestConfirmSignUp(t *testing.T) {
 			require.Len(t, w.Result().Cookies(), 1)
 			b.cookie = w.Result().Cookies()[0].Value
 			assert.NotEqual(t, planted, b.cookie)
-			assert.Equal(t, logsIn, b.ok("GET", "/page") != nobody)
+			assert.Equal(t, logsIn, b.ok("GET", "/page") != guestNumber)
 			thief := s.browser()
 			thief.cookie = planted
-			assert.Equal(t, nobody, thief.ok("GET", "/page"))
+			assert.Equal(t, guestNumber, thief.ok("GET", "/page"))
 		})
 	}
 }

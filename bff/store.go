@@ -111,7 +111,7 @@ func (k *storeVisitors) updateIn(ctx context.Context, v *visitorRecord, tries in
 	return nil, errChanged
 }
 
-var errChanged = fmt.Errorf("%w: another request of the visitor's has changed the session meanwhile", emporix.ErrConflict)
+var errChanged = fmt.Errorf("%w: another request of the visitor's has changed the session in the meantime", emporix.ErrConflict)
 
 // change names the row that is there while a change may be under way. The store
 // drops it in time, by its own clock.

@@ -26,7 +26,7 @@ func TestAStrictCookieIsNotOverwritten(t *testing.T) {
 		link.header.Set("Sec-Fetch-Site", "cross-site")
 		out := link.do("GET", "/page")
 		assert.Equal(t, 200, out.StatusCode)
-		assert.Equal(t, nobody, out.body)
+		assert.Equal(t, guestNumber, out.body)
 		assert.Nil(t, out.set)
 		out = link.do("GET", "/social")
 		assert.Equal(t, 503, out.StatusCode, "its state would be lost")

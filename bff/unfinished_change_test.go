@@ -80,14 +80,14 @@ func TestALogoutWithTheIDBeforeAChange(t *testing.T) {
 			if visitor || !more {
 				tab.ok("POST", "/logout")
 				s.fake.AssertCalls(t, "Auth.Logout", 1)
-				assert.Equal(t, nobody, b.ok("GET", "/page"), "operation %d", at)
+				assert.Equal(t, guestNumber, b.ok("GET", "/page"), "operation %d", at)
 			}
 			time.Sleep(2 * time.Minute) // what the first replica owes the store
 		})
 	}
 }
 
-// A login over a customer had succeeded, and nobody has the new ID: the old one
+// A login over a customer had succeeded, and no browser has the new ID: the old one
 // does not go on with the session of that login. Sessions without an ID are as
 // good as any, and can't be told apart.
 func TestAReplicaIsKilledRightAfterALoginOverACustomer(t *testing.T) {
@@ -120,9 +120,9 @@ func TestAReplicaIsKilledRightAfterALoginOverACustomer(t *testing.T) {
 			s.open(setup{options: bff.Options{Logger: slog.New(honest{t: t, said: &said})}})
 			time.Sleep(3 * time.Minute)
 			assert.NotContains(t, b.ok("GET", "/info"), "customer")
-			_, logged := said.Load("bff: the session of a login that reached nobody was not logged out")
+			_, logged := said.Load("bff: the session of a login that reached no browser was not logged out")
 			assert.True(t, logged)
-			assert.Equal(t, nobody, b.ok("GET", "/page"))
+			assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 		})
 	}
 }
@@ -144,7 +144,7 @@ func TestALogoutEverywhereDuringAChange(t *testing.T) {
 		s.open(setup{})
 		require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
 		s.fake.AssertCalls(t, "Auth.Logout", 1)
-		assert.Equal(t, nobody, b.ok("GET", "/page"))
+		assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 	})
 }
 
@@ -179,7 +179,7 @@ func TestALogoutEverywhereIsTriedAgain(t *testing.T) {
 		require.ErrorIs(t, s.b.LogoutEverywhere(t.Context(), s.number), emporix.ErrStoreUnavailable)
 		s.open(setup{})
 		require.NoError(t, s.b.LogoutEverywhere(t.Context(), s.number))
-		assert.Equal(t, nobody, b.ok("GET", "/page"))
+		assert.Equal(t, guestNumber, b.ok("GET", "/page"))
 		store.over.Store(true)
 		time.Sleep(2 * time.Minute) // what the first replica owes the store
 	})
@@ -218,7 +218,7 @@ func TestAnOldIDWhoseNewOneHasEnded(t *testing.T) {
 		b.ok("POST", "/logout")
 		assert.Contains(t, s.rows(visitorRows)[row], `"m":`, "its end was not written")
 		time.Sleep(2 * time.Minute) // the new one's row is gone
-		assert.Equal(t, nobody, old.ok("GET", "/page"))
+		assert.Equal(t, guestNumber, old.ok("GET", "/page"))
 		assert.NotContains(t, old.ok("GET", "/info"), "customer")
 	})
 }

@@ -165,7 +165,7 @@ func (v *requestState) known(ctx context.Context) (*visitorRecord, error) {
 		return v.now(), nil
 	}
 	cookies := v.presented()
-	if len(cookies) != 1 { // of two, one is somebody else's
+	if len(cookies) != 1 { // of two, one may be another visitor's
 		v.opened = true
 		return nil, nil
 	}

@@ -114,7 +114,7 @@ var assumptionSwitches = []assumptionSwitch{
 		func(a *Assumptions) any { return &a.PasswordChangeEndsSessions }, ""},
 	{"stale-version-status", "assumed", "The status for a metadata.version that is not the current one. The example of the vendor's tutorial, version 1 after a profile of version 2, is one.",
 		func(a *Assumptions) any { return &a.StaleVersionStatus }, ""},
-	{"exchange-provisions", "documented", "Exchanging the token of somebody unknown makes a customer; switched off, it is 404.",
+	{"exchange-provisions", "documented", "Exchanging the token of an unknown person makes a customer; switched off, it is 404.",
 		func(a *Assumptions) any { return &a.ExchangeProvisions }, ""},
 	{"foreign-tenant-header-refused", "assumed", "An Emporix-Tenant header that names another tenant than the path, is empty or comes twice is 400.",
 		func(a *Assumptions) any { return &a.ForeignTenantHeaderIsRefused }, ""},

@@ -174,7 +174,7 @@ func (t *tenant) customerRefresh(c *call) answer {
 	if !good {
 		return t.refreshRefused()
 	}
-	// Asking for somebody else's company does not use up the refresh token:
+	// Asking for another customer's company does not use up the refresh token:
 	// only renew does.
 	if entity != "" && !old.customer().assigned(entity) {
 		return problem(t.cfg.Assumptions.ForeignLegalEntityStatus, "The customer is not assigned to the legal entity.")

@@ -197,7 +197,7 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 			_ = listener.Close()
 			return fmt.Errorf("write -addr-file: %w", err)
 		}
-		defer removeIfOurs(s.addrFile, baseURL+"\n") // a base URL that nobody serves misleads
+		defer removeIfOurs(s.addrFile, baseURL+"\n") // a base URL that no server answers misleads
 	}
 	fake := emporixfake.New(s.fake)
 	var handler http.Handler = fake
@@ -211,7 +211,7 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 		fmt.Fprintf(stdout, "The certificate for clients to trust; for Go, put it into a file and name that in SSL_CERT_FILE:\n\n%s\n", shown)
 	}
 	if !loopback {
-		fmt.Fprintln(stderr, "emporix-fake: this address is not loopback; whoever reaches it can use the control interface")
+		fmt.Fprintln(stderr, "emporix-fake: this address is not loopback; every machine that reaches it can use the control interface")
 	}
 
 	// Requests that a fault delays end with the program.
@@ -285,7 +285,7 @@ func baseURLOf(addr net.Addr) (baseURL string, loopback bool) {
 	return "http://" + net.JoinHostPort(host, port), ip != nil && ip.IsLoopback()
 }
 
-// removeIfOurs leaves a file alone that another program has written meanwhile.
+// removeIfOurs leaves a file alone that another program has written since.
 func removeIfOurs(path, content string) {
 	if now, err := os.ReadFile(path); err == nil && string(now) == content { // #nosec G304 -- the file that the caller names
 		_ = os.Remove(path)

@@ -65,7 +65,7 @@ func explain(err error) problem {
 	case errors.Is(err, emporix.ErrNotRefreshable):
 		return problem{http.StatusConflict, "log-in-first", "Please log in again first", "Your session can't be changed any more. Log out, log in, and try again."}
 	case errors.Is(err, emporix.ErrConflict):
-		return problem{http.StatusConflict, "conflict", "Somebody was faster", "This has changed, or exists already."}
+		return problem{http.StatusConflict, "conflict", "Another change was faster", "This has changed, or exists already."}
 	case errors.Is(err, emporix.ErrNotFound):
 		return problem{http.StatusNotFound, "not-found", "We can't find that", "It may have been deleted, or the link is incomplete."}
 	case errors.Is(err, emporix.ErrForbidden):

@@ -117,7 +117,7 @@ func (f *fake) confirm(ctx context.Context, before map[string]int, r *report) (c
 }
 
 // do makes a request of the control interface. Its errors don't repeat the URL,
-// which somebody may have put credentials into.
+// which a user may have put credentials into.
 func (f *fake) do(ctx context.Context, method, path string, body, into any) error {
 	var content bytes.Buffer
 	if body != nil {

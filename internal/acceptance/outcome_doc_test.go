@@ -320,7 +320,7 @@ func TestOutcome_DocumentedSwitchDoublesNothing(t *testing.T) {
 	unknownAt := strings.Index(string(text), "errors.Is(err, emporix.ErrOutcomeUnknown)")
 	anythingAt := strings.Index(string(text), "errors.As(err, &apiErr)")
 	require.Positive(t, unknownAt)
-	assert.Less(t, unknownAt, anythingAt, "whoever looks first asks before whoever tries again")
+	assert.Less(t, unknownAt, anythingAt, "'unknown' is asked for before 'try again'")
 }
 
 // Where the caller's context ends, it is said, and also what may have been done.

@@ -55,7 +55,7 @@ func TestLife_L08_RejectedForever(t *testing.T) {
 }
 
 // A renewal that fails while the token is rejected is tried again with the next
-// call, and nobody is told to log in.
+// call, and no customer is told to log in.
 func TestLife_L08_TheRenewalFailsForAMoment(t *testing.T) {
 	for operation, call := range map[string]func(context.Context, *emporix.Session) error{"Auth.Refresh": fixture.CustomerCall, "Auth.RefreshAnonymous": fixture.AnonymousCall} {
 		fixture.InVirtualTime(t, func(t *testing.T, fake *emporixtest.Fake, client *emporix.Client, _ *fixture.Watcher) {

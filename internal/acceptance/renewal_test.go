@@ -70,7 +70,7 @@ func TestLife_L02_AnIdleCustomer(t *testing.T) {
 
 		time.Sleep(29 * 24 * time.Hour)
 		require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrSessionExpired)
-		require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrSessionExpired, "until somebody logs in")
+		require.ErrorIs(t, fixture.CustomerCall(t.Context(), own), emporix.ErrSessionExpired, "until a customer logs in")
 		assert.True(t, fixture.Info(t, own).Expired)
 		assert.Contains(t, seen.Kinds(), emporix.EventSessionExpired)
 		require.NoError(t, fixture.AnonymousCall(t.Context(), own), "anonymous calls go on")

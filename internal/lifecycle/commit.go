@@ -236,7 +236,7 @@ func (v *Visitor) tryLate(ctx context.Context, next *Record) *Record {
 	return nil
 }
 
-// retry tries again, beside whoever uses the session, to write what is pending: the
+// retry tries again, beside the calls that use the session, to write what is pending: the
 // store may be back.
 func (v *Visitor) retry() {
 	d := v.m().pending.of(v.key())

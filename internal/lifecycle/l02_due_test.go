@@ -43,7 +43,7 @@ func TestL02_AnIdleCustomerUsesTheAccessToken(t *testing.T) {
 		_, err = w.m.at(v).Token(t.Context(), WantCustomer)
 		require.ErrorIs(t, err, sentinel.SessionExpired)
 		_, err = w.m.at(visitor("jo")).Token(t.Context(), WantAny)
-		require.ErrorIs(t, err, sentinel.SessionExpired, "until somebody logs in or out")
+		require.ErrorIs(t, err, sentinel.SessionExpired, "until a customer logs in or out")
 		assert.Contains(t, w.told(), EventExpired)
 		assert.Zero(t, w.tokenServer.count(refreshCustomer))
 	})

@@ -87,7 +87,7 @@ func (v *Visitor) renewInBackground(seen *Record) time.Duration {
 }
 
 // snapshot returns the row as this process knows it, from the snapshot if nothing
-// here has changed it since. A write that is still pending is tried again meanwhile.
+// here has changed it since. A write that is still pending is tried again beside the call.
 func (v *Visitor) snapshot(ctx context.Context) (*snapshot, error) {
 	v.retry()
 	epoch := v.epoch().Load()

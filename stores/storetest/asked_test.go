@@ -75,7 +75,7 @@ func (c *counted) Release(ctx context.Context, key, owner string) error {
 // The operations of each case, of a store that is as it should be. Many promises are
 // proved in several ways, so that no broken store shows that one of them is gone.
 var operations = map[string]int64{
-	"absent": 3, "save, overwrite, delete": 13, "bytes stay as they are": 60, "bytes belong to nobody else": 6, "hostile keys": 347, "rows run out": 5,
+	"absent": 3, "save, overwrite, delete": 13, "bytes stay as they are": 60, "bytes are the store's own": 6, "hostile keys": 347, "rows run out": 5,
 	"a new row has its own time": 7, "rows that last for months": 16, "many at once": 576, "a context that has ended": 16,
 	"save if": 9, "save if, after save and delete": 11, "generations are equal or not": 33, "a row that has run out is none": 10,
 	"one of many saves": 255, "one of many begins": 54,

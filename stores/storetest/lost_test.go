@@ -177,7 +177,7 @@ func TestRunLosesAnswers(t *testing.T) {
 	assert.Len(t, casesFor(t, noSaveIf{f}, func() {}), len(casesFor(t, noSaveIf{f}, nil))+1)
 }
 
-// No other test loses its answers meanwhile.
+// No other test loses its responses at that time.
 func TestLostAnswersAreAwaitedAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &farModel{model: newModel("")}

@@ -58,7 +58,7 @@ var rowCases = []testCase{
 			}
 		}
 	}},
-	{name: "bytes belong to nobody else", run: func(t *fixture) {
+	{name: "bytes are the store's own", run: func(t *fixture) {
 		data := []byte("one")
 		if err := t.store.Save(t.Context(), t.key("a"), data, 1, long); err != nil {
 			t.Fatalf("Save: %v", err)
